@@ -1,0 +1,99 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need into .venv first.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+CODE := retail members commissions clerks
+# Processes that share the tests; each makes a database of its own, which pays off from about half a minute of tests.
+WORKERS ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full check bench bench-full screenshots lock clean system
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.demo ## the product with a made-up world in it (RESET=1 starts over, PORT=8080 names the port)
+	@$(PY) manage.py demo $(if $(RESET),--reset) $(if $(PORT),--port $(PORT))
+
+test: .venv/.test system ## the quick suite, a few minutes; the browser tests run last (ARGS="-k points" picks some)
+	$(PY) -m pytest --ignore=tests/e2e -n $(WORKERS) $(ARGS)
+	$(if $(wildcard tests/e2e/test_*.py),$(PY) -m pytest tests/e2e $(ARGS))
+
+test-full: export DAOGOU_TEST_SIZE = full
+test-full: test ## the same with full sizes: more random worlds, more orders, more kills
+
+# A production-like environment for `check --deploy`; nothing connects anywhere.
+DEPLOYED = DATABASE_URL=postgresql:///daogou ALLOWED_HOSTS=daogou.example DAOGOU_BROKER_URL=memory:// \
+	SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(60))') \
+	DAOGOU_PRIVACY_KEYS=k1:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')
+
+check: .venv/.test ## lint, types, import layers, templates, deployment settings, migrations, known vulnerabilities
+	$(PY) -m ruff check .
+	DAOGOU_TESTING=true $(PY) -m mypy $(CODE)
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
+	$(if $(wildcard templates),$(PY) -m djlint templates --lint --quiet)
+	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
+	DAOGOU_TESTING=true $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@echo "pip-audit"; if ! said=$$(timeout 120 $(PY) -m pip_audit -r constraints.txt --no-deps --disable-pip 2>&1); then \
+		case "$$said" in *"known vulnerabilit"*) echo "$$said"; exit 1;; \
+		*) echo "  the list of known vulnerabilities cannot be reached from here; left out";; esac; fi
+
+bench: .venv/.test ## speeds measured on this machine, quick sizes
+	$(PY) -m tests.bench
+
+bench-full: .venv/.test ## speeds measured on this machine, full sizes
+	$(PY) -m tests.bench --full
+
+screenshots: .venv/.test system ## pictures of the pages for the documentation
+	$(PY) -m tests.e2e.screenshots
+
+lock: .venv/.made ## constraints.txt anew: the newest versions that pyproject.toml allows
+	@$(call requirements,demo prod bench test) > .venv/all.txt
+	$(PY) -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -r .venv/all.txt
+	$(PY) -m pip freeze | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
+
+clean: ## remove .venv, var and caches; stops a running demo first, asks nothing
+	@$(PYTHON) -P retail/embedded.py
+	rm -rf .venv var build *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What Python's packages cannot bring. Root on Debian or Ubuntu gets it installed, anybody else is told the line to run;
+# tests that miss it are skipped, or fail where CI=true.
+system:
+	@missing=""; \
+	command -v chromium chromium-browser google-chrome >/dev/null || missing="$$missing chromium"; \
+	ls /usr/share/fonts/*/*/NotoSansCJK* >/dev/null 2>&1 || missing="$$missing fonts-noto-cjk"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] || { $(call apt,$$missing); } || true
+
+# $(call apt,packages): RUNLEVEL=1 keeps Debian from starting the services it installs.
+APT = DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq
+apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing" $(1) "…"; \
+	{ $(APT) update && $(APT) install --no-install-recommends $(1); } >/dev/null </dev/null; \
+	else echo "Missing:" $(1) "(Debian, Ubuntu: apt-get install --no-install-recommends" $(1)")" >&2; false; fi
+
+# $(call requirements,extras): what pyproject.toml asks for, one a line. The project itself is never installed: it runs
+# from its folder.
+requirements = $(PY) -c 'import sys, tomllib; \
+	project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	extras = [line for name in sys.argv[1:] for line in project["optional-dependencies"][name]]; \
+	print(*project["dependencies"], *(line for line in extras if not line.startswith("daogou[")), sep="\n")' $(1)
+
+install = @echo "Installing Python packages ($(1)) …"; \
+	$(call requirements,$(1)) > $@.txt && $(PY) -m pip install -qq --disable-pip-version-check \
+		-c constraints.txt -r $@.txt && touch $@
+
+.venv/.demo: pyproject.toml constraints.txt | .venv/.made
+	$(call install,demo)
+
+.venv/.test: pyproject.toml constraints.txt | .venv/.made
+	$(call install,demo prod bench test)
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || { $(call apt,python3 python3-venv); }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, $(PYTHON) is older. Name another: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }
+	@$(PYTHON) -m venv .venv && touch $@

@@ -1,0 +1,223 @@
+"""The rules of a plan as bit masks: bit i stands for the i-th rule in the order of the walk.
+
+Each condition knows, for a fact, the mask of the rules that accept it: a list of values by dictionary, a
+lower bound and the validity by bisection. The rules that match a line are the AND of these masks, whatever
+their number; the best of them is the lowest bit; and the reason why a rule does not match is the first
+condition whose mask lacks its bit.
+"""
+
+from bisect import bisect_right
+from collections.abc import Hashable, Sequence
+from datetime import datetime, tzinfo
+from functools import reduce
+from itertools import accumulate
+from operator import and_, or_, xor
+
+from .facts import Id, Line, Order, wall_clock
+from .rules import LEASTS, LISTS, Rule
+
+_REMEMBERED = 1 << 16
+"""Combinations of facts kept in a memo. Real sales repeat a few thousand; the limit is for a process that
+runs for months.
+"""
+
+CONDITION_REASONS = (
+    *("channel", "store", "store_group", "ownership", "brand", "category", "product"),
+    *("not_new_member", "not_existing_member", "tier", "live_event", "material"),
+    *("dormant", "discount_floor", "min_line", "min_order", "no_cost"),
+)
+"""Why a rule does not match, validity apart. A rule that fails several conditions names the first of these.
+"""
+
+_NEVER_BOUGHT = -1
+"""Below every bound on dormant days: who never bought is new, not dormant."""
+
+
+def mask_of(positions: Sequence[int]) -> int:
+    """Return the int whose bits are set at `positions`."""
+    return reduce(or_, (1 << position for position in positions), 0)
+
+
+class _Listed:
+    """A condition that lists the values it allows. A rule without it allows all."""
+
+    __slots__ = ("_accepting", "_indifferent")
+
+    def __init__(self, *, name: str, rules: Sequence[Rule]) -> None:
+        self._indifferent = mask_of([place for place, rule in enumerate(rules) if name not in rule.accepts])
+        self._accepting: dict[str, int] = {}
+        for position, rule in enumerate(rules):
+            for value in rule.accepts.get(name, ()):
+                self._accepting[value] = self._accepting.get(value, 0) | 1 << position
+
+    def accepting(self, *values: Id | None) -> int:
+        """Return the rules that allow at least one of the values; None is no value."""
+        masks = [self._accepting.get(str(value), 0) for value in values if value is not None]
+        return reduce(or_, masks, self._indifferent)
+
+
+class _Least:
+    """A condition that sets a lower bound. Equality passes; a rule without it accepts every amount."""
+
+    __slots__ = ("_bounds", "_masks")
+
+    def __init__(self, *, name: str, rules: Sequence[Rule]) -> None:
+        self._bounds = sorted({rule.leasts[name] for rule in rules if name in rule.leasts})
+        passed = [mask_of([place for place, rule in enumerate(rules) if name not in rule.leasts])]
+        for bound in self._bounds:
+            passed.append(
+                mask_of([place for place, rule in enumerate(rules) if rule.leasts.get(name) == bound])
+            )
+        self._masks = list(accumulate(passed, or_))
+
+    def accepting(self, amount: int) -> int:
+        return self._masks[bisect_right(self._bounds, amount)]
+
+    def accepting_any(self) -> int:
+        """Return the rules that accept an amount beyond every bound: all of them."""
+        return self._masks[-1]
+
+
+class _Timeline:
+    """Which rules are valid at a wall-clock moment.
+
+    The starts and ends of all rules cut time into spans with one mask each, so the answer is exact whatever
+    the precision of the edges, and costs one bisection.
+    """
+
+    __slots__ = ("_edges", "_masks")
+
+    def __init__(self, spans: Sequence[tuple[datetime | None, datetime | None]]) -> None:
+        toggles: dict[datetime, int] = {}
+        for position, span in enumerate(spans):
+            for edge in filter(None, span):
+                toggles[edge] = toggles.get(edge, 0) ^ 1 << position
+        self._edges = sorted(toggles)
+        at_first = mask_of([position for position, (start, _) in enumerate(spans) if start is None])
+        # A rule is switched at its start and switched back at its end: `from` belongs to it, `to` does not.
+        self._masks = list(accumulate((toggles[edge] for edge in self._edges), xor, initial=at_first))
+
+    def valid_at(self, wall: datetime) -> int:
+        return self._masks[bisect_right(self._edges, wall)]
+
+
+class RuleIndex:
+    """The conditions of `rules` (in the order of the walk) for sales judged by the wall clock of `zone`."""
+
+    __slots__ = (
+        *("_cost_free", "_leasts", "_line_masks", "_listed", "_measures_lines", "_measures_orders"),
+        *("_order_masks", "_spans", "_timeline", "_zone"),
+    )
+
+    def __init__(self, *, rules: Sequence[Rule], zone: tzinfo) -> None:
+        self._zone = zone
+        self._listed = {name: _Listed(name=name, rules=rules) for name in (*LISTS, "member")}
+        self._leasts = {name: _Least(name=name, rules=rules) for name in LEASTS}
+        self._cost_free = mask_of([place for place, rule in enumerate(rules) if rule.base != "margin"])
+        self._spans = [(self._edge(rule.valid_from), self._edge(rule.valid_to)) for rule in rules]
+        self._timeline = _Timeline(self._spans)
+        bounds = {name for rule in rules for name in rule.leasts}
+        self._measures_orders = bool(bounds & {"min_dormant_days", "min_order_fen"})
+        self._measures_lines = bool(bounds & {"min_discount_bp", "min_line_fen"}) or any(
+            rule.base == "margin" for rule in rules
+        )
+        self._order_masks: dict[Hashable, int] = {}
+        self._line_masks: dict[Hashable, int] = {}
+
+    def never_valid(self) -> list[int]:
+        """Return the positions of the rules whose validity ends before it begins."""
+        return [place for place, (start, end) in enumerate(self._spans) if start and end and start >= end]
+
+    def matching_order(self, order: Order) -> int:
+        """Return the rules whose conditions on the order hold. Raises ValueError for a naive `paid_at`."""
+        key = (
+            *(order.channel, order.store, tuple(order.store_groups), order.ownership, order.member_is_new),
+            *(order.tier, order.live_event, order.material),
+        )
+        mask = self._order_masks.get(key)
+        if mask is None:
+            mask = _remember(self._order_masks, key, _all_of(self._lists_of_order(order)))
+        if self._measures_orders:
+            mask &= _all_of(self._bounds_of_order(order))
+        return mask & self._timeline.valid_at(wall_clock(order.paid_at, self._zone))
+
+    def matching_line(self, line: Line) -> int:
+        """Return the rules whose conditions on the line (a positive twin) hold."""
+        key = (line.brand, line.category, line.product)
+        mask = self._line_masks.get(key)
+        if mask is None:
+            mask = _remember(self._line_masks, key, _all_of(self._lists_of_line(line)))
+        return mask & _all_of(self._bounds_of_line(line)) if self._measures_lines else mask
+
+    def refusal(self, *, position: int, order: Order, line: Line) -> str:
+        """Return why the rule at `position` does not match the line (a positive twin), or "" if it does."""
+        start, end = self._spans[position]
+        wall = wall_clock(order.paid_at, self._zone)
+        if start is not None and wall < start:
+            return "before_valid_from"
+        if end is not None and wall >= end:
+            return "after_valid_to"
+        accepting = {
+            **self._lists_of_order(order),
+            **self._lists_of_line(line),
+            **self._bounds_of_order(order),
+            **self._bounds_of_line(line),
+        }
+        return next(
+            (reason for reason in CONDITION_REASONS if not accepting.get(reason, -1) >> position & 1), ""
+        )
+
+    def _lists_of_order(self, order: Order) -> dict[str, int]:
+        """Return the accepting rules by the reason the others give, like the three functions below."""
+        is_new = order.member_is_new
+        return {
+            "channel": self._listed["channel"].accepting(order.channel),
+            "store": self._listed["store"].accepting(order.store),
+            "store_group": self._listed["store_group"].accepting(*order.store_groups),
+            "ownership": self._listed["ownership"].accepting(order.ownership),
+            "not_existing_member" if is_new else "not_new_member": self._listed["member"].accepting(
+                "new" if is_new else "existing"
+            ),
+            "tier": self._listed["tier"].accepting(order.tier),
+            "live_event": self._listed["live_event"].accepting(order.live_event),
+            "material": self._listed["material"].accepting(order.material),
+        }
+
+    def _bounds_of_order(self, order: Order) -> dict[str, int]:
+        days = _NEVER_BOUGHT if order.dormant_days is None else order.dormant_days
+        return {
+            "dormant": self._leasts["min_dormant_days"].accepting(days),
+            "min_order": self._leasts["min_order_fen"].accepting(order.paid_fen),
+        }
+
+    def _lists_of_line(self, line: Line) -> dict[str, int]:
+        return {
+            "brand": self._listed["brand"].accepting(line.brand),
+            "category": self._listed["category"].accepting(line.category),
+            "product": self._listed["product"].accepting(line.product),
+        }
+
+    def _bounds_of_line(self, line: Line) -> dict[str, int]:
+        discount = self._leasts["min_discount_bp"]
+        return {
+            # In whole numbers paid × 10 000 ≥ tag × bp says the same as paid × 10 000 ÷ tag, cut off, ≥ bp.
+            "discount_floor": discount.accepting(line.paid_fen * 10_000 // line.tag_fen)
+            if line.tag_fen
+            else discount.accepting_any(),
+            "min_line": self._leasts["min_line_fen"].accepting(line.paid_fen),
+            "no_cost": -1 if line.cost_fen is not None else self._cost_free,
+        }
+
+    def _edge(self, edge: datetime | None) -> datetime | None:
+        return edge if edge is None or edge.tzinfo is None else wall_clock(edge, self._zone)
+
+
+def _all_of(masks: dict[str, int]) -> int:
+    return reduce(and_, masks.values())
+
+
+def _remember(memo: dict[Hashable, int], key: Hashable, mask: int) -> int:
+    if len(memo) >= _REMEMBERED:
+        memo.clear()
+    memo[key] = mask
+    return mask

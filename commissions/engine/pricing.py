@@ -1,0 +1,209 @@
+"""Pricing: what every rule pays on the lines of an order, and why it is this and nothing else."""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .calcs import base_of
+from .facts import Line, Order, Staff
+from .index import CONDITION_REASONS
+from .plan import CompiledPlan, Contender
+from .rules import Rule
+from .splits import Part
+
+
+class Award(NamedTuple):
+    """What one rule gives for one line: `sum(parts) + house_fen == pool_fen`, all with the sign of the line.
+
+    `base_fen` is what was paid for the line: the base of its refunds. `parts` stand in split order, none is
+    0; what nobody was there to take is in `house_fen`.
+    """
+
+    line_id: Hashable
+    rule_id: str
+    base_fen: int
+    pool_fen: int
+    parts: tuple[Part, ...]
+    house_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Win:
+    """A rule that took its group, with every number of its way from the base to the parts; fen have the
+    line's sign.
+
+    `raw_fen` = `base_fen` × `ppm` + `fixed_fen`, before floor and cap (0 if the rule is not commissionable).
+    `reasons` is empty when the rule paid somebody, else it says why not.
+    """
+
+    rule_id: str
+    group: str
+    base: str
+    base_fen: int
+    calc: str
+    ppm: int
+    fixed_fen: int
+    raw_fen: int
+    floor_fen: int | None
+    cap_fen: int | None
+    pool_fen: int
+    parts: tuple[Part, ...]
+    house_fen: int
+    missing: str
+    missing_roles: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def is_floored(self) -> bool:
+        """True when the floor lifted the pool."""
+        return 0 < abs(self.raw_fen) < (self.floor_fen or 0)
+
+    @property
+    def is_capped(self) -> bool:
+        """True when the cap cut the pool."""
+        lifted_fen = self.floor_fen if self.is_floored else abs(self.raw_fen)
+        return self.cap_fen is not None and (lifted_fen or 0) > self.cap_fen
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A rule that did not win the line; `group` and `priority` help to read the reason."""
+
+    rule_id: str
+    group: str
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineTrace:
+    """Everything decided about one line: winners in the order of evaluation, losers in the order of the walk."""
+
+    line_id: Hashable
+    winners: tuple[Win, ...]
+    losers: tuple[Loss, ...]
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Return (rule, reason) for every rule that did not pay, one for each reason."""
+        unpaid = [(win.rule_id, reason) for win in self.winners for reason in win.reasons]
+        return unpaid + [(loss.rule_id, loss.reason) for loss in self.losers]
+
+
+REASONS = (
+    *("before_valid_from", "after_valid_to"),
+    *CONDITION_REASONS,
+    *("lost_in_group", "stopped", "not_commissionable", "zero_pool", "house_only"),
+)
+"""Every reason `explain` can give, beside `no_<role>` for each role of a split that nobody holds."""
+
+
+class _Decision(NamedTuple):
+    line: Line
+    twin: Line
+    """The line itself, or its positive twin."""
+    sign: int
+    staff: Staff
+    winners: tuple[Contender, ...]
+
+
+def price(plan: CompiledPlan, order: Order) -> list[Award]:
+    """Return what the plan gives for the order, line by line, in the order of evaluation.
+
+    Pools of 0 are left out; a pool that nobody was there to take is an award without parts. A line id that
+    comes twice counts once, as first sent. Raises ValueError when `paid_at` has no time zone.
+    """
+    awards = []
+    for line, twin, sign, staff, winners in _decided(plan, order):
+        for winner in winners:
+            pool_fen = winner.pool(twin)
+            if pool_fen:
+                pool_fen *= sign
+                parts, house_fen = winner.split.divide(pool_fen, staff)
+                awards.append(Award(line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen))
+    return awards
+
+
+def counted(plan: CompiledPlan, order: Order) -> list[tuple[Hashable, int]]:
+    """Return (line id, paid fen) of the lines that count for attainment: one of their winning rules says so.
+
+    Whether the rule paid does not matter: a deeply discounted sale may pay nothing and still count.
+    """
+    return [
+        (decision.line.id, decision.line.paid_fen)
+        for decision in _decided(plan, order)
+        if any(winner.rule.counts_for_attainment for winner in decision.winners)
+    ]
+
+
+def explain(plan: CompiledPlan, order: Order, line_id: Hashable) -> LineTrace:
+    """Return how the line was decided: every rule of the plan is a winner or a loser with its reason.
+
+    Raises LookupError for a line that is not in the order, ValueError when `paid_at` has no time zone.
+    """
+    decision = next((found for found in _decided(plan, order) if found.line.id == line_id), None)
+    if decision is None:
+        raise LookupError(f"order {order.id} has no line {line_id}")
+    return LineTrace(
+        line_id,
+        tuple(_win(winner, decision) for winner in decision.winners),
+        tuple(
+            Loss(it.rule.id, it.rule.group, it.rule.priority, _why_lost(plan, order, it, decision))
+            for it in plan.contenders
+            if it not in decision.winners
+        ),
+    )
+
+
+def _decided(plan: CompiledPlan, order: Order) -> Iterator[_Decision]:
+    """Yield each line with the rules that win it."""
+    matching_order = plan.index.matching_order(order)
+    everybody = order.staff()
+    for line in order.distinct_lines():
+        is_plain = line.paid_fen >= 0 and line.qty >= 0 and line.tag_fen >= 0
+        twin, sign = (line, 1) if is_plain else (line.unsigned(), line.sign)
+        winners = plan.winners(matching=matching_order & plan.index.matching_line(twin), line=twin)
+        staff = order.staff(line.roles) if line.roles else everybody
+        yield _Decision(line, twin, sign, staff, winners)
+
+
+def _why_lost(plan: CompiledPlan, order: Order, loser: Contender, decision: _Decision) -> str:
+    refusal = plan.index.refusal(position=loser.position, order=order, line=decision.twin)
+    if refusal:
+        return refusal
+    # Where the whole group pays, only the end of the walk can have kept a matching rule out.
+    is_beaten = loser.mode != "sum" and any(winner.bit & loser.rivals for winner in decision.winners)
+    return "lost_in_group" if is_beaten else "stopped"
+
+
+def _win(winner: Contender, decision: _Decision) -> Win:
+    rule, twin, sign = winner.rule, decision.twin, decision.sign
+    ppm, fixed_fen = rule.calc.terms(twin)
+    pool_fen = winner.pool(twin)
+    parts, house_fen = winner.split.divide(sign * pool_fen, decision.staff)
+    missing_roles = tuple(winner.split.missing_roles(decision.staff))
+    return Win(
+        rule_id=rule.id,
+        group=rule.group,
+        base=rule.base,
+        base_fen=sign * base_of(rule.base, twin),
+        calc=rule.calc.kind,
+        ppm=ppm,
+        fixed_fen=sign * fixed_fen,
+        raw_fen=sign * winner.raw_pool(twin),
+        floor_fen=rule.floor_fen,
+        cap_fen=rule.cap_fen,
+        pool_fen=sign * pool_fen,
+        parts=parts,
+        house_fen=house_fen,
+        missing=rule.missing,
+        missing_roles=missing_roles,
+        reasons=() if parts else _why_unpaid(rule, pool_fen, missing_roles),
+    )
+
+
+def _why_unpaid(rule: Rule, pool_fen: int, missing_roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not rule.commissionable:
+        return ("not_commissionable",)
+    if not pool_fen:
+        return ("zero_pool",)
+    return tuple(f"no_{role}" for role in missing_roles) or ("house_only",)

@@ -1,0 +1,204 @@
+"""The journal of commissions: kept inputs (ClaimRow, BuyerSnapshot) and signed entries. All append-only.
+
+Foreign keys of these three tables have no database constraint: four of them cost five times the insert itself
+(docs/adr/0005); `manage.py doctor` and the tests watch over them instead.
+"""
+
+from datetime import date, datetime, time
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Case, Q, Value, When
+from django.utils.translation import gettext_lazy as _
+
+from commissions.models.plans import PlanVersion, Role, Rule
+from retail.models import Brand, Franchisee, Order, OrderLine, Staff, Store
+from retail.scope import Paths, Scoped, ScopedManager
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def _loose(to: type[models.Model] | str, verbose_name: object, **options: object) -> models.ForeignKey:
+    """A foreign key without a database constraint and without an index of its own (docs/adr/0005)."""
+    return models.ForeignKey(
+        to,
+        verbose_name=verbose_name,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        **{"related_name": "+", **options},
+    )
+
+
+class Period(Scoped):
+    """A month of one brand to be closed and paid. Entries book into the period of `earned_on`, or the next open one."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("进行中")
+        CLOSING = "closing", _("结算中")
+        CLOSED = "closed", _("已结")
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="periods")
+    starts_on = models.DateField(_("从"))
+    ends_on = models.DateField(_("到(不含)"))
+    status = models.CharField(_("状态"), max_length=8, choices=Status.choices, default=Status.OPEN)
+
+    scope_paths = Paths(brand="brand")
+
+    class Meta:
+        verbose_name = _("结算期")
+        verbose_name_plural = _("结算期")
+        ordering = ["brand", "starts_on"]
+        constraints = [models.UniqueConstraint(fields=["brand", "starts_on"], name="period_once")]
+
+    def __str__(self) -> str:
+        return f"{self.starts_on:%Y-%m}"
+
+
+class ClaimRow(Scoped):
+    """Who was behind an order in which role, as resolved once. A correction is a new revision with a reason."""
+
+    order = _loose(Order, _("订单"))
+    line = _loose(OrderLine, _("订单行"), null=True)
+    revision = models.PositiveSmallIntegerField(_("修订"), default=1)
+    role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
+    staff = _loose(Staff, _("员工"), null=True)
+    store = _loose(Store, _("门店"), null=True)
+    # The company of that store at that moment; null = the brand's own.
+    payer = _loose(Franchisee, _("付款公司"), null=True)
+    position = models.CharField(_("岗位"), max_length=16, blank=True, default="")
+    evidence = models.JSONField(_("依据"), default=dict)
+    resolver = models.PositiveSmallIntegerField(_("判定版本"))
+    resolved_at = models.DateTimeField(_("判定时间"))
+    reason = models.CharField(_("更正原因"), max_length=200, blank=True, default="")
+
+    scope_paths = Paths(brand="order__brand", store="store", staff="staff")
+
+    class Meta:
+        verbose_name = _("业绩归因")
+        verbose_name_plural = _("业绩归因")
+        indexes = [models.Index(fields=["order", "revision"], name="claim_of_order")]
+
+
+class BuyerSnapshot(Scoped):
+    """What was true of the buyer, and of the order's store, when it was settled; rules are judged on this for ever."""
+
+    order = _loose(Order, _("订单"))
+    revision = models.PositiveSmallIntegerField(_("修订"), default=1)
+    is_new = models.BooleanField(_("新客"))
+    tier = models.CharField(_("等级"), max_length=32, blank=True, default="")
+    dormant_days = models.PositiveIntegerField(_("沉睡天数"), null=True)
+    staff = _loose(Staff, _("本人是员工"), null=True)
+    ownership = models.CharField(_("直营/加盟"), max_length=12, blank=True, default="")
+    store_groups = ArrayField(models.CharField(max_length=32), verbose_name=_("门店组"), default=list)
+
+    scope_paths = Paths(brand="order__brand", store="order__store", staff=None)
+
+    class Meta:
+        verbose_name = _("购买人快照")
+        verbose_name_plural = _("购买人快照")
+        constraints = [models.UniqueConstraint(fields=["order", "revision"], name="buyer_snapshot_once")]
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    def of_staff(self) -> Self:
+        """Legs of people; without the house's."""
+        return self.filter(staff__isnull=False)
+
+    def of_house(self) -> Self:
+        return self.filter(staff=None)
+
+    def pending(self, today: date) -> Self:
+        """Still inside the return window."""
+        return self.filter(earned_on__gt=today)
+
+    def earned(self, today: date) -> Self:
+        return self.filter(earned_on__lte=today)
+
+    def paid_on(self, day: date) -> Self:
+        """Of sales paid on that day in Shanghai."""
+        return self.filter(paid_at__gte=midnight(day), paid_at__lt=midnight(date.fromordinal(day.toordinal() + 1)))
+
+    def with_state(self, today: date) -> Self:
+        """Adds `state`: the one place that knows it. Never stored: it changes by itself as days go by."""
+        return self.annotate(
+            state=Case(
+                When(earned_on__gt=today, then=Value("pending")),
+                When(period_booked__status=Period.Status.CLOSED, then=Value("settled")),
+                default=Value("earned"),
+                output_field=models.CharField(),
+            )
+        )
+
+
+def midnight(day: date) -> datetime:
+    """The first moment of a day in Shanghai."""
+    return datetime.combine(day, time.min, SHANGHAI)
+
+
+class Entry(Scoped):
+    """One signed leg. A transaction (`txn`) is one source event for one payer: staff legs and one house leg, sum 0.
+
+    `fen` > 0 is owed to the person; the house leg (staff null) carries the opposite of all of them.
+    `base_fen` is what the line paid, on which refunds are measured; `pool_fen` what the rule gave to be shared.
+    """
+
+    class Kind(models.TextChoices):
+        EARN = "earn", _("佣金")
+        REVERSE = "reverse", _("退款冲回")
+        DELTA = "delta", _("更正")
+        BONUS = "bonus", _("阶梯奖励")
+        CPA = "cpa", _("行为奖励")
+        CPR = "cpr", _("响应奖励")
+        DRAW = "draw", _("保底")
+        RECOVER = "recover", _("保底收回")
+        CAP_HOLD = "cap_hold", _("封顶暂留")
+        CAP_RELEASE = "cap_release", _("封顶释放")
+        ADJUST = "adjust", _("调整")
+        PAYOUT = "payout", _("发放")
+
+    key = models.UUIDField()
+    txn = models.BigIntegerField()
+    kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
+    brand = _loose(Brand, _("品牌"))
+    payer = _loose(Franchisee, _("付款公司"), null=True)  # null = the brand's own company
+    order = _loose(Order, _("订单"), null=True)
+    line = _loose(OrderLine, _("订单行"), null=True)
+    role = models.CharField(_("角色"), max_length=16, choices=Role.choices, blank=True, default="")
+    rule = _loose(Rule, _("规则"), null=True)
+    version = _loose(PlanVersion, _("方案版本"), null=True)
+    claim = _loose(ClaimRow, _("归因"), null=True)
+    staff = _loose(Staff, _("员工"), null=True)
+    store = _loose(Store, _("门店"), null=True)
+    fen = models.BigIntegerField(_("金额"))
+    base_fen = models.BigIntegerField(_("实付"), default=0)
+    pool_fen = models.BigIntegerField(_("佣金池"), default=0)
+    paid_at = models.DateTimeField(_("付款时间"))
+    posted_at = models.DateTimeField(_("记账"))
+    earned_on = models.DateField(_("确认日"))
+    period_booked = _loose(Period, _("入账期"), null=True)
+    period_origin = _loose(Period, _("所属期"), null=True)
+    reverses = _loose("self", _("冲回"), null=True)
+    run = models.BigIntegerField(null=True)
+
+    scope_paths = Paths(brand="brand", store="store", staff="staff")
+    objects = ScopedManager.from_queryset(EntryQuerySet)()
+
+    class Meta:
+        verbose_name = _("佣金流水")
+        verbose_name_plural = _("佣金流水")
+        constraints = [
+            models.UniqueConstraint(fields=["key"], name="entry_once"),
+            models.CheckConstraint(name="entry_not_zero", condition=~Q(fen=0)),
+        ]
+        indexes = [
+            models.Index(fields=["order"], name="entry_of_order"),
+            models.Index(
+                fields=["staff", "-paid_at"], name="entry_of_staff", condition=Q(staff__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.fen}"

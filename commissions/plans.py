@@ -1,0 +1,173 @@
+"""Plans and their versions: which rules hold at a moment, in the form the engine takes.
+
+A version is written, tested, approved by a second person, activated from a minute on, and retired by its successor.
+Once approved its content never changes; editing means `copy` to a new version.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Model
+from django.utils.translation import gettext as _
+
+from commissions import engine
+from commissions.models import PlanVersion, Rule
+from retail import audit
+from retail.models import User
+
+WHOLE_PPM = 1_000_000
+
+
+class PlanRefused(ValueError):
+    """A version cannot take this step; the message is for the person at the screen."""
+
+
+class Compiled(NamedTuple):
+    """A version ready to price with; `rule_ids`: rule code → id of its row."""
+
+    version_id: int
+    plan: engine.CompiledPlan
+    rule_ids: dict[str, int]
+
+
+def at(*, brand_id: int, moment: datetime) -> Compiled | None:
+    """The compiled version that holds for payments of that moment, or None."""
+    found = (
+        PlanVersion.objects.filter(plan__brand=brand_id, status__in=["active", "retired"], starts_at__lte=moment)
+        .exclude(ends_at__lte=moment)
+        .values_list("pk", "content_hash")
+        .first()
+    )
+    return compiled(*found) if found else None
+
+
+@lru_cache(maxsize=64)
+def compiled(version_id: int, content_hash: str) -> Compiled:
+    """Compile a version. Cached by its content: what is approved never changes, so neither does this."""
+    version = PlanVersion.objects.get(pk=version_id)
+    rows = list(version.rules.prefetch_related("shares"))
+    plan = engine.compile_plan(
+        [engine.parse_rule(as_document(row, version.tz)) for row in rows],
+        tz=version.tz,
+        group_modes=version.group_modes,
+    )
+    return Compiled(version_id, plan, {row.code: row.pk for row in rows})
+
+
+def as_document(rule: Rule, tz: str) -> dict[str, Any]:
+    """A stored rule in the public JSON format of the engine. What the shares leave over goes to `house`."""
+    shares = [{"role": share.role, "weight": share.ppm} for share in rule.shares.all()]
+    rest = WHOLE_PPM - sum(share["weight"] for share in shares)
+    if shares and rest > 0:
+        shares.append({"role": "house", "weight": rest})
+    valid = {
+        name: moment.astimezone(ZoneInfo(tz)).replace(tzinfo=None).isoformat()
+        for name, moment in (("from", rule.valid_from), ("to", rule.valid_to))
+        if moment
+    }
+    optional = {"cap_fen": rule.cap_fen, "floor_fen": rule.floor_fen, "split": shares or None, "valid": valid or None}
+    return {
+        "id": rule.code,
+        "group": rule.group,
+        "priority": rule.priority,
+        "stop": rule.stop,
+        "when": rule.when,
+        "base": rule.base,
+        "calc": rule.calc,
+        "missing": rule.missing or "forfeit",
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def faults(version: PlanVersion) -> list[str]:
+    """What keeps this version from being used, one sentence each; empty when nothing does."""
+    found = []
+    for rule in version.rules.prefetch_related("shares"):
+        total = sum(share.ppm for share in rule.shares.all())
+        if total > WHOLE_PPM:
+            found.append(_("规则 %(rule)s 的分成合计超过 100%%。") % {"rule": rule.code})
+        try:
+            engine.parse_rule(as_document(rule, version.tz))
+        except engine.PlanError as error:
+            found.append(_("规则 %(rule)s:%(error)s") % {"rule": rule.code, "error": error})
+    if not version.rules.exists():
+        found.append(_("这个版本还没有规则。"))
+    return found
+
+
+def content_hash(version: PlanVersion) -> str:
+    """SHA-256 over everything that pricing reads."""
+    rules = [as_document(rule, version.tz) for rule in version.rules.order_by("code").prefetch_related("shares")]
+    steps = [
+        [row.code, row.level, row.role, row.mode, list(row.steps.values_list("from_fen", "ppm", "fixed_fen"))]
+        for row in version.attainments.order_by("code")
+    ]
+    content = json.dumps([version.tz, version.group_modes, rules, steps], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@transaction.atomic
+def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
+    """Seal the content. Raises PlanRefused when the version has faults or the approver wrote it."""
+    version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
+    if version.status not in (PlanVersion.Status.DRAFT, PlanVersion.Status.TESTED):
+        raise PlanRefused(_("只有草稿或已试算的版本可以批准。"))
+    if wrong := faults(version):
+        raise PlanRefused(" ".join(wrong))
+    if by is not None and version.written_by_id == by.pk:
+        raise PlanRefused(_("批准人不能是编写人。"))
+    version.content_hash = content_hash(version)
+    version.status, version.approved_by, version.approved_at = PlanVersion.Status.APPROVED, by, now
+    version.save()
+    audit.record(by=by, action="plan.approve", target=version, now=now, after={"content_hash": version.content_hash})
+
+
+@transaction.atomic
+def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now: datetime) -> None:
+    """Put an approved version in force from `starts_at`; the version in force then ends at that minute."""
+    version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
+    if version.status != PlanVersion.Status.APPROVED:
+        raise PlanRefused(_("只有已批准的版本可以生效。"))
+    before = PlanVersion.objects.filter(plan=version.plan, status=PlanVersion.Status.ACTIVE)
+    if before.filter(starts_at__gte=starts_at).exists():
+        raise PlanRefused(_("生效时间必须晚于现行版本的生效时间。"))
+    before.update(status=PlanVersion.Status.RETIRED, ends_at=starts_at)
+    version.status, version.starts_at = PlanVersion.Status.ACTIVE, starts_at
+    version.save()
+    audit.record(
+        by=by, action="plan.activate", target=version, now=now, after={"starts_at": starts_at.isoformat()}
+    )
+
+
+@transaction.atomic
+def copy(*, version: PlanVersion, by: User | None, now: datetime) -> PlanVersion:
+    """A new draft with the same content: the way to change an approved version."""
+    numbers = PlanVersion.objects.filter(plan=version.plan).values_list("number", flat=True)
+    draft = PlanVersion.objects.create(
+        plan=version.plan,
+        number=max(numbers) + 1,
+        tz=version.tz,
+        group_modes=version.group_modes,
+        note=version.note,
+        written_by=by,
+    )
+    for rule in version.rules.prefetch_related("shares"):
+        _copy_row(rule, parts=list(rule.shares.all()), part_field="rule", version=draft)
+    for attainment in version.attainments.prefetch_related("steps"):
+        _copy_row(attainment, parts=list(attainment.steps.all()), part_field="attainment", version=draft)
+    audit.record(by=by, action="plan.copy", target=draft, now=now, before={"version": version.number})
+    return draft
+
+
+def _copy_row(row: Model, *, parts: list[Model], part_field: str, version: PlanVersion) -> None:
+    """Save the row and its parts once more, under another version."""
+    for copied, owner, name in [(row, version, "version"), *((part, row, part_field) for part in parts)]:
+        copied.pk = None
+        copied._state.adding = True
+        setattr(copied, name, owner)
+        copied.save()

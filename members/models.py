@@ -1,0 +1,123 @@
+"""One person over all brands (Member), the ways they are known (Identity), and their standing per brand (Membership)."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from retail.models import Brand, BuyerKey, Channel, Order, Staff, Store
+from retail.scope import ANY, Paths, Scoped
+
+
+class Member(Scoped):
+    """One person. After a merge the dropped row points to the kept one and holds no identities."""
+
+    name = models.CharField(_("称呼"), max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(_("创建"))
+    merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed")
+
+    scope_paths = Paths(brand="memberships__brand", store="memberships__purchases__store", staff=None)
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("会员")
+        verbose_name_plural = _("会员")
+        constraints = [
+            models.CheckConstraint(name="member_not_merged_into_itself", condition=~Q(merged_into=models.F("pk")))
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"#{self.pk}"
+
+
+class Identity(Scoped):
+    """One way a member is known. A key belongs to one member at a time."""
+
+    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="identities")
+    key = models.OneToOneField(BuyerKey, verbose_name=_("标识"), on_delete=models.PROTECT, related_name="identity")
+    source = models.CharField(_("来源"), max_length=32)
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("渠道"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    seen_at = models.DateTimeField(_("首次出现"))
+    verified_at = models.DateTimeField(_("验证"), null=True, blank=True)
+
+    scope_paths = Paths(
+        brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None
+    )
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("会员标识")
+        verbose_name_plural = _("会员标识")
+
+
+class Tier(Scoped):
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="tiers")
+    code = models.CharField(_("编码"), max_length=32)
+    name = models.CharField(_("名称"), max_length=32)
+    rank = models.PositiveSmallIntegerField(_("级别"))
+
+    scope_paths = Paths(brand="brand", store=ANY, staff=ANY)
+
+    class Meta:
+        verbose_name = _("等级")
+        verbose_name_plural = _("等级")
+        ordering = ["brand", "rank"]
+        constraints = [models.UniqueConstraint(fields=["brand", "code"], name="tier_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(Scoped):
+    """The standing of one member with one brand. Purchase dates over all channels; null = never bought."""
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="memberships")
+    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="memberships")
+    tier = models.ForeignKey(Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT)
+    registered_at = models.DateTimeField(_("入会"))
+    registered_store = models.ForeignKey(
+        Store, verbose_name=_("入会门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    registered_by = models.ForeignKey(
+        Staff, verbose_name=_("招募导购"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    first_purchase_at = models.DateTimeField(_("首购"), null=True, blank=True)
+    last_purchase_at = models.DateTimeField(_("最近购买"), null=True, blank=True)
+
+    scope_paths = Paths(brand="brand", store="purchases__store", staff=None)
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("品牌会员")
+        verbose_name_plural = _("品牌会员")
+        constraints = [
+            models.UniqueConstraint(fields=["brand", "member"], name="membership_once"),
+            models.CheckConstraint(
+                name="membership_purchases_in_order",
+                condition=Q(first_purchase_at=None, last_purchase_at=None)
+                | Q(first_purchase_at__lte=models.F("last_purchase_at")),
+            ),
+        ]
+
+
+class Purchase(Scoped):
+    """Who an order was: the interpretation of its buyer keys, fixed when it was settled."""
+
+    order = models.OneToOneField(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="purchase")
+    membership = models.ForeignKey(
+        Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="purchases"
+    )
+    store = models.ForeignKey(
+        Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    paid_at = models.DateTimeField(_("付款时间"))
+    is_first = models.BooleanField(_("首单"))
+    dormant_days = models.PositiveIntegerField(_("距上次购买天数"), null=True, blank=True)
+
+    scope_paths = Paths(brand="membership__brand", store="store", staff=None)
+
+    class Meta:
+        verbose_name = _("购买")
+        verbose_name_plural = _("购买")
+        indexes = [models.Index(fields=["membership", "-paid_at"], name="purchase_of_membership")]

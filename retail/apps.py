@@ -1,0 +1,19 @@
+from django.apps import AppConfig
+from django.conf import settings
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class RetailConfig(AppConfig):
+    name = "retail"
+    verbose_name = _("门店与订单")
+
+    def ready(self) -> None:
+        # The framework's own hook, not business flow: the schedule's rows exist as soon as its table does.
+        post_migrate.connect(_register_periodic_work, sender=self)
+
+
+def _register_periodic_work(**_options: object) -> None:
+    from retail import periodic
+
+    periodic.register(with_demo=settings.DEMO)

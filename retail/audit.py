@@ -1,0 +1,58 @@
+"""Who did what, when: one append-only row per act, written in the transaction of the act itself."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from retail.scope import Paths, Scoped
+
+
+class AuditRow(Scoped):
+    """One act. `before` and `after` hold field names and values; of personal data only the masked form."""
+
+    at = models.DateTimeField(_("时间"))
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁"), null=True, on_delete=models.PROTECT, db_constraint=False
+    )
+    action = models.CharField(_("动作"), max_length=64)
+    target_type = models.CharField(_("对象"), max_length=64)
+    target_id = models.CharField(_("编号"), max_length=64)
+    before = models.JSONField(_("之前"), null=True)
+    after = models.JSONField(_("之后"), null=True)
+    reason = models.TextField(_("原因"), blank=True, default="")
+
+    # Only people without a limit (headquarters, auditors) read the whole journal.
+    scope_paths = Paths()
+
+    class Meta:
+        verbose_name = _("操作记录")
+        verbose_name_plural = _("操作记录")
+        indexes = [models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target_type} {self.target_id}"
+
+
+def record(
+    *,
+    by: models.Model | None,
+    action: str,
+    target: models.Model,
+    now: Any,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    reason: str = "",
+) -> AuditRow:
+    """Write one act. `by` is the user, or None for the system itself; `before` / `after` must be plain JSON."""
+    return AuditRow._base_manager.create(
+        at=now,
+        by=by,
+        action=action,
+        target_type=target._meta.label_lower,
+        target_id=str(target.pk),
+        before=before,
+        after=after,
+        reason=reason,
+    )

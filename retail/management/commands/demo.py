@@ -1,0 +1,214 @@
+"""The whole product in one process: PostgreSQL, web server, worker and clock, for a look around. Not for production."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import celery.worker.state
+from celery.beat import EmbeddedService
+from celery.signals import worker_ready
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections, transaction
+from django_celery_beat.schedulers import DatabaseScheduler
+from waitress.server import create_server
+
+from retail import embedded
+from retail.celery import app
+from retail.wsgi import application
+
+HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
+PORTS = range(8000, 8011)
+
+
+class Command(BaseCommand):
+    help = "Start the demo and print where to look. Ctrl-C stops it; the next start finds its data again."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, help="default: the first free one from 8000 to 8010")
+        parser.add_argument("--reset", action="store_true", help="throw away the data of an earlier demo, unasked")
+        parser.add_argument("--check", action="store_true", help="start, fetch the first page once, stop")
+
+    def handle(self, *, port: int | None, reset: bool, check: bool, **options: Any) -> None:
+        warnings.filterwarnings("ignore", message=".*superuser privileges")  # of the worker; PostgreSQL is not root's
+        logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # the broker in memory has no host name
+        signal.signal(signal.SIGTERM, _as_interrupt)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # for a log file, too
+        try:
+            with ExitStack() as running:
+                if reset:
+                    self.forget()
+                web = running.enter_context(taken_port(port))
+                self.start_database(running)
+                self.fill_database()
+                address = f"http://{HOST}:{web.getsockname()[1]}/"
+                running.enter_context(served(web))
+                running.enter_context(clock())
+                self.work(address, check=check)
+        except embedded.InUseError as error:
+            raise CommandError(f"{error}.{_where_it_runs()}") from None
+        except embedded.EmbeddedError as error:
+            raise CommandError(f"PostgreSQL: {error}") from None
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
+
+    def forget(self) -> None:
+        if embedded.is_given():
+            raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
+        embedded.remove(settings.VAR_DIR)
+        shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+
+    def start_database(self, running: ExitStack) -> None:
+        if not embedded.is_given():
+            self.stdout.write("Starting PostgreSQL …")
+            running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True)).publish()
+        running.callback(connections.close_all)
+
+    def fill_database(self) -> None:
+        from retail import demo_world
+
+        self.stdout.write("Preparing tables …")
+        call_command("migrate", verbosity=0)
+        if demo_world.is_empty():
+            self.stdout.write("Making a world of shops, clerks and customers …")
+            with transaction.atomic():  # stopped halfway it leaves nothing, and the next start tries again
+                demo_world.load(progress=Progress(self.stdout))
+
+    def work(self, address: str, *, check: bool) -> None:
+        """Run the worker in this thread until somebody says stop."""
+        failures: list[str] = []
+
+        def ready(**_: Any) -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, _stop_worker)  # instead of Celery's, which restarts itself on SIGHUP
+            self.announce(address)
+            if check:
+                threading.Thread(target=_fetch, args=[address, failures]).start()
+
+        worker_ready.connect(ready)
+        worker = app.Worker(
+            pool="threads",
+            concurrency=4,
+            hostname="demo@localhost",
+            quiet=True,
+            loglevel="WARNING",
+            redirect_stdouts=False,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        worker.start()
+        worker_ready.disconnect(ready)
+        if failures:
+            raise CommandError(failures[0])
+        self.stdout.write("Stopped.")
+
+    def announce(self, address: str) -> None:
+        from retail import demo_world
+
+        settings.VAR_DIR.joinpath("demo.url").write_text(address)
+        self.stdout.write(f"\n导购台 is ready: {address}\n")
+        for path, who in demo_world.DOORS:
+            self.stdout.write(f"  {address.rstrip('/')}{path}  {who}")
+        self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
+        self.stdout.flush()
+
+
+class Progress:
+    """Says how far a long step is: on one line of a terminal, else a line every two seconds."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+        self.said_at = 0.0
+        self.width = 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now, is_last = time.monotonic(), done >= total
+        if now - self.said_at < (0.1 if sys.stdout.isatty() else 2) and not is_last:
+            return
+        self.said_at = now
+        line = f"  {what} {done:,} / {total:,}"
+        if sys.stdout.isatty():
+            self.out.write(f"\r{line:<{self.width}}", ending="\n" if is_last else "")
+            self.width = 0 if is_last else len(line)
+        else:
+            self.out.write(line)
+        self.out.flush()
+
+
+@contextmanager
+def taken_port(port: int | None) -> Iterator[socket.socket]:
+    """A listening socket on `port`, else on the first free one of PORTS. Raises CommandError."""
+    for candidate in [port] if port is not None else PORTS:
+        web = socket.socket()
+        web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            web.bind((HOST, candidate))
+            web.listen(128)
+        except OSError:
+            web.close()
+            continue
+        with web:
+            yield web
+        return
+    raise CommandError(f"Port {port or f'{PORTS[0]} to {PORTS[-1]}'} is in use; name a free one with --port.")
+
+
+@contextmanager
+def served(web: socket.socket) -> Iterator[None]:
+    """The web server, in threads of its own; requests being answered get two seconds to end."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
+    server = create_server(application, sockets=[web], threads=8, ident="daogou")
+    threading.Thread(target=server.run, name="web", daemon=True).start()
+    yield
+    server.task_dispatcher.shutdown(timeout=2)
+
+
+@contextmanager
+def clock() -> Iterator[None]:
+    """Celery beat in a thread, with its times in the database: EmbeddedService would not look at the settings for that,
+    and write a file into the working folder. The scheduler takes CELERY_BEAT_SCHEDULE into its tables."""
+    beat = EmbeddedService(app, thread=True, scheduler_cls=DatabaseScheduler)
+    beat.start()
+    yield
+    beat.stop()
+
+
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop_worker(number: int, frame: FrameType | None) -> None:
+    if celery.worker.state.should_stop is not None:
+        raise KeyboardInterrupt  # asked a second time: at once
+    os.write(1, "\nStopping …\n".encode())  # a signal may come amid a print
+    celery.worker.state.should_stop = 0
+
+
+def _fetch(address: str, failures: list[str]) -> None:
+    """Fetch the first page, then stop the demo."""
+    try:
+        with urllib.request.urlopen(address, timeout=30) as page:  # noqa: S310 (our own address)
+            page.read()
+    except OSError as error:
+        failures.append(f"{address}: {error}")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _where_it_runs() -> str:
+    with suppress(OSError):
+        return f" The demo: {settings.VAR_DIR.joinpath('demo.url').read_text()}"
+    return ""

@@ -1,0 +1,34 @@
+"""The facts of the retail group, and the tables of the services below them."""
+
+from retail.audit import AuditRow
+from retail.jobs import Job
+from retail.models.catalog import Category, Product
+from retail.models.channels import ApiCall, ApiToken, Channel
+from retail.models.orders import Order, OrderLine, OrderVersion, Refund, RefundVersion
+from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, Store, StoreGroup, User
+from retail.privacy import BuyerKey
+
+__all__ = [
+    "ApiCall",
+    "ApiToken",
+    "AuditRow",
+    "Brand",
+    "BuyerKey",
+    "Category",
+    "Channel",
+    "Employment",
+    "Franchisee",
+    "Job",
+    "Order",
+    "OrderLine",
+    "OrderVersion",
+    "Post",
+    "Product",
+    "Refund",
+    "RefundVersion",
+    "Region",
+    "Staff",
+    "Store",
+    "StoreGroup",
+    "User",
+]

@@ -1,0 +1,232 @@
+"""The organisation: brands, regions, franchisees, stores, and the people who work in them."""
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q
+from django.utils.translation import gettext_lazy as _
+
+from retail.privacy import BuyerKey
+from retail.scope import ANY, Paths, Scoped
+
+
+class User(AbstractUser):
+    """Somebody who signs in. What they may see comes from the posts of their `staff`, never from this row."""
+
+    class Meta:
+        verbose_name = _("账号")
+        verbose_name_plural = _("账号")
+
+
+class Brand(Scoped):
+    code = models.CharField(_("编码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=64)
+    corp = models.CharField(_("企业微信"), max_length=64, blank=True, default="")
+    share_window_days = models.PositiveSmallIntegerField(_("分享有效天数"), default=7)
+    protection_days = models.PositiveSmallIntegerField(_("专属保护天数"), default=90)
+
+    scope_paths = Paths(brand="pk", store=ANY, staff=ANY)
+
+    class Meta:
+        verbose_name = _("品牌")
+        verbose_name_plural = _("品牌")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Region(Scoped):
+    code = models.CharField(_("编码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=64)
+
+    scope_paths = Paths(brand=ANY, store=ANY, staff=ANY)
+
+    class Meta:
+        verbose_name = _("区域")
+        verbose_name_plural = _("区域")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Franchisee(Scoped):
+    """A company that owns stores of our brands and pays the commissions of its clerks."""
+
+    code = models.CharField(_("编码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=64)
+
+    scope_paths = Paths(brand="stores__brand", store="stores", staff=None)
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("加盟商")
+        verbose_name_plural = _("加盟商")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Store(Scoped):
+    code = models.CharField(_("编码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=64)
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="stores")
+    region = models.ForeignKey(
+        Region, verbose_name=_("区域"), null=True, blank=True, on_delete=models.PROTECT, related_name="stores"
+    )
+    franchisee = models.ForeignKey(
+        Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT, related_name="stores"
+    )
+    city = models.CharField(_("城市"), max_length=32, blank=True, default="")
+    is_open = models.BooleanField(_("营业中"), default=True)
+
+    scope_paths = Paths(brand="brand", store="pk", staff=ANY)
+
+    class Meta:
+        verbose_name = _("门店")
+        verbose_name_plural = _("门店")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ownership(self) -> str:
+        """"franchise" or "direct", the words of the rule condition."""
+        return "franchise" if self.franchisee_id else "direct"
+
+
+class StoreGroup(Scoped):
+    """A named set of stores that rules and missions can point to."""
+
+    code = models.CharField(_("编码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=64)
+    stores = models.ManyToManyField(Store, verbose_name=_("门店"), related_name="groups", blank=True)
+
+    scope_paths = Paths(brand=ANY, store=ANY, staff=ANY)
+
+    class Meta:
+        verbose_name = _("门店组")
+        verbose_name_plural = _("门店组")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Staff(Scoped):
+    """A person employed. Role, place and time are in `posts`; the sign-in, if any, is `user`."""
+
+    code = models.CharField(_("工号"), max_length=32, unique=True)
+    name = models.CharField(_("姓名"), max_length=64)
+    user = models.OneToOneField(
+        User, verbose_name=_("账号"), null=True, blank=True, on_delete=models.SET_NULL, related_name="staff"
+    )
+    # Tells a purchase of the clerk's own apart: the clerk's phone as a buyer identity.
+    phone_key = models.ForeignKey(
+        BuyerKey, verbose_name=_("手机号"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    share_code = models.CharField(_("分享码"), max_length=32, unique=True, null=True, blank=True)
+
+    scope_paths = Paths(brand="posts__store__brand", store="posts__store", staff="pk")
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("员工")
+        verbose_name_plural = _("员工")
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.code}"
+
+
+def _span() -> Func:
+    return Func(
+        F("starts_at"), F("ends_at"), RangeBoundary(), function="TSTZRANGE", output_field=DateTimeRangeField()
+    )
+
+
+class DatedQuerySet(models.QuerySet):
+    def at(self, moment: object) -> "DatedQuerySet":
+        """Rows in force at that moment; the end is exclusive."""
+        return self.filter(Q(starts_at__lte=moment), Q(ends_at__isnull=True) | Q(ends_at__gt=moment))
+
+
+class Employment(models.Model):
+    """From when to when a person works for us; nobody works twice at once."""
+
+    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="employments")
+    starts_at = models.DateTimeField(_("入职"))
+    ends_at = models.DateTimeField(_("离职"), null=True, blank=True)
+
+    objects = DatedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("雇佣")
+        verbose_name_plural = _("雇佣")
+        constraints = [
+            ExclusionConstraint(
+                name="employment_once_at_a_time",
+                expressions=[("staff", RangeOperators.EQUAL), (_span(), RangeOperators.OVERLAPS)],
+                violation_error_message=_("同一员工的任职时间不能重叠。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.staff_id} {self.starts_at:%Y-%m-%d}"
+
+
+class Post(models.Model):
+    """A role in a place for a time. A request acts inside one chosen post; posts never add up."""
+
+    class Role(models.TextChoices):
+        CLERK = "clerk", _("导购")
+        STORE_MANAGER = "store_manager", _("店长")
+        REGION_MANAGER = "region_manager", _("区域经理")
+        FRANCHISE_OWNER = "franchise_owner", _("加盟商")
+        HQ_OPS = "hq_ops", _("总部运营")
+        HQ_FINANCE = "hq_finance", _("总部财务")
+        AUDITOR = "auditor", _("审计")
+
+    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="posts")
+    role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
+    store = models.ForeignKey(
+        Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"
+    )
+    region = models.ForeignKey(
+        Region, verbose_name=_("区域"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"
+    )
+    franchisee = models.ForeignKey(
+        Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"
+    )
+    starts_at = models.DateTimeField(_("开始"))
+    ends_at = models.DateTimeField(_("结束"), null=True, blank=True)
+
+    objects = DatedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("岗位")
+        verbose_name_plural = _("岗位")
+        indexes = [
+            models.Index(fields=["store", "role"], name="post_of_store"),
+            models.Index(fields=["region", "role"], name="post_of_region"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="post_has_its_place",
+                condition=(
+                    Q(role__in=["clerk", "store_manager"], store__isnull=False, region=None, franchisee=None)
+                    | Q(role="region_manager", store=None, region__isnull=False, franchisee=None)
+                    | Q(role="franchise_owner", store=None, region=None, franchisee__isnull=False)
+                    | Q(role__in=["hq_ops", "hq_finance", "auditor"], store=None, region=None, franchisee=None)
+                ),
+                violation_error_message=_("导购和店长要选门店,区域经理要选区域,加盟商要选公司,总部岗位都不选。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        place = self.store or self.region or self.franchisee
+        return f"{self.get_role_display()} {place or ''}".strip()

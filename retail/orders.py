@@ -1,0 +1,428 @@
+"""Taking down what the channels say: orders, lines and refunds, each once, every version kept.
+
+A batch is written with COPY under a lock of its channel, so that the same batch sent twice at once is written once.
+Nothing is interpreted here; see `retail.intake` for what follows.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from django.db import connection
+
+from retail import catalog, privacy, shapes
+from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Product, Refund, RefundVersion, Store
+
+
+class Fault(NamedTuple):
+    """What is wrong with a row, and in which field ("lines[2].sku")."""
+
+    field: str
+    message: str
+
+
+Status = Literal["created", "unchanged", "corrected", "parked", "rejected"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """The outcome of one row. `id` is that of the Order or Refund, `buyer_key` the order's first one; faults only when
+    rejected.
+    """
+
+    status: Status
+    id: int | None = None
+    buyer_key: int | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+
+# ── Orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(slots=True)
+class _References:
+    """What the codes of a batch stand for."""
+
+    stores: dict[str, Store]
+    products: dict[str, Product]
+    brands: dict[str, Brand]
+
+
+@dataclass(slots=True)
+class _Resolved:
+    """A row with its codes looked up."""
+
+    data: shapes.Order
+    brand: Brand
+    store: Store | None
+    fulfil_store: Store | None
+    products: list[Product]
+    buyer: list[privacy.Known]
+    fingerprint: bytes
+
+
+def record(*, channel: Channel, data: Sequence[shapes.Order], now: datetime) -> list[Taken]:
+    """Take down orders of one channel inside the caller's transaction; the outcome of each row, in order.
+
+    A row whose codes are unknown is rejected with its faults, the others are kept. The same order again is
+    `unchanged`; with other content it is `corrected`: lines not named again stay as they are.
+    """
+    outcomes: list[Taken] = []
+    resolved: dict[str, _Resolved] = {}
+    known = _references(channel, data)
+    for row in data:
+        answer = _resolve(channel, row, known)
+        if isinstance(answer, list):
+            outcomes.append(Taken("rejected", faults=answer))
+        elif resolved.setdefault(row.outer_order_id, answer).fingerprint != answer.fingerprint:
+            outcomes.append(Taken("rejected", faults=[Fault("outer_order_id", "appears twice in this batch")]))
+        else:
+            outcomes.append(Taken("created"))
+    if resolved:
+        _lock(channel)
+        written = _write(channel, resolved, now)
+        for row, outcome in zip(data, outcomes, strict=True):
+            if outcome.status != "rejected":
+                outcome.id, outcome.status, outcome.buyer_key = written[row.outer_order_id]
+    return outcomes
+
+
+def _lock(channel: Channel) -> None:
+    """One writer per channel at a time, until commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feed'), %s)", [channel.pk])
+
+
+def _references(channel: Channel, data: Sequence[shapes.Order]) -> _References:
+    codes = {row.store_code for row in data} | {row.fulfil_store_code for row in data}
+    labels = {line.brand for row in data for line in row.lines if line.brand}
+    stores = Store.objects.filter(code__in=codes - {None}).select_related("brand")
+    return _References(
+        stores={store.code: store for store in stores},
+        products=catalog.products_by_sku({line.sku for row in data for line in row.lines}),
+        brands={brand.code: brand for brand in Brand.objects.filter(code__in=labels)} if labels else {},
+    )
+
+
+def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolved | list[Fault]:
+    faults: list[Fault] = []
+    if row.channel != channel.code:
+        faults.append(Fault("channel", f"is {row.channel!r}, but these orders are taken for {channel.code!r}"))
+    stores: list[Store | None] = []
+    for name, code in (("store_code", row.store_code), ("fulfil_store_code", row.fulfil_store_code)):
+        store = known.stores.get(code) if code else None
+        if code and store is None:
+            faults.append(Fault(name, f"unknown store {code!r}"))
+        stores.append(store)
+    brand = (stores[0].brand if stores[0] else None) or channel.brand
+    if brand is None and not faults:
+        faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
+    products, seen = [], set()
+    for place, line in enumerate(row.lines):
+        product = known.products.get(line.sku)
+        if product is None:
+            faults.append(Fault(f"lines[{place}].sku", f"unknown SKU {line.sku!r}"))
+        else:
+            products.append(product)
+        if line.brand and line.brand not in known.brands:
+            faults.append(Fault(f"lines[{place}].brand", f"unknown brand {line.brand!r}"))
+        if line.outer_line_id in seen:
+            faults.append(Fault(f"lines[{place}].outer_line_id", f"{line.outer_line_id!r} appears twice"))
+        seen.add(line.outer_line_id)
+    buyer, wrong = _identities(channel, brand, row.buyer)
+    faults += wrong
+    if faults or brand is None:
+        return faults
+    return _Resolved(row, brand, stores[0], stores[1], products, buyer, _fingerprint(row))
+
+
+def _identities(
+    channel: Channel, brand: Brand | None, buyer: Iterable[shapes.Buyer]
+) -> tuple[list[privacy.Known], list[Fault]]:
+    """The buyer's keys with what makes them unique: the corp of an external_userid, the channel of its own ids."""
+    spaces = {
+        "external_userid": channel.corp or (brand.corp if brand else ""),
+        "channel_id": channel.code,
+        "card": brand.code if brand else "",
+    }
+    keys, faults = [], []
+    for place, one in enumerate(buyer):
+        try:
+            keys.append(privacy.normalised(privacy.Known(one.type, spaces.get(one.type, ""), one.value)))
+        except privacy.BadValue as error:
+            faults.append(Fault(f"buyer[{place}]", str(error)))
+    return keys, faults
+
+
+def _fingerprint(row: msgspec.Struct) -> bytes:
+    return hashlib.blake2b(shapes.encode(row), digest_size=16).digest()
+
+
+class _Written(NamedTuple):
+    id: int
+    status: Status
+    buyer_key: int | None = None
+
+
+def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[str, _Written]:
+    existing = {
+        number: (pk, bytes(fingerprint))
+        for number, pk, fingerprint in Order.objects.filter(
+            channel=channel, outer_order_id__in=list(rows)
+        ).values_list("outer_order_id", "pk", "fingerprint")
+    }
+    written: dict[str, _Written] = {}
+    fresh, changed = [], []
+    for number, row in rows.items():
+        if number not in existing:
+            fresh.append(row)
+        elif existing[number][1] != row.fingerprint:
+            changed.append(row)
+        else:
+            written[number] = _Written(existing[number][0], "unchanged")
+    if not fresh and not changed:
+        return written
+    keys = privacy.keep(known for row in [*fresh, *changed] for known in row.buyer)
+    for row, pk in zip(fresh, _insert(channel, fresh, keys, now), strict=True):
+        written[row.data.outer_order_id] = _Written(pk, "created", _first_key(row, keys))
+    for row in changed:
+        pk = existing[row.data.outer_order_id][0]
+        _correct(pk, row, keys, now)
+        written[row.data.outer_order_id] = _Written(pk, "corrected", _first_key(row, keys))
+    _unpark(channel, [row.data.outer_order_id for row in fresh])
+    return written
+
+
+def _first_key(row: _Resolved, keys: dict[privacy.Known, int]) -> int | None:
+    return keys[row.buyer[0]] if row.buyer else None
+
+
+_ORDER_COLUMNS = (
+    "id, channel_id, outer_order_id, version, fingerprint, brand_id, store_id, paid_at, delivered_at, buyer_keys,"
+    " serving_clerk, fulfil_store_id, fulfilling_clerk, share_code, chat_id, live_event, coupons, points_used,"
+    " tag_fen, paid_fen, received_at, settled_version"
+)
+_LINE_COLUMNS = (
+    "order_id, outer_line_id, product_id, brand_label, category_label, qty, tag_fen, paid_fen, cost_fen, is_gift,"
+    " serving_clerk"
+)
+
+
+def _insert(
+    channel: Channel, rows: list[_Resolved], keys: dict[privacy.Known, int], now: datetime
+) -> list[int]:
+    """COPY new orders and their lines; the id of each."""
+    if not rows:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('retail_order', 'id')) FROM generate_series(1, %s)", [len(rows)]
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        with cursor.copy(f"COPY retail_order ({_ORDER_COLUMNS}) FROM STDIN") as copy:
+            for pk, row in zip(ids, rows, strict=True):
+                header = _header(row, keys)
+                copy.write_row(
+                    (pk, channel.pk, row.data.outer_order_id, 1, row.fingerprint, *header.values(), now, 0)
+                )
+        with cursor.copy(f"COPY retail_orderline ({_LINE_COLUMNS}) FROM STDIN") as copy:
+            for pk, row in zip(ids, rows, strict=True):
+                for line, product in zip(row.data.lines, row.products, strict=True):
+                    copy.write_row((pk, line.outer_line_id, *_line(line, product).values()))
+    return ids
+
+
+def _header(row: _Resolved, keys: dict[privacy.Known, int]) -> dict[str, Any]:
+    """The content of an order row, in the order of _ORDER_COLUMNS. Buyer keys keep the feed's order."""
+    data = row.data
+    return {
+        "brand_id": row.brand.pk,
+        "store_id": row.store.pk if row.store else None,
+        "paid_at": data.paid_at,
+        "delivered_at": data.delivered_at,
+        "buyer_keys": list(dict.fromkeys(keys[known] for known in row.buyer)),
+        "serving_clerk": data.serving_clerk or "",
+        "fulfil_store_id": row.fulfil_store.pk if row.fulfil_store else None,
+        "fulfilling_clerk": data.fulfilling_clerk or "",
+        "share_code": data.share_code or "",
+        "chat_id": data.chat_id or "",
+        "live_event": data.live_event or "",
+        "coupons": list(data.coupons),
+        "points_used": data.points_used,
+        "tag_fen": sum(line.tag_fen for line in data.lines),
+        "paid_fen": sum(line.paid_fen for line in data.lines),
+    }
+
+
+def _line(line: shapes.Line, product: Product) -> dict[str, Any]:
+    """The content of a line row, in the order of _LINE_COLUMNS."""
+    return {
+        "product_id": product.pk,
+        "brand_label": line.brand or product.brand.code,
+        "category_label": line.category or product.category.code,
+        "qty": line.qty,
+        "tag_fen": line.tag_fen,
+        "paid_fen": line.paid_fen,
+        "cost_fen": line.cost_fen,
+        "is_gift": line.is_gift,
+        "serving_clerk": line.serving_clerk or "",
+    }
+
+
+def _correct(order_id: int, row: _Resolved, keys: dict[privacy.Known, int], now: datetime) -> None:
+    """Keep the present version in OrderVersion, then state the new one."""
+    order = Order.objects.select_for_update(of=("self",)).get(pk=order_id)
+    lines = {line.outer_line_id: line for line in order.lines.all()}
+    header = _header(row, keys)
+    restated = {
+        said.outer_line_id: _line(said, product) for said, product in zip(row.data.lines, row.products, strict=True)
+    }
+    kept = [line for number, line in lines.items() if number not in restated]
+    for amount in ("tag_fen", "paid_fen"):
+        header[amount] += sum(getattr(line, amount) for line in kept)
+    line_fields = ("outer_line_id", *next(iter(restated.values())))
+    document = {**_document(order, header), "lines": [_document(line, line_fields) for line in lines.values()]}
+    OrderVersion.objects.create(order=order, version=order.version, document=document, superseded_at=now)
+    order.version += 1
+    order.fingerprint = row.fingerprint
+    _assign(order, header)
+    order.save()
+    for number, content in restated.items():
+        line = lines.get(number) or OrderLine(order=order, outer_line_id=number)
+        _assign(line, content)
+        line.save()
+
+
+def _document(row: Any, fields: Iterable[str]) -> dict[str, Any]:
+    """The named fields of a row as plain JSON."""
+    return msgspec.to_builtins({name: getattr(row, name) for name in fields})
+
+
+def _assign(row: Any, content: dict[str, Any]) -> None:
+    for name, value in content.items():
+        setattr(row, name, value)
+
+
+def clerks_changed(*, order: Order, since_version: int) -> bool:
+    """Whether a correction after that version names other clerks than it did."""
+    before = OrderVersion.objects.get(order=order, version=since_version).document
+    said_before = {line["outer_line_id"]: line["serving_clerk"] for line in before["lines"]}
+    said_now = {line.outer_line_id: line.serving_clerk for line in order.lines.all()}
+    return any(before[name] != getattr(order, name) for name in ("serving_clerk", "fulfilling_clerk", "share_code")) or (
+        said_now != {**said_now, **said_before}
+    )
+
+
+# ── Refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+_AMOUNTS = ("fen", "cumulative_fen", "qty")
+_REFUND_CONTENT = ("outer_order_id", "outer_line_id", "refunded_at", *_AMOUNTS)
+
+
+def record_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: datetime) -> list[Taken]:
+    """Take down refunds of one channel inside the caller's transaction; the outcome of each row, in order.
+
+    A refund whose order is not known yet is `parked` until the order arrives; one that names a line its order has not
+    is rejected.
+    """
+    _lock(channel)
+    orders = {
+        order.outer_order_id: order
+        for order in Order.objects.filter(channel=channel, outer_order_id__in={row.outer_order_id for row in data})
+    }
+    lines = set(
+        OrderLine.objects.filter(order__in=orders.values()).values_list("order__outer_order_id", "outer_line_id")
+    )
+    existing = {
+        refund.outer_refund_id: refund
+        for refund in Refund.objects.filter(channel=channel, outer_refund_id__in={row.outer_refund_id for row in data})
+    }
+    outcomes: list[Taken] = []
+    fresh: list[tuple[Taken, Refund]] = []
+    for row in data:
+        order = orders.get(row.outer_order_id)
+        refund = existing.get(row.outer_refund_id)
+        faults = _refund_faults(channel, row, order, lines)
+        if faults:
+            outcomes.append(Taken("rejected", faults=faults))
+        elif refund is None:
+            refund = Refund(channel=channel, outer_refund_id=row.outer_refund_id, order=order, received_at=now)
+            _assign(refund, {name: getattr(row, name) for name in _REFUND_CONTENT})
+            existing[row.outer_refund_id] = refund
+            outcomes.append(Taken("created" if order else "parked"))
+            fresh.append((outcomes[-1], refund))
+        elif all(getattr(refund, name) == getattr(row, name) for name in _REFUND_CONTENT):
+            outcomes.append(Taken("unchanged", refund.pk))
+        elif refund.pk is None:
+            outcomes.append(Taken("rejected", faults=[Fault("outer_refund_id", "appears twice in this batch")]))
+        else:
+            outcomes.append(Taken(_correct_refund(refund, row, order, now), refund.pk))
+    Refund.objects.bulk_create([refund for _, refund in fresh])
+    for outcome, refund in fresh:
+        outcome.id = refund.pk
+    return outcomes
+
+
+def _refund_faults(
+    channel: Channel, row: shapes.Refund, order: Order | None, lines: set[tuple[str, str]]
+) -> list[Fault]:
+    faults = []
+    if row.channel != channel.code:
+        faults.append(Fault("channel", f"is {row.channel!r}, but these refunds are taken for {channel.code!r}"))
+    if order is not None and (row.outer_order_id, row.outer_line_id) not in lines:
+        faults.append(Fault("outer_line_id", f"order {row.outer_order_id!r} has no line {row.outer_line_id!r}"))
+    return faults
+
+
+def _correct_refund(refund: Refund, row: shapes.Refund, order: Order | None, now: datetime) -> Status:
+    document = _document(refund, _REFUND_CONTENT)
+    RefundVersion.objects.create(refund=refund, version=refund.version, document=document, superseded_at=now)
+    _assign(refund, {name: getattr(row, name) for name in _REFUND_CONTENT})
+    refund.order, refund.version, refund.settled_at = order, refund.version + 1, None
+    refund.save()
+    return "corrected"
+
+
+def _unpark(channel: Channel, numbers: list[str]) -> None:
+    """Give waiting refunds their order; they are settled together with it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE retail_refund r SET order_id = o.id FROM retail_order o WHERE r.order_id IS NULL"
+            " AND r.channel_id = %(channel)s AND r.outer_order_id = ANY(%(numbers)s)"
+            " AND o.channel_id = %(channel)s AND o.outer_order_id = r.outer_order_id",
+            {"channel": channel.pk, "numbers": numbers},
+        )
+
+
+class Returned(NamedTuple):
+    """What came back of one line: fen so far, cut to what the line paid, and the part that was more than that."""
+
+    fen: int
+    excess_fen: int
+    pieces: int | None  # only where some refund said pieces
+
+
+def returned(*, lines: Iterable[OrderLine], refunds: Iterable[Refund]) -> dict[int, Returned]:
+    """Line id → what all refunds of it add up to, whatever order they arrived in.
+
+    Amounts are magnitudes, also of negative lines. A cumulative figure covers every refund up to its own time; pieces
+    are worth their share of what the line paid.
+    """
+    by_line: dict[str, list[Refund]] = {}
+    for refund in refunds:
+        by_line.setdefault(refund.outer_line_id, []).append(refund)
+    return {line.pk: _returned(line, by_line[line.outer_line_id]) for line in lines if line.outer_line_id in by_line}
+
+
+def _returned(line: OrderLine, refunds: list[Refund]) -> Returned:
+    paid, qty = abs(line.paid_fen), abs(line.qty)
+    pieces = sum(refund.qty or 0 for refund in refunds)
+    by_pieces = paid if pieces >= qty else (paid * pieces * 2 + qty) // (qty * 2)
+    stated = [(refund.refunded_at, refund.fen) for refund in refunds if refund.fen is not None]
+    totals = [sum(fen for _, fen in stated)]
+    for refund in refunds:
+        if refund.cumulative_fen is not None:
+            totals.append(refund.cumulative_fen + sum(fen for at, fen in stated if at > refund.refunded_at))
+    total = max(totals) + by_pieces
+    has_pieces = any(refund.qty is not None for refund in refunds)
+    return Returned(min(total, paid), max(total - paid, 0), min(pieces, qty) if has_pieces else None)

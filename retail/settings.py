@@ -1,0 +1,196 @@
+"""The one settings file. Every value that differs between installations comes from the environment.
+
+Variables (see docs/settings.md for the full table):
+DATABASE_URL, SECRET_KEY, ALLOWED_HOSTS, DAOGOU_DEMO, DAOGOU_VAR, DAOGOU_BROKER_URL, DAOGOU_PRIVACY_KEYS.
+"""
+
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# ── What kind of installation is this ────────────────────────────────────────────────────────────────────────────────
+DEMO = env.bool("DAOGOU_DEMO", default=False)          # one-click sign-in, seeded secrets; never in production
+TESTING = env.bool("DAOGOU_TESTING", default=False)    # set by tests/conftest.py
+DEBUG = False                                          # never: pages with tracebacks have no place in a shop
+VAR_DIR = Path(env.str("DAOGOU_VAR", default=str(BASE_DIR / "var")))
+
+_DEMO_SECRET = "demo-only-secret-that-production-refuses-to-start-with"
+SECRET_KEY = env.str("SECRET_KEY", default=_DEMO_SECRET if DEMO or TESTING else "")
+if not (DEMO or TESTING) and (len(SECRET_KEY) < 50 or SECRET_KEY == _DEMO_SECRET):
+    raise ImproperlyConfigured("SECRET_KEY must be set to at least 50 random characters (or start with `make demo`).")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if DEMO or TESTING else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# ── Applications ─────────────────────────────────────────────────────────────────────────────────────────────────────
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "django_celery_beat",
+    "django_htmx",
+    "retail",
+    "members",
+    "commissions",
+    "clerks",
+]
+AUTH_USER_MODEL = "retail.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "retail.gate.PostMiddleware",                      # the chosen post of the user becomes the scope of the request
+]
+ROOT_URLCONF = "retail.urls"
+WSGI_APPLICATION = "retail.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["retail.templatetags.figures"],  # fen as yuan, ppm as percent: on every page
+        },
+    },
+]
+
+# ── PostgreSQL, the only database ────────────────────────────────────────────────────────────────────────────────────
+DATABASES = {
+    "default": {
+        **env.db_url("DATABASE_URL", default="postgresql:///daogou"),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": env.int("DAOGOU_CONN_MAX_AGE", default=600),
+        "CONN_HEALTH_CHECKS": True,
+    },
+}
+
+# ── Celery: PostgreSQL is the queue, the broker only a doorbell (docs/adr/0004) ───────────────────────────────────────
+CELERY_BROKER_URL = env.str("DAOGOU_BROKER_URL", default="memory://" if DEMO or TESTING else "redis://127.0.0.1:6379/0")
+# memory:// asks once a second unless told otherwise.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05} if CELERY_BROKER_URL.startswith("memory") else {}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "Asia/Shanghai"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+JOB_LEASE_SECONDS = env.int("DAOGOU_JOB_LEASE_SECONDS", default=60)
+JOB_MAX_ATTEMPTS = env.int("DAOGOU_JOB_MAX_ATTEMPTS", default=8)
+JOB_WORKER_CAPACITY = env.int("DAOGOU_JOB_WORKER_CAPACITY", default=200)  # jobs rung at once by one sweep
+
+# ── Personal data ────────────────────────────────────────────────────────────────────────────────────────────────────
+# "id:base64 of 32 bytes", newest first; the first encrypts, all decrypt. Empty in demo: a key file is made once.
+PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
+PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
+
+# ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "retail" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+
+# ── Static files ─────────────────────────────────────────────────────────────────────────────────────────────────────
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEMO or TESTING               # the demo needs no collectstatic
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEMO or TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+MEDIA_ROOT = VAR_DIR / "media"
+
+# ── Sign-in and cookies ──────────────────────────────────────────────────────────────────────────────────────────────
+LOGIN_URL = "/admin/login/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEMO or TESTING)
+SECURE_HSTS_SECONDS = 0 if DEMO or TESTING else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not (DEMO or TESTING)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("DAOGOU_BEHIND_PROXY", default=False) else None
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024          # 500 orders of 30 lines fit twice
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# ── API ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["retail.api.tokens.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "retail.api.read.Cursor",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["retail.api.tokens.TokenThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"token": env.str("DAOGOU_API_RATE", default="1200/min")},
+    "DEFAULT_VERSIONING_CLASS": None,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Daogou feed and read API",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+}
+
+# ── Admin ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+UNFOLD = {
+    "SITE_TITLE": _("导购台"),
+    "SITE_HEADER": _("导购台"),
+    "SITE_SYMBOL": "storefront",
+    "DASHBOARD_CALLBACK": "retail.desk.dashboard.fill",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# ── Logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"privacy": {"()": "retail.logs.PrivacyFilter"}},
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["privacy"]}},
+    "root": {"handlers": ["console"], "level": env.str("DAOGOU_LOG_LEVEL", default="WARNING")},
+}

@@ -1,0 +1,82 @@
+"""The vocabulary of the feed: one set of typed shapes for REST, CSV and OpenAPI.
+
+Amounts are integer fen of the whole line; times are ISO 8601 with an offset. Unknown fields are refused by name.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
+StaffCode = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[^\x00]*$")]
+Moment = Annotated[datetime, Meta(tz=True)]
+# Ten billion yuan: beyond it a figure is a mistake, and sums of a year still fit into a bigint.
+Fen = Annotated[int, Meta(ge=-(10**12), le=10**12)]
+Pieces = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+IdentityType = Literal["phone", "unionid", "external_userid", "card", "channel_id"]
+
+
+class Buyer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One way the channel knows the buyer."""
+
+    type: IdentityType
+    value: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+
+
+class Line(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """tag_fen: tag price × qty; paid_fen: after all discounts; cost_fen: of one piece. Negative for an exchange."""
+
+    outer_line_id: Code
+    sku: Code
+    brand: Code | None = None
+    category: Code | None = None
+    qty: Pieces
+    tag_fen: Fen
+    paid_fen: Fen
+    cost_fen: Fen | None = None
+    is_gift: bool = False
+    serving_clerk: StaffCode | None = None
+
+
+class Order(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An order with one or more lines. The same key again changes nothing; other content is the next version."""
+
+    channel: Code
+    outer_order_id: Code
+    paid_at: Moment
+    delivered_at: Moment | None = None
+    store_code: Code | None = None
+    buyer: Annotated[tuple[Buyer, ...], Meta(max_length=20)] = ()
+    serving_clerk: StaffCode | None = None
+    fulfil_store_code: Code | None = None
+    fulfilling_clerk: StaffCode | None = None
+    share_code: Code | None = None
+    chat_id: Code | None = None
+    live_event: Code | None = None
+    coupons: Annotated[tuple[Code, ...], Meta(max_length=50)] = ()
+    points_used: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=1000)]
+
+
+class Refund(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Money given back on one line, said in exactly one of fen (this refund), cumulative_fen (all so far) or qty."""
+
+    channel: Code
+    outer_refund_id: Code
+    outer_order_id: Code
+    outer_line_id: Code
+    refunded_at: Moment
+    fen: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+    cumulative_fen: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+    qty: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+    def __post_init__(self) -> None:
+        if [self.fen, self.cumulative_fen, self.qty].count(None) != 2:
+            raise ValueError("Give exactly one of `fen`, `cumulative_fen` and `qty`")
+
+
+def encode(shape: Struct) -> bytes:
+    """The canonical bytes of a shape: equal content, equal bytes."""
+    return msgspec.json.encode(shape)

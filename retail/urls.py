@@ -1,0 +1,11 @@
+"""All addresses of the product."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/", include("retail.api.urls")),
+    path("m/", include("clerks.pages.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("retail.desk.urls")),
+]

@@ -1,0 +1,71 @@
+"""What every test shares: a PostgreSQL of its own, the size of the run, and the programs some tests drive."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import Literal
+
+# Before the first look at the settings. pytest-django would load them before this file, were the module named in the
+# configuration; so it is named here.
+os.environ |= {"DJANGO_SETTINGS_MODULE": "retail.settings", "DAOGOU_TESTING": "true"}
+if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
+    os.environ["DAOGOU_VAR"] = os.environ["DAOGOU_TEST_VAR"] = tempfile.mkdtemp(prefix="daogou-test-")
+    atexit.register(shutil.rmtree, os.environ["DAOGOU_VAR"], ignore_errors=True)
+
+import django
+import pytest
+
+from retail import embedded
+
+django.setup()  # for conftest files further down that import models
+
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "redis-server": ("redis-server",)}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start a throwaway PostgreSQL, unless one is named; the workers of xdist inherit its address."""
+    if not embedded.is_given():
+        try:
+            server = embedded.start(durable=False)
+        except embedded.EmbeddedError as error:
+            raise pytest.UsageError(f"PostgreSQL: {error}") from None
+        server.publish()
+        config.add_cleanup(server.stop)
+
+
+@pytest.fixture(scope="session")
+def size() -> Literal["quick", "full"]:
+    """How much to try: DAOGOU_TEST_SIZE=full (`make test-full`) asks for the sizes that take minutes."""
+    return "full" if os.environ.get("DAOGOU_TEST_SIZE") == "full" else "quick"
+
+
+def program(name: str) -> str:
+    """The path of a program of the machine. Without it the test is skipped, and in CI fails."""
+    for candidate in PROGRAMS[name]:
+        if path := shutil.which(candidate):
+            return path
+    reason = f"{name} is missing: apt-get install --no-install-recommends {name}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return program("chromium")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    return program("redis-server")
+
+
+@pytest.fixture
+def everything(db):
+    """A database in which a job or command runs: on nobody's behalf, so with no limit on rows."""
+    from retail import scope
+
+    with scope.within(scope.EVERYTHING):
+        yield
