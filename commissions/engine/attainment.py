@@ -92,7 +92,7 @@ def parse_scale(document: Document, *, mode_key: str = "mode") -> Scale:
 
 
 def bookings(scale: Scale, *, amounts: Sequence[int], prior_fen: int = 0) -> list[int]:
-    """Return what each amount adds to the commission when it follows `prior_fen` and the amounts before it."""
+    """Return what each amount adds to the commission, coming after `prior_fen` and the amounts before it."""
     commissions = [scale.commission(fen) for fen in accumulate(amounts, initial=prior_fen)]
     return [after - before for before, after in pairwise(commissions)]
 

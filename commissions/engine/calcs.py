@@ -1,18 +1,29 @@
-"""How much a rule gives for a line, before it is split: base, calculation, floor and cap.
+"""How much a rule gives for a line, before it is split.
 
-Every calculation comes down to the same two terms, a rate on the base and a fixed amount, so the pool is
-always `base × ppm + fen`, rounded once. All amounts here belong to the positive twin of a line and are never
-negative.
+Every calculation comes down to three terms: a rate on the base, an amount for the line, an amount for each
+piece. All amounts here belong to the positive twin of a line and are never negative.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from .document import Document
 from .facts import Line
+from .money import PPM
 
 BASES = ("paid", "tag", "margin")
+
+_HALF = PPM // 2
+
+_TERMS: Mapping[str, tuple[str, ...]] = {
+    "rate": ("ppm",),
+    "fixed": ("fen",),
+    "per_qty": ("fen",),
+    "rate_plus": ("ppm", "fen"),
+    "discount_tier": ("steps",),
+}
+"""The kinds of calculation and what each is written with."""
 
 
 def base_of(kind: str, line: Line) -> int:
@@ -24,122 +35,60 @@ def base_of(kind: str, line: Line) -> int:
     return max(0, line.paid_fen - (line.cost_fen or 0) * line.qty)
 
 
-def keeps_discount(line: Line, bp: int) -> bool:
-    """True when the line was sold at `bp` basis points of its tag price or dearer; equality counts."""
-    return line.paid_fen * 10_000 >= line.tag_fen * bp
-
-
-Terms = tuple[int, int]
-"""What a calculation gives for one line: ppm of the base, and fen beside it."""
-
-
-class Calc(Protocol):
-    """One way to calculate; `kind` is its name in the public format."""
-
-    @property
-    def kind(self) -> str: ...
-
-    def terms(self, line: Line) -> Terms: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of the base."""
+class Terms(NamedTuple):
+    """What a calculation gives for one line: `ppm` of the base, and `fixed_fen` beside it."""
 
     ppm: int
-    kind: str = "rate"
-
-    def terms(self, line: Line) -> Terms:
-        return (self.ppm, 0)
+    fixed_fen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The same amount for every line."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calc:
+    """One calculation; `kind` is its name in the public format.
 
-    fen: int
-    kind: str = "fixed"
-
-    def terms(self, line: Line) -> Terms:
-        return (0, self.fen)
-
-
-@dataclass(frozen=True, slots=True)
-class PerQty:
-    """An amount for every piece."""
-
-    fen: int
-    kind: str = "per_qty"
-
-    def terms(self, line: Line) -> Terms:
-        return (0, self.fen * line.qty)
-
-
-@dataclass(frozen=True, slots=True)
-class RatePlus:
-    """A share of the base and an amount for every piece."""
-
-    ppm: int
-    fen: int
-    kind: str = "rate_plus"
-
-    def terms(self, line: Line) -> Terms:
-        return (self.ppm, self.fen * line.qty)
-
-
-@dataclass(frozen=True, slots=True)
-class DiscountTier:
-    """A share that depends on the discount given: the first of `steps` (bp, ppm) the line keeps, else
-    nothing.
+    `steps` (basis points, ppm) replaces the rate by one that depends on the discount given.
     """
 
-    steps: tuple[tuple[int, int], ...]
-    kind: str = "discount_tier"
+    kind: str
+    ppm: int = 0
+    line_fen: int = 0
+    piece_fen: int = 0
+    steps: tuple[tuple[int, int], ...] = ()
 
     def terms(self, line: Line) -> Terms:
-        return next(((ppm, 0) for bp, ppm in self.steps if keeps_discount(line, bp)), (0, 0))
+        return Terms(self.ppm_for(line), self.line_fen + self.piece_fen * line.qty)
+
+    def ppm_for(self, line: Line) -> int:
+        """Return the rate for the line: of the first step whose share of the tag price it keeps, else 0."""
+        if not self.steps:
+            return self.ppm
+        return next((ppm for bp, ppm in self.steps if line.paid_fen * 10_000 >= line.tag_fen * bp), 0)
+
+    def pool(self, base_fen: int, line: Line) -> int:
+        """Return the pool in fen, rounded once, half up (which is half away from zero here)."""
+        ppm = self.ppm_for(line) if self.steps else self.ppm
+        return (base_fen * ppm + _HALF) // PPM + self.line_fen + self.piece_fen * line.qty
 
 
 def parse_calc(document: Document) -> Calc:
-    """Read `{type, …}`; notes an unknown type or field, a negative or missing number, steps that do not fall."""
-    parse = _PARSERS.get(document.choice("type", _PARSERS))
-    return parse(document) if parse else Fixed(0)
+    """Read `{type, …}`; notes what is unknown, missing or negative, and steps that do not fall."""
+    kind = document.choice("type", _TERMS)
+    terms = _TERMS.get(kind, ())
+    document.allow_only("type", *terms)
+    fen = document.integer("fen", least=0) if "fen" in terms else 0
+    return Calc(
+        kind=kind,
+        ppm=document.integer("ppm", least=0) if "ppm" in terms else 0,
+        line_fen=fen if kind == "fixed" else 0,
+        piece_fen=0 if kind == "fixed" else fen,
+        steps=_parse_steps(document) if "steps" in terms else (),
+    )
 
 
-def _parse_rate(document: Document) -> Calc:
-    document.allow_only("type", "ppm")
-    return Rate(document.integer("ppm", least=0))
-
-
-def _parse_fixed(document: Document) -> Calc:
-    document.allow_only("type", "fen")
-    return Fixed(document.integer("fen", least=0))
-
-
-def _parse_per_qty(document: Document) -> Calc:
-    document.allow_only("type", "fen")
-    return PerQty(document.integer("fen", least=0))
-
-
-def _parse_rate_plus(document: Document) -> Calc:
-    document.allow_only("type", "ppm", "fen")
-    return RatePlus(document.integer("ppm", least=0), document.integer("fen", least=0))
-
-
-def _parse_discount_tier(document: Document) -> Calc:
-    document.allow_only("type", "steps")
+def _parse_steps(document: Document) -> tuple[tuple[int, int], ...]:
     steps = document.pairs("steps")
-    floors = [bp for bp, _ in steps]
+    bounds = [bp for bp, _ in steps]
     # A step at or above an earlier one could never be the first that is kept.
-    if not floors or floors != sorted(set(floors), reverse=True):
+    if not bounds or bounds != sorted(set(bounds), reverse=True):
         document.note("steps", "must fall from step to step, none twice")
-    return DiscountTier(tuple(steps))
-
-
-_PARSERS: Mapping[str, Callable[[Document], Calc]] = {
-    "rate": _parse_rate,
-    "fixed": _parse_fixed,
-    "per_qty": _parse_per_qty,
-    "rate_plus": _parse_rate_plus,
-    "discount_tier": _parse_discount_tier,
-}
+    return tuple(steps)

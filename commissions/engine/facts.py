@@ -16,11 +16,12 @@ Staff = Mapping[str, Hashable]
 def wall_clock(moment: datetime, zone: tzinfo) -> datetime:
     """Return an aware moment as the clock on the wall of `zone` shows it.
 
-    Raises ValueError for a naive one, which would silently be read in the time zone of the machine.
+    Two results for one zone compare by what the wall shows, as Python compares times of the same zone. Raises
+    ValueError for a naive moment, which would silently be read in the time zone of the machine.
     """
     if moment.tzinfo is None:
         raise ValueError("a moment needs a time zone")
-    return moment.astimezone(zone).replace(tzinfo=None)
+    return moment.astimezone(zone)
 
 
 @dataclass(slots=True)
@@ -83,8 +84,12 @@ class Order:
 
     def distinct_lines(self) -> Sequence[Line]:
         """Return the lines, the first of those that carry the same id."""
-        first = {line.id: line for line in reversed(self.lines)}
-        return self.lines if len(first) == len(self.lines) else [first[key] for key in reversed(first)]
+        if len({line.id for line in self.lines}) == len(self.lines):
+            return self.lines
+        first: dict[Hashable, Line] = {}
+        for line in self.lines:
+            first.setdefault(line.id, line)
+        return list(first.values())
 
     def staff(self, overrides: Roles | None = None) -> Staff:
         """Return who may be paid: the roles, those of a line over them, without the clerk who bought for

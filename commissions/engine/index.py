@@ -6,15 +6,17 @@ their number; the best of them is the lowest bit; and the reason why a rule does
 condition whose mask lacks its bit.
 """
 
+import sys
 from bisect import bisect_right
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, tzinfo
 from functools import reduce
 from itertools import accumulate
 from operator import and_, or_, xor
+from typing import Generic, TypeVar
 
 from .facts import Id, Line, Order, wall_clock
-from .rules import LEASTS, LISTS, Rule
+from .rules import LISTS, Rule
 
 _REMEMBERED = 1 << 16
 """Combinations of facts kept in a memo. Real sales repeat a few thousand; the limit is for a process that
@@ -29,8 +31,7 @@ CONDITION_REASONS = (
 """Why a rule does not match, validity apart. A rule that fails several conditions names the first of these.
 """
 
-_NEVER_BOUGHT = -1
-"""Below every bound on dormant days: who never bought is new, not dormant."""
+_Fact = TypeVar("_Fact")
 
 
 def mask_of(positions: Sequence[int]) -> int:
@@ -52,16 +53,31 @@ class _Listed:
 
     def accepting(self, *values: Id | None) -> int:
         """Return the rules that allow at least one of the values; None is no value."""
-        masks = [self._accepting.get(str(value), 0) for value in values if value is not None]
-        return reduce(or_, masks, self._indifferent)
+        mask = self._indifferent
+        for value in values:
+            if value is not None:
+                mask |= self._accepting.get(str(value), 0)
+        return mask
 
 
-class _Least:
+def _days_dormant(order: Order) -> int:
+    # Below every bound: who never bought is new, not dormant.
+    return -1 if order.dormant_days is None else order.dormant_days
+
+
+def _discount_bp(line: Line) -> int:
+    # In whole numbers, paid × 10 000 ≥ tag × bp says the same as paid × 10 000 ÷ tag, cut off, ≥ bp. Without a tag
+    # price the first is always true.
+    return line.paid_fen * 10_000 // line.tag_fen if line.tag_fen else sys.maxsize
+
+
+class _Least(Generic[_Fact]):
     """A condition that sets a lower bound. Equality passes; a rule without it accepts every amount."""
 
-    __slots__ = ("_bounds", "_masks")
+    __slots__ = ("_bounds", "_masks", "_measure")
 
-    def __init__(self, *, name: str, rules: Sequence[Rule]) -> None:
+    def __init__(self, *, name: str, rules: Sequence[Rule], measure: Callable[[_Fact], int]) -> None:
+        self._measure: Callable[[_Fact], int] = measure
         self._bounds = sorted({rule.leasts[name] for rule in rules if name in rule.leasts})
         passed = [mask_of([place for place, rule in enumerate(rules) if name not in rule.leasts])]
         for bound in self._bounds:
@@ -70,12 +86,23 @@ class _Least:
             )
         self._masks = list(accumulate(passed, or_))
 
-    def accepting(self, amount: int) -> int:
-        return self._masks[bisect_right(self._bounds, amount)]
+    def __bool__(self) -> bool:
+        return bool(self._bounds)
 
-    def accepting_any(self) -> int:
-        """Return the rules that accept an amount beyond every bound: all of them."""
-        return self._masks[-1]
+    def accepting(self, fact: _Fact) -> int:
+        return self._masks[bisect_right(self._bounds, self._measure(fact))]
+
+
+class _CostKnown:
+    """The unwritten condition of a rule on the margin: the cost of the line is known."""
+
+    __slots__ = ("_indifferent",)
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._indifferent = mask_of([place for place, rule in enumerate(rules) if rule.base != "margin"])
+
+    def accepting(self, fact: Line) -> int:
+        return self._indifferent if fact.cost_fen is None else -1
 
 
 class _Timeline:
@@ -101,26 +128,44 @@ class _Timeline:
         return self._masks[bisect_right(self._edges, wall)]
 
 
+def _measures_of_orders(rules: Sequence[Rule]) -> dict[str, Callable[[Order], int]]:
+    """Return the lower bounds on orders that are in use, by the reason they give."""
+    bounds: dict[str, _Least[Order]] = {
+        "dormant": _Least(name="min_dormant_days", rules=rules, measure=_days_dormant),
+        "min_order": _Least(name="min_order_fen", rules=rules, measure=lambda order: order.paid_fen),
+    }
+    return {reason: bound.accepting for reason, bound in bounds.items() if bound}
+
+
+def _measures_of_lines(rules: Sequence[Rule]) -> dict[str, Callable[[Line], int]]:
+    """Return the lower bounds on lines that are in use, and the need of a cost, by the reason they give."""
+    bounds: dict[str, _Least[Line]] = {
+        "discount_floor": _Least(name="min_discount_bp", rules=rules, measure=_discount_bp),
+        "min_line": _Least(name="min_line_fen", rules=rules, measure=lambda line: line.paid_fen),
+    }
+    measures: dict[str, Callable[[Line], int]] = {
+        reason: bound.accepting for reason, bound in bounds.items() if bound
+    }
+    if any(rule.base == "margin" for rule in rules):
+        measures["no_cost"] = _CostKnown(rules).accepting
+    return measures
+
+
 class RuleIndex:
     """The conditions of `rules` (in the order of the walk) for sales judged by the wall clock of `zone`."""
 
     __slots__ = (
-        *("_cost_free", "_leasts", "_line_masks", "_listed", "_measures_lines", "_measures_orders"),
-        *("_order_masks", "_spans", "_timeline", "_zone"),
+        *("_line_masks", "_line_measures", "_listed", "_order_masks", "_order_measures"),
+        *("_spans", "_timeline", "_zone"),
     )
 
     def __init__(self, *, rules: Sequence[Rule], zone: tzinfo) -> None:
         self._zone = zone
-        self._listed = {name: _Listed(name=name, rules=rules) for name in (*LISTS, "member")}
-        self._leasts = {name: _Least(name=name, rules=rules) for name in LEASTS}
-        self._cost_free = mask_of([place for place, rule in enumerate(rules) if rule.base != "margin"])
         self._spans = [(self._edge(rule.valid_from), self._edge(rule.valid_to)) for rule in rules]
         self._timeline = _Timeline(self._spans)
-        bounds = {name for rule in rules for name in rule.leasts}
-        self._measures_orders = bool(bounds & {"min_dormant_days", "min_order_fen"})
-        self._measures_lines = bool(bounds & {"min_discount_bp", "min_line_fen"}) or any(
-            rule.base == "margin" for rule in rules
-        )
+        self._listed = {name: _Listed(name=name, rules=rules) for name in (*LISTS, "member")}
+        self._order_measures = _measures_of_orders(rules)
+        self._line_measures = _measures_of_lines(rules)
         self._order_masks: dict[Hashable, int] = {}
         self._line_masks: dict[Hashable, int] = {}
 
@@ -131,14 +176,20 @@ class RuleIndex:
     def matching_order(self, order: Order) -> int:
         """Return the rules whose conditions on the order hold. Raises ValueError for a naive `paid_at`."""
         key = (
-            *(order.channel, order.store, tuple(order.store_groups), order.ownership, order.member_is_new),
-            *(order.tier, order.live_event, order.material),
+            order.channel,
+            order.store,
+            tuple(order.store_groups),
+            order.ownership,
+            order.member_is_new,
+            order.tier,
+            order.live_event,
+            order.material,
         )
         mask = self._order_masks.get(key)
         if mask is None:
             mask = _remember(self._order_masks, key, _all_of(self._lists_of_order(order)))
-        if self._measures_orders:
-            mask &= _all_of(self._bounds_of_order(order))
+        for accepting in self._order_measures.values():
+            mask &= accepting(order)
         return mask & self._timeline.valid_at(wall_clock(order.paid_at, self._zone))
 
     def matching_line(self, line: Line) -> int:
@@ -147,7 +198,9 @@ class RuleIndex:
         mask = self._line_masks.get(key)
         if mask is None:
             mask = _remember(self._line_masks, key, _all_of(self._lists_of_line(line)))
-        return mask & _all_of(self._bounds_of_line(line)) if self._measures_lines else mask
+        for accepting in self._line_measures.values():
+            mask &= accepting(line)
+        return mask
 
     def refusal(self, *, position: int, order: Order, line: Line) -> str:
         """Return why the rule at `position` does not match the line (a positive twin), or "" if it does."""
@@ -160,8 +213,8 @@ class RuleIndex:
         accepting = {
             **self._lists_of_order(order),
             **self._lists_of_line(line),
-            **self._bounds_of_order(order),
-            **self._bounds_of_line(line),
+            **{reason: accepting(order) for reason, accepting in self._order_measures.items()},
+            **{reason: accepting(line) for reason, accepting in self._line_measures.items()},
         }
         return next(
             (reason for reason in CONDITION_REASONS if not accepting.get(reason, -1) >> position & 1), ""
@@ -183,13 +236,6 @@ class RuleIndex:
             "material": self._listed["material"].accepting(order.material),
         }
 
-    def _bounds_of_order(self, order: Order) -> dict[str, int]:
-        days = _NEVER_BOUGHT if order.dormant_days is None else order.dormant_days
-        return {
-            "dormant": self._leasts["min_dormant_days"].accepting(days),
-            "min_order": self._leasts["min_order_fen"].accepting(order.paid_fen),
-        }
-
     def _lists_of_line(self, line: Line) -> dict[str, int]:
         return {
             "brand": self._listed["brand"].accepting(line.brand),
@@ -197,19 +243,10 @@ class RuleIndex:
             "product": self._listed["product"].accepting(line.product),
         }
 
-    def _bounds_of_line(self, line: Line) -> dict[str, int]:
-        discount = self._leasts["min_discount_bp"]
-        return {
-            # In whole numbers paid × 10 000 ≥ tag × bp says the same as paid × 10 000 ÷ tag, cut off, ≥ bp.
-            "discount_floor": discount.accepting(line.paid_fen * 10_000 // line.tag_fen)
-            if line.tag_fen
-            else discount.accepting_any(),
-            "min_line": self._leasts["min_line_fen"].accepting(line.paid_fen),
-            "no_cost": -1 if line.cost_fen is not None else self._cost_free,
-        }
-
     def _edge(self, edge: datetime | None) -> datetime | None:
-        return edge if edge is None or edge.tzinfo is None else wall_clock(edge, self._zone)
+        if edge is None:
+            return None
+        return edge.astimezone(self._zone) if edge.tzinfo else edge.replace(tzinfo=self._zone)
 
 
 def _all_of(masks: dict[str, int]) -> int:

@@ -16,37 +16,37 @@ def round_div(numerator: int, denominator: int) -> int:
     return rounded if (numerator < 0) == (denominator < 0) else -rounded
 
 
-def rate_of(fen: int, ppm: int) -> int:
-    """Return `ppm` of an amount that is not negative, rounded half up (which is half away from zero)."""
-    return (fen * ppm + PPM // 2) // PPM
-
-
 def allocate(amount: int, weights: Sequence[int]) -> list[int]:
     """Split `amount` (fen, any sign) by integer `weights`; the parts sum to the amount.
 
     Largest remainder on the absolute amount, ties to the earlier share, the sign restored afterwards, so a
-    negative amount mirrors the positive one. Weights that are all 0 count as equal. A zero weight beside a
-    positive one leaves no remainder, and there are always fewer spare fen than shares with a remainder: it
-    never gets one.
+    negative amount mirrors the positive one. Weights that are all 0 count as equal.
 
     Raises ValueError for a negative weight, and for an amount with nobody to give it to.
     """
+    if min(weights, default=0) < 0:
+        raise ValueError("a weight must not be negative")
+    if amount and not weights:
+        raise ValueError("an amount needs at least one weight")
     if not any(weights):
         weights = [1] * len(weights)
-    elif min(weights) < 0:
-        raise ValueError("a weight must not be negative")
-    total = sum(weights)
-    if not total:
-        if amount:
-            raise ValueError("an amount needs at least one weight")
-        return []
-    size = abs(amount)
-    parts = [size * weight // total for weight in weights]
-    spare = size - sum(parts)
-    if spare:
-        remainders = [size * weight % total for weight in weights]
-        # The sort is stable, reversed too: among equal remainders the earlier share stays in front.
-        ranked = sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)
-        for position in ranked[:spare]:
-            parts[position] += 1
+    return apportion(amount, weights, sum(weights)) if weights else []
+
+
+def apportion(amount: int, weights: Sequence[int], total: int) -> list[int]:
+    """Do the work of `allocate` for weights known to be sound: none negative, `total` their sum and not 0."""
+    size = spare = abs(amount)
+    parts, remainders = [], []
+    for weight in weights:
+        part, remainder = divmod(size * weight, total)
+        parts.append(part)
+        remainders.append(remainder)
+        spare -= part
+    while spare:
+        # index() finds the earlier of equals. A share without a remainder (a weight of 0) never gets a spare fen:
+        # the remainders sum to spare × total and each is below total, so more than `spare` shares have one.
+        nearest = remainders.index(max(remainders))
+        parts[nearest] += 1
+        remainders[nearest] = 0
+        spare -= 1
     return parts if amount >= 0 else [-part for part in parts]

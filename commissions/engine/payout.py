@@ -64,7 +64,7 @@ def draw(
 
 
 def draws(earnings: Iterable[int], *, min_fen: int, draw_until: int, recover_from: int) -> list[Draw]:
-    """Return the draws of consecutive periods, counted from 1: guaranteed up to and including `draw_until`."""
+    """Return the draws of consecutive periods, counted from 1 and guaranteed to the end of `draw_until`."""
     drawn: list[Draw] = []
     for period, earned_fen in enumerate(earnings, start=1):
         drawn.append(

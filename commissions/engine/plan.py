@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .calcs import base_of
 from .facts import Line
 from .index import RuleIndex, mask_of
-from .money import rate_of
 from .rules import PlanError, Rule
 from .splits import Split
 
@@ -16,8 +15,7 @@ GROUP_MODES = ("list_order", "highest", "lowest", "sum")
 all.
 """
 
-_REMEMBERED = 1 << 14
-"""Sets of matching rules whose winners are kept; real sales repeat a few hundred."""
+_BY_AMOUNT = ("highest", "lowest")
 
 
 class Contender:
@@ -39,16 +37,14 @@ class Contender:
         self.split = Split(shares=rule.split, missing=rule.missing, to_role=rule.to_role)
 
     def raw_pool(self, line: Line) -> int:
-        """Return the pool in fen before floor and cap, rounded once; 0 when nothing is commissionable."""
+        """Return the pool in fen before floor and cap; 0 for a rule that is not commissionable."""
         rule = self.rule
-        if not rule.commissionable:
-            return 0
-        ppm, fen = rule.calc.terms(line)
-        return rate_of(base_of(rule.base, line), ppm) + fen if ppm else fen
+        return rule.calc.pool(base_of(rule.base, line), line) if rule.commissionable else 0
 
     def pool(self, line: Line) -> int:
         """Return what the rule gives for the line in fen, 0 or more."""
-        rule, pool = self.rule, self.raw_pool(line)
+        rule = self.rule
+        pool = self.raw_pool(line)
         # A gift must not be lifted: the floor is for a small commission, not for none.
         if pool and rule.floor_fen is not None and pool < rule.floor_fen:
             pool = rule.floor_fen
@@ -58,37 +54,27 @@ class Contender:
 class CompiledPlan:
     """A plan ready to price lines; made by `compile_plan`. It only remembers, so threads may share one."""
 
-    __slots__ = ("_remembered", "contenders", "index", "zone")
+    __slots__ = ("contenders", "index", "zone")
 
     def __init__(self, *, contenders: Sequence[Contender], index: RuleIndex, zone: ZoneInfo) -> None:
         self.contenders = tuple(contenders)
         self.index = index
         self.zone = zone
-        self._remembered: dict[int, tuple[Contender, ...]] = {}
 
-    def winners(self, *, matching: int, line: Line) -> tuple[Contender, ...]:
+    def winners(self, matching: int, line: Line) -> list[Contender]:
         """Return the rules that take their group, in the order of evaluation.
 
-        `matching` is the mask of the rules that match the line (a positive twin).
+        `matching` is the mask of the rules that match the line (a positive twin). The best of those left is
+        the lowest bit; having won, it clears the bits of all it keeps out.
         """
-        won = self._remembered.get(matching)
-        return self._walk(matching, line) if won is None else won
-
-    def _walk(self, matching: int, line: Line) -> tuple[Contender, ...]:
         won = []
-        depends_on_amounts = False
-        left = matching
-        while left:
-            best = self.contenders[(left & -left).bit_length() - 1]
-            if best.mode in ("highest", "lowest"):
-                depends_on_amounts = True
-                best = self._best_paid(left & best.rivals, line, most=best.mode == "highest")
+        while matching:
+            best = self.contenders[(matching & -matching).bit_length() - 1]
+            if best.mode in _BY_AMOUNT:
+                best = self._best_paid(matching & best.rivals, line, most=best.mode == "highest")
             won.append(best)
-            left &= best.remaining
-        winners = tuple(won)
-        if not depends_on_amounts:
-            self._remember(matching, winners)
-        return winners
+            matching &= best.remaining
+        return won
 
     def _best_paid(self, rivals: int, line: Line, *, most: bool) -> Contender:
         """Return the rule of a group with the largest (or smallest) pool, the earlier of equals.
@@ -97,11 +83,6 @@ class CompiledPlan:
         """
         matching = [contender for contender in self.contenders if contender.bit & rivals]
         return (max if most else min)(matching, key=lambda contender: contender.pool(line))
-
-    def _remember(self, matching: int, winners: tuple[Contender, ...]) -> None:
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
-        self._remembered[matching] = winners
 
 
 def compile_plan(

@@ -1,6 +1,6 @@
 """Pricing: what every rule pays on the lines of an order, and why it is this and nothing else."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,9 @@ from .index import CONDITION_REASONS
 from .plan import CompiledPlan, Contender
 from .rules import Rule
 from .splits import Part
+
+_new = tuple.__new__
+"""Makes an Award without the detour of its constructor; see the one in splits."""
 
 
 class Award(NamedTuple):
@@ -77,7 +80,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class LineTrace:
-    """Everything decided about one line: winners in the order of evaluation, losers in the order of the walk."""
+    """All that was decided about a line: winners in the order of evaluation, losers in that of the walk."""
 
     line_id: Hashable
     winners: tuple[Win, ...]
@@ -97,13 +100,8 @@ REASONS = (
 """Every reason `explain` can give, beside `no_<role>` for each role of a split that nobody holds."""
 
 
-class _Decision(NamedTuple):
-    line: Line
-    twin: Line
-    """The line itself, or its positive twin."""
-    sign: int
-    staff: Staff
-    winners: tuple[Contender, ...]
+_Decision = tuple[Line, Line, int, Staff, Sequence[Contender]]
+"""A line, its positive twin (itself, mostly), its sign, who may be paid, and the rules that win it."""
 
 
 def price(plan: CompiledPlan, order: Order) -> list[Award]:
@@ -113,13 +111,14 @@ def price(plan: CompiledPlan, order: Order) -> list[Award]:
     comes twice counts once, as first sent. Raises ValueError when `paid_at` has no time zone.
     """
     awards = []
-    for line, twin, sign, staff, winners in _decided(plan, order):
+    for line, twin, sign, staff, winners in _decisions(plan, order):
         for winner in winners:
-            pool_fen = winner.pool(twin)
+            pool_fen = sign * winner.pool(twin)
             if pool_fen:
-                pool_fen *= sign
                 parts, house_fen = winner.split.divide(pool_fen, staff)
-                awards.append(Award(line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen))
+                awards.append(
+                    _new(Award, (line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen))
+                )
     return awards
 
 
@@ -129,9 +128,9 @@ def counted(plan: CompiledPlan, order: Order) -> list[tuple[Hashable, int]]:
     Whether the rule paid does not matter: a deeply discounted sale may pay nothing and still count.
     """
     return [
-        (decision.line.id, decision.line.paid_fen)
-        for decision in _decided(plan, order)
-        if any(winner.rule.counts_for_attainment for winner in decision.winners)
+        (line.id, line.paid_fen)
+        for line, _, _, _, winners in _decisions(plan, order)
+        if any(winner.rule.counts_for_attainment for winner in winners)
     ]
 
 
@@ -140,47 +139,51 @@ def explain(plan: CompiledPlan, order: Order, line_id: Hashable) -> LineTrace:
 
     Raises LookupError for a line that is not in the order, ValueError when `paid_at` has no time zone.
     """
-    decision = next((found for found in _decided(plan, order) if found.line.id == line_id), None)
+    decision = next((found for found in _decisions(plan, order) if found[0].id == line_id), None)
     if decision is None:
         raise LookupError(f"order {order.id} has no line {line_id}")
+    _, twin, _, _, winners = decision
     return LineTrace(
         line_id,
-        tuple(_win(winner, decision) for winner in decision.winners),
+        tuple(_win(winner, decision) for winner in winners),
         tuple(
-            Loss(it.rule.id, it.rule.group, it.rule.priority, _why_lost(plan, order, it, decision))
+            Loss(it.rule.id, it.rule.group, it.rule.priority, _why_lost(plan, order, twin, it, winners))
             for it in plan.contenders
-            if it not in decision.winners
+            if it not in winners
         ),
     )
 
 
-def _decided(plan: CompiledPlan, order: Order) -> Iterator[_Decision]:
-    """Yield each line with the rules that win it."""
-    matching_order = plan.index.matching_order(order)
+def _decisions(plan: CompiledPlan, order: Order) -> Iterator[_Decision]:
+    index = plan.index
+    matching_order = index.matching_order(order)
     everybody = order.staff()
     for line in order.distinct_lines():
         is_plain = line.paid_fen >= 0 and line.qty >= 0 and line.tag_fen >= 0
-        twin, sign = (line, 1) if is_plain else (line.unsigned(), line.sign)
-        winners = plan.winners(matching=matching_order & plan.index.matching_line(twin), line=twin)
+        twin = line if is_plain else line.unsigned()
         staff = order.staff(line.roles) if line.roles else everybody
-        yield _Decision(line, twin, sign, staff, winners)
+        winners = plan.winners(matching_order & index.matching_line(twin), twin)
+        yield line, twin, 1 if is_plain else line.sign, staff, winners
 
 
-def _why_lost(plan: CompiledPlan, order: Order, loser: Contender, decision: _Decision) -> str:
-    refusal = plan.index.refusal(position=loser.position, order=order, line=decision.twin)
+def _why_lost(
+    plan: CompiledPlan, order: Order, twin: Line, loser: Contender, winners: Sequence[Contender]
+) -> str:
+    refusal = plan.index.refusal(position=loser.position, order=order, line=twin)
     if refusal:
         return refusal
     # Where the whole group pays, only the end of the walk can have kept a matching rule out.
-    is_beaten = loser.mode != "sum" and any(winner.bit & loser.rivals for winner in decision.winners)
+    is_beaten = loser.mode != "sum" and any(winner.bit & loser.rivals for winner in winners)
     return "lost_in_group" if is_beaten else "stopped"
 
 
 def _win(winner: Contender, decision: _Decision) -> Win:
-    rule, twin, sign = winner.rule, decision.twin, decision.sign
+    _, twin, sign, staff, _ = decision
+    rule = winner.rule
     ppm, fixed_fen = rule.calc.terms(twin)
     pool_fen = winner.pool(twin)
-    parts, house_fen = winner.split.divide(sign * pool_fen, decision.staff)
-    missing_roles = tuple(winner.split.missing_roles(decision.staff))
+    parts, house_fen = winner.split.divide(sign * pool_fen, staff)
+    missing_roles = tuple(winner.split.missing_roles(staff))
     return Win(
         rule_id=rule.id,
         group=rule.group,

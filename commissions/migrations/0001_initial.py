@@ -124,6 +124,8 @@ class Migration(migrations.Migration):
                 ('cap_fen', models.BigIntegerField(blank=True, null=True, verbose_name='上限(分)')),
                 ('floor_fen', models.BigIntegerField(blank=True, null=True, verbose_name='下限(分)')),
                 ('missing', models.JSONField(blank=True, default=commissions.models.plans.forfeit, verbose_name='缺人时')),
+                ('is_commissionable', models.BooleanField(default=True, verbose_name='计佣')),
+                ('counts_for_attainment', models.BooleanField(default=True, verbose_name='计入业绩')),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='commissions.planversion', verbose_name='版本')),
             ],
             options={

@@ -134,6 +134,8 @@ class Rule(Scoped):
     cap_fen = models.BigIntegerField(_("上限(分)"), null=True, blank=True)
     floor_fen = models.BigIntegerField(_("下限(分)"), null=True, blank=True)
     missing = models.JSONField(_("缺人时"), default=forfeit, blank=True)
+    is_commissionable = models.BooleanField(_("计佣"), default=True)
+    counts_for_attainment = models.BooleanField(_("计入业绩"), default=True)
 
     scope_paths = Paths(brand="version__plan__brand")
 

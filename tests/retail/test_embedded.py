@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -57,9 +58,9 @@ def end(starter: subprocess.Popen[str], number: int) -> None:
     starter.communicate()
 
 
-def ask(url: str, sql: str) -> str:
+def ask(url: str, sql: LiteralString) -> str:
     with psycopg.connect(url) as connection:
-        found = connection.execute(sql).fetchone()  # type: ignore[arg-type]
+        found = connection.execute(sql).fetchone()
     assert found
     return str(found[0])
 

@@ -25,7 +25,7 @@ from django.db import connections, transaction
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import embedded
+from retail import demo_world, embedded
 from retail.celery import app
 from retail.wsgi import application
 
@@ -78,10 +78,8 @@ class Command(BaseCommand):
         running.callback(connections.close_all)
 
     def fill_database(self) -> None:
-        from retail import demo_world
-
         self.stdout.write("Preparing tables …")
-        call_command("migrate", verbosity=0)
+        call_command("migrate", verbosity=0)  # which registers the periodic work, too
         if demo_world.is_empty():
             self.stdout.write("Making a world of shops, clerks and customers …")
             with transaction.atomic():  # stopped halfway it leaves nothing, and the next start tries again
@@ -112,13 +110,12 @@ class Command(BaseCommand):
         )
         worker.start()
         worker_ready.disconnect(ready)
+        settings.VAR_DIR.joinpath("demo.url").unlink(missing_ok=True)
         if failures:
             raise CommandError(failures[0])
         self.stdout.write("Stopped.")
 
     def announce(self, address: str) -> None:
-        from retail import demo_world
-
         settings.VAR_DIR.joinpath("demo.url").write_text(address)
         self.stdout.write(f"\n导购台 is ready: {address}\n")
         for path, who in demo_world.DOORS:
@@ -180,7 +177,7 @@ def served(web: socket.socket) -> Iterator[None]:
 @contextmanager
 def clock() -> Iterator[None]:
     """Celery beat in a thread, with its times in the database: EmbeddedService would not look at the settings for that,
-    and write a file into the working folder. The scheduler takes CELERY_BEAT_SCHEDULE into its tables."""
+    and write a file into the working folder."""
     beat = EmbeddedService(app, thread=True, scheduler_cls=DatabaseScheduler)
     beat.start()
     yield

@@ -1,0 +1,293 @@
+"""Why is it this number? Every fen in words that a clerk, a manager and finance read the same way.
+
+Two questions are answered. *Of an entry*: what the frozen entry says, in one sentence and three numbers (the clerk's
+phone). *Of a line*: the whole decision once more on the inputs kept at settlement, with winners and losers (为什么是这个数).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from commissions import claims as inputs
+from commissions import engine, ledger, plans
+from commissions.models import ClaimRow, Entry, PlanVersion
+from commissions.models.ledger import SHANGHAI
+from commissions.models.plans import Role
+from retail.models import Order, OrderLine
+from retail.templatetags.figures import percent, yuan
+
+# Machine reason → words. `no_<role>` is spelled by _reason.
+REASONS = {
+    "before_valid_from": gettext_lazy("规则当时还没开始"),
+    "after_valid_to": gettext_lazy("规则当时已经结束"),
+    "channel": gettext_lazy("渠道不在规则范围内"),
+    "store": gettext_lazy("门店不在规则范围内"),
+    "store_group": gettext_lazy("门店不在规则的门店组里"),
+    "ownership": gettext_lazy("直营或加盟与规则不符"),
+    "brand": gettext_lazy("品牌不在规则范围内"),
+    "category": gettext_lazy("品类不在规则范围内"),
+    "product": gettext_lazy("商品不在规则范围内"),
+    "not_new_member": gettext_lazy("规则只给新客,这位是老客"),
+    "not_existing_member": gettext_lazy("规则只给老客,这位是新客"),
+    "tier": gettext_lazy("会员等级不在规则范围内"),
+    "live_event": gettext_lazy("不是规则指定的直播"),
+    "material": gettext_lazy("不是规则指定的素材"),
+    "dormant": gettext_lazy("沉睡天数没到"),
+    "discount_floor": gettext_lazy("折扣太低,没到规则的折扣线"),
+    "min_line": gettext_lazy("这行金额没到起点"),
+    "min_order": gettext_lazy("整单金额没到起点"),
+    "no_cost": gettext_lazy("没有成本,算不出毛利"),
+    "lost_in_group": gettext_lazy("同组里有更优先的规则"),
+    "stopped": gettext_lazy("前面的规则命中后不再往下算"),
+    "not_commissionable": gettext_lazy("规则定为不计佣"),
+    "zero_pool": gettext_lazy("算出来是 0"),
+    "house_only": gettext_lazy("全部留在公司"),
+}
+
+_BASES = {"paid": gettext_lazy("实付"), "tag": gettext_lazy("吊牌价"), "margin": gettext_lazy("毛利")}
+
+# Claim evidence `by` → words.
+_WHY = {
+    "registration": gettext_lazy("会员由这位导购招募"),
+    "binding": gettext_lazy("付款时是会员的专属导购"),
+    "share_code": gettext_lazy("订单带着这位导购的分享码"),
+    "order": gettext_lazy("订单上写的是这位导购"),
+    "line": gettext_lazy("这一行写的是这位导购"),
+    "fulfil_store": gettext_lazy("由这家门店发货"),
+    "order_store": gettext_lazy("付款时管这家门店"),
+    "store_of_bound": gettext_lazy("管专属导购所在的门店"),
+    "store_of_serve": gettext_lazy("管开单导购所在的门店"),
+    "store_of_share": gettext_lazy("管分享导购所在的门店"),
+    "store_of_recruit": gettext_lazy("管招募导购所在的门店"),
+}
+
+
+def _reason(code: str) -> str:
+    if code.startswith("no_"):
+        return _("当时没有人是「%(role)s」") % {"role": _role(code.removeprefix("no_"))}
+    return str(REASONS.get(code, code))
+
+
+def _role(code: str) -> str:
+    return str(Role(code).label) if code in Role.values else _("公司")
+
+
+# ── Of an entry: one sentence, three numbers ─────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One entry in words. `numbers`: three (label, text) pairs that a calculator can check."""
+
+    entry: Entry
+    kind: str
+    fen: int
+    sentence: str
+    numbers: list[tuple[str, str]]
+
+
+def of_entries(entries: Iterable[Entry]) -> list[Story]:
+    """Tell staff entries of orders; give them with select_related("line", "rule", "reverses"). A query per version."""
+    versions: dict[int, plans.Compiled] = {}
+    stories = []
+    for entry in entries:
+        if entry.version_id not in versions:
+            versions[entry.version_id] = plans.of_version(entry.version_id)
+        stories.append(_story(entry, versions[entry.version_id]))
+    return stories
+
+
+def _story(entry: Entry, compiled: plans.Compiled) -> Story:
+    if entry.kind == Entry.Kind.REVERSE:
+        return _reversal_story(entry)
+    rule = next(it.rule for it in compiled.plan.contenders if it.rule.id == entry.rule.code)
+    how = _how(rule, entry.line)
+    values = {
+        "paid": yuan(entry.base_fen),
+        "rule": entry.rule.name,
+        "how": how,
+        "pool": yuan(entry.pool_fen),
+        "role": _role(entry.role),
+        "mine": yuan(entry.fen),
+    }
+    if entry.kind == Entry.Kind.DELTA:
+        sentence = _("订单内容有更正,按「%(rule)s」重算后,%(role)s 补差 ¥%(mine)s。") % values
+    elif entry.fen == entry.pool_fen:
+        sentence = _("这件实付 ¥%(paid)s,按「%(rule)s」%(how)s,%(role)s 得 ¥%(mine)s。") % values
+    else:
+        sentence = _(
+            "这件实付 ¥%(paid)s,按「%(rule)s」%(how)s,共 ¥%(pool)s,%(role)s 分得 ¥%(mine)s。"
+        ) % values
+    numbers = [
+        (_("实付"), f"¥{yuan(entry.base_fen)}"),
+        (_("佣金"), f"{how} = ¥{yuan(entry.pool_fen)}"),
+        (values["role"], f"{_part_of(entry)} = ¥{yuan(entry.fen)}"),
+    ]
+    return Story(entry, entry.kind, entry.fen, sentence, numbers)
+
+
+def _reversal_story(entry: Entry) -> Story:
+    first = entry.reverses
+    values = {"paid": yuan(entry.base_fen), "back": yuan(-entry.fen), "rule": entry.rule.name}
+    sentence = _("这件有退款,按退回的比例冲回「%(rule)s」的 ¥%(back)s。") % values
+    share = f"{_share_text(entry.fen, first.fen)}" if first else "–"
+    numbers = [
+        (_("原佣金"), f"¥{yuan(first.fen)}" if first else "–"),
+        (_("冲回"), share),
+        (_("金额"), f"¥{yuan(entry.fen)}"),
+    ]
+    return Story(entry, entry.kind, entry.fen, sentence, numbers)
+
+
+def _how(rule: engine.Rule, line: OrderLine) -> str:
+    """The calculation of a rule on a line: "吊牌价的 3%", "每件 ¥2.50"."""
+    twin = engine.Line(line.pk, line.paid_fen, line.tag_fen, line.qty, None, None, None, line.cost_fen).unsigned()
+    return _terms(rule.calc.kind, rule.base, *rule.calc.terms(twin), pieces=twin.qty)
+
+
+def _terms(calc: str, base: str, ppm: int, fixed_fen: int, pieces: int) -> str:
+    rate = _("%(base)s的 %(rate)s") % {"base": _BASES[base], "rate": percent(ppm)}
+    if calc == "fixed":
+        return _("每笔 ¥%(fen)s") % {"fen": yuan(abs(fixed_fen))}
+    if calc == "per_qty":
+        each = abs(fixed_fen) // (pieces or 1)
+        return _("每件 ¥%(fen)s × %(pieces)s 件") % {"fen": yuan(each), "pieces": pieces}
+    if calc == "rate_plus":
+        return _("%(rate)s 再加 ¥%(fen)s") % {"rate": rate, "fen": yuan(abs(fixed_fen))}
+    return rate
+
+
+def _part_of(entry: Entry) -> str:
+    return _share_text(entry.fen, entry.pool_fen)
+
+
+def _share_text(part: int, whole: int) -> str:
+    """About how much of the whole: "90%", "约 33.3%" where the fen did not come out even."""
+    if not whole:
+        return "–"
+    tenths, rest = divmod(abs(part) * 1000, abs(whole))
+    tenths += 2 * rest >= abs(whole)
+    text = f"{tenths // 10}.{tenths % 10}".removesuffix(".0") + "%"
+    return text if tenths * abs(whole) == abs(part) * 1000 else _("约 %(share)s") % {"share": text}
+
+
+# ── Of a line: 为什么是这个数 ──────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class PartStory:
+    """What one person got of a pool, and why it is this person."""
+
+    role_label: str
+    claim: ClaimRow
+    fen: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WinStory:
+    """A rule that took its group: `steps` lead from the base to the pool; `parts` and `house_fen` add up to it."""
+
+    rule: str
+    sentence: str
+    pool_fen: int
+    steps: list[tuple[str, str]]
+    parts: list[PartStory]
+    house_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossStory:
+    rule: str
+    reason_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineStory:
+    """The whole decision about one line. `problem` says why there is none (not settled yet, no plan then)."""
+
+    version: PlanVersion | None = None
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    winners: list[WinStory] = field(default_factory=list)
+    losers: list[LossStory] = field(default_factory=list)
+    problem: str = ""
+
+
+def of_line(*, order: Order, line: OrderLine) -> LineStory:
+    """Decide the line once more on the kept inputs, and tell it."""
+    kept = inputs.kept(order=order)
+    if kept is None:
+        return LineStory(problem=_("这笔订单还没有结算。"))
+    compiled = plans.at(brand_id=order.brand_id, moment=order.paid_at)
+    if compiled is None:
+        return LineStory(problem=_("付款时没有生效的分佣方案。"), facts=_facts(order, line, kept))
+    lines = list(order.lines.select_related("product"))
+    trace = engine.explain(compiled.plan, ledger.order_facts(order=order, lines=lines, kept=kept), line.pk)
+    return LineStory(
+        version=PlanVersion.objects.select_related("plan").get(pk=compiled.version_id),
+        facts=_facts(order, line, kept),
+        winners=[_win(win, compiled, line, kept.claims) for win in trace.winners],
+        losers=[
+            LossStory(compiled.names[loss.rule_id], ";".join(_reason(code) for code in loss.reasons))
+            for loss in trace.losers
+        ],
+    )
+
+
+def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, str]]:
+    """What the rules were judged on."""
+    paid_at = timezone.localtime(order.paid_at, SHANGHAI)
+    facts = [
+        (_("付款时间"), f"{paid_at:%Y-%m-%d %H:%M}"),
+        (_("渠道"), order.channel.name),
+        (_("门店"), order.store.name if order.store else "–"),
+        (_("实付"), f"¥{yuan(line.paid_fen)}"),
+        (_("吊牌价"), f"¥{yuan(line.tag_fen)}"),
+        (_("件数"), str(line.qty)),
+        (_("顾客"), _("新客") if kept.buyer.is_new else _("老客")),
+    ]
+    if line.tag_fen > 0 <= line.paid_fen:
+        facts.insert(5, (_("折扣"), _("%(fold)s 折") % {"fold": f"{line.paid_fen * 100 // line.tag_fen / 10:g}"}))
+    if kept.buyer.dormant_days is not None:
+        facts.append((_("距上次购买"), _("%(days)s 天") % {"days": kept.buyer.dormant_days}))
+    if kept.buyer.tier:
+        facts.append((_("等级"), kept.buyer.tier))
+    if kept.buyer.staff_id:
+        facts.append((_("自购"), _("买的人是员工本人,不给本人计佣")))
+    return facts
+
+
+def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Sequence[ClaimRow]) -> WinStory:
+    how = _terms(win.calc, win.base, win.ppm, win.fixed_fen, abs(line.qty))
+    steps = [
+        (str(_BASES[win.base]), f"¥{yuan(win.base_fen)}"),
+        (_("算法"), how),
+        (_("算得"), f"¥{yuan(win.raw_fen)}"),
+    ]
+    if win.is_floored:
+        steps.append((_("低于下限,提到"), f"¥{yuan(win.floor_fen)}"))
+    if win.is_capped:
+        steps.append((_("高于上限,按"), f"¥{yuan(win.cap_fen)}"))
+    steps.append((_("佣金池"), f"¥{yuan(win.pool_fen)}"))
+    if win.missing_roles:
+        steps.append((_("当时缺"), "、".join(_role(role) for role in win.missing_roles)))
+    name = compiled.names[win.rule_id]
+    if win.reasons:
+        sentence = _("「%(rule)s」命中,但没有付给任何人:%(why)s。") % {
+            "rule": name,
+            "why": ";".join(_reason(code) for code in win.reasons),
+        }
+    else:
+        sentence = _("按「%(rule)s」%(how)s,共 ¥%(pool)s。") % {"rule": name, "how": how, "pool": yuan(win.pool_fen)}
+    parts = [_part(part, line, claims) for part in win.parts]
+    return WinStory(name, sentence, win.pool_fen, steps, parts, win.house_fen)
+
+
+def _part(part: engine.Part, line: OrderLine, claims: Sequence[ClaimRow]) -> PartStory:
+    # A claim of the line itself goes before one of the whole order.
+    claim = next(
+        claim
+        for line_id in (line.pk, None)
+        for claim in claims
+        if (claim.line_id, claim.role, claim.staff_id) == (line_id, part.role, part.holder)
+    )
+    return PartStory(_role(part.role), claim, part.fen, str(_WHY.get(claim.evidence.get("by", ""), "")))
