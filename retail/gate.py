@@ -7,6 +7,8 @@ request asks again whether the person still works here. Without a post nothing s
 from collections.abc import Callable
 from datetime import datetime
 
+from django.contrib.auth import login
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -46,3 +48,17 @@ def chosen_post(*, user: User, wanted: int | None, now: datetime) -> Post | None
     staff = Staff._base_manager.filter(user=user).first()
     posts = org.posts_of(staff=staff, now=now) if staff else []
     return next((post for post in posts if post.pk == wanted), posts[0] if posts else None)
+
+
+def enter(*, request: HttpRequest, post: Post) -> None:
+    """Sign the holder of a post in, to act in that post. Who has no account yet gets one without a password.
+
+    The caller has made sure that it is them (or that this is the demo).
+    """
+    with transaction.atomic():
+        staff = Staff._base_manager.select_for_update(of=("self",)).select_related("user").get(pk=post.staff_id)
+        if staff.user is None:
+            staff.user = User.objects.create_user(username=staff.code)
+            staff.save(update_fields=["user"])
+    login(request, staff.user, backend="django.contrib.auth.backends.ModelBackend")
+    request.session[SESSION_KEY] = post.pk

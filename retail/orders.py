@@ -188,8 +188,8 @@ def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[
         written[row.data.outer_order_id] = _Written(pk, "created", _first_key(row, keys))
     for row in changed:
         pk = existing[row.data.outer_order_id][0]
-        _correct(pk, row, keys, now)
-        written[row.data.outer_order_id] = _Written(pk, "corrected", _first_key(row, keys))
+        status: Status = "corrected" if _correct(pk, row, keys, now) else "unchanged"
+        written[row.data.outer_order_id] = _Written(pk, status, _first_key(row, keys))
     _unpark(channel, [row.data.outer_order_id for row in fresh])
     return written
 
@@ -270,8 +270,8 @@ def _line(line: shapes.Line, product: Product) -> dict[str, Any]:
     }
 
 
-def _correct(order_id: int, row: _Resolved, keys: dict[privacy.Known, int], now: datetime) -> None:
-    """Keep the present version in OrderVersion, then state the new one."""
+def _correct(order_id: int, row: _Resolved, keys: dict[privacy.Known, int], now: datetime) -> bool:
+    """Keep the present version in OrderVersion, then state the new one; False when it says what already stands."""
     order = Order.objects.select_for_update(of=("self",)).get(pk=order_id)
     lines = {line.outer_line_id: line for line in order.lines.all()}
     header = _header(row, keys)
@@ -281,6 +281,9 @@ def _correct(order_id: int, row: _Resolved, keys: dict[privacy.Known, int], now:
     kept = [line for number, line in lines.items() if number not in restated]
     for amount in ("tag_fen", "paid_fen"):
         header[amount] += sum(getattr(line, amount) for line in kept)
+    known = [(lines.get(number), content) for number, content in restated.items()]
+    if _says(order, header) and all(line and _says(line, content) for line, content in known):
+        return False
     line_fields = ("outer_line_id", *next(iter(restated.values())))
     document = {**_document(order, header), "lines": [_document(line, line_fields) for line in lines.values()]}
     OrderVersion.objects.create(order=order, version=order.version, document=document, superseded_at=now)
@@ -292,6 +295,11 @@ def _correct(order_id: int, row: _Resolved, keys: dict[privacy.Known, int], now:
         line = lines.get(number) or OrderLine(order=order, outer_line_id=number)
         _assign(line, content)
         line.save()
+    return True
+
+
+def _says(row: Any, content: dict[str, Any]) -> bool:
+    return all(getattr(row, name) == value for name, value in content.items())
 
 
 def _document(row: Any, fields: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from retail.models import Post, Staff, Store
+from retail.models import Employment, Post, Staff, Store
 from retail.scope import EVERYTHING, NOTHING, Scope
 
 HEADQUARTERS = frozenset({Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR})
@@ -32,10 +32,9 @@ def _store_ids(**place: int | None) -> frozenset[int]:
 
 def posts_of(*, staff: Staff, now: datetime) -> list[Post]:
     """The posts a person holds at that moment while employed, highest first."""
-    if not staff.employments.at(now).exists():
-        return []
     ranks = {role: place for place, role in enumerate(reversed(Post.Role.values))}
-    posts = Post.objects.at(now).filter(staff=staff).select_related("store", "region", "franchisee")
+    posts = Post.objects.at(now).filter(staff=staff, staff__employments__in=Employment.objects.at(now))
+    posts = posts.select_related("staff", "store", "region", "franchisee")
     return sorted(posts, key=lambda post: (ranks[post.role], post.pk))
 
 

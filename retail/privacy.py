@@ -101,7 +101,10 @@ def _ring() -> _Ring:
     keys: dict[int, bytes] = {}
     for item in spelled:
         key_id, separator, encoded = item.partition(":")
-        raw = base64.b64decode(encoded or "", validate=True)
+        try:
+            raw = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            raw = b""
         if not separator or not key_id.isdigit() or not 0 < int(key_id) < 256 or len(raw) != 32:
             raise ImproperlyConfigured("DAOGOU_PRIVACY_KEYS: each key is `id:base64 of 32 bytes`, id from 1 to 255.")
         keys[int(key_id)] = raw

@@ -1,29 +1,159 @@
-"""The only ModelAdmin base: rows through the scope, choices through the scope, strict look-ups, nothing deleted."""
+"""The only ModelAdmin base: rows through the scope, choices through the scope, strict look-ups, nothing deleted.
 
+Besides: money is written and typed in yuan, rates in percent, long tables are not counted, every change is journalled.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
+from django import forms
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.filters import ListFilter
 from django.contrib.admin.options import BaseModelAdmin
+from django.core.paginator import Paginator
+from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
-
-from retail import audit
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from retail import audit, scope
+from retail.templatetags.figures import percent, yuan
 
 
+def visible(model: type[models.Model]) -> QuerySet:
+    """The rows of a model in the scope in force. A model that belongs to nobody is for those who see everything."""
+    if issubclass(model, scope.Scoped) or scope.current().is_everything:
+        return model._default_manager.all()
+    return model._default_manager.none()
+
+
+# ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def as_yuan(fen: int | None) -> SafeString | str:
+    """¥1,234.56 in figures of one width."""
+    return "–" if fen is None else format_html('<span class="figure">¥{}</span>', yuan(fen))
+
+
+def as_percent(ppm: int | None) -> SafeString | str:
+    return "–" if ppm is None else format_html('<span class="figure">{}</span>', percent(ppm))
+
+
+def money(field: str, description: object) -> Callable[..., Any]:
+    """A column or read-only field that shows an amount in fen as yuan, sortable."""
+
+    @display(description=description, ordering=field)
+    def column(_self: Any, row: models.Model) -> SafeString | str:
+        return as_yuan(getattr(row, field))
+
+    return column
+
+
+def rate(field: str, description: object) -> Callable[..., Any]:
+    """A column or read-only field that shows a rate in ppm as percent, sortable."""
+
+    @display(description=description, ordering=field)
+    def column(_self: Any, row: models.Model) -> SafeString | str:
+        return as_percent(getattr(row, field))
+
+    return column
+
+
+class _Scaled(forms.DecimalField):
+    """A whole number kept as is and typed with decimals: `factor` of the kept unit make one of the typed."""
+
+    factor: int
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{Decimal(value) / self.factor:f}" if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> int | None:
+        typed = super().clean(value)
+        return None if typed is None else int(typed * self.factor)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+class YuanField(_Scaled):
+    """Fen, typed as yuan with two decimals."""
+
+    factor = 100
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"decimal_places": 2, "max_digits": 14, "widget": UnfoldAdminTextInputWidget, **kwargs})
+
+
+class PercentField(_Scaled):
+    """Parts per million, typed as percent with four decimals."""
+
+    factor = 10_000
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"decimal_places": 4, "max_digits": 7, "widget": UnfoldAdminTextInputWidget, **kwargs})
+
+
+def _label(field: models.Field, unit: str) -> str:
+    """The field's name with the unit it is typed in, instead of the one it is kept in."""
+    return f"{str(field.verbose_name).partition('(')[0].partition('(')[0]}({unit})"
+
+
+# ── Rows and choices ─────────────────────────────────────────────────────────────────────────────────────────────────
 class _Narrow(BaseModelAdmin):
     """What holds for pages and inlines alike. The scope of the request narrows `objects` of every scoped model."""
 
+    is_read_only = False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return self.model._default_manager.all()
+        return visible(self.model)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        kwargs.setdefault("queryset", db_field.remote_field.model._default_manager.all())
+        kwargs.setdefault("queryset", visible(db_field.remote_field.model))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        kwargs.setdefault("queryset", db_field.remote_field.model._default_manager.all())
+        kwargs.setdefault("queryset", visible(db_field.remote_field.model))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """By the naming rule of the house: `…_fen` is typed in yuan, `ppm` in percent."""
+        common = {"required": not db_field.blank, "help_text": db_field.help_text}
+        if db_field.name.endswith("_fen"):
+            return YuanField(label=_label(db_field, _("元")), initial=db_field.get_default(), **common)
+        if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
+            return PercentField(label=_label(db_field, "%"), min_value=0, **common)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return not self.is_read_only and super().has_add_permission(request, *args)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self.is_read_only and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+class EstimatedPaginator(Paginator):
+    """Counts short results and trusts the planner about long ones: COUNT(*) of a million rows takes longer than the page."""
+
+    EXACT_BELOW = 20_000
+
+    @cached_property
+    def count(self) -> int:
+        plan = json.loads(self.object_list.order_by().explain(format="json"))
+        rows = plan[0]["Plan"]["Plan Rows"]
+        return super().count if rows < self.EXACT_BELOW else rows
 
 
 class ScopedAdmin(_Narrow, ModelAdmin):
@@ -33,11 +163,14 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     audit row. Set `is_read_only` for facts and money.
     """
 
-    is_read_only = False
     lookups: tuple[str, ...] = ()
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     list_per_page = 50
+    # Names of form fields whose values never reach the journal.
+    secrets: tuple[str, ...] = ("password", "password1", "password2", "phone")
 
+    # Look-ups
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what a filter of this page uses: a free look-up can spell out a hidden value letter by letter."""
         return lookup in self._allowed_lookups()
@@ -45,39 +178,95 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     def _allowed_lookups(self) -> set[str]:
         allowed = set(self.lookups)
         for item in self.list_filter:
-            name = item if isinstance(item, str) else item[0] if isinstance(item, tuple) else None
-            if name:
-                allowed |= {name, f"{name}__exact", f"{name}__id__exact", f"{name}__isnull"}
-                allowed |= {f"{name}__gte", f"{name}__lt", f"{name}__lte", f"{name}__gt"}
-        if self.date_hierarchy:
-            name = self.date_hierarchy
-            allowed |= {f"{name}__{part}" for part in ("year", "month", "day", "gte", "lt")}
+            if isinstance(item, type) and issubclass(item, ListFilter):
+                allowed.add(item.parameter_name)
+            else:
+                allowed |= self._lookups_of(item[0] if isinstance(item, tuple) else item)
         return allowed
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def _lookups_of(self, name: str) -> set[str]:
+        field = self.model._meta.get_field(name)
+        if isinstance(field, models.DateField):
+            return {f"{name}__gte", f"{name}__lt", f"{name}__isnull"}
+        if field.is_relation:
+            return {f"{name}__id__exact", f"{name}__isnull"}
+        return {f"{name}__exact", f"{name}__isnull"}
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return not self.is_read_only and super().has_add_permission(request)
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        if "\x00" in search_term:  # PostgreSQL has no such character
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return not self.is_read_only and super().has_change_permission(request, obj)
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        """A row of another scope is not there: 404, not a friendly redirect that confirms the page exists."""
+        raise Http404
 
+    # The journal
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        self._journal(request, "change" if change else "add", obj, form)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        for part in formset.forms:
+            if part.instance in [deleted for deleted in formset.deleted_objects]:
+                continue
+            if part.has_changed() and part.instance.pk:
+                self._journal(request, "change" if part.initial.get("id") else "add", part.instance, part)
+        for deleted in formset.deleted_objects:
+            audit.record(
+                by=request.user, action="delete", target=form.instance, now=timezone.now(), before={"row": str(deleted)}
+            )
+
+    def _journal(self, request: HttpRequest, action: str, target: models.Model, form: Any) -> None:
+        names = [name for name in form.changed_data if name != "DELETE"]
         audit.record(
             by=request.user,
-            action="change" if change else "add",
-            target=obj,
+            action=action,
+            target=target,
             now=timezone.now(),
-            before={name: str(form.initial.get(name)) for name in form.changed_data} if change else None,
-            after={name: str(form.cleaned_data.get(name)) for name in form.changed_data},
+            before={name: self._plain(name, form.initial.get(name)) for name in names} if action == "change" else None,
+            after={name: self._plain(name, form.cleaned_data.get(name)) for name in names},
         )
 
+    def _plain(self, name: str, value: Any) -> str:
+        return "****" if name in self.secrets and value else str(value)
 
-class ScopedTabularInline(_Narrow, TabularInline):
+    def log_addition(self, *args: Any) -> None:
+        """Django's own log is not kept: there is one journal, and it cannot be edited."""
+
+    log_change = log_deletions = log_addition  # type: ignore[assignment]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The journal of this row."""
+        if self.get_object(request, object_id) is None:
+            raise Http404
+        query = urlencode({"target_type": self.model._meta.label_lower, "target_id": object_id})
+        return HttpResponseRedirect(f"{reverse('admin:retail_auditrow_changelist')}?{query}")
+
+
+class _Inline(_Narrow):
     extra = 0
+    tab = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        # Rows without a scope of their own follow the page they hang on, which was fetched through the scope.
+        rows = visible(self.model) if issubclass(self.model, scope.Scoped) else self.model._default_manager.all()
+        related = [name for name in self._foreign_keys() if name != self.fk_name]
+        return rows.select_related(*related) if related else rows
+
+    def _foreign_keys(self) -> list[str]:
+        shown = set(self.fields or ()) | set(self.readonly_fields)
+        return [f.name for f in self.model._meta.fields if f.is_relation and f.name in shown]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        # Rendering a select for a field nobody may change would read all its choices.
+        return self.fields if self.is_read_only and self.fields else super().get_readonly_fields(request, obj)
 
 
-class ScopedStackedInline(_Narrow, StackedInline):
-    extra = 0
+class ScopedTabularInline(_Inline, TabularInline):
+    pass
+
+
+class ScopedStackedInline(_Inline, StackedInline):
+    pass

@@ -1,3 +1,34 @@
-from django.urls import URLPattern
+"""The clerk's phone: everything below /m/."""
 
-urlpatterns: list[URLPattern] = []
+from datetime import date
+
+from django.urls import path, register_converter
+
+from clerks.pages.views import earned, home, me, sign_in
+
+
+class DayConverter:
+    """2026-11-21 in an address; a day that does not exist matches nothing."""
+
+    regex = r"20\d\d-\d{2}-\d{2}"
+
+    def to_python(self, value: str) -> date:
+        return date.fromisoformat(value)
+
+    def to_url(self, value: date) -> str:
+        return value.isoformat()
+
+
+register_converter(DayConverter, "day")
+
+app_name = "clerks"
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("earnings/", earned.month, name="month"),
+    path("earnings/<day:day>/", earned.day, name="day"),
+    path("earnings/<int:order_id>/", earned.sale, name="sale"),
+    path("me/", me.me, name="me"),
+    path("me/type/", me.type_size, name="type_size"),
+    path("me/sign-out/", me.sign_out, name="sign_out"),
+    path("sign-in/", sign_in.sign_in, name="sign_in"),
+]

@@ -57,7 +57,7 @@ def read_cases(data: object) -> list[object]:
 
 
 def evaluate(case: object, *, plan: CompiledPlan | None = None) -> Verdict:
-    """Evaluate one case and compare what it expects; a malformed one is a verdict with problems, never an
+    """Evaluate one case and compare what it expects. A malformed one is a verdict with problems, not an
     error.
 
     With `plan`, a case of kind `plan` is judged by it in place of the plan the case carries.
@@ -80,18 +80,16 @@ def _differences(expect: Document, result: Result) -> Result:
     return {
         key: {"expected": expect.value(key), "got": result.get(key)}
         for key in expect.names()
-        if _comparable(key, expect.value(key)) != _comparable(key, result.get(key))
+        if key in expect and _comparable(key, expect.value(key)) != _comparable(key, result.get(key))
     }
 
 
 def _comparable(key: str, value: Any) -> Any:
-    """Return a value without what does not count: ids are texts, totals of 0 are none, `skipped` has no
-    order.
-    """
+    """Return a value without what does not count: how an id is written, sums of 0, the order of `skipped`."""
     if key in ("totals", "booked") and isinstance(value, dict):
         return {name: fen for name, fen in value.items() if fen}
     if key in ("entries", "skipped") and isinstance(value, list):
-        rows = [tuple(map(str, row)) if isinstance(row, list) else row for row in value]
+        rows = [tuple(map(str, row)) if isinstance(row, list) else str(row) for row in value]
         return set(rows) if key == "skipped" else rows
     return value
 

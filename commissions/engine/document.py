@@ -34,8 +34,8 @@ class Document:
         return self._data.get(key) is not None
 
     def names(self) -> list[str]:
-        """Return the names of the fields that have a value, in the order of the document."""
-        return [str(key) for key, value in self._data.items() if value is not None]
+        """Return the names of the fields, those that are null too, in the order of the document."""
+        return [str(key) for key in self._data]
 
     def note(self, key: str, problem: str) -> None:
         """Note that one field is wrong."""
@@ -148,7 +148,8 @@ class Document:
     def _text(self, key: str, value: object) -> str:
         if value is None:
             self.note(key, "is missing")
-        elif not isinstance(value, str | int) or isinstance(value, bool):
+            return ""
+        if not isinstance(value, str | int) or isinstance(value, bool):
             self.note(key, "must be a text")
         return str(value)
 

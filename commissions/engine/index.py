@@ -66,7 +66,7 @@ def _days_dormant(order: Order) -> int:
 
 
 def _discount_bp(line: Line) -> int:
-    # In whole numbers, paid × 10 000 ≥ tag × bp says the same as paid × 10 000 ÷ tag, cut off, ≥ bp. Without a tag
+    # In whole numbers paid × 10 000 ≥ tag × bp is the same as paid × 10 000 ÷ tag, cut off, ≥ bp. Without a tag
     # price the first is always true.
     return line.paid_fen * 10_000 // line.tag_fen if line.tag_fen else sys.maxsize
 
@@ -77,14 +77,14 @@ class _Least(Generic[_Fact]):
     __slots__ = ("_bounds", "_masks", "_measure")
 
     def __init__(self, *, name: str, rules: Sequence[Rule], measure: Callable[[_Fact], int]) -> None:
-        self._measure: Callable[[_Fact], int] = measure
+        self._measure = measure
         self._bounds = sorted({rule.leasts[name] for rule in rules if name in rule.leasts})
         passed = [mask_of([place for place, rule in enumerate(rules) if name not in rule.leasts])]
         for bound in self._bounds:
             passed.append(
                 mask_of([place for place, rule in enumerate(rules) if rule.leasts.get(name) == bound])
             )
-        self._masks = list(accumulate(passed, or_))
+        self._masks: list[int] = list(accumulate(passed, or_))
 
     def __bool__(self) -> bool:
         return bool(self._bounds)
@@ -122,7 +122,9 @@ class _Timeline:
         self._edges = sorted(toggles)
         at_first = mask_of([position for position, (start, _) in enumerate(spans) if start is None])
         # A rule is switched at its start and switched back at its end: `from` belongs to it, `to` does not.
-        self._masks = list(accumulate((toggles[edge] for edge in self._edges), xor, initial=at_first))
+        self._masks: list[int] = list(
+            accumulate((toggles[edge] for edge in self._edges), xor, initial=at_first)
+        )
 
     def valid_at(self, wall: datetime) -> int:
         return self._masks[bisect_right(self._edges, wall)]

@@ -75,7 +75,7 @@ class Loss:
     rule_id: str
     group: str
     priority: int
-    reason: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ class LineTrace:
 
     def skipped(self) -> list[tuple[str, str]]:
         """Return (rule, reason) for every rule that did not pay, one for each reason."""
-        unpaid = [(win.rule_id, reason) for win in self.winners for reason in win.reasons]
-        return unpaid + [(loss.rule_id, loss.reason) for loss in self.losers]
+        rules: tuple[Win | Loss, ...] = (*self.winners, *self.losers)
+        return [(rule.rule_id, reason) for rule in rules for reason in rule.reasons]
 
 
 REASONS = (
@@ -147,7 +147,7 @@ def explain(plan: CompiledPlan, order: Order, line_id: Hashable) -> LineTrace:
         line_id,
         tuple(_win(winner, decision) for winner in winners),
         tuple(
-            Loss(it.rule.id, it.rule.group, it.rule.priority, _why_lost(plan, order, twin, it, winners))
+            Loss(it.rule.id, it.rule.group, it.rule.priority, (_why_lost(plan, order, twin, it, winners),))
             for it in plan.contenders
             if it not in winners
         ),

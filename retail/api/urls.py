@@ -1,3 +1,25 @@
-from django.urls import URLPattern
+"""The addresses under /api/."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from retail.api import feed, read
+
+
+class Orders(read.Orders, feed.Orders):
+    """One address: GET reads, POST feeds."""
+
+
+router = SimpleRouter()
+router.register("orders", Orders, basename="order")
+router.register("refunds", feed.Refunds, basename="refund")
+router.register("products", read.Products, basename="product")
+router.register("stores", read.Stores, basename="store")
+router.register("staff", read.People, basename="staff")
+router.register("entries", read.Entries, basename="entry")
+
+urlpatterns = [
+    path("v1/", include(router.urls)),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+]

@@ -1,3 +1,10 @@
-from django.urls import URLPattern
+"""Pages that join several rooms."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from retail.desk import doors
+
+urlpatterns = [
+    path("", doors.doors, name="doors"),
+    path("doors/", doors.enter, name="enter"),
+]

@@ -44,7 +44,7 @@ class World:
 
     def channel(self, kind: str, **fields: Any) -> Channel:
         return Channel.objects.create(
-            code=f"{kind}-{number()}", name=kind, kind=kind, brand=self.brand, **{"return_days": 15, **fields}
+            code=f"{kind}-{number()}", name=kind, kind=kind, **{"brand": self.brand, "return_days": 15, **fields}
         )
 
     def another_store(self, **fields: Any) -> Store:
@@ -63,7 +63,9 @@ class World:
         plans.activate(version=made, starts_at=LONG_AGO, by=None, now=LONG_AGO)
         return PlanVersion.objects.get(pk=made.pk)
 
-    def order(self, *, channel: Channel | None = None, lines: list[dict[str, Any]] | None = None, **fields: Any) -> shapes.Order:
+    def order(
+        self, *, channel: Channel | None = None, lines: list[dict[str, Any]] | None = None, **fields: Any
+    ) -> shapes.Order:
         """A feed row; a POS sale of one piece at 100 yuan in this store unless told otherwise."""
         channel = channel or self.pos
         given = lines if lines is not None else [{}]
@@ -80,9 +82,8 @@ class World:
 
     def line(self, place: int, **fields: Any) -> shapes.Line:
         paid = fields.get("paid_fen", 10000)
-        return shapes.Line(
-            **{"outer_line_id": str(place), "sku": self.product.sku, "qty": 1, "tag_fen": paid, "paid_fen": paid, **fields}
-        )
+        usual = {"outer_line_id": str(place), "sku": self.product.sku, "qty": 1, "tag_fen": paid, "paid_fen": paid}
+        return shapes.Line(**{**usual, **fields})
 
     def take(self, *rows: shapes.Order, channel: Channel | None = None, now: datetime = NOW) -> list[Taken]:
         return intake.take_orders(channel=channel or self.pos, data=rows, now=now)
@@ -110,6 +111,9 @@ class World:
         return outcome
 
 
+_RULE_FIELDS = ("group", "priority", "stop", "when", "base", "calc", "cap_fen", "floor_fen", "missing")
+
+
 def add_rule(version: PlanVersion, document: dict[str, Any]) -> Rule:
     """Store a rule given in the public format."""
     split = document.get("split", [])
@@ -118,7 +122,7 @@ def add_rule(version: PlanVersion, document: dict[str, Any]) -> Rule:
         version=version,
         code=document["id"],
         name=document.get("name", document["id"]),
-        **{name: document[name] for name in ("group", "priority", "stop", "when", "base", "calc", "cap_fen", "floor_fen", "missing") if name in document},
+        **{name: document[name] for name in _RULE_FIELDS if name in document},
     )
     for place, share in enumerate(split):
         Share.objects.create(rule=rule, role=share["role"], ppm=share["weight"] * 1_000_000 // total, place=place)

@@ -21,13 +21,13 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.wsgi import get_wsgi_application
 from django.db import connections, transaction
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
 from retail import demo_world, embedded
 from retail.celery import app
-from retail.wsgi import application
 
 HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
 PORTS = range(8000, 8011)
@@ -168,10 +168,13 @@ def taken_port(port: int | None) -> Iterator[socket.socket]:
 def served(web: socket.socket) -> Iterator[None]:
     """The web server, in threads of its own; requests being answered get two seconds to end."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
-    server = create_server(application, sockets=[web], threads=8, ident="daogou")
+    warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic here: whitenoise asks the finders
+    server = create_server(get_wsgi_application(), sockets=[web], threads=8, ident="daogou")
     threading.Thread(target=server.run, name="web", daemon=True).start()
-    yield
-    server.task_dispatcher.shutdown(timeout=2)
+    try:
+        yield
+    finally:
+        server.task_dispatcher.shutdown(timeout=2)
 
 
 @contextmanager
@@ -180,8 +183,10 @@ def clock() -> Iterator[None]:
     and write a file into the working folder."""
     beat = EmbeddedService(app, thread=True, scheduler_cls=DatabaseScheduler)
     beat.start()
-    yield
-    beat.stop()
+    try:
+        yield
+    finally:
+        beat.stop()
 
 
 def _as_interrupt(*_: object) -> None:

@@ -1,0 +1,41 @@
+"""Who may open the clerk's pages: a signed-in person whose chosen post is in a store, for their own figures."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
+
+from retail.models import Post
+
+ROLES = (Post.Role.CLERK, Post.Role.STORE_MANAGER)
+
+View = Callable[..., HttpResponse]
+
+
+def in_store(view: View) -> View:
+    """Only for people of a store. Others are told why not; who is not signed in is shown where to."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        if request.post is None:
+            raise PermissionDenied(_("您的岗位已经结束,看不到这里的内容。如果弄错了,请联系店长。"))
+        if request.post.role not in ROLES:
+            raise PermissionDenied(_("这里是导购和店长看自己收入的地方,您的岗位请从后台进入。"))
+        return view(request, **kwargs)
+
+    return guarded
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    there = redirect("doors") if settings.DEMO else redirect_to_login(request.get_full_path())
+    # A part of a page would show the sign-in inside itself: the whole page has to go there.
+    return HttpResponseClientRedirect(there["Location"]) if request.htmx else there

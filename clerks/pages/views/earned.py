@@ -1,0 +1,94 @@
+"""收入: a month by day, a day by sale, and one sale explained."""
+
+from contextlib import suppress
+from datetime import date
+from typing import Any, NamedTuple
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from clerks.pages import cards
+from clerks.pages.access import in_store
+from commissions import earnings, explain
+from commissions.explain import Story
+from retail import scope
+from retail.models import OrderLine
+
+PER_PAGE = 20
+
+
+@require_safe
+@in_store
+def month(request: HttpRequest) -> HttpResponse:
+    """The days of one month; each opens its sales in place."""
+    today, staff_id = timezone.localdate(), request.post.staff_id
+    newest = today.replace(day=1)
+    first = min(_month(request.GET.get("month", "")) or newest, newest)
+    oldest = earnings.first_month(staff_id=staff_id)
+    context = {
+        "tab": "earnings",
+        "first": first,
+        "month": earnings.month(staff_id=staff_id, first=first, today=today),
+        "earlier": earnings.previous_month(first) if oldest and oldest < first else None,
+        "later": earnings.next_month(first) if first < newest else None,
+    }
+    return render(request, "clerks/month.html", context)
+
+
+@require_safe
+@in_store
+def day(request: HttpRequest, *, day: date) -> HttpResponse:
+    """The sales of one day: the next of them for htmx, else a page of their own."""
+    page = earnings.sales(
+        staff_id=request.post.staff_id, today=timezone.localdate(), day=day, below=_mark(request), limit=PER_PAGE
+    )
+    context = {"tab": "earnings", "day": day, "cards": cards.of(page.sales), "mark": page.mark}
+    return render(request, "clerks/_sales_of_day.html" if request.htmx else "clerks/day.html", context)
+
+
+class LineStory(NamedTuple):
+    """One line of the sale with what it brought the person and what refunds took; nothing, for some lines."""
+
+    line: OrderLine
+    stories: list[Story]
+
+
+@require_safe
+@in_store
+def sale(request: HttpRequest, *, order_id: int) -> HttpResponse:
+    """One sale, each fen of it explained; 404 where the person has no part in it."""
+    found = earnings.sale(staff_id=request.post.staff_id, order_id=order_id, today=timezone.localdate())
+    if found is None:
+        raise Http404(_("没有这笔成交,或者它不是您的。"))
+    (card,) = cards.of([found])
+    return render(request, "clerks/sale.html", {"tab": "earnings", "card": card, "lines": _told(found)})
+
+
+def _told(sale: earnings.Sale) -> list[LineStory]:
+    """Every line of a sale, those that brought something first."""
+    # The person may see this sale; that it was found says so. Its lines and its rules belong to nobody.
+    with scope.within(scope.EVERYTHING):
+        stories = explain.of_entries(sale.entries)
+        lines = sale.order.lines.select_related("product").order_by("pk")
+        told = [LineStory(line, [story for story in stories if story.entry.line_id == line.pk]) for line in lines]
+    return sorted(told, key=lambda line: not line.stories)
+
+
+def _month(text: str) -> date | None:
+    """The first day of "2026-11"; None for anything else."""
+    with suppress(ValueError):
+        return date.fromisoformat(f"{text}-01") if text.startswith("20") else None
+    return None
+
+
+def _mark(request: HttpRequest) -> earnings.Mark | None:
+    text: Any = request.GET.get("below")
+    if not text:
+        return None
+    try:
+        return earnings.Mark.parse(text)
+    except ValueError:
+        raise Http404

@@ -1,0 +1,27 @@
+"""The first page: three figures and the latest sales."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from clerks.pages import cards
+from clerks.pages.access import in_store
+from commissions import earnings
+
+LATEST = 10
+
+
+@require_safe
+@in_store
+def home(request: HttpRequest) -> HttpResponse:
+    today, staff_id = timezone.localdate(), request.post.staff_id
+    page = earnings.sales(staff_id=staff_id, today=today, limit=LATEST)
+    context = {
+        "tab": "home",
+        "today": today,
+        "summary": earnings.summary(staff_id=staff_id, today=today),
+        "cards": cards.of(page.sales),
+        "has_more": page.mark is not None,
+    }
+    return render(request, "clerks/home.html", context)

@@ -1,0 +1,198 @@
+"""My earnings: what one person has coming, summed up, by day and by sale. Reads only; the ledger writes.
+
+Every read takes the number of statements its docstring says, however many rows there are, and sees only entries of
+the scope in force.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple, Self
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+
+from commissions.models import Entry
+from commissions.models.ledger import SHANGHAI, EntryQuerySet, midnight
+from retail.models import Order
+
+
+class Summary(NamedTuple):
+    """Three nets in fen: of sales paid today; confirmed this month so far; handed out ever."""
+
+    today_fen: int
+    month_fen: int
+    paid_fen: int
+
+
+class Day(NamedTuple):
+    """The sales paid on one Shanghai day: how many, their net commission, and what of it may still be returned."""
+
+    day: date
+    sales: int
+    fen: int
+    pending_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month by day, newest first; days without a sale are left out."""
+
+    days: list[Day]
+
+    @property
+    def sales(self) -> int:
+        return sum(day.sales for day in self.days)
+
+    @property
+    def fen(self) -> int:
+        return sum(day.fen for day in self.days)
+
+    @property
+    def pending_fen(self) -> int:
+        return sum(day.pending_fen for day in self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One order with the person's entries of it, in order of line and posting; each entry has its `state`."""
+
+    order: Order
+    entries: list[Entry]
+
+    @property
+    def fen(self) -> int:
+        """What is left of it after refunds."""
+        return sum(entry.fen for entry in self.entries)
+
+    @property
+    def taken_back_fen(self) -> int:
+        """What refunds took, ≤ 0."""
+        return sum(entry.fen for entry in self.entries if entry.kind == Entry.Kind.REVERSE)
+
+    @property
+    def state(self) -> str:
+        """"returned" when nothing is left, else the least certain of its entries: pending, earned, settled."""
+        if not self.fen:
+            return "returned"
+        states = {entry.state for entry in self.entries}
+        return next(state for state in ("pending", "earned", "settled") if state in states)
+
+    @property
+    def earned_on(self) -> date:
+        """The day from which all of it is confirmed."""
+        return max(entry.earned_on for entry in self.entries)
+
+    @property
+    def products(self) -> list[str]:
+        """Names of what was sold, each once."""
+        return list(dict.fromkeys(entry.line.product.name for entry in self.entries if entry.line))
+
+
+class Mark(NamedTuple):
+    """Where a page of sales ended: the next one goes on below it. As text it fits in an address."""
+
+    paid_at: datetime
+    order_id: int
+
+    def __str__(self) -> str:
+        return f"{self.paid_at.timestamp():.6f}-{self.order_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The mark that was written so. Raises ValueError."""
+        seconds, _, order_id = text.partition("-")
+        try:
+            return cls(datetime.fromtimestamp(float(seconds), SHANGHAI), int(order_id))
+        except (OverflowError, OSError) as error:
+            raise ValueError(text) from error
+
+
+class Page(NamedTuple):
+    """Sales, newest first; `mark` is where to go on, None at the end."""
+
+    sales: list[Sale]
+    mark: Mark | None
+
+
+def summary(*, staff_id: int, today: date) -> Summary:
+    """The three figures of the home page. One statement."""
+    is_payout = Q(kind=Entry.Kind.PAYOUT)
+    is_today = Q(paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
+    is_confirmed = Q(earned_on__gte=today.replace(day=1), earned_on__lte=today)
+    sums = Entry.objects.filter(staff=staff_id).aggregate(
+        today=Sum("fen", filter=is_today & ~is_payout),
+        month=Sum("fen", filter=is_confirmed & ~is_payout),
+        paid=Sum("fen", filter=is_payout),
+    )
+    return Summary(sums["today"] or 0, sums["month"] or 0, -(sums["paid"] or 0))
+
+
+def month(*, staff_id: int, first: date, today: date) -> Month:
+    """The days of the month that starts on `first`. One statement."""
+    rows = (
+        _of_sales(staff_id)
+        .filter(paid_at__gte=midnight(first), paid_at__lt=midnight(next_month(first)))
+        .values(day=TruncDate("paid_at", tzinfo=SHANGHAI))
+        .annotate(
+            sales=Count("order", distinct=True),
+            total_fen=Sum("fen"),
+            pending_fen=Sum("fen", filter=Q(earned_on__gt=today), default=0),
+        )
+        .order_by("-day")
+    )
+    return Month([Day(row["day"], row["sales"], row["total_fen"], row["pending_fen"]) for row in rows])
+
+
+def first_month(*, staff_id: int) -> date | None:
+    """The month of the person's first sale, as its first day; None before it. One statement."""
+    paid_at = _of_sales(staff_id).order_by("paid_at").values_list("paid_at", flat=True).first()
+    return paid_at.astimezone(SHANGHAI).date().replace(day=1) if paid_at else None
+
+
+def sales(
+    *, staff_id: int, today: date, limit: int, day: date | None = None, below: Mark | None = None
+) -> Page:
+    """The latest sales, of all time or of one day, from the top or below a mark. One statement."""
+    rows = _of_sales(staff_id)
+    if day is not None:
+        rows = rows.paid_on(day)
+    if below is not None:
+        rows = rows.filter(paid_at__lte=below.paid_at).exclude(paid_at=below.paid_at, order__gte=below.order_id)
+    # DISTINCT ON walks the index of (staff, paid_at) and stops at the limit; GROUP BY would read every entry first.
+    newest = rows.order_by("-paid_at", "-order").distinct("paid_at", "order").values("order")[: limit + 1]
+    found = _grouped(_of_sales(staff_id).filter(order__in=newest).order_by("-paid_at", "-order", "line", "pk"), today)
+    if len(found) <= limit:
+        return Page(found, None)
+    last = found[limit - 1].order
+    return Page(found[:limit], Mark(last.paid_at, last.pk))
+
+
+def sale(*, staff_id: int, order_id: int, today: date) -> Sale | None:
+    """One sale with all that its explanation reads; None where the person has no entry. One statement."""
+    rows = _of_sales(staff_id).filter(order=order_id).select_related("rule", "reverses", "order__store")
+    return next(iter(_grouped(rows.order_by("line", "pk"), today)), None)
+
+
+def next_month(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+def previous_month(first: date) -> date:
+    return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
+
+
+def _after(day: date) -> date:
+    return date.fromordinal(day.toordinal() + 1)
+
+
+def _of_sales(staff_id: int) -> EntryQuerySet:
+    """Entries that came from an order."""
+    return Entry.objects.filter(staff=staff_id, order__isnull=False)
+
+
+def _grouped(entries: EntryQuerySet, today: date) -> list[Sale]:
+    """One Sale per order, in the order given."""
+    by_order: dict[int, Sale] = {}
+    for entry in entries.with_state(today).select_related("order__channel", "line__product"):
+        by_order.setdefault(entry.order_id, Sale(entry.order, [])).entries.append(entry)
+    return list(by_order.values())

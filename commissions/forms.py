@@ -1,0 +1,115 @@
+"""Forms of plans: a rule is judged by the engine itself before it is kept."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.forms import BaseDialogForm, PaginationInlineFormSet
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextareaWidget
+
+from commissions import engine, plans, rule_words
+from commissions.models import PlanVersion, Rule
+
+_JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})}
+
+
+class ReadableJSON(forms.JSONField):
+    """JSON as a person types it: indented, Chinese as Chinese, errors in plain words."""
+
+    default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON:请检查引号、逗号和括号。")}
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str) and value != "forfeit" and value != "reallocate":
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2) if value not in (None, "") else ""
+
+
+class RuleForm(forms.ModelForm):
+    when = ReadableJSON(
+        label=gettext_lazy("条件"),
+        required=False,
+        initial=dict,
+        help_text=gettext_lazy(
+            "不填 = 不限。可用:channel store store_group ownership brand category product tier live_event material"
+            "(都写列表),member(new 新客 / existing 老客),min_discount_bp(9000 = 9 折),min_line_fen、min_order_fen(分),"
+            'min_dormant_days。例:{"channel": ["pos"], "member": "new"}'
+        ),
+        **_JSON,
+    )
+    calc = ReadableJSON(
+        label=gettext_lazy("算法"),
+        help_text=gettext_lazy(
+            '比例 {"type": "rate", "ppm": 30000}(30000 = 3%);每行 {"type": "fixed", "fen": 500};'
+            '每件 {"type": "per_qty", "fen": 200};比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100};'
+            '看折扣 {"type": "discount_tier", "steps": [[9000, 30000], [7000, 20000]]}。'
+        ),
+        **_JSON,
+    )
+    missing = ReadableJSON(
+        label=gettext_lazy("缺人时"),
+        required=False,
+        help_text=gettext_lazy('"forfeit" 留在公司;"reallocate" 由在场的人分;{"to_role": "manager"} 归某个角色。'),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = Rule
+        exclude: tuple[str, ...] = ()
+
+    def clean_when(self) -> dict[str, Any]:
+        return self.cleaned_data["when"] or {}
+
+    def clean_missing(self) -> Any:
+        return self.cleaned_data["missing"] or "forfeit"
+
+    def clean(self) -> dict[str, Any]:
+        """Everything but the split, which the rows below bring; faults are shown at the field they are in."""
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        kept = {name: value for name, value in cleaned.items() if name in {f.name for f in Rule._meta.fields}}
+        try:
+            engine.parse_rule(plans.as_document(Rule(**{**kept, "version": None}), "Asia/Shanghai", shares=()))
+        except engine.PlanError as error:
+            for message in error.messages:
+                path, words = rule_words.problem(message)
+                field = path.split(".")[0].split("[")[0]
+                self.add_error(field if field in self.fields else None, f"{path}:{words}" if path else words)
+        starts, ends = cleaned.get("valid_from"), cleaned.get("valid_to")
+        if starts and ends and ends <= starts:
+            self.add_error("valid_to", _("结束要晚于开始。"))
+        return cleaned
+
+
+class ShareFormSet(PaginationInlineFormSet):
+    """The parts of a pool: together never more than the whole."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        total = sum(row["ppm"] for row in kept)
+        if total > plans.WHOLE_PPM:
+            from retail.templatetags.figures import percent
+
+            raise ValidationError(_("分成合计 %(total)s,不能超过 100%%。") % {"total": percent(total)})
+
+
+class ActivateForm(BaseDialogForm):
+    """From when an approved version holds."""
+
+    starts_at = forms.SplitDateTimeField(
+        label=gettext_lazy("从什么时候起生效"), widget=UnfoldAdminSplitDateTimeWidget
+    )
+
+
+def ensure_open(version: PlanVersion) -> PlanVersion:
+    """The version, locked until commit, while its content may still be changed. Raises ValidationError when sealed."""
+    locked = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
+    if locked.status in PlanVersion.SEALED:
+        raise ValidationError(_("这个版本已经封存,不能再改;请复制为新草稿。"))
+    return locked

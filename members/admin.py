@@ -1,0 +1,90 @@
+"""Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from members.models import Identity, Member, Membership, Purchase, Tier
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline
+
+
+class IdentityInline(ScopedTabularInline):
+    model = Identity
+    fields = ("kind", "masked", "source_channel", "seen_at", "verified_at")
+    is_read_only = True
+    verbose_name_plural = _("怎么认出这位会员")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("key", "channel")
+
+    @display(description=_("类型"))
+    def kind(self, row: Identity) -> str:
+        return row.key.get_type_display()
+
+    @display(description=_("标识(已打码)"))
+    def masked(self, row: Identity) -> str:
+        return row.key.masked
+
+    @display(description=_("来自"))
+    def source_channel(self, row: Identity) -> str:
+        return row.channel.name if row.channel else row.source
+
+
+class MembershipInline(ScopedTabularInline):
+    model = Membership
+    fields = ("brand", "tier", "registered_at", "registered_store", "registered_by", "last_purchase_at")
+    is_read_only = True
+    show_change_link = True
+
+
+@admin.register(Member)
+class MemberAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("title", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("name",)
+    ordering = ("-pk",)
+    fields = ("title", "created_at", "merged_into")
+    inlines = (IdentityInline, MembershipInline)
+
+    @display(description=_("会员"))
+    def title(self, row: Member) -> str:
+        return row.name or _("会员 %(number)s") % {"number": row.pk}
+
+
+class PurchaseInline(ScopedTabularInline):
+    model = Purchase
+    fields = ("order", "store", "paid_at", "is_first", "dormant_days")
+    ordering = ("-paid_at",)
+    is_read_only = True
+    per_page = 20
+
+
+@admin.register(Membership)
+class MembershipAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("title", "brand", "tier", "registered_at", "registered_store", "registered_by", "last_purchase_at")
+    list_select_related = ("member", "brand", "tier", "registered_store", "registered_by")
+    list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
+    search_fields = ("member__name",)
+    ordering = ("-pk",)
+    fields = (
+        "member", "brand", "tier", "registered_at", "registered_store", "registered_by",
+        "first_purchase_at", "last_purchase_at",
+    )  # fmt: skip
+    inlines = (PurchaseInline,)
+
+    @display(description=_("会员"))
+    def title(self, row: Membership) -> str:
+        return row.member.name or _("会员 %(number)s") % {"number": row.member_id}
+
+
+@admin.register(Tier)
+class TierAdmin(ScopedAdmin):
+    list_display = ("name", "code", "brand", "rank")
+    list_select_related = ("brand",)
+    list_filter = ("brand",)

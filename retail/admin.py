@@ -1,0 +1,399 @@
+"""Admin pages of the organisation, the catalogue, refunds, and the machinery. Orders, staff and accounts: retail.desk."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from unfold.decorators import display
+
+from retail import jobs
+from retail.jobs import Job
+from retail.models import (
+    ApiToken,
+    AuditRow,
+    Brand,
+    Category,
+    Channel,
+    Franchisee,
+    Post,
+    Product,
+    Refund,
+    RefundVersion,
+    Region,
+    Store,
+    StoreGroup,
+)
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, money
+
+# Roles are granted through posts (retail.desk.roles); nobody edits groups by hand.
+admin.site.unregister(Group)
+
+
+# ── Organisation ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@admin.register(Brand)
+class BrandAdmin(ScopedAdmin):
+    list_display = ("name", "code", "corp", "share_window_days", "protection_days")
+    search_fields = ("code", "name")
+    fields = ("code", "name", "corp", "share_window_days", "protection_days")
+
+
+class StoreOfInline(ScopedTabularInline):
+    """The stores of a region or a franchisee."""
+
+    model = Store
+    fields = ("code", "name", "brand", "city", "is_open")
+    is_read_only = True
+    show_change_link = True
+    verbose_name_plural = _("门店")
+
+
+@admin.register(Region)
+class RegionAdmin(ScopedAdmin):
+    list_display = ("name", "code")
+    search_fields = ("code", "name")
+    inlines = (StoreOfInline,)
+
+
+@admin.register(Franchisee)
+class FranchiseeAdmin(ScopedAdmin):
+    list_display = ("name", "code")
+    search_fields = ("code", "name")
+    inlines = (StoreOfInline,)
+
+
+class PostOfStoreInline(ScopedTabularInline):
+    """Who works, worked and will work here; posts are given on the page of the person."""
+
+    model = Post
+    fields = ("staff", "role", "starts_at", "ends_at")
+    ordering = ("-role", "staff__code")
+    is_read_only = True
+    verbose_name_plural = _("在这里的人")
+
+
+@admin.register(Store)
+class StoreAdmin(ScopedAdmin):
+    list_display = ("name", "code", "brand", "region", "franchisee", "city", "is_open")
+    list_select_related = ("brand", "region", "franchisee")
+    list_filter = ("brand", "region", "franchisee", "is_open")
+    search_fields = ("code", "name", "city")
+    autocomplete_fields = ("region", "franchisee")
+    fields = ("code", "name", "brand", "region", "franchisee", "city", "is_open")
+    inlines = (PostOfStoreInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["help_texts"] = {"franchisee": _("空着 = 直营,佣金由品牌付;选了公司 = 加盟,佣金由这家公司付。")}
+        return super().get_form(request, obj, change, **kwargs)
+
+
+@admin.register(StoreGroup)
+class StoreGroupAdmin(ScopedAdmin):
+    list_display = ("name", "code")
+    search_fields = ("code", "name")
+    autocomplete_fields = ("stores",)
+
+
+# ── Catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@admin.register(Category)
+class CategoryAdmin(ScopedAdmin):
+    list_display = ("name", "code")
+    search_fields = ("code", "name")
+
+
+@admin.register(Product)
+class ProductAdmin(ScopedAdmin):
+    list_display = ("name", "sku", "brand", "category", "tag", "is_sold")
+    list_select_related = ("brand", "category")
+    list_filter = ("brand", "category", "is_sold")
+    search_fields = ("sku", "name")
+    autocomplete_fields = ("category",)
+
+    tag = money("tag_fen", _("吊牌价"))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        price = "tag_fen" if self.has_change_permission(request, obj) else "tag"
+        return ("sku", "name", "brand", "category", price, "is_sold")
+
+
+# ── Channels and the tokens of other systems ─────────────────────────────────────────────────────────────────────────
+class TokenOfChannelInline(ScopedTabularInline):
+    model = ApiToken
+    fields = ("name", "can_read", "created_at", "revoked_at")
+    is_read_only = True
+    show_change_link = True
+
+
+@admin.register(Channel)
+class ChannelAdmin(ScopedAdmin):
+    list_display = ("name", "code", "kind", "brand", "return_days")
+    list_select_related = ("brand",)
+    list_filter = ("kind", "brand")
+    search_fields = ("code", "name")
+    fields = ("code", "name", "kind", "brand", "corp", "return_days")
+    inlines = (TokenOfChannelInline,)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["help_texts"] = {
+            "brand": _("空着 = 全集团共用,品牌看订单的门店。"),
+            "return_days": _("从签收(没有签收就从付款)起,过了这些天佣金才算确认。"),
+        }
+        return super().get_form(request, obj, change, **kwargs)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ScopedAdmin):
+    list_display = ("name", "channel", "can_read", "created_at", "revoked_at")
+    list_select_related = ("channel",)
+    list_filter = ("channel",)
+    autocomplete_fields = ("store", "franchisee")
+    fields = ("name", "channel", "can_read", "brand", "region", "store", "franchisee", "created_at", "revoked_at")
+    readonly_fields = ("created_at",)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["help_texts"] = {
+            "channel": _("选了渠道,就可以推送这个渠道的订单和退款。"),
+            "can_read": _("可以读订单、商品、门店、员工和佣金流水;下面选了品牌、区域、门店或公司,就只读那一部分。"),
+            "revoked_at": _("填了时间,这个令牌从那时起就不能再用。"),
+        }
+        return super().get_form(request, obj, change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        secret = "" if change else secrets.token_urlsafe(32)
+        if secret:
+            obj.digest = hashlib.sha256(secret.encode()).hexdigest()
+        super().save_model(request, obj, form, change)
+        if secret:
+            shown = _("令牌只显示这一次,请马上复制保存:{}")
+            messages.warning(request, format_html(shown, format_html("<code>{}</code>", secret)))
+
+
+# ── Refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class ParkedFilter(admin.SimpleListFilter):
+    title = _("原单")
+    parameter_name = "parked"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        return [("yes", _("原单还没到")), ("no", _("原单已到"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(order__isnull=self.value() == "yes") if self.value() else queryset
+
+
+def refund_amount(refund: Refund) -> SafeString | str:
+    """What the feed said: an amount, a total so far, or pieces."""
+    if refund.fen is not None:
+        return as_yuan(refund.fen)
+    if refund.cumulative_fen is not None:
+        return format_html("{} {}", _("累计"), as_yuan(refund.cumulative_fen))
+    return format_html('<span class="figure">{}</span>', _("%(count)s 件") % {"count": refund.qty})
+
+
+class RefundVersionInline(ScopedTabularInline):
+    model = RefundVersion
+    fields = ("version", "said", "superseded_at")
+    is_read_only = True
+    verbose_name_plural = _("更正前的版本")
+
+    @display(description=_("当时的内容"))
+    def said(self, row: RefundVersion) -> SafeString | str:
+        known = {name: row.document.get(name) for name in ("fen", "cumulative_fen", "qty")}
+        return refund_amount(Refund(**known))
+
+
+@admin.register(Refund)
+class RefundAdmin(ScopedAdmin):
+    is_read_only = True
+    list_display = ("outer_refund_id", "channel", "outer_order_id", "amount", "refunded_at", "settled_at")
+    list_select_related = ("channel",)
+    list_filter = (ParkedFilter, "channel", "refunded_at")
+    search_fields = ("outer_refund_id__startswith", "outer_order_id__startswith")
+    search_help_text = _("退款单号或原单号的开头")
+    ordering = ("-refunded_at",)
+    fields = (
+        "outer_refund_id", "version", "channel", "outer_order_id", "outer_line_id", "order",
+        "amount", "refunded_at", "received_at", "settled_at",
+    )  # fmt: skip
+    inlines = (RefundVersionInline,)
+
+    @display(description=_("金额"))
+    def amount(self, row: Refund) -> SafeString | str:
+        return refund_amount(row)
+
+
+# ── Machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────
+JOB_KINDS = {"settle_order": _("结算订单"), "settle_refund": _("结算退款")}
+_PAYLOAD = {"order_id": ("order", _("订单")), "refund_id": ("refund", _("退款"))}
+
+
+@admin.register(Job)
+class JobAdmin(ScopedAdmin):
+    """Open and failed work. Failed jobs can be run again; nothing else can be changed."""
+
+    is_read_only = True
+    list_display = ("what", "about", "state_label", "attempts", "due_at", "ended_at", "error_line")
+    list_filter = ("state", "created_at")
+    ordering = ("-pk",)
+    actions = ("replay",)
+    list_before_template = "admin/retail/job/depth.html"
+    fields = ("what", "about", "state_label", "attempts", "created_at", "due_at", "ended_at", "error")
+
+    @display(description=_("任务"))
+    def what(self, job: Job) -> str:
+        return f"{JOB_KINDS.get(job.kind, job.kind)} #{job.pk}"
+
+    @display(description=_("对象"))
+    def about(self, job: Job) -> SafeString:
+        return format_html_join("、", "{}", ((_subject(name, value),) for name, value in job.payload.items()))
+
+    @display(
+        description=_("状态"),
+        ordering="state",
+        label={"dead": "danger", "running": "info", "due": "warning", "done": "success"},
+    )
+    def state_label(self, job: Job) -> tuple[str, str]:
+        return job.state, job.get_state_display()
+
+    @display(description=_("最近错误"))
+    def error_line(self, job: Job) -> str:
+        lines = job.last_error.strip().splitlines()
+        return lines[-1][:120] if lines else ""
+
+    @display(description=_("最近错误"))
+    def error(self, job: Job) -> SafeString | str:
+        return format_html('<pre class="trace">{}</pre>', job.last_error) if job.last_error else ""
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("retail.change_job")
+
+    @admin.action(description=_("重新执行所选的失败任务"), permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        asked = queryset.count()
+        count = jobs.replay(jobs=queryset, now=timezone.now())
+        if count:
+            done = ngettext("%(count)s 个任务会马上重新执行。", "%(count)s 个任务会马上重新执行。", count)
+            messages.success(request, done % {"count": count})
+        if count < asked:
+            messages.warning(request, _("%(count)s 个任务不是失败状态,没有动。") % {"count": asked - count})
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "depth": jobs.depth()})
+
+
+def _subject(name: str, value: object) -> SafeString | str:
+    """One payload item: a link to the row it means, where it is one of ours."""
+    if name not in _PAYLOAD:
+        return f"{name} {value}"
+    model, label = _PAYLOAD[name]
+    return format_html('<a class="text-link" href="/admin/retail/{}/{}/change/">{} {}</a>', model, value, label, value)
+
+
+AUDIT_ACTIONS = {
+    "add": _("新建"),
+    "change": _("修改"),
+    "delete": _("删除"),
+    "password": _("改密码"),
+    "plan.approve": _("批准方案"),
+    "plan.activate": _("启用方案"),
+    "plan.copy": _("复制方案"),
+}
+
+
+@admin.register(AuditRow)
+class AuditRowAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("at", "by", "what", "target", "changes")
+    list_select_related = ("by",)
+    list_filter = ("at",)
+    lookups = ("target_type", "target_id")
+    ordering = ("-at",)
+    fields = ("at", "by", "what", "target", "changes", "reason")
+
+    @display(description=_("动作"), ordering="action")
+    def what(self, row: AuditRow) -> str:
+        return str(AUDIT_ACTIONS.get(row.action, row.action))
+
+    @display(description=_("对象"))
+    def target(self, row: AuditRow) -> str:
+        return f"{_model_name(row.target_type)} {row.target_id}"
+
+    @display(description=_("之前 → 之后"))
+    def changes(self, row: AuditRow) -> SafeString:
+        before, after = row.before or {}, row.after or {}
+        rows = (
+            (_field_name(row.target_type, name), before.get(name, ""), "→" if name in before else "", after.get(name, ""))
+            for name in {**before, **after}
+        )
+        return format_html_join("", '<div class="change"><b>{}</b> {} {} {}</div>', rows)
+
+
+def _model_name(label: str) -> str:
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except LookupError:
+        return label
+
+
+def _field_name(label: str, name: str) -> str:
+    try:
+        return str(apps.get_model(label)._meta.get_field(name).verbose_name)
+    except (LookupError, FieldDoesNotExist):  # a table since dropped, or a form field of no column
+        return name
+
+
+# ── Periodic work ────────────────────────────────────────────────────────────────────────────────────────────────────
+for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
+    admin.site.unregister(model)
+
+PERIODIC = {
+    "retail.sweep": _("再次唤醒到期的任务"),
+    "retail.forget": _("清理已完成的任务和过期的接口应答"),
+    "retail.demo_traffic": _("演示:每分钟来几笔订单"),
+}
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ScopedAdmin):
+    """The table is written by code (retail.periodic); people may switch a row off or change its rhythm."""
+
+    list_display = ("what", "interval", "crontab", "enabled", "last_run_at", "total_run_count")
+    list_select_related = ("interval", "crontab")
+    list_filter = ("enabled",)
+    fields = ("what", "interval", "crontab", "enabled", "last_run_at", "total_run_count")
+    readonly_fields = ("what", "last_run_at", "total_run_count")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @display(description=_("定时工作"))
+    def what(self, row: PeriodicTask) -> str:
+        return str(PERIODIC.get(row.task, row.name))
+
+
+@admin.register(IntervalSchedule)
+class IntervalScheduleAdmin(ScopedAdmin):
+    list_display = ("every", "period")
+    list_display_links = ("every", "period")
+
+
+@admin.register(CrontabSchedule)
+class CrontabScheduleAdmin(ScopedAdmin):
+    list_display = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")

@@ -1,0 +1,233 @@
+"""A CSV file of orders: good rows once, bad rows beside it with their number and the reason."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from commissions.models import Entry
+from retail.imports import feed
+from retail.imports.orders import Orders
+from retail.imports.table import TableError
+from retail.models import Brand, Channel, Job, Order, OrderLine, OrderVersion, Product, Refund, Store
+from tests.factories import NOW, World, world
+
+COLUMNS = "channel,outer_order_id,paid_at,store_code,buyer_phone,serving_clerk,outer_line_id,sku,qty,tag_fen,paid_fen"
+
+
+@pytest.fixture
+def shop(everything) -> World:
+    return world()
+
+
+def lines_of(shop: World, order: str, *lines: str, **cells: str) -> list[dict[str, str]]:
+    given = {
+        "channel": shop.pos.code, "outer_order_id": order, "paid_at": "2026-10-12T14:30:00+08:00",
+        "store_code": shop.store.code, "buyer_phone": "138" + order.rjust(8, "0"), "sku": shop.product.sku,
+        "qty": "1", "tag_fen": "10000", "paid_fen": "9000", **cells,
+    }
+    return [{**given, "outer_line_id": line} for line in lines or ("1",)]
+
+
+def text_of(rows: list[dict[str, str]], columns: str = COLUMNS) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns.split(","))
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+@pytest.fixture
+def put(tmp_path: Path):
+    def write(rows: list[dict[str, str]], *, encoding: str = "utf-8", columns: str = COLUMNS) -> Path:
+        path = tmp_path / "orders.csv"
+        path.write_bytes(text_of(rows, columns).encode(encoding))
+        return path
+
+    return write
+
+
+def run(path: Path, **options: object) -> feed.Report:
+    return feed.run(path=path, feed=Orders(now=NOW, **options), size=2)
+
+
+def failures(path: Path) -> dict[int, str]:
+    with path.with_name("orders.failed.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {int(row["failed_row"]): row["failed_reason"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_rows_of_one_order_make_one_order_in_any_encoding(shop, put, encoding):
+    path = put(lines_of(shop, "1", "1", "2", serving_clerk="小王"), encoding=encoding)
+
+    assert run(path).outcomes == {"created": 1}
+
+    order = Order.objects.get()
+    assert (order.serving_clerk, order.paid_fen, order.lines.count()) == ("小王", 18000, 2)
+    assert Job.objects.count() == 1
+
+
+def test_the_same_file_again_changes_nothing(shop, put):
+    path = put([*lines_of(shop, "1", "1", "2"), *lines_of(shop, "2")])
+    run(path)
+
+    assert run(path).outcomes == {"unchanged": 2}
+    assert (Job.objects.count(), OrderVersion.objects.count()) == (2, 0)
+
+
+def test_rows_that_come_back_later_belong_to_the_same_order(shop, put):
+    rows = [*lines_of(shop, "1", "1"), *lines_of(shop, "2"), *lines_of(shop, "3"), *lines_of(shop, "1", "2")]
+
+    assert run(put(rows)).outcomes == {"created": 3}
+    assert Order.objects.get(outer_order_id="1").lines.count() == 2
+
+
+def test_bad_rows_stand_beside_the_file_and_good_ones_are_kept(shop, put):
+    first, second, third = lines_of(shop, "1", "1", "2", "3")
+    bad = [
+        {**lines_of(shop, "2")[0], "paid_at": "2026-10-12 14:30"},
+        {**lines_of(shop, "3")[0], "store_code": "nowhere"},
+        {**lines_of(shop, "4")[0], "buyer_phone": "1.38E+10"},
+        {**lines_of(shop, "5")[0], "channel": "fax"},
+    ]
+    path = put([first, {**second, "qty": "two"}, {**third, "store_code": ""}, *bad])
+
+    report = run(path)
+
+    assert (report.rows, report.outcomes, report.failed) == (7, {"created": 1}, 6)
+    said = failures(path)
+    assert said[3].startswith("qty: Expected `int`, got 'two'")
+    assert said[4] == "store_code: differs from row 2 of the same order"
+    assert said[5].startswith("paid_at: ")
+    assert said[6] == "store_code: unknown store 'nowhere'"
+    assert said[7].startswith("buyer[0]: phone")
+    assert said[8] == "channel: unknown channel 'fax'"
+
+
+def test_a_corrected_file_of_failed_rows_completes_its_order(shop, put):
+    good, bad = lines_of(shop, "1", "1", "2")
+    path = put([good, {**bad, "sku": "=cmd|'/c calc'!A1"}])
+    run(path)
+    failed = path.with_name("orders.failed.csv")
+    text = failed.read_text(encoding="utf-8-sig")
+    assert "'=cmd" in text, "a spreadsheet must not run it"
+    failed.write_text(text.replace("'=cmd|'/c calc'!A1", shop.product.sku), encoding="utf-8")
+
+    assert run(failed).outcomes == {"corrected": 1}
+    assert OrderLine.objects.count() == 2
+    assert run(path).outcomes == {"unchanged": 1}
+
+
+def test_unknown_and_missing_columns_are_named(shop, put):
+    with pytest.raises(TableError, match="unknown columns: 'colour'"):
+        run(put(lines_of(shop, "1", colour="red"), columns=COLUMNS + ",colour"))
+    rows = [{key: value for key, value in row.items() if key != "qty"} for row in lines_of(shop, "1")]
+    with pytest.raises(TableError, match="missing columns: qty"):
+        run(put(rows, columns=COLUMNS.replace("qty,", "")))
+
+
+def test_what_is_neither_utf8_nor_gb18030_is_refused(shop, put):
+    path = put(lines_of(shop, "1"), encoding="utf-16")
+    with pytest.raises(TableError, match="neither UTF-8 nor GB18030"):
+        run(path)
+
+
+def test_a_file_cut_in_the_middle_gives_its_whole_rows_and_the_rest_later(shop, put):
+    whole = put([row for n in range(1, 6) for row in lines_of(shop, str(n), serving_clerk="小王")])
+    content = whole.read_bytes()
+    cut = content.rindex("小".encode()) + 1  # amid a character
+    whole.write_bytes(content[:cut])
+
+    report = run(whole)
+
+    assert (report.outcomes, report.failed, report.is_cut) == ({"created": 4}, 1, True)
+    whole.write_bytes(content)
+    assert run(whole).outcomes == {"unchanged": 4, "created": 1}
+
+
+def test_a_killed_import_goes_on_where_it_stopped(shop, put):
+    rows = [row for n in range(1, 8) for row in lines_of(shop, str(n))]
+    path = put([{**rows[0], "qty": "x"}, *rows[1:]])
+
+    class Killed(Orders):
+        taken = 0
+
+        def take(self, channel, data):
+            self.taken += 1
+            if self.taken == 3:
+                raise KeyboardInterrupt
+            return super().take(channel, data)
+
+    with pytest.raises(KeyboardInterrupt):
+        feed.run(path=path, feed=Killed(now=NOW), size=2)
+    assert Order.objects.count() == 3, "two batches, one row of them bad"
+
+    report = run(path)
+
+    assert (report.rows, report.outcomes, report.failed) == (7, {"created": 6}, 1)
+    assert list(failures(path)) == [2]
+    assert not path.with_name("orders.csv.progress.json").exists()
+
+
+def test_the_progress_of_other_content_is_ignored(shop, put):
+    path = put(lines_of(shop, "1"))
+    path.with_name("orders.csv.progress.json").write_text('{"digest": "other", "tally": {"done": 99}}')
+    assert run(path).outcomes == {"created": 1}
+
+
+def test_settling_at_once_leaves_no_job(shop, put):
+    shop.hire("A1")
+    shop.plan({"id": "base", "calc": {"type": "rate", "ppm": 100_000}, "split": [{"role": "serve", "weight": 1}]})
+
+    run(put(lines_of(shop, "1", serving_clerk="A1")), settle=True)
+
+    assert sorted(Entry.objects.values_list("fen", flat=True)) == [-900, 900]
+    assert Job.objects.count() == 0
+
+
+def test_create_missing_makes_channel_store_and_product(shop, put):
+    path = put(lines_of(shop, "1", channel="tmall", store_code="N1", sku="N-1", qty="2", category="鞋"), columns=COLUMNS + ",category")
+
+    call_command("import_orders", path, brand="NEW", create_missing=True)
+
+    order = Order.objects.get()
+    assert order.channel.kind == Channel.Kind.TMALL
+    assert (order.brand, order.store.brand) == (Brand.objects.get(code="NEW"), Brand.objects.get(code="NEW"))
+    product = Product.objects.get(sku="N-1")
+    assert (product.category.code, product.tag_fen, product.brand.code) == ("鞋", 5000, "NEW")
+    assert Store.objects.filter(code="N1").exists()
+
+
+def test_the_command_says_the_sum_and_exits_with_one_for_failed_rows(shop, put, capsys):
+    path = put([*lines_of(shop, "1"), {**lines_of(shop, "2")[0], "qty": ""}])
+
+    with pytest.raises(SystemExit) as exit_:
+        call_command("import_orders", path)
+
+    assert exit_.value.code == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"2 rows: 1 orders created, 0 corrected, 0 unchanged, 1 rows failed → {path.with_name('orders.failed.csv')}"
+
+
+def test_a_file_that_is_not_there_is_one_line(everything, tmp_path):
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("import_orders", tmp_path / "none.csv")
+
+
+def test_refunds_are_read_the_same_way(shop, put, tmp_path, capsys):
+    run(put(lines_of(shop, "1")))
+    path = tmp_path / "refunds.csv"
+    path.write_text(
+        "channel,outer_refund_id,outer_order_id,outer_line_id,refunded_at,fen,qty\n"
+        f"{shop.pos.code},R1,1,1,2026-10-13T10:00:00+08:00,500,\n"
+        f"{shop.pos.code},R2,9,1,2026-10-13T10:00:00+08:00,500,\n"
+        f"{shop.pos.code},R3,1,1,2026-10-13T10:00:00+08:00,500,1\n"
+    )
+
+    with pytest.raises(SystemExit):
+        call_command("import_refunds", path)
+
+    assert dict(Refund.objects.values_list("outer_refund_id", "order__outer_order_id")) == {"R1": "1", "R2": None}
+    assert "1 refunds created, 0 corrected, 0 unchanged, 1 parked, 1 rows failed" in capsys.readouterr().out
