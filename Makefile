@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 CODE := retail members commissions clerks
 # Processes that share the tests; each makes a database of its own, which pays off from about half a minute of tests.
-WORKERS ?= 0
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full check bench bench-full screenshots lock clean system

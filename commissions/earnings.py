@@ -60,6 +60,11 @@ class Sale:
     entries: list[Entry]
 
     @property
+    def paid_on(self) -> date:
+        """The Shanghai day of the payment."""
+        return self.order.paid_at.astimezone(SHANGHAI).date()
+
+    @property
     def fen(self) -> int:
         """What is left of it after refunds."""
         return sum(entry.fen for entry in self.entries)

@@ -290,4 +290,9 @@ def _part(part: engine.Part, line: OrderLine, claims: Sequence[ClaimRow]) -> Par
         for claim in claims
         if (claim.line_id, claim.role, claim.staff_id) == (line_id, part.role, part.holder)
     )
-    return PartStory(_role(part.role), claim, part.fen, str(_WHY.get(claim.evidence.get("by", ""), "")))
+    return PartStory(_role(part.role), claim, part.fen, why(claim))
+
+
+def why(claim: ClaimRow) -> str:
+    """Why it is this person, in words."""
+    return str(_WHY.get(claim.evidence.get("by", ""), ""))

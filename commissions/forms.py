@@ -8,10 +8,11 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import BaseDialogForm, PaginationInlineFormSet
-from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from commissions import engine, plans, rule_words
 from commissions.models import PlanVersion, Rule
+from retail.templatetags.figures import percent
 
 _JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})}
 
@@ -70,9 +71,8 @@ class RuleForm(forms.ModelForm):
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        kept = {name: value for name, value in cleaned.items() if name in {f.name for f in Rule._meta.fields}}
         try:
-            engine.parse_rule(plans.as_document(Rule(**{**kept, "version": None}), "Asia/Shanghai", shares=()))
+            engine.parse_rule(plans.as_document(self._without_split(cleaned), "Asia/Shanghai"))
         except engine.PlanError as error:
             for message in error.messages:
                 path, words = rule_words.problem(message)
@@ -82,6 +82,13 @@ class RuleForm(forms.ModelForm):
         if starts and ends and ends <= starts:
             self.add_error("valid_to", _("结束要晚于开始。"))
         return cleaned
+
+    @staticmethod
+    def _without_split(cleaned: dict[str, Any]) -> Rule:
+        names = {field.name for field in Rule._meta.fields} - {"id", "version"}
+        rule = Rule(pk=0, **{name: value for name, value in cleaned.items() if name in names})
+        rule._prefetched_objects_cache = {"shares": ()}
+        return rule
 
 
 class ShareFormSet(PaginationInlineFormSet):
@@ -94,22 +101,24 @@ class ShareFormSet(PaginationInlineFormSet):
         kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
         total = sum(row["ppm"] for row in kept)
         if total > plans.WHOLE_PPM:
-            from retail.templatetags.figures import percent
-
             raise ValidationError(_("分成合计 %(total)s,不能超过 100%%。") % {"total": percent(total)})
 
 
+class StepFormSet(PaginationInlineFormSet):
+    """Tiers of an attainment: each starts somewhere else."""
+
+    def clean(self) -> None:
+        super().clean()
+        starts = [form.cleaned_data.get("from_fen") for form in self.forms if form.cleaned_data]
+        if len(set(starts)) < len(starts):
+            raise ValidationError(_("两档的起点不能相同。"))
+
+
 class ActivateForm(BaseDialogForm):
-    """From when an approved version holds."""
+    """From when an approved version holds, in Shanghai time."""
 
-    starts_at = forms.SplitDateTimeField(
-        label=gettext_lazy("从什么时候起生效"), widget=UnfoldAdminSplitDateTimeWidget
+    starts_at = forms.DateTimeField(
+        label=gettext_lazy("从什么时候起生效"),
+        help_text=gettext_lazy("上海时间,例:2026-12-01 00:00。现行版本到这一刻为止。"),
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-12-01 00:00"}),
     )
-
-
-def ensure_open(version: PlanVersion) -> PlanVersion:
-    """The version, locked until commit, while its content may still be changed. Raises ValidationError when sealed."""
-    locked = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
-    if locked.status in PlanVersion.SEALED:
-        raise ValidationError(_("这个版本已经封存,不能再改;请复制为新草稿。"))
-    return locked

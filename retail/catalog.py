@@ -1,14 +1,30 @@
 """Reads of the catalogue, and the making of products a first import does not know yet."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db import connection
 
 from retail.models import Brand, Category, Product
 
 
-def products_by_sku(skus: Iterable[str]) -> dict[str, Product]:
-    """SKU → product with its brand and category; unknown ones are left out. One statement."""
-    rows = Product._base_manager.filter(sku__in=list(set(skus))).select_related("brand", "category")
-    return {product.sku: product for product in rows}
+class Sold(NamedTuple):
+    """What an order line needs to know of its product."""
+
+    id: int
+    brand_code: str
+    category_code: str
+
+
+def products_by_sku(skus: Iterable[str]) -> dict[str, Sold]:
+    """SKU → product; unknown ones are left out. One statement, and no model instances: a batch names hundreds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.sku, p.id, b.code, c.code FROM retail_product p JOIN retail_brand b ON b.id = p.brand_id"
+            " JOIN retail_category c ON c.id = p.category_id WHERE p.sku = ANY(%s)",
+            [list(set(skus))],
+        )
+        return {sku: Sold(*product) for sku, *product in cursor.fetchall()}
 
 
 def create_missing(*, wanted: Iterable[tuple[str, str, int | None]], brand: Brand) -> int:

@@ -43,15 +43,15 @@ PORT = "5432"  # names the socket file; nothing listens on TCP
 OLDEST = 15  # major version the SQL of this project is written for
 COPIES = Path("/var/cache/daogou")
 MOVED = Path("/var/lib/daogou")
-SOCKETS = Path("/tmp")  # noqa: S108 (mkdtemp below it; a socket path holds 107 bytes, so $TMPDIR may be too long)
+SOCKETS = Path("/tmp")  # a socket path holds 107 bytes, for which $TMPDIR may be too long
 PREFIX = "daogou-pg-"
 FASTER_AND_FASTER = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))  # seconds of patience
 
 # Commands that run without a database; `demo` starts its own.
-NO_DATABASE = frozenset(
-    "check collectstatic commission_cases compilemessages demo diffsettings findstatic help makemessages "
-    "makemigrations spectacular version --help -h --version".split()
-)
+NO_DATABASE = {
+    *("check", "collectstatic", "commission_cases", "compilemessages", "demo", "diffsettings", "findstatic", "help"),
+    *("makemessages", "makemigrations", "spectacular", "version", "--help", "-h", "--version"),
+}
 
 TUNING = {  # for two cores of a shared machine
     "listen_addresses": "",
@@ -168,7 +168,7 @@ def ensure_for(argv: Sequence[str]) -> None:
 
 
 def ensure(*, var: Path) -> str | None:
-    """Use the server that runs on `var`, or start one until this process ends; publish and return its socket folder."""
+    """Use the server that runs on `var`, or start one until this process ends; returns its socket folder."""
     if is_given():
         return None
     deadline = time.monotonic() + 60
@@ -262,7 +262,9 @@ def _candidates() -> Iterator[Path]:
         if os.geteuid() == 0 and not _major(package / inside):
             package = _copied(package)
         yield package / inside
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    yield from sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True
+    )
 
 
 def _major(folder: Path) -> int:
@@ -352,7 +354,7 @@ def _moved(data: Path) -> Path:
 
 
 def _socket_folder(undo: ExitStack) -> Path:
-    """A private folder with a short name, locked as long as its starter lives, so that sweep() knows the stale ones."""
+    """A private folder with a short name, locked while its starter lives, so that sweep() knows the stale ones."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SOCKETS))
     undo.callback(shutil.rmtree, folder, ignore_errors=True)
     undo.callback(os.close, _locked(folder / "lock"))
@@ -406,7 +408,7 @@ def _init(binaries: Binaries, cluster: Path, *, durable: bool) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     _give(scratch)
-    flags = "-U postgres --auth=trust -E UTF8 --locale=C.UTF-8 --no-instructions".split()
+    flags = ["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
     made = subprocess.run(
         [binaries.folder / "initdb", "-D", scratch, *flags, *([] if durable else ["--no-sync"])],
         stdout=subprocess.PIPE,

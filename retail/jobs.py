@@ -92,16 +92,9 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
         cursor.execute(
             "INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)"
             " SELECT w.kind, w.payload, w.shard, 'due', %s, 0, %s, %s, ''"
-            " FROM unnest(%s::text[], %s::jsonb[], %s::text[]) WITH ORDINALITY AS w(kind, payload, shard, place)"
-            " ORDER BY w.place RETURNING id",
-            [
-                due_at or now,
-                now,
-                now,
-                [w.kind for w in work],
-                [json.dumps(w.payload) for w in work],
-                [w.shard for w in work],
-            ],
+            " FROM ROWS FROM (jsonb_to_recordset(%s) AS (kind text, payload jsonb, shard text))"
+            " WITH ORDINALITY AS w(kind, payload, shard, place) ORDER BY w.place RETURNING id",
+            [due_at or now, now, now, json.dumps([w._asdict() for w in work])],
         )
         ids = [row[0] for row in cursor.fetchall()]
     if due_at is None or due_at <= now:

@@ -168,24 +168,30 @@ def row(known: Known) -> tuple[str, str, bytes, bytes, bytes, str]:
 
 
 def keep(identities: Iterable[Known]) -> dict[Known, int]:
-    """Store normalised identities that are new, and return the id of each. One or two statements however many."""
+    """Store normalised identities that are new, and return the id of each. One to three statements however many."""
     wanted = {fingerprint(known): known for known in set(identities)}
     if not wanted:
         return {}
     found = _ids(list(wanted))
     # Sorted, so that two feeds with the same new buyers wait for each other instead of deadlocking.
-    missing = sorted(set(wanted) - set(found))
-    if missing:
-        columns = [list(column) for column in zip(*(row(wanted[print_]) for print_ in missing), strict=True)]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO retail_buyerkey (type, scope, hmac, hmac_last4, cipher, masked)"
-                " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::bytea[], %s::text[])"
-                " ON CONFLICT (hmac) DO NOTHING",
-                columns,
-            )
-        found |= _ids(missing)
+    if missing := sorted(set(wanted) - set(found)):
+        found |= _insert([row(wanted[print_]) for print_ in missing])
+    if beaten := set(wanted) - set(found):  # somebody else stored them meanwhile
+        found |= _ids(list(beaten))
     return {wanted[print_]: key_id for print_, key_id in found.items()}
+
+
+def _insert(rows: list[tuple[str, str, bytes, bytes, bytes, str]]) -> dict[bytes, int]:
+    """The ids of the rows that were not there yet."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO retail_buyerkey (type, scope, hmac, hmac_last4, cipher, masked)"
+            " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::bytea[], %s::text[])"
+            " ON CONFLICT (hmac) DO NOTHING RETURNING hmac, id",
+            columns,
+        )
+        return {bytes(print_): key_id for print_, key_id in cursor.fetchall()}
 
 
 def _ids(fingerprints: list[bytes]) -> dict[bytes, int]:

@@ -93,12 +93,27 @@ class ScopedQuerySet(models.QuerySet):
     """Base of the QuerySets of scoped models, so that adjectives can be added to it."""
 
 
+class _Refusal(models.Expression):
+    """A condition that cannot be asked: whoever runs the query it stands in gets OutsideScope."""
+
+    conditional = True
+    output_field = models.BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        raise OutsideScope("No scope was in force: enter one with scope.within(...) before reading scoped rows.")
+
+
 class ScopedManager(models.Manager):
-    """`objects` of a scoped model: only the rows of the scope in force."""
+    """`objects` of a scoped model: only the rows of the scope in force.
+
+    Outside a scope a query can be written down (Django does so when it builds the class of a form), but not run.
+    """
 
     def get_queryset(self) -> models.QuerySet:
         rows = super().get_queryset()
-        scope = current()
+        scope = _current.get()
+        if scope is None:
+            return rows.filter(_Refusal())
         if scope.is_everything:
             return rows
         paths = self.model.scope_paths

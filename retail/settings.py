@@ -8,6 +8,7 @@ from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -170,6 +171,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Daogou feed and read API",
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",                            # the shapes of the feed are JSON Schema 2020-12
+    "POSTPROCESSING_HOOKS": [],                        # each list of choices stands where it is used
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -183,6 +185,18 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "retail.desk.dashboard.fill",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "THEME": "light",
+    "STYLES": [lambda _request: static("css/desk.css")],
+    "SIDEBAR": {"navigation": "retail.desk.menu.groups"},
+    "COLORS": {                                        # one calm green for everything that can be pressed
+        "primary": {
+            "50": "oklch(97% .02 165)", "100": "oklch(94% .04 165)", "200": "oklch(89% .07 165)",
+            "300": "oklch(82% .10 165)", "400": "oklch(72% .12 165)", "500": "oklch(62% .13 165)",
+            "600": "oklch(53% .12 165)", "700": "oklch(45% .10 165)", "800": "oklch(38% .08 165)",
+            "900": "oklch(32% .07 165)", "950": "oklch(24% .05 165)",
+        },
+    },
 }
 
 # ── Logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

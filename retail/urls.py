@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from retail.desk import site as _desk  # noqa: F401  registers its pages before the admin lists its addresses
+
 urlpatterns = [
     path("api/", include("retail.api.urls")),
     path("m/", include("clerks.pages.urls")),

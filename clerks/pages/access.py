@@ -27,9 +27,9 @@ def in_store(view: View) -> View:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
         if request.post is None:
-            raise PermissionDenied(_("您的岗位已经结束,看不到这里的内容。如果弄错了,请联系店长。"))
+            raise PermissionDenied(_("您的岗位已经结束，看不到这里的内容。如果弄错了，请联系店长。"))
         if request.post.role not in ROLES:
-            raise PermissionDenied(_("这里是导购和店长看自己收入的地方,您的岗位请从后台进入。"))
+            raise PermissionDenied(_("这里是导购和店长看自己收入的地方，您的岗位请从后台进入。"))
         return view(request, **kwargs)
 
     return guarded

@@ -47,15 +47,11 @@ class _Sold:
     def give_back(self, refund: _Refund) -> tuple[int, list[_Entry]]:
         """Take one refund in; return what of it was beyond the line, and the entries to post."""
         try:
-            now, beyond = self.returned.plus(
-                fen=refund.fen, cumulative_fen=refund.cumulative_fen, qty=refund.qty
-            )
+            now, beyond = self.returned.plus(fen=refund.fen, cumulative_fen=refund.cumulative_fen, qty=refund.qty)
         except ValueError as error:
             raise DocumentError([f"refund {refund.id}: {error}"]) from None
         before, self.returned = self.returned, now
-        moved = [
-            entry._replace(fen=reversal(entry.fen, now.size, before.back, now.back)) for entry in self.entries
-        ]
+        moved = [entry._replace(fen=reversal(entry.fen, now.size, before.back, now.back)) for entry in self.entries]
         return beyond, [entry for entry in moved if entry.fen]
 
 
@@ -98,9 +94,7 @@ def _sell(plan: CompiledPlan, orders: Iterable[Order]) -> tuple[dict[_Sale, _Sol
     sold: dict[_Sale, _Sold] = {}
     skipped = []
     for order in orders:
-        fresh = {
-            line.id: line for line in order.distinct_lines() if (str(order.id), str(line.id)) not in sold
-        }
+        fresh = {line.id: line for line in order.distinct_lines() if (str(order.id), str(line.id)) not in sold}
         for line in fresh.values():
             sold[str(order.id), str(line.id)] = _Sold(Returned(paid_fen=line.paid_fen, qty=line.qty))
             skipped += [[str(line.id), *reason] for reason in explain(plan, order, line.id).skipped()]
@@ -118,22 +112,19 @@ def _take_back(
 ) -> tuple[list[_Entry], list[str], list[list[str | int]]]:
     """Post the refunds in the order given; return the entries, the refunds parked and the excess cut off."""
     entries: list[_Entry] = []
-    parked: list[str] = []
+    parked: dict[str, None] = {}
     excess: list[list[str | int]] = []
-    seen: set[str] = set()
+    counted: set[str] = set()
     for refund in refunds:
-        if refund.id in seen:
-            continue
-        seen.add(refund.id)
         sale = sold.get(refund.sale)
         if sale is None:
-            parked.append(refund.id)
-            continue
-        beyond, reversals = sale.give_back(refund)
-        entries += reversals
-        if beyond:
-            excess.append([refund.id, beyond])
-    return entries, parked, excess
+            parked[refund.id] = None
+        elif refund.id not in counted:
+            counted.add(refund.id)
+            beyond, reversals = sale.give_back(refund)
+            entries += reversals
+            excess += [[refund.id, beyond]] if beyond else []
+    return entries, list(parked), excess
 
 
 def _compile(document: Document) -> CompiledPlan:

@@ -156,11 +156,7 @@ def _evaluate_draw(source: Document) -> Result:
     min_fen = source.integer("min", least=0)
     draw_until, recover_from = source.integer("draw_until"), source.integer("recover_from")
     source.check()
-    return {
-        "rows": _rows(
-            payout.draws(earnings, min_fen=min_fen, draw_until=draw_until, recover_from=recover_from)
-        )
-    }
+    return {"rows": _rows(payout.draws(earnings, min_fen=min_fen, draw_until=draw_until, recover_from=recover_from))}
 
 
 def _evaluate_restate(source: Document) -> Result:
@@ -169,11 +165,7 @@ def _evaluate_restate(source: Document) -> Result:
     for period in sales.names():
         if period not in periods:
             sales.note(period, "is not one of the periods")
-    refunds = (
-        [_late_refund(refund, periods) for refund in source.children("refunds")]
-        if "refunds" in source
-        else []
-    )
+    refunds = [_late_refund(refund, periods) for refund in source.children("refunds")] if "refunds" in source else []
     fens = {period: sales.integer(period, default=0) for period in periods}
     source.check()
     return {"booked": attainment.restate(scale, sales=fens, refunds=refunds)}

@@ -19,16 +19,15 @@ class DocumentError(ValueError):
 class Document:
     """One JSON object that knows its path. An absent value and null are the same."""
 
-    __slots__ = ("_data", "_path", "problems")
+    __slots__ = ("_data", "_is_object", "_path", "problems")
 
     def __init__(self, data: object, *, path: str = "", problems: list[str] | None = None) -> None:
         self._path = path
         self.problems: list[str] = [] if problems is None else problems
         self._data: Mapping[object, object] = data if isinstance(data, Mapping) else {}
-        if not isinstance(data, Mapping):
+        self._is_object = isinstance(data, Mapping)
+        if not self._is_object:
             self.problems.append(f"{path or 'document'}: must be an object")
-            # Its fields are not missing, they never were: what is noted from here on is not shown.
-            self.problems = []
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
@@ -38,8 +37,11 @@ class Document:
         return [str(key) for key in self._data]
 
     def note(self, key: str, problem: str) -> None:
-        """Note that one field is wrong."""
-        self.problems.append(f"{self._below(key)}: {problem}")
+        """Note that one field is wrong. What is no object has no fields: it is wrong as a whole, and only
+        once.
+        """
+        if self._is_object:
+            self.problems.append(f"{self._below(key)}: {problem}")
 
     def check(self) -> None:
         """Raise DocumentError if anything was noted here or in a child."""
@@ -117,6 +119,8 @@ class Document:
 
     def child(self, key: str) -> "Document":
         """Return an object; an absent one is empty."""
+        if not self._is_object:
+            return self
         return Document(self._data[key] if key in self else {}, path=self._below(key), problems=self.problems)
 
     def children(self, key: str) -> list["Document"]:

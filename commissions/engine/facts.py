@@ -96,8 +96,4 @@ class Order:
         himself.
         """
         roles = {**self.roles, **overrides} if overrides else self.roles
-        return {
-            role: holder
-            for role, holder in roles.items()
-            if holder is not None and holder != self.buyer_clerk
-        }
+        return {role: holder for role, holder in roles.items() if holder is not None and holder != self.buyer_clerk}

@@ -66,8 +66,8 @@ def _days_dormant(order: Order) -> int:
 
 
 def _discount_bp(line: Line) -> int:
-    # In whole numbers paid × 10 000 ≥ tag × bp is the same as paid × 10 000 ÷ tag, cut off, ≥ bp. Without a tag
-    # price the first is always true.
+    # In whole numbers paid × 10 000 ≥ tag × bp is the same as paid × 10 000 ÷ tag, cut off, ≥ bp. Without a
+    # tag price the first is always true.
     return line.paid_fen * 10_000 // line.tag_fen if line.tag_fen else sys.maxsize
 
 
@@ -81,9 +81,7 @@ class _Least(Generic[_Fact]):
         self._bounds = sorted({rule.leasts[name] for rule in rules if name in rule.leasts})
         passed = [mask_of([place for place, rule in enumerate(rules) if name not in rule.leasts])]
         for bound in self._bounds:
-            passed.append(
-                mask_of([place for place, rule in enumerate(rules) if rule.leasts.get(name) == bound])
-            )
+            passed.append(mask_of([place for place, rule in enumerate(rules) if rule.leasts.get(name) == bound]))
         self._masks: list[int] = list(accumulate(passed, or_))
 
     def __bool__(self) -> bool:
@@ -122,9 +120,7 @@ class _Timeline:
         self._edges = sorted(toggles)
         at_first = mask_of([position for position, (start, _) in enumerate(spans) if start is None])
         # A rule is switched at its start and switched back at its end: `from` belongs to it, `to` does not.
-        self._masks: list[int] = list(
-            accumulate((toggles[edge] for edge in self._edges), xor, initial=at_first)
-        )
+        self._masks: list[int] = list(accumulate((toggles[edge] for edge in self._edges), xor, initial=at_first))
 
     def valid_at(self, wall: datetime) -> int:
         return self._masks[bisect_right(self._edges, wall)]
@@ -145,9 +141,7 @@ def _measures_of_lines(rules: Sequence[Rule]) -> dict[str, Callable[[Line], int]
         "discount_floor": _Least(name="min_discount_bp", rules=rules, measure=_discount_bp),
         "min_line": _Least(name="min_line_fen", rules=rules, measure=lambda line: line.paid_fen),
     }
-    measures: dict[str, Callable[[Line], int]] = {
-        reason: bound.accepting for reason, bound in bounds.items() if bound
-    }
+    measures: dict[str, Callable[[Line], int]] = {reason: bound.accepting for reason, bound in bounds.items() if bound}
     if any(rule.base == "margin" for rule in rules):
         measures["no_cost"] = _CostKnown(rules).accepting
     return measures
@@ -218,9 +212,7 @@ class RuleIndex:
             **{reason: accepting(order) for reason, accepting in self._order_measures.items()},
             **{reason: accepting(line) for reason, accepting in self._line_measures.items()},
         }
-        return next(
-            (reason for reason in CONDITION_REASONS if not accepting.get(reason, -1) >> position & 1), ""
-        )
+        return next((reason for reason in CONDITION_REASONS if not accepting.get(reason, -1) >> position & 1), "")
 
     def _lists_of_order(self, order: Order) -> dict[str, int]:
         """Return the accepting rules by the reason the others give, like the three functions below."""

@@ -43,8 +43,8 @@ def apportion(amount: int, weights: Sequence[int], total: int) -> list[int]:
         remainders.append(remainder)
         spare -= part
     while spare:
-        # index() finds the earlier of equals. A share without a remainder, such as a weight of 0, never gets one
-        # of the spare fen: the remainders sum to spare × total, each is below total, so there are more of them.
+        # index() finds the earlier of equals. A share without a remainder, such as a weight of 0, never gets
+        # a spare fen: the remainders sum to spare × total, each is below total, so there are more of them.
         nearest = remainders.index(max(remainders))
         parts[nearest] += 1
         remainders[nearest] = 0

@@ -126,9 +126,7 @@ def zone_of(tz: str) -> ZoneInfo:
 def _check(rules: Sequence[Rule], index: RuleIndex, modes: Mapping[str, str]) -> None:
     uses = Counter(rule.id for rule in rules)
     problems = [f"rule {rule_id}: id is used {times} times" for rule_id, times in uses.items() if times > 1]
-    problems += [
-        f"rule {rules[position].id}: valid.to must be after valid.from" for position in index.never_valid()
-    ]
+    problems += [f"rule {rules[position].id}: valid.to must be after valid.from" for position in index.never_valid()]
     problems += [
         f"group_modes.{group}: must be one of {', '.join(GROUP_MODES)}"
         for group, mode in modes.items()

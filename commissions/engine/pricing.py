@@ -116,9 +116,7 @@ def price(plan: CompiledPlan, order: Order) -> list[Award]:
             pool_fen = sign * winner.pool(twin)
             if pool_fen:
                 parts, house_fen = winner.split.divide(pool_fen, staff)
-                awards.append(
-                    _new(Award, (line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen))
-                )
+                awards.append(_new(Award, (line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen)))
     return awards
 
 
@@ -166,9 +164,7 @@ def _decisions(plan: CompiledPlan, order: Order) -> Iterator[_Decision]:
         yield line, twin, 1 if is_plain else line.sign, staff, winners
 
 
-def _why_lost(
-    plan: CompiledPlan, order: Order, twin: Line, loser: Contender, winners: Sequence[Contender]
-) -> str:
+def _why_lost(plan: CompiledPlan, order: Order, twin: Line, loser: Contender, winners: Sequence[Contender]) -> str:
     refusal = plan.index.refusal(position=loser.position, order=order, line=twin)
     if refusal:
         return refusal

@@ -104,7 +104,7 @@ def parse_rule(data: object) -> Rule:
         counts_for_attainment=document.flag("counts_for_attainment", default=True),
     )
     if document.problems:
-        raise PlanError(f"rule {rule.id}: {problem}" for problem in document.problems)
+        raise PlanError(f"rule {rule.id or '?'}: {problem}" for problem in document.problems)
     return rule
 
 
@@ -132,11 +132,7 @@ def _parse_accepts(when: Document) -> dict[str, frozenset[str]]:
     for name in LISTS:
         if name not in when:
             continue
-        values = (
-            [when.text(name)]
-            if name == "ownership" and isinstance(when.value(name), str)
-            else when.texts(name)
-        )
+        values = [when.text(name)] if name == "ownership" and isinstance(when.value(name), str) else when.texts(name)
         if not values:
             # It would match nothing; whoever emptied a list more likely meant everything.
             when.note(name, "must not be empty; leave the condition out to allow every value")

@@ -49,9 +49,7 @@ class Split:
 
     __slots__ = ("_by_presence", "_heir", "_reallocates", "_sole", "_weights", "declared", "roles")
 
-    def __init__(
-        self, *, shares: Sequence[Share], missing: Missing = "forfeit", to_role: str | None = None
-    ) -> None:
+    def __init__(self, *, shares: Sequence[Share], missing: Missing = "forfeit", to_role: str | None = None) -> None:
         weights = [share.weight for share in shares]
         self.declared = self.roles = tuple(share.role for share in shares)
         self._weights = tuple(weights if any(weights) else [1] * len(weights))

@@ -69,7 +69,7 @@ class Caller:
 
 
 class TokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <secret>`; `request.auth` becomes the ApiToken with its channel and places."""
+    """`Authorization: Bearer <secret>`; `request.auth` becomes the ApiToken, its channel and brand with it."""
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiToken] | None:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
@@ -77,7 +77,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         token = (
             ApiToken.objects.filter(digest=_digest(secret.strip()), revoked_at=None)
-            .select_related("channel__brand", "brand", "region", "store", "franchisee")
+            .select_related("channel__brand")
             .first()
         )
         if token is None:

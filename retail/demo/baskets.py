@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from retail.demo.goods import KIND_OF, Shelf
 from retail.models import Channel, Product
-from retail.shapes import Line
+from retail.shapes import Line, Order, Refund
 
 POS = Channel.Kind.POS
 _LINES = range(1, 8), (38, 31, 16, 8, 4, 2, 1)
@@ -65,3 +65,26 @@ def _brought_back(rng: Random, shelf: Shelf, place: int, bp: int) -> Item:
     """The other half of an exchange: a piece of an earlier purchase, taken back against this one."""
     product = rng.choice(shelf.products)
     return Item(product, line(product, place, qty=-1, bp=bp))
+
+
+def amount(rng: Random, line: Line) -> dict[str, int]:
+    """How much comes back of a line, said in one of the three ways of the feed: mostly all of it."""
+    draw = rng.random()
+    if draw < 0.15:
+        return {"qty": line.qty}
+    if draw < 0.25:
+        return {"fen": line.paid_fen // 2}
+    if draw < 0.32:
+        return {"cumulative_fen": line.paid_fen}
+    return {"fen": line.paid_fen}
+
+
+def give_back(order: Order, line: Line, at: datetime, **amount: int) -> Refund:
+    return Refund(
+        channel=order.channel,
+        outer_refund_id=f"R{order.outer_order_id}-{line.outer_line_id}",
+        outer_order_id=order.outer_order_id,
+        outer_line_id=line.outer_line_id,
+        refunded_at=at,
+        **amount,
+    )

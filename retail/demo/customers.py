@@ -39,6 +39,7 @@ class Customer:
     last_at: datetime | None = None
     first_sale: tuple[datetime, Staff, Store, int] | None = None  # of an unbound member at the till, with the order
     staff: Staff | None = None  # of ours, when it is one
+    is_regular: bool = False  # of a clerk behind a door: bound for sure
 
     def buyer(self, rng: Random, channel: Channel) -> list[tuple[Buyer, int]]:
         """How this channel knows them: what it sends and the ids of those keys."""

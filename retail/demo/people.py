@@ -133,7 +133,8 @@ def _part_some(rng: Random, people: People, now: datetime) -> None:
         ends_at = (now - timedelta(days=rng.randint(25, 330))).replace(hour=21, minute=0, second=0, microsecond=0)
         if stint.starts_at >= ends_at - timedelta(days=20):
             continue
-        stint.ends_at, stint.heir = ends_at, stints[len(stints) // 2 - 1].staff
+        heir = next(other for other in [*stints[1:], stints[0]] if other is not stint and other.holds(ends_at))
+        stint.ends_at, stint.heir = ends_at, heir.staff
         people.posts[stint.staff.pk - 1].ends_at = ends_at
         if number < LEAVERS:
             people.employments[stint.staff.pk - 1].ends_at = ends_at

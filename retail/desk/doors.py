@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -29,15 +29,20 @@ class Door(NamedTuple):
     purpose: Promise
     post: Post | None = None
 
+    @property
+    def place(self) -> Model | None:
+        """Where the person works; None for headquarters."""
+        return self.post and (self.post.store or self.post.region or self.post.franchisee)
+
 
 DOORS = (
-    Door(Role.CLERK, _("导购"), _("手机上看:今天能拿多少,每一分怎么来的")),
-    Door(Role.STORE_MANAGER, _("店长"), _("只看本店:订单、佣金,回答“为什么是这个数”")),
+    Door(Role.CLERK, _("导购"), _("手机上看：今天能拿多少，每一分怎么来的")),
+    Door(Role.STORE_MANAGER, _("店长"), _("只看本店：订单、佣金，回答“为什么是这个数”")),
     Door(Role.REGION_MANAGER, _("区域"), _("只看本区域的门店")),
     Door(Role.FRANCHISE_OWNER, _("加盟商"), _("只看自己公司的门店和佣金")),
-    Door(Role.HQ_OPS, _("总部"), _("商品、渠道、规则,看全局")),
-    Door(Role.HQ_FINANCE, _("财务"), _("批准方案,核对每一笔佣金")),
-    Door(Role.AUDITOR, _("审计"), _("谁在什么时候改了什么,只读")),
+    Door(Role.HQ_OPS, _("总部"), _("商品、渠道、规则，看全局")),
+    Door(Role.HQ_FINANCE, _("财务"), _("批准方案，核对每一笔佣金")),
+    Door(Role.AUDITOR, _("审计"), _("谁在什么时候改了什么，只读")),
 )
 
 

@@ -14,10 +14,10 @@ from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 
 SHARED: dict[str, Any] = {"locale": "zh-CN", "timezone_id": "Asia/Shanghai"}
 DESK: dict[str, Any] = SHARED | {"viewport": {"width": 1280, "height": 800}}

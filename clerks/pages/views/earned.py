@@ -1,4 +1,4 @@
-"""收入: a month by day, a day by sale, and one sale explained."""
+"""收入:  a month by day, a day by sale, and one sale explained."""
 
 from contextlib import suppress
 from datetime import date
@@ -62,7 +62,7 @@ def sale(request: HttpRequest, *, order_id: int) -> HttpResponse:
     """One sale, each fen of it explained; 404 where the person has no part in it."""
     found = earnings.sale(staff_id=request.post.staff_id, order_id=order_id, today=timezone.localdate())
     if found is None:
-        raise Http404(_("没有这笔成交,或者它不是您的。"))
+        raise Http404(_("没有这笔成交，或者它不是您的。"))
     (card,) = cards.of([found])
     return render(request, "clerks/sale.html", {"tab": "earnings", "card": card, "lines": _told(found)})
 

@@ -1,4 +1,4 @@
-"""我的: who I am here, the size of the type, and the way out."""
+"""我的:  who I am here, the size of the type, and the way out."""
 
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse

@@ -1,4 +1,4 @@
-"""Evaluate commission cases from files: a JSON object a line, exit status 1 if any differs or is malformed."""
+"""Evaluate commission cases from files: a JSON object a line; exit status 1 if one differs or is malformed."""
 
 import json
 from argparse import ArgumentParser

@@ -1,4 +1,4 @@
-"""The whole product in one process: PostgreSQL, web server, worker and clock, for a look around. Not for production."""
+"""The whole product in one process: PostgreSQL, web server, worker and clock. To look around, not for production."""
 
 import logging
 import os
@@ -22,12 +22,13 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.wsgi import get_wsgi_application
-from django.db import connections, transaction
+from django.db import connections
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import demo_world, embedded
+from retail import embedded
 from retail.celery import app
+from retail.demo import logins, world
 
 HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
 PORTS = range(8000, 8011)
@@ -80,10 +81,9 @@ class Command(BaseCommand):
     def fill_database(self) -> None:
         self.stdout.write("Preparing tables …")
         call_command("migrate", verbosity=0)  # which registers the periodic work, too
-        if demo_world.is_empty():
+        if world.is_empty():
             self.stdout.write("Making a world of shops, clerks and customers …")
-            with transaction.atomic():  # stopped halfway it leaves nothing, and the next start tries again
-                demo_world.load(progress=Progress(self.stdout))
+            world.load(progress=Progress(self.stdout))
 
     def work(self, address: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
@@ -118,8 +118,8 @@ class Command(BaseCommand):
     def announce(self, address: str) -> None:
         settings.VAR_DIR.joinpath("demo.url").write_text(address)
         self.stdout.write(f"\n导购台 is ready: {address}\n")
-        for path, who in demo_world.DOORS:
-            self.stdout.write(f"  {address.rstrip('/')}{path}  {who}")
+        for login in logins.LOGINS:
+            self.stdout.write(f"  {login.username:<10} {login.password}  {login.landing:<8} {login.label}")
         self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
         self.stdout.flush()
 
@@ -168,7 +168,7 @@ def taken_port(port: int | None) -> Iterator[socket.socket]:
 def served(web: socket.socket) -> Iterator[None]:
     """The web server, in threads of its own; requests being answered get two seconds to end."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
-    warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic here: whitenoise asks the finders
+    warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic: whitenoise asks finders
     server = create_server(get_wsgi_application(), sockets=[web], threads=8, ident="daogou")
     threading.Thread(target=server.run, name="web", daemon=True).start()
     try:
@@ -179,8 +179,8 @@ def served(web: socket.socket) -> Iterator[None]:
 
 @contextmanager
 def clock() -> Iterator[None]:
-    """Celery beat in a thread, with its times in the database: EmbeddedService would not look at the settings for that,
-    and write a file into the working folder."""
+    """Celery beat in a thread, with its times in the database: left to itself EmbeddedService ignores the setting for
+    that and writes a file into the working folder."""
     beat = EmbeddedService(app, thread=True, scheduler_cls=DatabaseScheduler)
     beat.start()
     try:
@@ -203,7 +203,7 @@ def _stop_worker(number: int, frame: FrameType | None) -> None:
 def _fetch(address: str, failures: list[str]) -> None:
     """Fetch the first page, then stop the demo."""
     try:
-        with urllib.request.urlopen(address, timeout=30) as page:  # noqa: S310 (our own address)
+        with urllib.request.urlopen(address, timeout=30) as page:
             page.read()
     except OSError as error:
         failures.append(f"{address}: {error}")

@@ -1,7 +1,7 @@
 """A second evaluator of plans, written from the rules of the format alone: slow, plain, without the engine.
 
-It takes the JSON of a case of kind `plan` and tries every rule on every line. Nothing is shared with the engine,
-not even a rounding function, so that a mistake has to be made twice to stay unseen.
+It takes the JSON of a case of kind `plan` and tries every rule on every line. Nothing is shared with the
+engine, not even a rounding function, so that a mistake has to be made twice to stay unseen.
 """
 
 from datetime import datetime
@@ -117,9 +117,7 @@ def roles_of(order, line):
 
 def parts_of(rule, pool, roles):
     """[(role, holder, fen)] of those who are there, whatever the fen."""
-    shares = [
-        (share["role"], share["weight"]) for share in rule.get("split", [{"role": "bound", "weight": 1}])
-    ]
+    shares = [(share["role"], share["weight"]) for share in rule.get("split", [{"role": "bound", "weight": 1}])]
     missing = rule.get("missing", "forfeit")
     if not any(weight for _, weight in shares):
         shares = [(role, 1) for role, _ in shares]

@@ -27,18 +27,14 @@ def some_of(values):
 
 
 CALCS = st.one_of(
-    st.fixed_dictionaries(
-        {"type": st.just("rate"), "ppm": st.sampled_from([0, 1, 5000, 25000, 33333, 500000])}
-    ),
+    st.fixed_dictionaries({"type": st.just("rate"), "ppm": st.sampled_from([0, 1, 5000, 25000, 33333, 500000])}),
     st.fixed_dictionaries({"type": st.just("fixed"), "fen": FENS}),
     st.fixed_dictionaries({"type": st.just("per_qty"), "fen": FENS}),
     st.fixed_dictionaries({"type": st.just("rate_plus"), "ppm": st.sampled_from([0, 15000]), "fen": FENS}),
     st.fixed_dictionaries(
         {
             "type": st.just("discount_tier"),
-            "steps": st.sampled_from(
-                [[[9000, 60000], [5000, 20000]], [[10000, 25000]], [[5000, 1], [0, 333333]]]
-            ),
+            "steps": st.sampled_from([[[9000, 60000], [5000, 20000]], [[10000, 25000]], [[5000, 1], [0, 333333]]]),
         }
     ),
 )
@@ -66,16 +62,12 @@ WHEN = st.fixed_dictionaries(
 
 @st.composite
 def rules(draw):
-    valid = draw(
-        st.sampled_from([{}, {"from": EDGES[0]}, {"to": EDGES[1]}, {"from": EDGES[2], "to": EDGES[3]}])
-    )
+    valid = draw(st.sampled_from([{}, {"from": EDGES[0]}, {"to": EDGES[1]}, {"from": EDGES[2], "to": EDGES[3]}]))
     # Most conditions would make most rules fail: keep a few of those drawn.
     when = dict(list(draw(WHEN).items())[: draw(st.integers(0, 2))])
     split = draw(
         st.lists(
-            st.fixed_dictionaries(
-                {"role": st.sampled_from(ROLES), "weight": st.sampled_from([0, 1, 1, 2, 3, 7])}
-            ),
+            st.fixed_dictionaries({"role": st.sampled_from(ROLES), "weight": st.sampled_from([0, 1, 1, 2, 3, 7])}),
             min_size=1,
             max_size=4,
             unique_by=lambda share: share["role"],
@@ -91,9 +83,7 @@ def rules(draw):
         "base": draw(st.sampled_from(["paid", "paid", "tag", "margin"])),
         "calc": draw(CALCS),
         "split": split,
-        "missing": draw(
-            st.sampled_from(["forfeit", "reallocate", {"to_role": "manager"}, {"to_role": "bound"}])
-        ),
+        "missing": draw(st.sampled_from(["forfeit", "reallocate", {"to_role": "manager"}, {"to_role": "bound"}])),
         **optional,
     }
 
@@ -147,9 +137,7 @@ def plans(draw):
     # "r10" before "r9", and an id that is a number: ids are compared as text.
     for name, rule in zip(["r9", "r10", "a", "r1", "B", "8", "10", "z"], drawn, strict=False):
         rule["id"] = name
-    modes = draw(
-        st.dictionaries(st.sampled_from(["base", "bonus"]), st.sampled_from(["highest", "lowest", "sum"]))
-    )
+    modes = draw(st.dictionaries(st.sampled_from(["base", "bonus"]), st.sampled_from(["highest", "lowest", "sum"])))
     return {"tz": "Asia/Shanghai", "rules": drawn, "group_modes": modes}
 
 

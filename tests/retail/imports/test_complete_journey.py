@@ -55,4 +55,4 @@ def test_the_proof_sees_a_fen_that_nobody_earned(said):
 
 
 def test_the_clerk_of_a_basket_is_always_the_same():
-    assert [journey.clerk_of(number) for number in (31198570044, 31198570047, 31198655051)] == [3, 1, 1]
+    assert [journey.clerk_of(number) for number in (31198570044, 31198570047, 31198655051)] == [2, 1, 3]

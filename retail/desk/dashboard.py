@@ -1,0 +1,180 @@
+"""The first page of the admin: what was sold and what it earned, today and over 30 days, inside the reader's scope."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Sum
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from commissions.models import ClaimRow, Entry
+from commissions.models.ledger import SHANGHAI, midnight
+from commissions.models.plans import Role
+from retail.jobs import Job
+from retail.models import Channel, Order, Post
+from retail.templatetags.figures import percent
+
+DAYS = 30
+
+
+@dataclass(slots=True)
+class Sales:
+    """Of one channel: fen sold net of what came back, orders, and commission of people in fen."""
+
+    net_fen: int = 0
+    orders: int = 0
+    commission_fen: int = 0
+
+    def __add__(self, other: "Sales") -> "Sales":
+        return Sales(
+            self.net_fen + other.net_fen, self.orders + other.orders, self.commission_fen + other.commission_fen
+        )
+
+    @property
+    def share(self) -> str:
+        """Commission as a part of what was sold."""
+        return percent(self.commission_fen * 1_000_000 // self.net_fen // 100 * 100) if self.net_fen > 0 else "–"
+
+
+@dataclass(slots=True)
+class Row:
+    channel: Channel
+    today: Sales = field(default_factory=Sales)
+    month: Sales = field(default_factory=Sales)
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The callback of the theme: adds the figures of this request's scope to the page."""
+    if not request.user.has_perm("retail.view_order"):
+        return context
+    now = timezone.now()
+    today = now.astimezone(SHANGHAI).date()
+    daily = _daily(today)
+    rows = _by_channel(daily, today)
+    unclaimed = _unclaimed(today)
+    post = getattr(request, "post", None)
+    return {
+        **context,
+        "title": _("总览"),
+        "where": str(post) if post else _("全部门店"),
+        "is_of_stores": post is not None and post.role not in _HEADQUARTERS,
+        "days": DAYS,
+        "rows": rows,
+        "today": sum((row.today for row in rows), Sales()),
+        "month": sum((row.month for row in rows), Sales()),
+        "unclaimed_fen": unclaimed.fen,
+        "unclaimed_share": unclaimed.share,
+        "dead_jobs": Job.objects.dead().count() if request.user.has_perm("retail.view_job") else None,
+        "today_query": _query(today, today),
+        "month_query": _query(today - timedelta(days=DAYS - 1), today),
+        "chart": _chart(daily, today),
+    }
+
+
+_HEADQUARTERS = {Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR}
+
+
+def _query(first: date, last: date) -> str:
+    """The order list's own filter for these days."""
+    until = midnight(last + timedelta(days=1))
+    return f"paid_at__gte={midnight(first):%Y-%m-%d %H:%M:%S}%2B08:00&paid_at__lt={until:%Y-%m-%d %H:%M:%S}%2B08:00"
+
+
+# ── Figures, added up by the database ────────────────────────────────────────────────────────────────────────────────
+Daily = dict[tuple[date, int], Sales]
+
+
+def _daily(today: date) -> Daily:
+    """(day, channel id) → figures of the last DAYS days. Orders through the scope, entries through the scope."""
+    since = midnight(today - timedelta(days=DAYS - 1))
+    daily: Daily = {}
+    for day, channel_id, net_fen, orders in _sold(since):
+        daily[day, channel_id] = Sales(net_fen, orders)
+    paid = Entry.objects.of_staff().filter(order__paid_at__gte=since)
+    days = paid.values_list(TruncDate("order__paid_at", tzinfo=SHANGHAI), "order__channel")
+    for day, channel_id, fen in days.annotate(fen=Sum("fen")).order_by():
+        daily.setdefault((day, channel_id), Sales()).commission_fen = int(fen)
+    return daily
+
+
+_SOLD = """
+WITH sold AS ({orders}),
+back AS (
+    SELECT r.order_id, r.outer_line_id, sum(coalesce(r.fen, 0)) AS fen, sum(coalesce(r.qty, 0)) AS qty,
+        max(r.cumulative_fen + CASE WHEN r.cumulative_fen IS NULL THEN 0 ELSE (
+            SELECT coalesce(sum(later.fen), 0) FROM retail_refund later WHERE later.order_id = r.order_id
+             AND later.outer_line_id = r.outer_line_id AND later.refunded_at > r.refunded_at) END) AS total
+    FROM retail_refund r WHERE r.order_id IN (SELECT id FROM sold) GROUP BY r.order_id, r.outer_line_id
+),
+taken AS (
+    SELECT l.order_id, sum(sign(l.paid_fen) * least(abs(l.paid_fen), greatest(b.fen, coalesce(b.total, 0))
+        + CASE WHEN b.qty >= abs(l.qty) AND b.qty > 0 THEN abs(l.paid_fen)
+               WHEN b.qty > 0 THEN round(abs(l.paid_fen)::numeric * b.qty / abs(l.qty)) ELSE 0 END)) AS fen
+    FROM back b JOIN retail_orderline l USING (order_id, outer_line_id) GROUP BY l.order_id
+)
+SELECT (sold.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, sold.channel_id,
+    (sum(sold.paid_fen) - sum(coalesce(taken.fen, 0)))::bigint, count(*)
+FROM sold LEFT JOIN taken ON taken.order_id = sold.id GROUP BY 1, 2
+"""
+
+
+def _sold(since: datetime) -> list[tuple[date, int, int, int]]:
+    """(day, channel id, net fen, orders): orders paid since then, less what came back of each line until now.
+
+    What came back is reckoned as `retail.orders.returned` does; the rows of `sold` come from the scope's own query.
+    """
+    orders = Order.objects.filter(paid_at__gte=since).values("id", "paid_at", "channel_id", "paid_fen").order_by()
+    sql, params = orders.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(_SOLD.format(orders=sql), params)
+        return cursor.fetchall()
+
+
+@dataclass(slots=True)
+class Unclaimed:
+    fen: int
+    share: str
+
+
+_BEHIND = [Role.MANAGER, Role.REGION, Role.STORE]
+
+
+def _unclaimed(today: date) -> Unclaimed:
+    """Settled sales behind which no clerk stands (a manager claims every order of the store, and does not count)."""
+    clerks = ClaimRow._base_manager.filter(order=OuterRef("pk"), staff__isnull=False).exclude(role__in=_BEHIND)
+    since = midnight(today - timedelta(days=DAYS - 1))
+    settled = Order.objects.filter(paid_at__gte=since, settled_at__isnull=False)
+    whole = settled.aggregate(fen=Sum("paid_fen"))["fen"] or 0
+    fen = settled.filter(~Exists(clerks)).aggregate(fen=Sum("paid_fen"))["fen"] or 0
+    return Unclaimed(fen, f"{fen * 1000 // whole / 10:g}%" if whole else "–")
+
+
+# ── What the page shows of them ──────────────────────────────────────────────────────────────────────────────────────
+def _by_channel(daily: Daily, today: date) -> list[Row]:
+    rows = {channel.pk: Row(channel) for channel in Channel.objects.all()}
+    for (day, channel_id), sales in daily.items():
+        row = rows[channel_id]
+        row.month = row.month + sales
+        if day == today:
+            row.today = row.today + sales
+    used = [row for row in rows.values() if row.month.orders or row.month.commission_fen]
+    return sorted(used, key=lambda row: -row.month.net_fen)
+
+
+def _chart(daily: Daily, today: date) -> dict[str, Any]:
+    """Series of whole yuan per day for static/js/dashboard.js."""
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    totals = {day: Sales() for day in days}
+    for (day, _channel), sales in daily.items():
+        if day in totals:
+            totals[day] = totals[day] + sales
+    return {
+        "days": [f"{day:%m-%d}" for day in days],
+        "sales": [round(totals[day].net_fen / 100) for day in days],
+        "commission": [round(totals[day].commission_fen / 100) for day in days],
+        "labels": {"sales": _("净销售"), "commission": _("佣金"), "unit": _("元"), "wan": _("万")},
+    }

@@ -1,0 +1,216 @@
+"""Orders in the admin: what the channel said, what was posted for it, and for each line 为什么是这个数."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from commissions import explain
+from commissions.admin import ENTRY_STATES, STATE_COLOURS, state_of
+from commissions.models import Entry
+from commissions.models.ledger import SHANGHAI
+from members.models import Purchase
+from retail import scope
+from retail.admin import refund_amount
+from retail.models import BuyerKey, Order, OrderLine, OrderVersion, Refund, Staff
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, money
+
+
+def _link(page: str, pk: int, text: object) -> SafeString:
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
+
+
+# ── The order ────────────────────────────────────────────────────────────────────────────────────────────────────────
+class LineInline(ScopedTabularInline):
+    model = OrderLine
+    fields = ("outer_line_id", "goods", "qty", "tag", "paid", "serving_clerk", "why")
+    is_read_only = True
+    verbose_name_plural = _("商品行")
+
+    tag = money("tag_fen", _("吊牌额"))
+    paid = money("paid_fen", _("实付"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("product").order_by("pk")
+
+    @display(description=_("商品"))
+    def goods(self, line: OrderLine) -> SafeString:
+        gift = format_html(" <small>{}</small>", _("赠品")) if line.is_gift else ""
+        return format_html("{} <small>{}</small>{}", line.product.name, line.product.sku, gift)
+
+    @display(description=_("解释"))
+    def why(self, line: OrderLine) -> SafeString:
+        return _link("retail_orderline_why", line.pk, _("为什么是这个数"))
+
+
+class RefundInline(ScopedTabularInline):
+    model = Refund
+    fields = ("outer_refund_id", "outer_line_id", "amount", "refunded_at", "settled_at")
+    is_read_only = True
+    show_change_link = True
+
+    @display(description=_("金额"))
+    def amount(self, refund: Refund) -> SafeString | str:
+        return refund_amount(refund)
+
+
+class EntryInline(ScopedTabularInline):
+    model = Entry
+    fields = ("kind", "goods", "rule", "role", "person", "amount", "earned_on", "state_label", "posted_at")
+    is_read_only = True
+    show_change_link = True
+    verbose_name_plural = _("佣金流水")
+
+    amount = money("fen", _("金额"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request).with_state(timezone.now().astimezone(SHANGHAI).date())
+        return rows.select_related("line__product", "rule", "staff", "period_booked").order_by("pk")
+
+    @display(description=_("商品"))
+    def goods(self, entry: Entry) -> str:
+        return entry.line.product.name if entry.line else "–"
+
+    @display(description=_("谁"))
+    def person(self, entry: Entry) -> str:
+        return str(entry.staff or _("公司"))
+
+    @display(description=_("状态"))
+    def state_label(self, entry: Entry) -> str:
+        return str(state_of(entry)[1])
+
+
+class OrderVersionInline(ScopedTabularInline):
+    model = OrderVersion
+    fields = ("version", "paid", "lines", "superseded_at")
+    is_read_only = True
+    verbose_name_plural = _("更正前的版本")
+
+    @display(description=_("实付"))
+    def paid(self, row: OrderVersion) -> SafeString | str:
+        return as_yuan(row.document.get("paid_fen"))
+
+    @display(description=_("商品行"))
+    def lines(self, row: OrderVersion) -> SafeString:
+        lines = row.document.get("lines", [])
+        said = ((line["outer_line_id"], line["qty"], as_yuan(line["paid_fen"])) for line in lines)
+        return format_html_join(";", _("第 {} 行 {} 件 {}"), said)
+
+
+@admin.register(Order)
+class OrderAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("outer_order_id", "channel", "store", "paid", "paid_at", "serving_clerk", "settled")
+    list_select_related = ("channel", "store")
+    list_filter = ("channel", "brand", "store", "paid_at", "settled_at")
+    search_fields = ("outer_order_id__startswith",)
+    search_help_text = _("单号的开头")
+    ordering = ("-paid_at", "-id")
+    fieldsets = (
+        (None, {"fields": ("outer_order_id", "channel", "brand", "store", "paid", "tag", "settled", "version")}),
+        (_("谁买的、谁卖的"), {
+            "fields": ("member", "buyer", "serving_clerk", "fulfilling_clerk", "fulfil_store", "share_code"),
+        }),
+        (_("时间和其他"), {
+            "fields": ("paid_at", "delivered_at", "received_at", "coupon_codes", "points_used", "live_event"),
+        }),
+    )  # fmt: skip
+    inlines = (LineInline, EntryInline, RefundInline, OrderVersionInline)
+
+    paid = money("paid_fen", _("实付"))
+    tag = money("tag_fen", _("吊牌额"))
+
+    @display(description=_("结算"), label={"done": "success", "stale": "warning", "open": "info"})
+    def settled(self, order: Order) -> tuple[str, object]:
+        if order.settled_at is None:
+            return "open", _("等结算")
+        is_done = order.settled_version == order.version
+        return ("done", _("已结算")) if is_done else ("stale", _("有更正,等重算"))
+
+    @display(description=_("会员"))
+    def member(self, order: Order) -> SafeString | str:
+        purchase = Purchase.objects.filter(order=order).select_related("membership__member").first()
+        if purchase is None:
+            return "–"
+        member = purchase.membership.member
+        text = member.name or _("会员 %(number)s") % {"number": member.pk}
+        return _link("members_membership_change", purchase.membership_id, text)
+
+    @display(description=_("买家标识(已打码)"))
+    def buyer(self, order: Order) -> str:
+        keys = BuyerKey.objects.filter(pk__in=order.buyer_keys).order_by("pk")
+        return "、".join(f"{key.get_type_display()} {key.masked}" for key in keys)
+
+    @display(description=_("优惠券"))
+    def coupon_codes(self, order: Order) -> str:
+        return "、".join(order.coupons)
+
+
+# ── 为什么是这个数 ────────────────────────────────────────────────────────────────────────────────────────────────────
+@admin.register(OrderLine)
+class OrderLineAdmin(ScopedAdmin):
+    """One line has one page: why it is this number."""
+
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("outer_line_id", "order", "product", "qty", "paid")
+    list_select_related = ("order", "product")
+    search_fields = ("order__outer_order_id__exact", "product__sku__exact")
+    search_help_text = _("完整单号或 SKU")
+    ordering = ("-pk",)
+
+    paid = money("paid_fen", _("实付"))
+
+    def get_urls(self) -> list[URLPattern]:
+        why = path("<int:line_id>/why/", self.admin_site.admin_view(self.why_view), name="retail_orderline_why")
+        return [why, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        line = self.get_object(request, object_id)
+        if line is None:
+            raise Http404
+        return HttpResponseRedirect(reverse("admin:retail_orderline_why", args=[line.pk]))
+
+    def why_view(self, request: HttpRequest, line_id: int) -> HttpResponse:
+        """Winners, losers and entries of one line of an order in this scope."""
+        rows = self.get_queryset(request).select_related("product", *(f"order__{name}" for name in _ORDER))
+        line = rows.filter(pk=line_id).first()
+        if line is None or not self.has_view_permission(request, line):
+            raise Http404
+        return TemplateResponse(request, "admin/retail/orderline/why.html", _why(self, request, line))
+
+
+_ORDER = ("channel", "brand", "store")
+
+
+def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[str, Any]:
+    # The plan and colleagues of other stores are part of the answer, though not of this reader's lists.
+    with scope.within(scope.EVERYTHING):
+        story = explain.of_line(order=line.order, line=line)
+        people = Staff.objects.in_bulk({part.claim.staff_id for win in story.winners for part in win.parts})
+    seen = set(Staff.objects.filter(pk__in=people).values_list("pk", flat=True))
+    entries = Entry.objects.filter(line=line).with_state(timezone.now().astimezone(SHANGHAI).date())
+    refunds = Refund.objects.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
+    return {
+        **page.admin_site.each_context(request),
+        "opts": page.model._meta,
+        "title": _("为什么是这个数"),
+        "line": line,
+        "order": line.order,
+        "story": story,
+        # Somebody of a company or store outside the scope is shown as such, not by name.
+        "names": {pk: str(person) if pk in seen else _("其他门店的同事") for pk, person in people.items()},
+        "entries": list(entries.select_related("staff", "rule", "period_booked").order_by("pk")),
+        "states": ENTRY_STATES,
+        "colours": STATE_COLOURS,
+        "refunds": [(refund, refund_amount(refund)) for refund in refunds],
+    }
