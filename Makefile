@@ -13,8 +13,8 @@ WORKERS ?= 2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.demo ## the product with a made-up world in it (RESET=1 starts over, PORT=8080 names the port)
-	@$(PY) manage.py demo $(if $(RESET),--reset) $(if $(PORT),--port $(PORT))
+demo: .venv/.demo ## the product with a made-up world in it (RESET=1 starts over; PORT=8080, SCALE=0.05)
+	@$(PY) manage.py demo $(if $(RESET),--reset) $(if $(PORT),--port $(PORT)) $(if $(SCALE),--scale $(SCALE))
 
 test: .venv/.test system ## the quick suite, a few minutes; the browser tests run last (ARGS="-k points" picks some)
 	$(PY) -m pytest --ignore=tests/e2e -n $(WORKERS) $(ARGS)

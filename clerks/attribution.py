@@ -48,9 +48,9 @@ def buyer_facts(*, purchase: Purchase | None) -> BuyerFacts:
     """What the rules may ask about the buyer; an unknown buyer is neither new nor dormant."""
     if purchase is None:
         return BuyerFacts()
-    member = purchase.membership.member
-    own = Staff.objects.filter(phone_key__identity__member=member).values_list("pk", flat=True).first()
-    tier = purchase.membership.tier
+    membership = purchase.membership
+    own = Staff.objects.filter(phone_key__identity__member=membership.member_id).values_list("pk", flat=True).first()
+    tier = membership.tier
     return BuyerFacts(purchase.is_first, tier.code if tier else "", purchase.dormant_days, own)
 
 

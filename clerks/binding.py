@@ -24,15 +24,16 @@ def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
     channel prolongs the protection of the relation it falls into.
     """
     membership, order = purchase.membership, purchase.order
-    binding = of(brand_id=membership.brand_id, member_id=membership.member_id, at=order.paid_at)
+    relations = Binding.objects.filter(brand_id=membership.brand_id, member_id=membership.member_id)
+    binding = relations.at(order.paid_at).first()
     if binding is not None:
-        _prolong(binding, order.paid_at)
+        _prolong(binding, order)
         return binding
     if order.channel.kind != order.channel.Kind.POS or not (clerk := _serving(order)):
         return None
     lock(brand_id=membership.brand_id, member_ids=[membership.member_id])
     # Bound meanwhile, or by a later sale that was settled before this one: that relation stays.
-    if Binding.objects.active().filter(brand_id=membership.brand_id, member_id=membership.member_id).exists():
+    if relations.active().exists():
         return None
     return Binding.objects.create(
         brand_id=membership.brand_id,
@@ -54,8 +55,8 @@ def _serving(order: Order) -> Post | None:
     return min(posts, key=lambda post: codes.index(post.staff.code), default=None)
 
 
-def _prolong(binding: Binding, activity_at: datetime) -> None:
-    until = activity_at + timedelta(days=binding.brand.protection_days)
+def _prolong(binding: Binding, order: Order) -> None:
+    until = order.paid_at + timedelta(days=order.brand.protection_days)
     # A day more or less changes nothing for anybody: one write a day, not one a purchase.
     if until - binding.protected_until > timedelta(days=1) and binding.ended_at is None:
         Binding.objects.filter(pk=binding.pk).update(protected_until=until)

@@ -1,5 +1,7 @@
 """The relation of clerks and customers. First of its tables: who is whose."""
 
+from typing import Any, ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -51,7 +53,7 @@ class Binding(Scoped):
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
-    objects = ScopedManager.from_queryset(BindingQuerySet)()
+    objects: ClassVar[Any] = ScopedManager.from_queryset(BindingQuerySet)()
 
     class Meta:
         verbose_name = _("专属导购关系")

@@ -1,5 +1,7 @@
 """Admin pages of plans, the journal and its inputs."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,8 +14,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action, display
 from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from commissions import explain, plans, rule_words
@@ -186,39 +188,29 @@ class PlanVersionAdmin(ScopedAdmin):
 
     @action(description=_("批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        version = self._wanted(request, object_id)
-        return self._attempt(
-            request, version, plans.approve, _("%(version)s 已批准,内容已封存。"), version=version
-        )
+        return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准,内容已封存。"))
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
-        version = self._wanted(request, object_id)
-        starts_at = form.cleaned_data["starts_at"]
-        return self._attempt(
-            request, version, plans.activate, _("%(version)s 已排定生效。"), version=version, starts_at=starts_at
-        )
+        verb = partial(plans.activate, starts_at=form.cleaned_data["starts_at"])
+        return self._attempt(request, object_id, verb, _("%(version)s 已排定生效。"))
 
     @action(description=_("复制为新草稿"), icon="content_copy", permissions=["copy"], dialog=COPY)
     def copy(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        version = self._wanted(request, object_id)
-        return self._attempt(request, version, plans.copy, _("%(version)s 已复制为新草稿。"), version=version)
+        return self._attempt(request, object_id, plans.copy, _("%(version)s 已复制为新草稿。"))
 
-    def _wanted(self, request: HttpRequest, object_id: str) -> PlanVersion:
+    def _attempt(
+        self, request: HttpRequest, object_id: str, verb: Callable[..., PlanVersion | None], done: object
+    ) -> HttpResponse:
+        """Call the verb, say how it went, and go to the version it leaves us with. Dialogs need HTMX's redirect."""
         version = self._version(request, object_id)
         if version is None:
             raise Http404
-        return version
-
-    def _attempt(
-        self, request: HttpRequest, version: PlanVersion, verb: Any, done: object, **arguments: Any
-    ) -> HttpResponse:
-        """Call the verb, say how it went, and go to the version it leaves us with. Dialogs need HTMX's redirect."""
+        made = None
         try:
-            made = verb(by=request.user, now=timezone.now(), **arguments)
+            made = verb(version=version, by=request.user, now=timezone.now())
             messages.success(request, str(done) % {"version": version})
         except plans.PlanRefused as refusal:
-            made = None
             messages.error(request, str(refusal))
         page = reverse("admin:commissions_planversion_change", args=[(made or version).pk])
         return HttpResponse(headers={"HX-Redirect": page})

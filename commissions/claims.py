@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db import connection
+
 from commissions.models import BuyerSnapshot, ClaimRow
 from retail.models import Order
 
@@ -78,7 +80,7 @@ def keep(
             for claim in claims
         ]
     )
-    snapshot = BuyerSnapshot.objects.create(
+    snapshot = BuyerSnapshot(
         order=order,
         revision=revision,
         is_new=buyer.is_new,
@@ -86,9 +88,32 @@ def keep(
         dormant_days=buyer.dormant_days,
         staff_id=buyer.staff_id,
         ownership=order.store.ownership if order.store else "",
-        store_groups=list(order.store.groups.values_list("code", flat=True)) if order.store else [],
     )
+    _write_snapshot(snapshot, order)
     return Kept(rows, snapshot)
+
+
+def _write_snapshot(snapshot: BuyerSnapshot, order: Order) -> None:
+    """Insert it with the groups the store is in at this moment, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO commissions_buyersnapshot"
+            " (order_id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, ARRAY(SELECT g.code FROM retail_storegroup_stores s"
+            "  JOIN retail_storegroup g ON g.id = s.storegroup_id WHERE s.store_id = %s ORDER BY g.code))"
+            " RETURNING id, store_groups",
+            [
+                snapshot.order_id,
+                snapshot.revision,
+                snapshot.is_new,
+                snapshot.tier,
+                snapshot.dormant_days,
+                snapshot.staff_id,
+                snapshot.ownership,
+                order.store_id,
+            ],
+        )
+        snapshot.pk, snapshot.store_groups = cursor.fetchone()
 
 
 def kept(*, order: Order) -> Kept | None:

@@ -11,7 +11,7 @@ from unfold.forms import BaseDialogForm, PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from commissions import engine, plans, rule_words
-from commissions.models import PlanVersion, Rule
+from commissions.models import Rule
 from retail.templatetags.figures import percent
 
 _JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})}

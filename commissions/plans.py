@@ -67,7 +67,7 @@ def compiled(version_id: int, content_hash: str) -> Compiled:
 
 def as_document(rule: Rule, tz: str) -> dict[str, Any]:
     """A stored rule in the public JSON format of the engine. What the shares leave over goes to `house`."""
-    shares = [{"role": share.role, "weight": share.ppm} for share in rule.shares.all()]
+    shares: list[dict[str, Any]] = [{"role": share.role, "weight": share.ppm} for share in rule.shares.all()]
     rest = WHOLE_PPM - sum(share["weight"] for share in shares)
     if shares and rest > 0:
         shares.append({"role": "house", "weight": rest})

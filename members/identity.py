@@ -1,5 +1,6 @@
 """Who an order was: one member for all the ways the buyer is known."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,16 +37,16 @@ def match(*, order: Order, now: datetime) -> Match:
     Whether the member is new, and for how long they had not bought, is decided here once from the purchases known at
     this moment. A corrected order keeps its first answer.
     """
-    settled = Purchase.objects.filter(order=order).select_related("membership__member", "membership__tier").first()
-    if settled is not None:
-        return Match(settled)
+    if hasattr(order, "purchase"):
+        return Match(order.purchase)
     if not order.buyer_keys:
         return Match(None)
     _lock(order.buyer_keys)
-    member_ids = _known_members(order.buyer_keys)
-    member = Member.objects.get(pk=member_ids[0]) if member_ids else Member.objects.create(created_at=order.paid_at)
-    _learn(member, order, now)
-    membership = _membership(member, order)
+    owners = _owners(order.buyer_keys)
+    member_ids = list(dict.fromkeys(owners.values()))
+    member_id = member_ids[0] if owners else Member.objects.create(created_at=order.paid_at).pk
+    _learn(member_id, set(order.buyer_keys) - set(owners), order)
+    membership = _membership(member_id, order, is_new=not owners)
     return Match(_purchase(membership, order), tuple(member_ids[1:]))
 
 
@@ -59,51 +60,47 @@ def _lock(key_ids: list[int]) -> None:
         )
 
 
-def _known_members(key_ids: list[int]) -> list[int]:
-    """Members these keys belong to, the one of the strongest key first, each once."""
+def _owners(key_ids: list[int]) -> dict[int, int]:
+    """Key → the member it belongs to, the strongest key first; keys nobody has yet are left out."""
     identities = Identity.objects.filter(key__in=key_ids).values_list("key__type", "key_id", "member_id")
     ranked = sorted(identities, key=lambda row: (_STRENGTH[row[0]], key_ids.index(row[1])))
-    return list(dict.fromkeys(member_id for _, _, member_id in ranked))
+    return {key_id: member_id for _, key_id, member_id in ranked}
 
 
-def _learn(member: Member, order: Order, now: datetime) -> None:
+def _learn(member_id: int, key_ids: Iterable[int], order: Order) -> None:
     """Keys nobody has yet become identities of this member."""
     Identity.objects.bulk_create(
         [
-            Identity(member=member, key_id=key_id, source="order", channel_id=order.channel_id, seen_at=order.paid_at)
-            for key_id in order.buyer_keys
-        ],
-        ignore_conflicts=True,
-    )
-
-
-def _membership(member: Member, order: Order) -> Membership:
-    """The member's row with the order's brand, locked: purchases of one membership are counted one at a time."""
-    Membership.objects.bulk_create(
-        [
-            Membership(
-                brand_id=order.brand_id,
-                member=member,
-                registered_at=order.paid_at,
-                registered_store_id=order.store_id,
+            Identity(
+                member_id=member_id, key_id=key_id, source="order", channel_id=order.channel_id, seen_at=order.paid_at
             )
+            for key_id in key_ids
         ],
         ignore_conflicts=True,
     )
-    return (
-        Membership.objects.select_for_update(of=("self",))
-        .select_related("tier")
-        .get(brand_id=order.brand_id, member=member)
+
+
+def _membership(member_id: int, order: Order, *, is_new: bool) -> Membership:
+    """The member's row with the order's brand, locked: purchases of one membership are counted one at a time."""
+    row = Membership(
+        brand_id=order.brand_id,
+        member_id=member_id,
+        registered_at=order.paid_at,
+        registered_store_id=order.store_id,
     )
+    if is_new:  # nobody else knows this member before our commit
+        row.save(force_insert=True)
+        return row
+    known = Membership.objects.filter(brand_id=order.brand_id, member_id=member_id)
+    known = known.select_for_update(of=("self",)).select_related("tier")
+    if found := known.first():
+        return found
+    Membership.objects.bulk_create([row], ignore_conflicts=True)
+    return known.get()
 
 
 def _purchase(membership: Membership, order: Order) -> Purchase:
-    earlier = (
-        Purchase.objects.filter(membership=membership, paid_at__lt=order.paid_at)
-        .order_by("-paid_at")
-        .values_list("paid_at", flat=True)
-        .first()
-    )
+    earlier = _last_before(membership, order.paid_at)
     purchase = Purchase.objects.create(
         order=order,
         membership=membership,
@@ -118,3 +115,11 @@ def _purchase(membership: Membership, order: Order) -> Purchase:
     membership.save(update_fields=["first_purchase_at", "last_purchase_at"])
     return purchase
 
+
+def _last_before(membership: Membership, moment: datetime) -> datetime | None:
+    """When the member had bought last at that moment. The purchases are searched only for an order that comes late."""
+    last = membership.last_purchase_at
+    if last is None or last < moment:
+        return last
+    earlier = Purchase.objects.filter(membership=membership, paid_at__lt=moment).order_by("-paid_at")
+    return earlier.values_list("paid_at", flat=True).first()

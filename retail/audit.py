@@ -37,7 +37,7 @@ class AuditRow(Scoped):
 
 def record(
     *,
-    by: models.Model | None,
+    by: Any,
     action: str,
     target: models.Model,
     now: Any,

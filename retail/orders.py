@@ -7,7 +7,7 @@ Nothing is interpreted here; see `retail.intake` for what follows.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -15,6 +15,10 @@ from django.db import connection
 
 from retail import catalog, privacy, shapes
 from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion, Store
+
+
+# Outside of these years a time is a mistake; near year 1 and 9999 Python cannot even read back what it wrote.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Fault(NamedTuple):
@@ -109,6 +113,7 @@ def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolv
     faults: list[Fault] = []
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these orders are taken for {channel.code!r}"))
+    faults += _time_faults(paid_at=row.paid_at, delivered_at=row.delivered_at)
     stores: list[Store | None] = []
     for name, code in (("store_code", row.store_code), ("fulfil_store_code", row.fulfil_store_code)):
         store = known.stores.get(code) if code else None
@@ -135,6 +140,14 @@ def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolv
     if faults or brand is None:
         return faults
     return _Resolved(row, brand, stores[0], stores[1], products, buyer, _fingerprint(row))
+
+
+def _time_faults(**times: datetime | None) -> list[Fault]:
+    return [
+        Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")
+        for name, time in times.items()
+        if time is not None and not EARLIEST <= time < LATEST
+    ]
 
 
 def _identities(
@@ -381,7 +394,7 @@ def record_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: date
 def _refund_faults(
     channel: Channel, row: shapes.Refund, order: Order | None, lines: set[tuple[str, str]]
 ) -> list[Fault]:
-    faults = []
+    faults = _time_faults(refunded_at=row.refunded_at)
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these refunds are taken for {channel.code!r}"))
     if order is not None and (row.outer_order_id, row.outer_line_id) not in lines:

@@ -16,14 +16,19 @@ def scope_of(post: Post) -> Scope:
     if post.role in HEADQUARTERS:
         return EVERYTHING
     if post.role == Post.Role.CLERK:
-        return Scope(store_ids=frozenset([post.store_id]), staff_id=post.staff_id)
+        return Scope(store_ids=_one(post.store_id), staff_id=post.staff_id)
     if post.role == Post.Role.STORE_MANAGER:
-        return Scope(store_ids=frozenset([post.store_id]))
+        return Scope(store_ids=_one(post.store_id))
     if post.role == Post.Role.REGION_MANAGER:
         return Scope(store_ids=_store_ids(region_id=post.region_id))
     if post.role == Post.Role.FRANCHISE_OWNER:
         return Scope(store_ids=_store_ids(franchisee_id=post.franchisee_id))
     return NOTHING
+
+
+def _one(store_id: int | None) -> frozenset[int]:
+    """A post that lost its store sees none."""
+    return frozenset() if store_id is None else frozenset([store_id])
 
 
 def _store_ids(**place: int | None) -> frozenset[int]:

@@ -116,7 +116,7 @@ class ScopedManager(models.Manager):
             return rows.filter(_Refusal())
         if scope.is_everything:
             return rows
-        paths = self.model.scope_paths
+        paths: Paths = self.model.scope_paths  # type: ignore[attr-defined]  # only Scoped models have this manager
         rows = rows.filter(scope.rows(paths))
         # A to-many path repeats a row once per match.
         return rows.distinct() if getattr(self.model, "scope_is_to_many", False) else rows

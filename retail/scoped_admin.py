@@ -151,8 +151,10 @@ class EstimatedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        plan = json.loads(self.object_list.order_by().explain(format="json"))
-        rows = plan[0]["Plan"]["Plan Rows"]
+        plan = self.object_list.order_by().explain(format="json")
+        if not plan:  # Django knows without asking that nothing can match
+            return 0
+        rows = json.loads(plan)[0]["Plan"]["Plan Rows"]
         return super().count if rows < self.EXACT_BELOW else rows
 
 

@@ -8,15 +8,7 @@ from datetime import date, datetime, tzinfo
 from .document import Document
 from .facts import wall_clock
 
-REASONS = (
-    "duplicate",
-    "unknown_type",
-    "too_active",
-    "already_paid",
-    "daily_cap",
-    "budget_spent",
-    "nothing_to_void",
-)
+REASONS = ("duplicate", "unknown_type", "too_active", "already_paid", "daily_cap", "budget_spent", "nothing_to_void")
 """Why an event is not paid."""
 
 
@@ -147,9 +139,7 @@ def judge(events: Iterable[Event], *, rates: Mapping[str, ActionRate], zone: tzi
 
 
 def parse_rate(document: Document) -> ActionRate:
-    """Read `{fen, once_per?, daily_cap?, min_inactive_days?, budget_fen?}`; `once_per` like
-    "customer+content+day".
-    """
+    """Read `{fen, once_per?, daily_cap?, min_inactive_days?, budget_fen?}`; `once_per` like "customer+day"."""
     document.allow_only("fen", "once_per", "daily_cap", "min_inactive_days", "budget_fen")
     names = document.text("once_per").split("+") if "once_per" in document else []
     if len(set(names)) < len(names) or not set(names) <= {"customer", "content", "day"}:

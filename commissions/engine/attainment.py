@@ -68,10 +68,10 @@ class Scale:
 
 
 def parse_scale(document: Document, *, mode_key: str = "mode") -> Scale:
-    """Read `{mode, tiers: [{from_fen, ppm, fixed_fen?, bound?}], bound?}`; a tier's own bound beats the
-    common one.
+    """Read `{mode, tiers: [{from_fen, ppm, fixed_fen?, bound?}], bound?}`.
 
-    Notes an unknown mode or bound, no tiers, a negative step or rate, steps that do not rise.
+    A tier's own bound beats the common one. Notes an unknown mode or bound, no tiers, a negative step or rate, steps
+    that do not rise.
     """
     common = document.choice("bound", ("ge", "gt"), default="ge")
     tiers = []

@@ -56,7 +56,7 @@ class _Sold:
 
 
 def settle(source: Document, *, plan: CompiledPlan | None = None) -> dict[str, Any]:
-    """Settle `{plan, orders, refunds?}` and return `{totals, entries, skipped, parked?, excess?}`.
+    """Settle `{plan, orders, refunds?}` and return `{totals, entries, skipped, parked, excess}`.
 
     `plan`, when given, stands in for the plan of the document. `parked` lists the refunds whose line is not
     known, `excess` what went beyond the line as [refund, fen]. Raises DocumentError for what cannot be read.
@@ -69,12 +69,13 @@ def settle(source: Document, *, plan: CompiledPlan | None = None) -> dict[str, A
     entries = [entry for sale in sold.values() for entry in sale.entries]
     reversals, parked, excess = _take_back(sold, refunds)
     entries += reversals
-    result: dict[str, Any] = {
+    return {
         "totals": totals((entry.clerk, entry.fen) for entry in entries),
         "entries": [list(entry) for entry in entries],
         "skipped": skipped,
+        "parked": parked,
+        "excess": excess,
     }
-    return result | ({"parked": parked} if parked else {}) | ({"excess": excess} if excess else {})
 
 
 def totals(amounts: Iterable[tuple[Hashable, int]]) -> dict[str, int]:

@@ -56,18 +56,18 @@ class Calc:
     steps: tuple[tuple[int, int], ...] = ()
 
     def terms(self, line: Line) -> Terms:
-        return Terms(self.ppm_for(line), self.line_fen + self.piece_fen * line.qty)
-
-    def ppm_for(self, line: Line) -> int:
-        """Return the rate for the line: of the first step whose share of the tag price it keeps, else 0."""
-        if not self.steps:
-            return self.ppm
-        return next((ppm for bp, ppm in self.steps if line.paid_fen * 10_000 >= line.tag_fen * bp), 0)
+        ppm = self._step_ppm(line) if self.steps else self.ppm
+        return Terms(ppm, self.line_fen + self.piece_fen * line.qty)
 
     def pool(self, base_fen: int, line: Line) -> int:
         """Return the pool in fen, rounded once, half up (which is half away from zero here)."""
-        ppm = self.ppm_for(line) if self.steps else self.ppm
+        # The terms again, written out: their tuple would cost as much as the arithmetic.
+        ppm = self._step_ppm(line) if self.steps else self.ppm
         return (base_fen * ppm + _HALF) // PPM + self.line_fen + self.piece_fen * line.qty
+
+    def _step_ppm(self, line: Line) -> int:
+        """Return the rate of the first step whose share of the tag price the line keeps; none, 0."""
+        return next((ppm for bp, ppm in self.steps if line.paid_fen * 10_000 >= line.tag_fen * bp), 0)
 
 
 def parse_calc(document: Document) -> Calc:

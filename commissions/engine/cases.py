@@ -57,8 +57,7 @@ def read_cases(data: object) -> list[object]:
 
 
 def evaluate(case: object, *, plan: CompiledPlan | None = None) -> Verdict:
-    """Evaluate one case and compare what it expects. A malformed one is a verdict with problems, not an
-    error.
+    """Evaluate one case and compare what it expects. A malformed one is a verdict with problems, not an error.
 
     With `plan`, a case of kind `plan` is judged by it in place of the plan the case carries.
     """

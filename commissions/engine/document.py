@@ -37,9 +37,7 @@ class Document:
         return [str(key) for key in self._data]
 
     def note(self, key: str, problem: str) -> None:
-        """Note that one field is wrong. What is no object has no fields: it is wrong as a whole, and only
-        once.
-        """
+        """Note that one field is wrong. What is no object has no fields: it is wrong as a whole, and once only."""
         if self._is_object:
             self.problems.append(f"{self._below(key)}: {problem}")
 
@@ -161,7 +159,10 @@ class Document:
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.fromisoformat(str(value))
+            moment = datetime.fromisoformat(value if isinstance(value, str) else "")
         except ValueError:
             self.note(key, "must be an ISO 8601 time" if value is not None else "is missing")
-            return datetime.min.replace(tzinfo=UTC)
+            return datetime(1, 1, 1, tzinfo=UTC)
+        if moment.tzinfo and not 1 < moment.year < 9999:
+            self.note(key, "is too far away to be told in another time zone")
+        return moment

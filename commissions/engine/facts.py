@@ -92,8 +92,6 @@ class Order:
         return list(first.values())
 
     def staff(self, overrides: Roles | None = None) -> Staff:
-        """Return who may be paid: the roles, those of a line over them, without the clerk who bought for
-        himself.
-        """
+        """Return who may be paid: the roles, a line's own over them, without the clerk who bought for himself."""
         roles = {**self.roles, **overrides} if overrides else self.roles
         return {role: holder for role, holder in roles.items() if holder is not None and holder != self.buyer_clerk}

@@ -19,17 +19,14 @@ from .facts import Id, Line, Order, wall_clock
 from .rules import LISTS, Rule
 
 _REMEMBERED = 1 << 16
-"""Combinations of facts kept in a memo. Real sales repeat a few thousand; the limit is for a process that
-runs for months.
-"""
+"""Combinations of facts kept in a memo. Real sales repeat a few thousand; the limit is for long-lived processes."""
 
 CONDITION_REASONS = (
     *("channel", "store", "store_group", "ownership", "brand", "category", "product"),
     *("not_new_member", "not_existing_member", "tier", "live_event", "material"),
     *("dormant", "discount_floor", "min_line", "min_order", "no_cost"),
 )
-"""Why a rule does not match, validity apart. A rule that fails several conditions names the first of these.
-"""
+"""Why a rule does not match, validity apart. A rule that fails several conditions names the first of these."""
 
 _Fact = TypeVar("_Fact")
 
@@ -198,24 +195,29 @@ class RuleIndex:
             mask &= accepting(line)
         return mask
 
-    def refusal(self, *, position: int, order: Order, line: Line) -> str:
-        """Return why the rule at `position` does not match the line (a positive twin), or "" if it does."""
-        start, end = self._spans[position]
-        wall = wall_clock(order.paid_at, self._zone)
-        if start is not None and wall < start:
-            return "before_valid_from"
-        if end is not None and wall >= end:
-            return "after_valid_to"
+    def refusals(self, *, order: Order, line: Line) -> list[str]:
+        """Return for each rule why it does not match the line (a positive twin), or "" if it does."""
         accepting = {
             **self._lists_of_order(order),
             **self._lists_of_line(line),
             **{reason: accepting(order) for reason, accepting in self._order_measures.items()},
             **{reason: accepting(line) for reason, accepting in self._line_measures.items()},
         }
-        return next((reason for reason in CONDITION_REASONS if not accepting.get(reason, -1) >> position & 1), "")
+        ranked = [(reason, accepting[reason]) for reason in CONDITION_REASONS if reason in accepting]
+        wall = wall_clock(order.paid_at, self._zone)
+        return [
+            self._untimely(position, wall) or next((reason for reason, mask in ranked if not mask >> position & 1), "")
+            for position in range(len(self._spans))
+        ]
+
+    def _untimely(self, position: int, wall: datetime) -> str:
+        start, end = self._spans[position]
+        if start is not None and wall < start:
+            return "before_valid_from"
+        return "after_valid_to" if end is not None and wall >= end else ""
 
     def _lists_of_order(self, order: Order) -> dict[str, int]:
-        """Return the accepting rules by the reason the others give, like the three functions below."""
+        """Return the rules that accept each list condition, by the reason the others give."""
         is_new = order.member_is_new
         return {
             "channel": self._listed["channel"].accepting(order.channel),

@@ -11,9 +11,7 @@ from .rules import PlanError, Rule
 from .splits import Split
 
 GROUP_MODES = ("list_order", "highest", "lowest", "sum")
-"""Which of the matching rules of a group win: the first of the walk, the largest or the smallest pool, or
-all.
-"""
+"""Which of the matching rules of a group win: the first of the walk, the largest or smallest pool, or all."""
 
 _BY_AMOUNT = ("highest", "lowest")
 
@@ -21,11 +19,10 @@ _BY_AMOUNT = ("highest", "lowest")
 class Contender:
     """A rule in its place in the walk. The lines given to it are positive twins.
 
-    `rivals` is the mask of its group, itself included; `remaining` the mask of what may still win after it
-    has.
+    `rivals` is the mask of its group, itself included; `remaining` the mask of what may still win after it has.
     """
 
-    __slots__ = ("bit", "mode", "position", "remaining", "rivals", "rule", "split")
+    __slots__ = ("_cap_fen", "_floor_fen", "bit", "mode", "position", "remaining", "rivals", "rule", "split")
 
     def __init__(self, *, rule: Rule, position: int, mode: str, rivals: int) -> None:
         self.rule = rule
@@ -33,22 +30,23 @@ class Contender:
         self.bit = 1 << position
         self.mode = mode
         self.rivals = rivals
+        self._floor_fen = rule.floor_fen or 0
+        self._cap_fen = rule.cap_fen if rule.commissionable else 0
         self.remaining = 0 if rule.stop else ~(self.bit if mode == "sum" else rivals)
         self.split = Split(shares=rule.split, missing=rule.missing, to_role=rule.to_role)
 
     def raw_pool(self, line: Line) -> int:
-        """Return the pool in fen before floor and cap; 0 for a rule that is not commissionable."""
+        """Return the pool in fen before floor and cap."""
         rule = self.rule
-        return rule.calc.pool(base_of(rule.base, line), line) if rule.commissionable else 0
+        return rule.calc.pool(line.paid_fen if rule.base == "paid" else base_of(rule.base, line), line)
 
     def pool(self, line: Line) -> int:
         """Return what the rule gives for the line in fen, 0 or more."""
-        rule = self.rule
         pool = self.raw_pool(line)
         # A gift must not be lifted: the floor is for a small commission, not for none.
-        if pool and rule.floor_fen is not None and pool < rule.floor_fen:
-            pool = rule.floor_fen
-        return pool if rule.cap_fen is None or pool < rule.cap_fen else rule.cap_fen
+        if 0 < pool < self._floor_fen:
+            pool = self._floor_fen
+        return pool if self._cap_fen is None or pool < self._cap_fen else self._cap_fen
 
 
 class CompiledPlan:

@@ -32,9 +32,9 @@ class Award(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Win:
-    """A rule that took its group, with every number of its way from the base to the parts; fen have the
-    line's sign.
+    """A rule that took its group, with every number on the way from the base to the parts.
 
+    All fen but floor and cap have the sign of the line.
     `raw_fen` = `base_fen` × `ppm` + `fixed_fen`, before floor and cap (0 if the rule is not commissionable).
     `reasons` is empty when the rule paid somebody, else it says why not.
     """
@@ -141,14 +141,12 @@ def explain(plan: CompiledPlan, order: Order, line_id: Hashable) -> LineTrace:
     if decision is None:
         raise LookupError(f"order {order.id} has no line {line_id}")
     _, twin, _, _, winners = decision
+    refusals = plan.index.refusals(order=order, line=twin)
+    losers = [contender for contender in plan.contenders if contender not in winners]
     return LineTrace(
         line_id,
         tuple(_win(winner, decision) for winner in winners),
-        tuple(
-            Loss(it.rule.id, it.rule.group, it.rule.priority, (_why_lost(plan, order, twin, it, winners),))
-            for it in plan.contenders
-            if it not in winners
-        ),
+        tuple(_loss(loser, refusals[loser.position] or _why_beaten(loser, winners)) for loser in losers),
     )
 
 
@@ -164,10 +162,12 @@ def _decisions(plan: CompiledPlan, order: Order) -> Iterator[_Decision]:
         yield line, twin, 1 if is_plain else line.sign, staff, winners
 
 
-def _why_lost(plan: CompiledPlan, order: Order, twin: Line, loser: Contender, winners: Sequence[Contender]) -> str:
-    refusal = plan.index.refusal(position=loser.position, order=order, line=twin)
-    if refusal:
-        return refusal
+def _loss(loser: Contender, reason: str) -> Loss:
+    return Loss(loser.rule.id, loser.rule.group, loser.rule.priority, (reason,))
+
+
+def _why_beaten(loser: Contender, winners: Sequence[Contender]) -> str:
+    """Return why a rule that matches did not win."""
     # Where the whole group pays, only the end of the walk can have kept a matching rule out.
     is_beaten = loser.mode != "sum" and any(winner.bit & loser.rivals for winner in winners)
     return "lost_in_group" if is_beaten else "stopped"
@@ -188,7 +188,7 @@ def _win(winner: Contender, decision: _Decision) -> Win:
         calc=rule.calc.kind,
         ppm=ppm,
         fixed_fen=sign * fixed_fen,
-        raw_fen=sign * winner.raw_pool(twin),
+        raw_fen=sign * winner.raw_pool(twin) if rule.commissionable else 0,
         floor_fen=rule.floor_fen,
         cap_fen=rule.cap_fen,
         pool_fen=sign * pool_fen,

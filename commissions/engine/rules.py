@@ -18,21 +18,8 @@ LEASTS = ("min_dormant_days", "min_discount_bp", "min_line_fen", "min_order_fen"
 """Conditions that set a lower bound; equality passes."""
 
 _FIELDS = (
-    *(
-        "id",
-        "group",
-        "priority",
-        "stop",
-        "valid",
-        "when",
-        "base",
-        "calc",
-        "floor_fen",
-        "cap_fen",
-        "split",
-        "missing",
-    ),
-    *("commissionable", "counts_for_attainment"),
+    *("id", "group", "priority", "stop", "valid", "when", "base", "calc", "floor_fen", "cap_fen"),
+    *("split", "missing", "commissionable", "counts_for_attainment"),
     *("name", "title", "note"),  # remarks for people; not kept
 )
 

@@ -30,13 +30,10 @@ class Part(NamedTuple):
 
 
 Division = tuple[tuple[Part, ...], int]
-"""A divided pool: the parts in split order, none of them 0, and what stays in the house. They sum to the
-pool.
-"""
+"""A divided pool: the parts in split order, none of them 0, and what stays in the house. They sum to the pool."""
 
 _new = tuple.__new__
-"""Makes a Part without the detour of its constructor, which would be a tenth of the time of pricing a line.
-"""
+"""Makes a Part without the detour of its constructor, which would be a tenth of the time of pricing a line."""
 
 
 class Split:

@@ -5,7 +5,7 @@ Foreign keys of these three tables have no database constraint: four of them cos
 """
 
 from datetime import date, datetime, time
-from typing import Self
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
@@ -20,7 +20,7 @@ from retail.scope import Paths, Scoped, ScopedManager
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-def _loose(to: type[models.Model] | str, verbose_name: object, **options: object) -> models.ForeignKey:
+def _loose(to: type[models.Model] | str, verbose_name: Any, **options: Any) -> Any:
     """A foreign key without a database constraint and without an index of its own (docs/adr/0005)."""
     return models.ForeignKey(
         to,
@@ -184,7 +184,7 @@ class Entry(Scoped):
     run = models.BigIntegerField(null=True)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
-    objects = ScopedManager.from_queryset(EntryQuerySet)()
+    objects: ClassVar[Any] = ScopedManager.from_queryset(EntryQuerySet)()
 
     class Meta:
         verbose_name = _("佣金流水")

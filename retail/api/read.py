@@ -106,9 +106,9 @@ class Read(ReadOnlyModelViewSet):
         return self.detail_class if self.action == "retrieve" and self.detail_class else super().get_serializer_class()
 
 
-def _coded(**options: Any) -> serializers.SlugRelatedField:
+def _coded(*, allow_null: bool = False) -> serializers.SlugRelatedField:
     """A related row by its code."""
-    return serializers.SlugRelatedField("code", read_only=True, **options)
+    return serializers.SlugRelatedField("code", read_only=True, allow_null=allow_null)
 
 
 # ── Orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,8 +130,8 @@ class OrderSummary(serializers.ModelSerializer):
 
     channel = _coded()
     brand = _coded()
-    store = _coded()
-    fulfil_store = _coded()
+    store = _coded(allow_null=True)
+    fulfil_store = _coded(allow_null=True)
 
     class Meta:
         model = Order
@@ -265,8 +265,8 @@ class StoreFilters(_Filters):
 
 class StoreDetail(serializers.ModelSerializer):
     brand = _coded()
-    region = _coded()
-    franchisee = _coded()
+    region = _coded(allow_null=True)
+    franchisee = _coded(allow_null=True)
 
     class Meta:
         model = Store
@@ -297,9 +297,9 @@ class StaffFilters(_Filters):
 class PostDetail(serializers.ModelSerializer):
     """A role in a place, from `starts_at` until `ends_at` (null: open)."""
 
-    store = _coded()
-    region = _coded()
-    franchisee = _coded()
+    store = _coded(allow_null=True)
+    region = _coded(allow_null=True)
+    franchisee = _coded(allow_null=True)
 
     class Meta:
         model = Post
@@ -348,10 +348,10 @@ class EntryDetail(serializers.ModelSerializer):
     """One leg of a transaction `txn`, whose legs add up to 0. `staff` null: the house. All amounts in fen."""
 
     brand = _coded()
-    payer = _coded()
-    staff = _coded()
-    store = _coded()
-    rule = _coded()
+    payer = _coded(allow_null=True)
+    staff = _coded(allow_null=True)
+    store = _coded(allow_null=True)
+    rule = _coded(allow_null=True)
     state = serializers.ChoiceField(choices=["pending", "earned", "settled"], read_only=True)
 
     class Meta:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commissions import explain
-from commissions.admin import ENTRY_STATES, STATE_COLOURS, state_of
+from commissions.admin import state_of
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
 from members.models import Purchase
@@ -198,6 +198,11 @@ def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[st
         story = explain.of_line(order=line.order, line=line)
         people = Staff.objects.in_bulk({part.claim.staff_id for win in story.winners for part in win.parts})
     seen = set(Staff.objects.filter(pk__in=people).values_list("pk", flat=True))
+
+    def name_of(part: explain.PartStory) -> object:
+        """Somebody of a company or store outside the scope is shown as such, not by name."""
+        return people[part.claim.staff_id] if part.claim.staff_id in seen else _("其他门店的同事")
+
     entries = Entry.objects.filter(line=line).with_state(timezone.now().astimezone(SHANGHAI).date())
     refunds = Refund.objects.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
     return {
@@ -207,10 +212,7 @@ def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[st
         "line": line,
         "order": line.order,
         "story": story,
-        # Somebody of a company or store outside the scope is shown as such, not by name.
-        "names": {pk: str(person) if pk in seen else _("其他门店的同事") for pk, person in people.items()},
+        "winners": [(win, [(part, name_of(part)) for part in win.parts]) for win in story.winners],
         "entries": list(entries.select_related("staff", "rule", "period_booked").order_by("pk")),
-        "states": ENTRY_STATES,
-        "colours": STATE_COLOURS,
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
     }

@@ -16,22 +16,13 @@ from retail.models import Post, Staff, User
 # Permissions that no model declares: label of the model, codename, what the person sees.
 EXTRA = {"commissions.approve_planversion": "批准与启用分佣方案"}
 
-_ORDERS = (
-    "retail.order retail.orderline retail.orderversion retail.refund retail.refundversion"
-    " commissions.entry commissions.claimrow commissions.buyersnapshot"
-).split()
-_MEMBERS = "members.member members.membership members.identity members.purchase members.tier clerks.binding".split()
-_PLACES = "retail.brand retail.region retail.store retail.staff retail.post retail.employment".split()
-_GOODS = "retail.category retail.product retail.channel".split()
+_ORDERS = ["retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion", "commissions.entry", "commissions.claimrow", "commissions.buyersnapshot"]
+_MEMBERS = ["members.member", "members.membership", "members.identity", "members.purchase", "members.tier", "clerks.binding"]
+_PLACES = ["retail.brand", "retail.region", "retail.store", "retail.staff", "retail.post", "retail.employment"]
+_GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
-_PLANS = (
-    "commissions.plan commissions.planversion commissions.rule commissions.share"
-    " commissions.attainment commissions.attainmentstep"
-).split()
-_MACHINERY = (
-    "commissions.period retail.job retail.auditrow retail.user django_celery_beat.periodictask"
-    " django_celery_beat.intervalschedule django_celery_beat.crontabschedule"
-).split()
+_PLANS = ["commissions.plan", "commissions.planversion", "commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
+_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", "retail.user", "django_celery_beat.periodictask", "django_celery_beat.intervalschedule", "django_celery_beat.crontabschedule"]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:

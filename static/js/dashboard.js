@@ -6,7 +6,6 @@ document.addEventListener("DOMContentLoaded", () => {
   const source = document.getElementById("dashboard-data");
   if (!place || !source || !window.echarts) return;
   const data = JSON.parse(source.textContent);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const short = (yuan) => (Math.abs(yuan) >= 10000 ? `${+(yuan / 10000).toFixed(1)}${data.labels.wan}` : `${yuan}`);
   const axis = (position) => ({
     type: "value",
@@ -17,7 +16,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const chart = echarts.init(place);
   chart.setOption({
     animation: false,
-    color: [colour("--color-primary-300") || "#86c5a5", "#d97706"],
+    color: ["#86c5a5", "#d97706"],
     grid: { left: 8, right: 8, top: 36, bottom: 8, containLabel: true },
     legend: { top: 0, left: 0 },
     tooltip: { trigger: "axis", valueFormatter: (yuan) => `¥${yuan.toLocaleString("zh-CN")}` },

@@ -34,9 +34,10 @@ def pricing(shop: Shop, *, full: bool) -> list[Verdict]:
     limit = Way("INSERT … SELECT of the entries", count * LINES)
     for turn in range(rounds):
         plan.index._order_masks.clear(), plan.index._line_masks.clear()
-        with ours.turn():
-            awards = [engine.price(plan, order) for order in facts]
-        rows = [row for number, given in enumerate(awards) for row in _entries(shop, number, given)]
+        with ours.turn():  # one order after another, as bulk streams them: results are used and let go
+            for order in facts:
+                engine.price(plan, order)
+        rows = [row for number, order in enumerate(facts) for row in _entries(shop, number, engine.price(plan, order))]
         if turn == 0:
             _stage(rows)
         with limit.turn(), connection.cursor() as cursor:

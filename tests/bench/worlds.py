@@ -85,7 +85,7 @@ class Shop:
 
 
 def _rule(code: str, group: str, when: dict, ppm: int, priority: int) -> dict:
-    split = [{"role": "manager", "weight": 1}] if group == "lead" else _TEAM
+    split = _TEAM if group == "base" else [{"role": "manager" if group == "lead" else "serve", "weight": 1}]
     calc = {"type": "rate", "ppm": ppm}
     return {"id": code, "group": group, "priority": priority, "when": when, "calc": calc, "split": split}
 

@@ -41,9 +41,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, help="default: the first free one from 8000 to 8010")
         parser.add_argument("--reset", action="store_true", help="throw away the data of an earlier demo, unasked")
+        parser.add_argument("--scale", type=float, default=1.0, help="make a smaller world: 0.05 is a twentieth")
         parser.add_argument("--check", action="store_true", help="start, fetch the first page once, stop")
 
-    def handle(self, *, port: int | None, reset: bool, check: bool, **options: Any) -> None:
+    def handle(self, *, port: int | None, reset: bool, scale: float, check: bool, **options: Any) -> None:
         warnings.filterwarnings("ignore", message=".*superuser privileges")  # of the worker; PostgreSQL is not root's
         logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # the broker in memory has no host name
         signal.signal(signal.SIGTERM, _as_interrupt)
@@ -54,7 +55,7 @@ class Command(BaseCommand):
                     self.forget()
                 web = running.enter_context(taken_port(port))
                 self.start_database(running)
-                self.fill_database()
+                self.fill_database(scale)
                 address = f"http://{HOST}:{web.getsockname()[1]}/"
                 running.enter_context(served(web))
                 running.enter_context(clock())
@@ -78,12 +79,12 @@ class Command(BaseCommand):
             running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True)).publish()
         running.callback(connections.close_all)
 
-    def fill_database(self) -> None:
+    def fill_database(self, scale: float) -> None:
         self.stdout.write("Preparing tables …")
         call_command("migrate", verbosity=0)  # which registers the periodic work, too
         if world.is_empty():
             self.stdout.write("Making a world of shops, clerks and customers …")
-            world.load(progress=Progress(self.stdout))
+            world.load(progress=Progress(self.stdout), size=world.scaled(scale))
 
     def work(self, address: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""

@@ -10,7 +10,7 @@ from commissions.engine import cases
 from tests.commissions.engine import naive
 from tests.commissions.engine.worlds import WORLDS
 
-BRIEFLY = settings(max_examples=30, deadline=None)
+BRIEFLY = settings(max_examples=25, deadline=None)
 
 
 def settled(source):
@@ -19,7 +19,7 @@ def settled(source):
     return verdict.result
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WORLDS)
 def test_engine_and_naive_evaluator_agree_line_by_line(world):
     result, expected = settled(world), naive.evaluate(world)

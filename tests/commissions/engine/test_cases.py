@@ -52,7 +52,7 @@ def test_sums_of_zero_ids_as_numbers_and_the_order_of_skipped_do_not_differ():
         "totals": {"7": 5, "8": 0},
         "entries": [["L", "r", "bound", 7, 5]],
         "skipped": [],
-        "parked": None,
+        "excess": [],
     }
     assert cases.evaluate(case).ok
 
@@ -102,6 +102,8 @@ def test_a_given_plan_stands_in_for_the_one_of_the_case():
             "events[0].at: must be an ISO 8601 time",
         ),
         ("actions", {"rates": {}, "events": [{"void": "yes"}]}, "events[0].void: must be true or false"),
+        ("actions", {"rates": {}, "events": [{"at": 20261012}]}, "events[0].at: must be an ISO 8601 time"),
+        ("actions", {"rates": {}, "events": [{"at": "9999-12-31T23:00:00Z"}]}, "events[0].at: is too far away"),
         (
             "actions",
             {"tz": "Mars/Base", "rates": {}, "events": []},
