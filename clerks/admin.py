@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from clerks.models import Binding
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin
+from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, moment
 
 
 @admin.register(Binding)
@@ -14,17 +14,19 @@ class BindingAdmin(ScopedAdmin):
 
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("member", "staff", "store", "brand", "source", "started_at", "protected_until", "state")
+    list_display = ("member", "staff", "store", "brand", "source", "started", "protected", "state")
     list_select_related = ("member", "staff", "store", "brand")
     list_filter = ("brand", "source", "end_reason", "store", "started_at")
     search_fields = ("staff__code", "staff__name", "member__name")
     search_help_text = _("导购姓名、工号或会员称呼")
     ordering = ("-pk",)
+    started = moment("started_at", _("开始"))
+    protected = moment("protected_until", _("保护期到"))
     fields = (
         "member", "brand", "staff", "store", "source", "order",
         "started_at", "protected_until", "ended_at", "end_reason",
     )  # fmt: skip
 
     @display(description=_("状态"), label={"active": "success", "ended": "info"})
-    def state(self, row: Binding) -> tuple[str, str]:
-        return ("active", _("生效中")) if row.ended_at is None else ("ended", row.get_end_reason_display())
+    def state(self, row: Binding) -> Badge:
+        return Badge("active", _("生效中")) if row.ended_at is None else Badge("ended", row.get_end_reason_display())

@@ -1,7 +1,6 @@
-"""业绩归因: who was behind an order, in which role, as things stood when it was paid. Resolved once, kept by the ledger."""
+"""业绩归因: who was behind an order, in which role, as things stood when it was paid. Resolved once, then kept."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from clerks.models import Binding
 from commissions.claims import BuyerFacts, Claim
@@ -32,7 +31,7 @@ def resolve(*, order: Order, purchase: Purchase | None, binding: Binding | None)
     that moment claims nothing, and nobody stands in for them; the rule's `missing` policy decides about their part.
     """
     wanted = _wanted(order, purchase, binding)
-    posts = _Posts(order.paid_at, wanted)
+    posts = _Posts(order, wanted)
     claims = [claim for one in wanted if (claim := posts.claim(one))]
     home = _home(order, claims)
     if home is not None:
@@ -78,19 +77,21 @@ def _wanted(order: Order, purchase: Purchase | None, binding: Binding | None) ->
 
 
 class _Posts:
-    """The posts at the moment of payment of everybody who is wanted, read in one statement."""
+    """The posts at the moment of payment of everybody who is wanted, and of the managers of the order's store."""
 
-    def __init__(self, at: datetime, wanted: list[_Wanted]) -> None:
-        self._at = at
-        posts = org.posts_in_stores(
-            at=at,
+    def __init__(self, order: Order, wanted: list[_Wanted]) -> None:
+        self._at, self._store_id = order.paid_at, order.store_id
+        posts = org.behind(
+            at=order.paid_at,
             staff_ids={one.staff_id for one in wanted if one.staff_id},
             codes={one.code for one in wanted if one.code},
             share_codes={one.share_code for one in wanted if one.share_code},
+            store_id=order.store_id,
         )
-        self._by: dict[object, Post] = {}
-        for post in posts:
-            for name in (post.staff_id, ("code", post.staff.code), ("share", post.staff.share_code)):
+        self._managers = posts.managers
+        self._by: dict[object, org.Held] = {}
+        for post in posts.people:
+            for name in (post.staff_id, ("code", post.code), ("share", post.share_code)):
                 self._by.setdefault(name, post)
 
     def claim(self, wanted: _Wanted) -> Claim | None:
@@ -104,8 +105,10 @@ class _Posts:
 
     def managers(self, home: "_Home") -> list[Claim]:
         """The store manager and the region manager over the order."""
-        claims = []
-        for post in org.managers_of(at=self._at, store_id=home.store_id):
+        is_known = home.store_id == self._store_id
+        posts = self._managers if is_known else org.behind(at=self._at, store_id=home.store_id).managers
+        claims: list[Claim] = []
+        for post in posts:
             role = Role.MANAGER if post.role == Post.Role.STORE_MANAGER else Role.REGION
             if any(claim.role == role for claim in claims):
                 continue
@@ -115,9 +118,8 @@ class _Posts:
         return claims
 
 
-def _of_post(role: str, post: Post, evidence: dict[str, object], line_id: int | None) -> Claim:
-    payer_id = post.store.franchisee_id if post.store else None
-    return Claim(role, post.staff_id, post.store_id, payer_id, post.role, line_id, evidence)
+def _of_post(role: str, post: org.Held, evidence: dict[str, object], line_id: int | None) -> Claim:
+    return Claim(role, post.staff_id, post.store_id, post.franchisee_id, post.role, line_id, evidence)
 
 
 @dataclass(frozen=True, slots=True)

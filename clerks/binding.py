@@ -8,7 +8,7 @@ from django.db import connection
 from clerks.models import Binding
 from members.models import Purchase
 from retail import org
-from retail.models import Brand, Order, Post
+from retail.models import Brand, Order
 
 
 def of(*, brand_id: int, member_id: int, at: datetime) -> Binding | None:
@@ -38,8 +38,8 @@ def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
     return Binding.objects.create(
         brand_id=membership.brand_id,
         member_id=membership.member_id,
-        staff=clerk.staff,
-        store=clerk.store,
+        staff_id=clerk.staff_id,
+        store_id=clerk.store_id,
         source=Binding.Source.FIRST_SALE,
         order=order,
         started_at=order.paid_at,
@@ -47,12 +47,12 @@ def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
     )
 
 
-def _serving(order: Order) -> Post | None:
+def _serving(order: Order) -> org.Held | None:
     """The clerk who rang up the sale, if that was somebody of ours at that time."""
     codes = [order.serving_clerk, *(line.serving_clerk for line in order.lines.all())]
     codes = [code for code in dict.fromkeys(codes) if code]
-    posts = org.posts_in_stores(at=order.paid_at, codes=codes) if codes else []
-    return min(posts, key=lambda post: codes.index(post.staff.code), default=None)
+    posts = org.behind(at=order.paid_at, codes=codes).people if codes else []
+    return min(posts, key=lambda post: codes.index(post.code), default=None)
 
 
 def _prolong(binding: Binding, order: Order) -> None:

@@ -1,6 +1,6 @@
 """The relation of clerks and customers. First of its tables: who is whose."""
 
-from typing import Any, ClassVar
+
 
 from django.db import models
 from django.db.models import Q
@@ -53,7 +53,7 @@ class Binding(Scoped):
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
-    objects: ClassVar[Any] = ScopedManager.from_queryset(BindingQuerySet)()
+    objects = ScopedManager.from_queryset(BindingQuerySet)()  # type: ignore[misc]  # replaces the base's manager
 
     class Meta:
         verbose_name = _("专属导购关系")
@@ -71,3 +71,6 @@ class Binding(Scoped):
             ),
         ]
         indexes = [models.Index(fields=["staff", "-started_at"], name="binding_of_staff")]
+
+    def __str__(self) -> str:
+        return f"{self.member} → {self.staff}"

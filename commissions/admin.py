@@ -33,7 +33,7 @@ from commissions.models import (
     Share,
 )
 from commissions.models.ledger import SHANGHAI
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, money, rate
+from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment, money, rate
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
 
@@ -45,10 +45,13 @@ def is_sealed(version: PlanVersion | None) -> bool:
 # ── Plans and versions ───────────────────────────────────────────────────────────────────────────────────────────────
 class VersionInline(ScopedTabularInline):
     model = PlanVersion
-    fields = ("number", "status", "starts_at", "ends_at", "written_by", "approved_by")
+    fields = ("title", "status", "starts_at", "ends_at", "written_by", "approved_by")
     is_read_only = True
-    show_change_link = True
     verbose_name_plural = _("版本")
+
+    @display(description=_("版本"))
+    def title(self, version: PlanVersion) -> SafeString:
+        return _link("commissions_planversion_change", version.pk, f"v{version.number}")
 
 
 @admin.register(Plan)
@@ -63,20 +66,23 @@ class _RowOfVersion(ScopedTabularInline):
     """A short line per rule or attainment; they are written on their own pages."""
 
     is_read_only = True
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).prefetch_related(self.parts)
+
+    @display(description=_("名称"))
+    def title(self, row: Rule | Attainment) -> SafeString:
+        return _link(f"commissions_{row._meta.model_name}_change", row.pk, row.name)
 
 
 class RuleInline(_RowOfVersion):
     model = Rule
     parts = "shares"
-    fields = ("code", "name", "group", "priority", "conditions", "calculation", "split")
+    fields = ("title", "code", "group", "priority", "conditions", "calculation", "split")
 
     @display(description=_("条件"))
     def conditions(self, rule: Rule) -> str:
-        return rule_words.conditions(rule.when)
+        return rule_words.conditions(rule.when, rule_words.names(rule.when))
 
     @display(description=_("算法"))
     def calculation(self, rule: Rule) -> str:
@@ -90,7 +96,11 @@ class RuleInline(_RowOfVersion):
 class AttainmentInline(_RowOfVersion):
     model = Attainment
     parts = "steps"
-    fields = ("code", "name", "level", "role", "mode")
+    fields = ("title", "code", "level", "role", "mode", "steps")
+
+    @display(description=_("各档"))
+    def steps(self, row: Attainment) -> str:
+        return rule_words.steps(row.steps.all())
 
 
 class Confirm(BaseDialogForm):
@@ -137,8 +147,8 @@ class PlanVersionAdmin(ScopedAdmin):
         return str(version)
 
     @display(description=_("状态"), ordering="status", label=STATUS_COLOURS)
-    def status_label(self, version: PlanVersion) -> tuple[str, str]:
-        return version.status, version.get_status_display()
+    def status_label(self, version: PlanVersion) -> Badge:
+        return Badge(version.status, version.get_status_display())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "plan") if obj else self.readonly_fields
@@ -229,7 +239,7 @@ class _PartOfVersion(ScopedAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("version",) if obj else ()
+        return (*self.readonly_fields, "version") if obj else self.readonly_fields
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         # The row lock keeps an approval from slipping in between this look and our commit.
@@ -278,14 +288,15 @@ class RuleAdmin(_PartOfVersion):
     list_filter = ("version",)
     search_fields = ("code", "name")
     inlines = (ShareInline,)
+    readonly_fields = ("meaning",)
     fieldsets = (
-        (None, {"fields": ("version", "code", "name")}),
+        (None, {"fields": ("version", "code", "name", "meaning")}),
         (_("什么时候用"), {"fields": ("when", "valid_from", "valid_to", "group", "priority", "stop")}),
         (_("给多少"), {"fields": ("base", "calc", "floor_fen", "cap_fen", "is_commissionable")}),
         (_("给谁"), {"fields": ("missing", "counts_for_attainment")}),
     )
     seen_fieldsets = (
-        (None, {"fields": ("version", "code", "name")}),
+        (None, {"fields": ("version", "code", "name", "meaning")}),
         (_("什么时候用"), {"fields": ("conditions", "valid_from", "valid_to", "group", "priority", "stop")}),
         (_("给多少"), {"fields": ("calculation", "is_commissionable")}),
         (_("给谁"), {"fields": ("absent", "counts_for_attainment")}),
@@ -310,11 +321,17 @@ class RuleAdmin(_PartOfVersion):
 
     @display(description=_("条件"))
     def conditions(self, rule: Rule) -> str:
-        return rule_words.conditions(rule.when)
+        return rule_words.conditions(rule.when, rule_words.names(rule.when))
 
     @display(description=_("算法"))
     def calculation(self, rule: Rule) -> str:
         return rule_words.calculation(rule)
+
+    @display(description=_("这条规则的意思"))
+    def meaning(self, rule: Rule) -> str:
+        if rule.pk is None:
+            return _("保存后,这里用一句话说明。")
+        return f"{self.conditions(rule)} → {self.calculation(rule)} → {rule_words.split(rule.shares.all())}"
 
     @display(description=_("缺人时"))
     def absent(self, rule: Rule) -> str:
@@ -348,9 +365,9 @@ ENTRY_STATES = {"pending": _("预计"), "earned": _("已确认"), "settled": _("
 STATE_COLOURS = {"pending": "warning", "earned": "success", "settled": "info"}
 
 
-def state_of(entry: Entry) -> tuple[str, object]:
+def state_of(entry: Entry) -> Badge:
     """The derived state (of a queryset `with_state`) with its word."""
-    return entry.state, ENTRY_STATES[entry.state]
+    return Badge(entry.state, ENTRY_STATES[entry.state])
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -380,21 +397,22 @@ class EntryAdmin(ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = (
-        "amount", "kind", "person", "role", "store", "channel", "order_number", "rule", "paid_at", "earned_on",
-        "state_label", "why",
+        "amount", "kind", "person", "role", "channel", "order_number", "rule_name", "paid", "earned", "state_label",
+        "why",
     )  # fmt: skip
-    list_select_related = ("staff", "store", "order__channel", "rule", "period_booked")
+    list_select_related = ("staff", "store", "payer", "order__channel", "rule", "version__plan", "period_booked")
     list_filter = (StateFilter, WhoseFilter, "kind", "role", "order__channel", "store", "period_booked", "paid_at")
     search_fields = ("staff__code__exact", "staff__name__startswith", "order__outer_order_id__exact")
     search_help_text = _("工号、姓名开头,或完整单号")
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("amount", "kind", "state_label", "person", "role", "store", "payer")}),
-        (_("怎么来的"), {"fields": ("order_number", "why", "rule", "version", "base", "pool", "reverses")}),
-        (_("时间"), {"fields": ("paid_at", "posted_at", "earned_on", "period_booked", "period_origin")}),
+        (_("怎么来的"), {"fields": ("order_number", "why", "rule_name", "version_name", "base", "pool", "reverses")}),
+        (_("时间"), {"fields": ("paid_at", "posted_at", "earned_on", "booked_in", "origin")}),
     )
 
     amount = money("fen", _("金额"))
+    paid = moment("paid_at", _("付款时间"))
     base = money("base_fen", _("实付"))
     pool = money("pool_fen", _("佣金池"))
 
@@ -409,6 +427,27 @@ class EntryAdmin(ScopedAdmin):
     def person(self, entry: Entry) -> str:
         return entry.staff or _("公司")
 
+    @display(description=_("确认日"), ordering="earned_on")
+    def earned(self, entry: Entry) -> SafeString:
+        return format_html('<span class="figure">{}</span>', entry.earned_on)
+
+    # As words: not everybody who sees an entry may open the plan it comes from.
+    @display(description=_("规则"), ordering="rule")
+    def rule_name(self, entry: Entry) -> str:
+        return entry.rule.name if entry.rule else "–"
+
+    @display(description=_("方案版本"))
+    def version_name(self, entry: Entry) -> str:
+        return str(entry.version) if entry.version else "–"
+
+    @display(description=_("入账期"))
+    def booked_in(self, entry: Entry) -> str:
+        return str(entry.period_booked or "–")
+
+    @display(description=_("所属期"))
+    def origin(self, entry: Entry) -> str:
+        return str(entry.period_origin or "–")
+
     @display(description=_("渠道"))
     def channel(self, entry: Entry) -> str:
         return entry.order.channel.name if entry.order else "–"
@@ -418,7 +457,7 @@ class EntryAdmin(ScopedAdmin):
         return _link("retail_order_change", entry.order_id, entry.order) if entry.order else "–"
 
     @display(description=_("状态"), label=STATE_COLOURS)
-    def state_label(self, entry: Entry) -> tuple[str, object]:
+    def state_label(self, entry: Entry) -> Badge:
         return state_of(entry)
 
     @display(description=_("解释"))
@@ -440,8 +479,8 @@ class PeriodAdmin(ScopedAdmin):
     fields = ("brand", "starts_on", "ends_on", "status_label")
 
     @display(description=_("状态"), label={"open": "success", "closing": "warning", "closed": "info"})
-    def status_label(self, period: Period) -> tuple[str, str]:
-        return period.status, period.get_status_display()
+    def status_label(self, period: Period) -> Badge:
+        return Badge(period.status, period.get_status_display())
 
 
 # ── The inputs kept of each settlement ───────────────────────────────────────────────────────────────────────────────

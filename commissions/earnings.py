@@ -79,7 +79,7 @@ class Sale:
         """"returned" when nothing is left, else the least certain of its entries: pending, earned, settled."""
         if not self.fen:
             return "returned"
-        states = {entry.state for entry in self.entries}
+        states = {entry.state for entry in self.entries}  # type: ignore[attr-defined]  # with_state adds it
         return next(state for state in ("pending", "earned", "settled") if state in states)
 
     @property
@@ -157,19 +157,19 @@ def first_month(*, staff_id: int) -> date | None:
 def sales(
     *, staff_id: int, today: date, limit: int, day: date | None = None, below: Mark | None = None
 ) -> Page:
-    """The latest sales, of all time or of one day, from the top or below a mark. One statement."""
+    """The latest sales, of all time or of one day, from the top or below a mark. Two statements."""
     rows = _of_sales(staff_id)
     if day is not None:
         rows = rows.paid_on(day)
     if below is not None:
         rows = rows.filter(paid_at__lte=below.paid_at).exclude(paid_at=below.paid_at, order__gte=below.order_id)
     # DISTINCT ON walks the index of (staff, paid_at) and stops at the limit; GROUP BY would read every entry first.
-    newest = rows.order_by("-paid_at", "-order").distinct("paid_at", "order").values("order")[: limit + 1]
-    found = _grouped(_of_sales(staff_id).filter(order__in=newest).order_by("-paid_at", "-order", "line", "pk"), today)
-    if len(found) <= limit:
-        return Page(found, None)
-    last = found[limit - 1].order
-    return Page(found[:limit], Mark(last.paid_at, last.pk))
+    newest = rows.order_by("-paid_at", "-order").distinct("paid_at", "order").values_list("order", "paid_at")
+    marks = [Mark(paid_at, order_id) for order_id, paid_at in newest[: limit + 1]]
+    # Apart from the first statement: as its subquery the planner reads all entries of the person.
+    entries = _of_sales(staff_id).filter(order__in=[mark.order_id for mark in marks[:limit]])
+    found = _grouped(entries.order_by("-paid_at", "-order", "line", "pk"), today)
+    return Page(found, marks[limit - 1] if len(marks) > limit else None)
 
 
 def sale(*, staff_id: int, order_id: int, today: date) -> Sale | None:
@@ -199,5 +199,6 @@ def _grouped(entries: EntryQuerySet, today: date) -> list[Sale]:
     """One Sale per order, in the order given."""
     by_order: dict[int, Sale] = {}
     for entry in entries.with_state(today).select_related("order__channel", "line__product"):
-        by_order.setdefault(entry.order_id, Sale(entry.order, [])).entries.append(entry)
+        assert entry.order is not None  # _of_sales asks for no others
+        by_order.setdefault(entry.order.pk, Sale(entry.order, [])).entries.append(entry)
     return list(by_order.values())

@@ -14,18 +14,18 @@ from commissions import engine, plans, rule_words
 from commissions.models import Rule
 from retail.templatetags.figures import percent
 
-_JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})}
+_JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"})}
 
 
 class ReadableJSON(forms.JSONField):
-    """JSON as a person types it: indented, Chinese as Chinese, errors in plain words."""
+    """JSON as a person types it: Chinese as Chinese, errors in plain words."""
 
     default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON:请检查引号、逗号和括号。")}
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, str) and value != "forfeit" and value != "reallocate":
             return value
-        return json.dumps(value, ensure_ascii=False, indent=2) if value not in (None, "") else ""
+        return json.dumps(value, ensure_ascii=False) if value not in (None, "") else ""
 
 
 class RuleForm(forms.ModelForm):

@@ -248,12 +248,13 @@ def _write(order: Order, legs: list[_Leg], seq: int, now: datetime) -> list[Entr
         house_fen = -sum(leg.fen for leg in group)
         if house_fen:
             house_key = _key(order.pk, seq, "house", payer_id)
-            entries.append(entry(txn, max(days[leg.award] for leg in group), key=house_key, kind=group[0].kind, fen=house_fen))
+            day = max(days[leg.award] for leg in group)
+            entries.append(entry(txn, day, key=house_key, kind=group[0].kind, fen=house_fen))
     _append(entries)
     return entries
 
 
-_COLUMNS = [field.column for field in Entry._meta.concrete_fields]
+_COLUMNS = [str(field.column) for field in Entry._meta.concrete_fields]
 _values = attrgetter(*(field.attname for field in Entry._meta.concrete_fields))
 
 

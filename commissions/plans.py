@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
@@ -38,12 +38,14 @@ class Compiled(NamedTuple):
 
 def at(*, brand_id: int, moment: datetime) -> Compiled | None:
     """The compiled version that holds for payments of that moment, or None."""
-    found = (
-        PlanVersion.objects.filter(plan__brand=brand_id, status__in=["active", "retired"], starts_at__lte=moment)
-        .exclude(ends_at__lte=moment)
-        .values_list("pk", "content_hash")
-        .first()
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.id, v.content_hash FROM commissions_planversion v JOIN commissions_plan p ON p.id = v.plan_id"
+            " WHERE p.brand_id = %s AND v.status IN ('active', 'retired')"
+            " AND v.starts_at <= %s AND (v.ends_at IS NULL OR v.ends_at > %s)",
+            [brand_id, moment, moment],
+        )
+        found = cursor.fetchone()
     return compiled(*found) if found else None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from commissions.models import Rule, Share
+from commissions.models import AttainmentStep, Rule, Share
 from commissions.models.plans import Role
-from retail.models import Channel
+from retail.models import Brand, Category, Channel, Product, Store, StoreGroup
 from retail.templatetags.figures import percent, yuan
 
 # Conditions that list what they allow.
@@ -26,6 +26,7 @@ LISTS = {
     "material": gettext_lazy("素材"),
     "member": gettext_lazy("顾客"),
 }
+_NAMED = {"store": Store, "store_group": StoreGroup, "brand": Brand, "category": Category, "product": Product}
 _VALUES = {
     "direct": gettext_lazy("直营"),
     "franchise": gettext_lazy("加盟"),
@@ -35,13 +36,24 @@ _VALUES = {
 }
 
 
-def conditions(when: Mapping[str, Any]) -> str:
-    """"渠道:门店 POS、小程序;顾客:新客"; "不限" for none."""
-    said = [_condition(name, value) for name, value in when.items()]
+def names(when: Mapping[str, Any]) -> dict[str, str]:
+    """Code → name of the stores, store groups, brands, categories and products that conditions name."""
+    found: dict[str, str] = {}
+    for condition, model in _NAMED.items():
+        codes = when.get(condition)
+        if isinstance(codes, list):
+            code = "sku" if model is Product else "code"
+            found |= dict(model._base_manager.filter(**{f"{code}__in": codes}).values_list(code, "name"))
+    return found
+
+
+def conditions(when: Mapping[str, Any], names: Mapping[str, str] | None = None) -> str:
+    """"渠道:门店 POS、小程序;顾客:新客"; "不限" for none. names: code → name where a code has one."""
+    said = [_condition(name, value, names or {}) for name, value in when.items()]
     return ";".join(said) or _("不限")
 
 
-def _condition(name: str, value: Any) -> str:
+def _condition(name: str, value: Any, names: Mapping[str, str]) -> str:
     if name == "min_discount_bp":
         return _("折扣不低于 %(fold)s 折") % {"fold": f"{value / 1000:g}"}
     if name == "min_line_fen":
@@ -51,7 +63,7 @@ def _condition(name: str, value: Any) -> str:
     if name == "min_dormant_days":
         return _("沉睡满 %(days)s 天") % {"days": value}
     values = value if isinstance(value, list) else [value]
-    return f"{LISTS.get(name, name)}:{'、'.join(str(_VALUES.get(one, one)) for one in values)}"
+    return f"{LISTS.get(name, name)}:{'、'.join(str(_VALUES.get(one) or names.get(str(one), one)) for one in values)}"
 
 
 def calculation(rule: Rule) -> str:
@@ -88,6 +100,15 @@ def split(shares: Iterable[Share]) -> str:
     return "、".join(f"{role} {percent(ppm)}" for role, ppm in said)
 
 
+def steps(steps: Iterable[AttainmentStep]) -> str:
+    """"¥10,000.00 起 2%;¥30,000.00 起 3% 加 ¥200.00"."""
+    said = []
+    for step in steps:
+        text = _("¥%(fen)s 起 %(rate)s") % {"fen": yuan(step.from_fen), "rate": percent(step.ppm)}
+        said.append(text + (_(" 加 ¥%(fen)s") % {"fen": yuan(step.fixed_fen)} if step.fixed_fen else ""))
+    return ";".join(said)
+
+
 def missing(policy: Any) -> str:
     """What becomes of the part of somebody who is not there."""
     if isinstance(policy, Mapping):
@@ -117,7 +138,7 @@ _PROBLEMS = [
 
 
 def problem(message: str) -> tuple[str, str]:
-    """A message of the engine as (path of the field, words): "rule r1: calc.ppm: is missing" → ("calc.ppm", "没有填")."""
+    """A message of the engine as field and words: "rule r1: calc.ppm: is missing" → ("calc.ppm", "没有填")."""
     said = re.sub(r"^rule [^:]*: ", "", message)
     path, separator, rest = said.partition(": ")
     if not separator:

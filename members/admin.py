@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from members.models import Identity, Member, Membership, Purchase, Tier
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
 
 
 class IdentityInline(ScopedTabularInline):
@@ -67,7 +67,7 @@ class PurchaseInline(ScopedTabularInline):
 class MembershipAdmin(ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "brand", "tier", "registered_at", "registered_store", "registered_by", "last_purchase_at")
+    list_display = ("title", "brand", "tier", "registered", "registered_store", "registered_by", "last_purchase")
     list_select_related = ("member", "brand", "tier", "registered_store", "registered_by")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
     search_fields = ("member__name",)
@@ -77,6 +77,9 @@ class MembershipAdmin(ScopedAdmin):
         "first_purchase_at", "last_purchase_at",
     )  # fmt: skip
     inlines = (PurchaseInline,)
+
+    registered = moment("registered_at", _("入会"))
+    last_purchase = moment("last_purchase_at", _("最近购买"))
 
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:

@@ -10,7 +10,7 @@ from members.models import Identity, Member, Membership, Purchase
 from retail.models import BuyerKey, Order
 
 # A phone or unionid is one person's; a card or a channel's buyer number may be shared or resold.
-_STRENGTH = {
+_STRENGTH: dict[str, int] = {
     BuyerKey.Type.UNIONID: 0,
     BuyerKey.Type.PHONE: 1,
     BuyerKey.Type.EXTERNAL_USERID: 2,

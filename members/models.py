@@ -100,6 +100,9 @@ class Membership(Scoped):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.member} · {self.brand}"
+
 
 class Purchase(Scoped):
     """Who an order was: the interpretation of its buyer keys, fixed when it was settled."""

@@ -1,4 +1,4 @@
-"""Admin pages of the organisation, the catalogue, refunds, and the machinery. Orders, staff and accounts: retail.desk."""
+"""Admin pages of organisation, catalogue, refunds and machinery. Orders, staff and accounts are in retail.desk."""
 
 import hashlib
 import secrets
@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -41,10 +42,15 @@ from retail.models import (
     Store,
     StoreGroup,
 )
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, money
+from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
 
 # Roles are granted through posts (retail.desk.roles); nobody edits groups by hand.
 admin.site.unregister(Group)
+
+
+def _link(model: str, pk: int, text: object) -> SafeString:
+    page = reverse(f"admin:retail_{model}_change", args=[pk])
+    return format_html('<a class="text-link" href="{}">{}</a>', page, text)
 
 
 # ── Organisation ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,10 +65,13 @@ class StoreOfInline(ScopedTabularInline):
     """The stores of a region or a franchisee."""
 
     model = Store
-    fields = ("code", "name", "brand", "city", "is_open")
+    fields = ("title", "code", "brand", "city", "is_open")
     is_read_only = True
-    show_change_link = True
     verbose_name_plural = _("门店")
+
+    @display(description=_("门店"))
+    def title(self, store: Store) -> SafeString:
+        return _link("store", store.pk, store.name)
 
 
 @admin.register(Region)
@@ -136,9 +145,12 @@ class ProductAdmin(ScopedAdmin):
 # ── Channels and the tokens of other systems ─────────────────────────────────────────────────────────────────────────
 class TokenOfChannelInline(ScopedTabularInline):
     model = ApiToken
-    fields = ("name", "can_read", "created_at", "revoked_at")
+    fields = ("title", "can_read", "created_at", "revoked_at")
     is_read_only = True
-    show_change_link = True
+
+    @display(description=_("用途"))
+    def title(self, token: ApiToken) -> SafeString:
+        return _link("apitoken", token.pk, token.name)
 
 
 @admin.register(Channel)
@@ -221,7 +233,7 @@ class RefundVersionInline(ScopedTabularInline):
 @admin.register(Refund)
 class RefundAdmin(ScopedAdmin):
     is_read_only = True
-    list_display = ("outer_refund_id", "channel", "outer_order_id", "amount", "refunded_at", "settled_at")
+    list_display = ("outer_refund_id", "channel", "outer_order_id", "amount", "refunded", "settled")
     list_select_related = ("channel",)
     list_filter = (ParkedFilter, "channel", "refunded_at")
     search_fields = ("outer_refund_id__startswith", "outer_order_id__startswith")
@@ -231,7 +243,12 @@ class RefundAdmin(ScopedAdmin):
         "outer_refund_id", "version", "channel", "outer_order_id", "outer_line_id", "order",
         "amount", "refunded_at", "received_at", "settled_at",
     )  # fmt: skip
-    inlines = (RefundVersionInline,)
+
+    def get_inlines(self, request: HttpRequest, obj: Refund | None) -> tuple[type, ...]:
+        return (RefundVersionInline,) if obj and obj.version > 1 else ()
+
+    refunded = moment("refunded_at", _("退款时间"))
+    settled = moment("settled_at", _("结算"))
 
     @display(description=_("金额"))
     def amount(self, row: Refund) -> SafeString | str:
@@ -248,12 +265,15 @@ class JobAdmin(ScopedAdmin):
     """Open and failed work. Failed jobs can be run again; nothing else can be changed."""
 
     is_read_only = True
-    list_display = ("what", "about", "state_label", "attempts", "due_at", "ended_at", "error_line")
+    list_display = ("what", "about", "state_label", "attempts", "due", "ended", "error_line")
     list_filter = ("state", "created_at")
     ordering = ("-pk",)
     actions = ("replay",)
     list_before_template = "admin/retail/job/depth.html"
     fields = ("what", "about", "state_label", "attempts", "created_at", "due_at", "ended_at", "error")
+
+    due = moment("due_at", _("最早执行"))
+    ended = moment("ended_at", _("结束"))
 
     @display(description=_("任务"))
     def what(self, job: Job) -> str:
@@ -268,8 +288,8 @@ class JobAdmin(ScopedAdmin):
         ordering="state",
         label={"dead": "danger", "running": "info", "due": "warning", "done": "success"},
     )
-    def state_label(self, job: Job) -> tuple[str, str]:
-        return job.state, job.get_state_display()
+    def state_label(self, job: Job) -> Badge:
+        return Badge(job.state, job.get_state_display())
 
     @display(description=_("最近错误"))
     def error_line(self, job: Job) -> str:
@@ -302,7 +322,7 @@ def _subject(name: str, value: object) -> SafeString | str:
     if name not in _PAYLOAD:
         return f"{name} {value}"
     model, label = _PAYLOAD[name]
-    return format_html('<a class="text-link" href="/admin/retail/{}/{}/change/">{} {}</a>', model, value, label, value)
+    return _link(model, int(str(value)), f"{label} {value}")
 
 
 AUDIT_ACTIONS = {
@@ -316,16 +336,22 @@ AUDIT_ACTIONS = {
 }
 
 
+# Names in the journal that are no column of their table.
+_JOURNAL_NAMES = {"version": _("版本"), "row": _("去掉的行"), "phone": _("手机号")}
+
+
 @admin.register(AuditRow)
 class AuditRowAdmin(ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("at", "by", "what", "target", "changes")
+    list_display = ("when", "by", "what", "target", "changes")
     list_select_related = ("by",)
     list_filter = ("at",)
     lookups = ("target_type", "target_id")
     ordering = ("-at",)
     fields = ("at", "by", "what", "target", "changes", "reason")
+
+    when = moment("at", _("时间"))
 
     @display(description=_("动作"), ordering="action")
     def what(self, row: AuditRow) -> str:
@@ -339,10 +365,16 @@ class AuditRowAdmin(ScopedAdmin):
     def changes(self, row: AuditRow) -> SafeString:
         before, after = row.before or {}, row.after or {}
         rows = (
-            (_field_name(row.target_type, name), before.get(name, ""), "→" if name in before else "", after.get(name, ""))
+            (_field_name(row.target_type, name), _short(before, name), "→" if row.before else "", _short(after, name))
             for name in {**before, **after}
         )
         return format_html_join("", '<div class="change"><b>{}</b> {} {} {}</div>', rows)
+
+
+def _short(values: dict[str, Any], name: str) -> str:
+    """A value of the journal as it fits into a line; a hash tells enough by its beginning."""
+    value = str(values.get(name, ""))
+    return value if len(value) <= 60 else f"{value[:16]}…"
 
 
 def _model_name(label: str) -> str:
@@ -353,6 +385,8 @@ def _model_name(label: str) -> str:
 
 
 def _field_name(label: str, name: str) -> str:
+    if name in _JOURNAL_NAMES:
+        return str(_JOURNAL_NAMES[name])
     try:
         return str(apps.get_model(label)._meta.get_field(name).verbose_name)
     except (LookupError, FieldDoesNotExist):  # a table since dropped, or a form field of no column
@@ -367,6 +401,7 @@ PERIODIC = {
     "retail.sweep": _("再次唤醒到期的任务"),
     "retail.forget": _("清理已完成的任务和过期的接口应答"),
     "retail.demo_traffic": _("演示:每分钟来几笔订单"),
+    "celery.backend_cleanup": _("清理任务结果"),
 }
 
 
@@ -374,11 +409,13 @@ PERIODIC = {
 class PeriodicTaskAdmin(ScopedAdmin):
     """The table is written by code (retail.periodic); people may switch a row off or change its rhythm."""
 
-    list_display = ("what", "interval", "crontab", "enabled", "last_run_at", "total_run_count")
-    list_select_related = ("interval", "crontab")
+    list_display = ("what", "interval", "enabled", "last_run", "total_run_count")
+    list_select_related = ("interval",)
     list_filter = ("enabled",)
     fields = ("what", "interval", "crontab", "enabled", "last_run_at", "total_run_count")
     readonly_fields = ("what", "last_run_at", "total_run_count")
+
+    last_run = moment("last_run_at", _("上次运行"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

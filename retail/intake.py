@@ -88,7 +88,7 @@ def _locked(order_id: int) -> Order:
     lines = Prefetch("lines", OrderLine.objects.select_related("product").order_by("pk"))
     return (
         Order.objects.select_for_update(of=("self",))
-        .select_related("channel", "brand", "store", "fulfil_store", "purchase__membership__tier")
+        .select_related("channel", "brand", "store", "purchase")
         .prefetch_related(lines, "refunds")
         .get(pk=order_id)
     )

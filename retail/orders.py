@@ -16,7 +16,6 @@ from django.db import connection
 from retail import catalog, privacy, shapes
 from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion, Store
 
-
 # Outside of these years a time is a mistake; near year 1 and 9999 Python cannot even read back what it wrote.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 

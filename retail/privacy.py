@@ -26,7 +26,6 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 
-
 class Known(NamedTuple):
     """One way a buyer is known, as the feed says it. `scope` is what makes the value unique (corp, channel, brand)."""
 
@@ -202,4 +201,4 @@ def _ids(fingerprints: list[bytes]) -> dict[bytes, int]:
 
 def _array(values: Iterable[bytes]) -> str:
     """A bytea[] as PostgreSQL spells it: psycopg takes longer to dump such a list than the statement takes to run."""
-    return "{%s}" % ",".join(f'"\\\\x{value.hex()}"' for value in values)
+    return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"

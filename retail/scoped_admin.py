@@ -12,6 +12,7 @@ from django import forms
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import ListFilter
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -40,12 +41,37 @@ def visible(model: type[models.Model]) -> QuerySet:
 
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def as_yuan(fen: int | None) -> SafeString | str:
-    """¥1,234.56 in figures of one width."""
-    return "–" if fen is None else format_html('<span class="figure">¥{}</span>', yuan(fen))
+    """¥1,234.56 or -¥0.05, in figures of one width."""
+    if fen is None:
+        return "–"
+    return format_html('<span class="figure">{}¥{}</span>', "-" if fen < 0 else "", yuan(abs(fen)))
 
 
 def as_percent(ppm: int | None) -> SafeString | str:
     return "–" if ppm is None else format_html('<span class="figure">{}</span>', percent(ppm))
+
+
+class Badge(tuple):
+    """(key, words): a coloured label in lists (`display(label={key: colour})`), plain words on pages."""
+
+    __slots__ = ()
+
+    def __new__(cls, key: str, words: object) -> "Badge":
+        return super().__new__(cls, (key, words))
+
+    def __str__(self) -> str:
+        return str(self[1])
+
+
+def moment(field: str, description: object) -> Callable[..., Any]:
+    """A narrow column for a point in time: 2026-11-22 07:22, sortable."""
+
+    @display(description=description, ordering=field)
+    def column(_self: Any, row: models.Model) -> SafeString | str:
+        at = getattr(row, field)
+        return format_html('<span class="figure">{}</span>', f"{timezone.localtime(at):%Y-%m-%d %H:%M}") if at else "–"
+
+    return column
 
 
 def money(field: str, description: object) -> Callable[..., Any]:
@@ -131,7 +157,12 @@ class _Narrow(BaseModelAdmin):
             return YuanField(label=_label(db_field, _("元")), initial=db_field.get_default(), **common)
         if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
             return PercentField(label=_label(db_field, "%"), min_value=0, **common)
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if formfield and isinstance(formfield.widget, RelatedFieldWidgetWrapper):
+            # Rows of other tables are made on their own pages, by those who may.
+            formfield.widget.can_add_related = formfield.widget.can_change_related = False
+            formfield.widget.can_delete_related = formfield.widget.can_view_related = False
+        return formfield
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return not self.is_read_only and super().has_add_permission(request, *args)
@@ -145,7 +176,7 @@ class _Narrow(BaseModelAdmin):
 
 # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 class EstimatedPaginator(Paginator):
-    """Counts short results and trusts the planner about long ones: COUNT(*) of a million rows takes longer than the page."""
+    """Counts short results and trusts the planner about long ones: counting a million rows outlasts the page."""
 
     EXACT_BELOW = 20_000
 
@@ -211,14 +242,11 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)
         for part in formset.forms:
-            if part.instance in [deleted for deleted in formset.deleted_objects]:
-                continue
-            if part.has_changed() and part.instance.pk:
+            if part.has_changed() and part.instance.pk and part.instance not in formset.deleted_objects:
                 self._journal(request, "change" if part.initial.get("id") else "add", part.instance, part)
         for deleted in formset.deleted_objects:
-            audit.record(
-                by=request.user, action="delete", target=form.instance, now=timezone.now(), before={"row": str(deleted)}
-            )
+            gone = {"row": str(deleted)}
+            audit.record(by=request.user, action="delete", target=form.instance, now=timezone.now(), before=gone)
 
     def _journal(self, request: HttpRequest, action: str, target: models.Model, form: Any) -> None:
         names = [name for name in form.changed_data if name != "DELETE"]
@@ -249,11 +277,13 @@ class ScopedAdmin(_Narrow, ModelAdmin):
 
 class _Inline(_Narrow):
     extra = 0
-    tab = False
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         # Rows without a scope of their own follow the page they hang on, which was fetched through the scope.
         rows = visible(self.model) if issubclass(self.model, scope.Scoped) else self.model._default_manager.all()
+        if not self.has_view_or_change_permission(request):
+            return rows.none()
         related = [name for name in self._foreign_keys() if name != self.fk_name]
         return rows.select_related(*related) if related else rows
 

@@ -187,6 +187,9 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "THEME": "light",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("img/favicon.svg")},
+    ],
     "STYLES": [lambda _request: static("css/desk.css")],
     "SIDEBAR": {"navigation": "retail.desk.menu.groups"},
     "COLORS": {                                        # one calm green for everything that can be pressed

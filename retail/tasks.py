@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from retail import intake, jobs
+from retail.api import answers
 
 
 def _settle_order(order_id: int) -> None:
@@ -36,4 +37,5 @@ def sweep() -> int:
 @shared_task(name="retail.forget")
 def forget() -> int:
     """Drop what is kept only for a while: done jobs and stored API answers."""
-    return jobs.forget_done(now=timezone.now())
+    now = timezone.now()
+    return jobs.forget_done(now=now) + answers.forget_answers(now=now)

@@ -5,7 +5,7 @@ Foreign keys of these three tables have no database constraint: four of them cos
 """
 
 from datetime import date, datetime, time
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from commissions.models.plans import PlanVersion, Role, Rule
 from retail.models import Brand, Franchisee, Order, OrderLine, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
+from retail.templatetags.figures import yuan
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -81,6 +82,9 @@ class ClaimRow(Scoped):
         verbose_name_plural = _("业绩归因")
         indexes = [models.Index(fields=["order", "revision"], name="claim_of_order")]
 
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} {self.order}"
+
 
 class BuyerSnapshot(Scoped):
     """What was true of the buyer, and of the order's store, when it was settled; rules are judged on this for ever."""
@@ -100,6 +104,9 @@ class BuyerSnapshot(Scoped):
         verbose_name = _("购买人快照")
         verbose_name_plural = _("购买人快照")
         constraints = [models.UniqueConstraint(fields=["order", "revision"], name="buyer_snapshot_once")]
+
+    def __str__(self) -> str:
+        return str(self.order)
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):
@@ -184,7 +191,7 @@ class Entry(Scoped):
     run = models.BigIntegerField(null=True)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
-    objects: ClassVar[Any] = ScopedManager.from_queryset(EntryQuerySet)()
+    objects = ScopedManager.from_queryset(EntryQuerySet)()  # type: ignore[misc]  # replaces the base's manager
 
     class Meta:
         verbose_name = _("佣金流水")
@@ -201,4 +208,4 @@ class Entry(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.fen}"
+        return f"{self.get_kind_display()} ¥{yuan(self.fen)}"

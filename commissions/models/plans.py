@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from retail.models import Brand
 from retail.scope import Paths, Scoped
+from retail.templatetags.figures import percent
 
 
 class Role(models.TextChoices):
@@ -171,6 +172,9 @@ class Share(Scoped):
                 violation_error_message=_("占比不能超过 100%。"),
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} {percent(self.ppm)}"
 
 
 class Attainment(Scoped):

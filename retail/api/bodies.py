@@ -64,7 +64,7 @@ class Decoder(Generic[Row]):
         try:
             rows = getattr(self._batch.decode(body), self.name)
             json.loads(body, object_pairs_hook=_once)
-        except (msgspec.MsgspecError, RecursionError, _Twice):
+        except (msgspec.MsgspecError, _Twice):
             return list(self._row_by_row(body))
         return rows
 
@@ -94,7 +94,7 @@ class Decoder(Generic[Row]):
         try:
             if not faults:
                 return self._row.decode(raw)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except msgspec.MsgspecError as error:
             faults = [_fault(error)]
         number = seen.get(self.number) if isinstance(seen, dict) else None
         return Refused(number if isinstance(number, str) else None, faults)

@@ -214,6 +214,8 @@ class OrderDetail(OrderSummary):
 
 
 class Orders(Read):
+    """Orders with their lines and refunds (in the detail), as the channels said them. All amounts in fen."""
+
     serializer_class = OrderSummary
     detail_class = OrderDetail
     filterset_class = OrderFilters
@@ -247,6 +249,8 @@ class ProductDetail(serializers.ModelSerializer):
 
 
 class Products(Read):
+    """What is sold; `tag_fen` is the price on the tag of one piece."""
+
     serializer_class = ProductDetail
     filterset_class = ProductFilters
 
@@ -275,6 +279,8 @@ class StoreDetail(serializers.ModelSerializer):
 
 
 class Stores(Read):
+    """Stores, with the company that owns each (`franchisee` null: the brand itself)."""
+
     serializer_class = StoreDetail
     filterset_class = StoreFilters
 
@@ -308,7 +314,7 @@ class PostDetail(serializers.ModelSerializer):
 
 
 class StaffDetail(serializers.ModelSerializer):
-    """A person employed, with every post past and present."""
+    """A person employed, with the posts past and present that the token may see."""
 
     posts = PostDetail(many=True, read_only=True)
 
@@ -319,12 +325,16 @@ class StaffDetail(serializers.ModelSerializer):
 
 
 class People(Read):
+    """Staff with their posts. The filters look at posts held now."""
+
     serializer_class = StaffDetail
     filterset_class = StaffFilters
 
     def get_queryset(self) -> QuerySet:
-        posts = Post.objects.select_related("store", "region", "franchisee").order_by("starts_at", "pk")
-        return Staff.objects.prefetch_related(Prefetch("posts", posts))
+        # Where else somebody works is not for the eyes of one store.
+        here = scope.current().rows(scope.Paths(brand="store__brand", store="store"))
+        posts = Post.objects.filter(here).select_related("store", "region", "franchisee")
+        return Staff.objects.prefetch_related(Prefetch("posts", posts.order_by("starts_at", "pk")))
 
 
 # ── Entries ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -381,6 +391,8 @@ class EntryDetail(serializers.ModelSerializer):
 
 
 class Entries(Read):
+    """Legs of commission. Those of one `txn` add up to 0; `staff` null is the house. All amounts in fen."""
+
     serializer_class = EntryDetail
     filterset_class = EntryFilters
 

@@ -7,8 +7,9 @@ from rest_framework.routers import SimpleRouter
 from retail.api import feed, read
 
 
+# One address: GET reads, POST feeds.
 class Orders(read.Orders, feed.Orders):
-    """One address: GET reads, POST feeds."""
+    pass
 
 
 router = SimpleRouter()

@@ -1,4 +1,4 @@
-"""What lies in one basket: goods of the season, at the discounts of the channel, now and then a gift or an exchange."""
+"""What lies in one basket: goods of the season, at the discounts of the channel, at times a gift or an exchange."""
 
 from datetime import datetime
 from random import Random
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from retail.demo.goods import KIND_OF, Shelf
 from retail.models import Channel, Product
-from retail.shapes import Line, Order, Refund
+from retail.shapes import Line, Refund
 
 POS = Channel.Kind.POS
 _LINES = range(1, 8), (38, 31, 16, 8, 4, 2, 1)
@@ -79,12 +79,13 @@ def amount(rng: Random, line: Line) -> dict[str, int]:
     return {"fen": line.paid_fen}
 
 
-def give_back(order: Order, line: Line, at: datetime, **amount: int) -> Refund:
+def give_back(*, channel: str, order: str, line: str, at: datetime, **amount: int) -> Refund:
+    """A refund of one line, named by the channel's code, the order's number and the line's."""
     return Refund(
-        channel=order.channel,
-        outer_refund_id=f"R{order.outer_order_id}-{line.outer_line_id}",
-        outer_order_id=order.outer_order_id,
-        outer_line_id=line.outer_line_id,
+        channel=channel,
+        outer_refund_id=f"R{order}-{line}",
+        outer_order_id=order,
+        outer_line_id=line,
         refunded_at=at,
         **amount,
     )

@@ -20,7 +20,7 @@ _TIER_STEPS = (2.5, 6.0, 15.0)  # of `liking`: silver, gold, diamond
 
 @dataclass(slots=True)
 class Customer:
-    """One membership: a person (`person` is the id of the Member) with one brand. Key ids are 0 where there is none."""
+    """One membership: a person (`person` is the id of the Member) with one brand. Key ids: 0 = there is none."""
 
     id: int
     person: int
@@ -101,7 +101,7 @@ _IDENTITY = "member_id, key_id, source, channel_id, seen_at, verified_at"
 
 
 class Registry:
-    """Makes the members of the world and writes them, their keys and identities; memberships come after their orders."""
+    """Makes the members and writes them with keys and identities; memberships are written after their orders."""
 
     def __init__(self, rng: Random, *, shops: Shops, people: People, keyring: keys.Keyring, now: datetime) -> None:
         self._rng, self._people, self._keyring, self._now = rng, people, keyring, now

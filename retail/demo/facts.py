@@ -1,9 +1,8 @@
 """Writing orders and refunds as the feed would have, and remembering what the customers bought."""
 
 import hashlib
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from retail import shapes
 from retail.demo import copying
@@ -26,16 +25,21 @@ _REFUND = (
 _PURCHASE = "order_id, membership_id, store_id, paid_at, is_first, dormant_days"
 
 
-@dataclass(slots=True)
-class Recent:
-    """What the real flow still has to do: orders by id, and refunds to be sent, each at its time."""
+class Event(NamedTuple):
+    """Something of the last days the real flow still has to do: settle an order, by its id, or take a refund.
 
-    orders: list[tuple[datetime, int]] = field(default_factory=list)
-    refunds: list[tuple[datetime, Channel, shapes.Refund]] = field(default_factory=list)
+    Events of one `buyer` have to stay in turn, those of different ones need not.
+    """
+
+    at: datetime
+    buyer: int
+    order_id: int
+    channel: Channel
+    refund: shapes.Refund | None = None
 
 
 class Journal:
-    """Writes sales. Those before `settled_from` become purchases of their customers, the later ones wait as `recent`."""
+    """Writes sales: before `settled_from` they become purchases of their customers, from then on wait as `events`."""
 
     def __init__(self, *, settled_from: datetime) -> None:
         self._settled_from = settled_from
@@ -44,7 +48,7 @@ class Journal:
         self._refunds = copying.Writer("retail_refund", _REFUND, bundle=5_000)
         self._purchases: list[tuple[Any, ...]] = []
         self._count = 0
-        self.recent = Recent()
+        self.events: list[Event] = []
 
     def write(self, sale: Sale) -> None:
         """Write one order with what came back of it."""
@@ -69,9 +73,11 @@ class Journal:
         self._purchases = []
 
     def _leave(self, order_id: int, sale: Sale) -> None:
-        self.recent.orders.append((sale.data.paid_at, order_id))
+        buyer = sale.customer.person if sale.customer else order_id
+        order = Event(sale.data.paid_at, buyer, order_id, sale.channel)
+        self.events.append(order)
         if sale.refund:
-            self.recent.refunds.append((sale.refund.refunded_at, sale.channel, sale.refund))
+            self.events.append(order._replace(at=sale.refund.refunded_at, refund=sale.refund))
 
     def _remember(self, order_id: int, sale: Sale) -> None:
         customer, at = sale.customer, sale.data.paid_at
@@ -112,9 +118,3 @@ def _refund(order_id: int, sale: Sale, data: shapes.Refund) -> tuple[Any, ...]:
         *(sale.channel.pk, data.outer_refund_id, 1, data.outer_order_id, data.outer_line_id, order_id),
         *(data.refunded_at, data.fen, data.cumulative_fen, data.qty, data.refunded_at),
     )
-
-
-def in_turn(recent: Recent) -> list[tuple[datetime, int | tuple[Channel, shapes.Refund]]]:
-    """The orders and refunds of the last days as they happened: at a time, the id of an order, or a refund."""
-    refunds = ((at, (channel, refund)) for at, channel, refund in recent.refunds)
-    return sorted([*recent.orders, *refunds], key=lambda event: event[0])

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-PASSWORD = "daogou-demo"  # noqa: S105 (of a demo that listens on this machine only)
+PASSWORD = "daogou-demo"  # of a demo that listens on this machine only
 
 
 class Login(NamedTuple):

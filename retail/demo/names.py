@@ -22,16 +22,17 @@ _HIS_SECOND = "强斌辉鹏涛勇军杰超峰磊刚平华波林生亮"
 _SHORT = "婷萍霞燕莉蓉芬菊妍薇娥翠"  # given names of one character, common enough to be nobody's
 
 # Well-known people whose names these tables would make.
-_TAKEN = frozenset(
-    "杨丽萍 陈慧琳 周慧敏 刘玉玲 李丽珍 王丽云 王文娟 李春燕 林心如 郭美美 陈文茜 李海峰 王建国 李国华 王海涛 李文华"
-    " 刘德华 刘国强 李建国 李文亮 陈志朋 王晓东 刘家玲 张文宏 杨玉莹 马晓霞 李云霞 杨思敏 李小冉 马丽 王霞 李霞".split()
-)  # fmt: skip
+_TAKEN = (
+    "杨丽萍 陈慧琳 周慧敏 刘玉玲 李丽珍 王丽云 王文娟 李春燕 林心如 郭美美 陈文茜 李海峰 王建国 李国华 王海涛"
+    " 李文华 刘德华 刘国强 李建国 李文亮 陈志朋 王晓东 刘家玲 张文宏 杨玉莹 马晓霞 李云霞 杨思敏 李小冉 马丽 王霞 李霞"
+)
 
 _NICKS = (
-    "小鹿,阿宁,橘子汽水,南风,一颗糖,木木,晚晚,青柠,安安,豆豆妈,云朵,小满,拾光,夏夏,山茶,果果,芒果冰,阿栗,团子,初七,"
-    "半夏,念念妈,暖暖,可可,小岛,星野,糯米,西西,奶盖,桃桃,鱼丸,麦子,早早,柚子茶,四月,小雨点,芝士,知了,森森,苏打"
-).split(",")
+    "小鹿 阿宁 橘子汽水 南风 一颗糖 木木 晚晚 青柠 安安 豆豆妈 云朵 小满 拾光 夏夏 山茶 果果 芒果冰 阿栗 团子 初七 "
+    "半夏 念念妈 暖暖 可可 小岛 星野 糯米 西西 奶盖 桃桃 鱼丸 麦子 早早 柚子茶 四月 小雨点 芝士 知了 森森 苏打"
+)
 
+_NICK_LIST = _NICKS.split()
 _SURNAME_LIST = list(_SURNAMES)
 _SURNAME_STEPS = list(accumulate(_SURNAMES.values()))
 
@@ -53,7 +54,7 @@ def _draw(rng: Random, *, is_woman: bool) -> str:
 def of_customer(rng: Random) -> str:
     """How a customer is called: 王女士, 李先生, or a nickname."""
     if rng.random() < 0.25:
-        return rng.choice(_NICKS)
+        return rng.choice(_NICK_LIST)
     return surname(rng) + ("女士" if rng.random() < 0.8 else "先生")
 
 

@@ -20,7 +20,7 @@ KINDS = Channel.Kind
 BRAND_SHARE = {"XL": 62, "LY": 38}
 _UNKNOWN = {KINDS.POS: 0.16, KINDS.VIDEO_LIVE: 0.1, KINDS.MINI_PROGRAM: 0.02}  # else 0.12
 _REFUNDED = {KINDS.POS: 0.035, KINDS.MINI_PROGRAM: 0.09, KINDS.VIDEO_LIVE: 0.14}  # else 0.12
-_SHARED = {KINDS.MINI_PROGRAM: 0.3, KINDS.VIDEO_LIVE: 0.4}
+SHARED = {KINDS.MINI_PROGRAM: 0.3, KINDS.VIDEO_LIVE: 0.4}
 _SHIPPED_BY_STORE = {KINDS.MINI_PROGRAM: 0.16, KINDS.TMALL: 0.1, KINDS.VIDEO_LIVE: 0.08}
 _FLAGSHIP_WEIGHT = 1.7
 
@@ -38,6 +38,12 @@ class Sale:
     served_by: Staff | None = None
     fulfil_store: Store | None = None
     refund: shapes.Refund | None = None
+
+    def give_back(self, line: shapes.Line, at: datetime, **amount: int) -> shapes.Refund:
+        order = self.data
+        return baskets.give_back(
+            channel=order.channel, order=order.outer_order_id, line=line.outer_line_id, at=at, **amount
+        )
 
 
 @dataclass(slots=True)
@@ -137,7 +143,7 @@ class Market:
         at = sale.data.paid_at + timedelta(hours=2 + rng.random() ** 1.5 * 280)
         if line.paid_fen <= 0 or at >= self.now:
             return None
-        return baskets.give_back(sale.data, line, at, **baskets.amount(rng, line))
+        return sale.give_back(line, at, **baskets.amount(rng, line))
 
     def _store(self, channel: Channel) -> Store:
         stores = [store for store in self.shops.stores if store.brand_id == channel.brand_id]
@@ -148,7 +154,7 @@ class Market:
 
     def _sharer(self, channel: Channel, customer: Customer, at: datetime) -> Staff | None:
         """The clerk whose link was followed: mostly one of the customer's own store."""
-        if self.rng.random() >= _SHARED.get(channel.kind, 0):
+        if self.rng.random() >= SHARED.get(channel.kind, 0):
             return None
         return self.people.clerk(self.rng, customer.store, at)
 

@@ -143,7 +143,7 @@ def _channels(brands: list[Brand]) -> list[Channel]:
             for pk, (brand, source) in enumerate(known, start=1)
         ]
     )
-    tokens = [ApiToken(name=channel.name, digest=_digest(secret(channel.code)), channel=channel) for channel in channels]
+    tokens = [ApiToken(name=one.name, digest=_digest(secret(one.code)), channel=one) for one in channels]
     ApiToken.objects.bulk_create([*tokens, ApiToken(name="演示只读", digest=_digest(secret("read")), can_read=True)])
     return channels
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from retail import shapes
-from retail.demo import baskets, logins
+from retail.demo import logins
 from retail.demo.customers import Customer
 from retail.demo.shopping import Market, Sale
 from retail.models import Channel, Staff, Store
@@ -55,7 +55,8 @@ def _of_clerk(market: Market, clerk: Staff) -> Iterator[Sale]:
     own, others = _regulars(market, clerk, store)
     for place, scene in enumerate(_SCENES):
         # A link is best followed by somebody else's customer: then it shows who gets what.
-        customer = (others if scene.by == "link" else own)[place % 6]
+        group = others if scene.by == "link" else own
+        customer = group[place % len(group)]
         yield _play(market, scene, clerk, store, customer)
 
 
@@ -73,9 +74,7 @@ def _regulars(market: Market, clerk: Staff, store: Store) -> tuple[list[Customer
 
 
 def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: Customer) -> Sale:
-    channel = next(
-        one for one in market.shops.channels if one.brand_id == store.brand_id and one.kind == scene.kind
-    )
+    channel = next(one for one in market.shops.channels if one.brand_id == store.brand_id and one.kind == scene.kind)
     sale = market.ring_up(
         channel,
         _moment(scene, market.now),
@@ -100,4 +99,4 @@ def _refund(sale: Sale, scene: _Scene) -> shapes.Refund | None:
         return None
     line = sale.data.lines[0]
     at = (sale.data.paid_at + timedelta(days=1)).replace(hour=10, minute=20)
-    return baskets.give_back(sale.data, line, at, fen=line.paid_fen if scene.refund == "all" else line.paid_fen // 2)
+    return sale.give_back(line, at, fen=line.paid_fen if scene.refund == "all" else line.paid_fen // 2)

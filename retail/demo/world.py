@@ -13,10 +13,23 @@ from random import Random
 from django.db import transaction
 from django.utils import timezone
 
-from retail import intake, jobs, orders, scope, shapes
-from retail.demo import bonds, copying, customers, facts, goods, keys, people, seasons, shops, stories, tariffs
+from retail import jobs, scope
+from retail.demo import (
+    bonds,
+    copying,
+    customers,
+    facts,
+    goods,
+    keys,
+    people,
+    seasons,
+    settling,
+    shops,
+    stories,
+    tariffs,
+)
 from retail.demo.shopping import Market
-from retail.models import Brand, Channel
+from retail.models import Brand
 
 SEED = 20_240_817
 
@@ -41,8 +54,8 @@ def scaled(scale: float) -> Size:
     return Size(
         heads=max(4, round(FULL.heads * scale)),
         products=max(240, round(FULL.products * scale)),
-        members=round(FULL.members * scale),
-        orders=round(FULL.orders * scale),
+        members=max(1_000, round(FULL.members * scale)),
+        orders=max(1_200, round(FULL.orders * scale)),
     )
 
 
@@ -59,33 +72,36 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
     with scope.within(scope.EVERYTHING):
         with transaction.atomic():
-            recent = _write_facts(now=now, size=size, progress=progress)
-            waiting = _enqueue(recent, now)
+            events = _write_facts(now=now, size=size, progress=progress)
+            waiting = _enqueue(events, now)
         copying.analyze()
-        _settle(recent, progress=progress)
+        settling.run(events, progress=lambda done: progress("近十天逐单结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
-        copying.analyze()
+        copying.analyze("commissions")
 
 
-def _write_facts(*, now: datetime, size: Size, progress: Progress) -> facts.Recent:
+def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
     """Write all but what the real flow makes; what is left for it."""
     rng = Random(f"{SEED} {now.date()}")
-    keyring = keys.Keyring()
     progress("门店、员工、商品", 0, 1)
-    places = shops.write()
-    staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
-    shelves = goods.write(rng, brands=places.brands, wanted=size.products)
-    tariffs.write(brands=places.brands, since=_midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
-    progress("门店、员工、商品", 1, 1)
-    registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
-    known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
-    market = Market(rng, places, staff, known, shelves, now)
-    journal = _write_sales(market, size.orders, progress)
-    customers.write_memberships(known, places)
-    journal.write_purchases()
-    bonds.write(rng, customers=known, people=staff)
+    with copying.checked_at_the_end():
+        keyring = keys.Keyring()
+        places = shops.write()
+        staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
+        shelves = goods.write(rng, brands=places.brands, wanted=size.products)
+        tariffs.write(brands=places.brands, since=_midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
+        progress("门店、员工、商品", 1, 1)
+        registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
+        known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
+        market = Market(rng, places, staff, known, shelves, now)
+        journal = _write_sales(market, size.orders, progress)
+        progress("会员等级、购买与专属导购", 0, 1)
+        customers.write_memberships(known, places)
+        journal.write_purchases()
+        bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()
-    return journal.recent
+    progress("会员等级、购买与专属导购", 1, 1)
+    return journal.events
 
 
 def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journal:
@@ -103,27 +119,10 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     return journal
 
 
-def _enqueue(recent: facts.Recent, now: datetime) -> list[int]:
+def _enqueue(events: list[facts.Event], now: datetime) -> list[int]:
     """A job for each order still to be settled, due when we should long be through; ids of the jobs."""
-    work = [jobs.Work("settle_order", {"order_id": order_id}) for _, order_id in recent.orders]
+    work = [jobs.Work("settle_order", {"order_id": event.order_id}) for event in events if not event.refund]
     return jobs.enqueue(work=work, now=now, due_at=now + timedelta(minutes=5))
-
-
-def _settle(recent: facts.Recent, progress: Progress) -> None:
-    """Send the orders and refunds of the last days through the real flow, at the times they came."""
-    events = facts.in_turn(recent)
-    for done, (at, event) in enumerate(events, start=1):
-        if isinstance(event, int):
-            intake.settle_order(order_id=event, now=at + timedelta(seconds=5))
-        else:
-            _take_back(*event, now=at)
-        if done % 50 == 0 or done == len(events):
-            progress("近十天逐单结算", done, len(events))
-
-
-def _take_back(channel: Channel, refund: shapes.Refund, *, now: datetime) -> None:
-    (taken,) = orders.record_refunds(channel=channel, data=[refund], now=now)
-    intake.settle_refund(refund_id=taken.id, now=now)
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,7 +21,15 @@ from members.models import Purchase
 from retail import scope
 from retail.admin import refund_amount
 from retail.models import BuyerKey, Order, OrderLine, OrderVersion, Refund, Staff
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, money
+from retail.scoped_admin import (
+    Badge,
+    EstimatedPaginator,
+    ScopedAdmin,
+    ScopedTabularInline,
+    as_yuan,
+    moment,
+    money,
+)
 
 
 def _link(page: str, pk: int, text: object) -> SafeString:
@@ -53,9 +61,12 @@ class LineInline(ScopedTabularInline):
 
 class RefundInline(ScopedTabularInline):
     model = Refund
-    fields = ("outer_refund_id", "outer_line_id", "amount", "refunded_at", "settled_at")
+    fields = ("number", "outer_line_id", "amount", "refunded_at", "settled_at")
     is_read_only = True
-    show_change_link = True
+
+    @display(description=_("退款单号"))
+    def number(self, refund: Refund) -> SafeString:
+        return _link("retail_refund_change", refund.pk, refund.outer_refund_id)
 
     @display(description=_("金额"))
     def amount(self, refund: Refund) -> SafeString | str:
@@ -64,16 +75,24 @@ class RefundInline(ScopedTabularInline):
 
 class EntryInline(ScopedTabularInline):
     model = Entry
-    fields = ("kind", "goods", "rule", "role", "person", "amount", "earned_on", "state_label", "posted_at")
+    fields = ("kind_link", "goods", "rule_name", "role", "person", "amount", "earned_on", "state_label", "posted")
     is_read_only = True
-    show_change_link = True
     verbose_name_plural = _("佣金流水")
 
     amount = money("fen", _("金额"))
+    posted = moment("posted_at", _("记账"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         rows = super().get_queryset(request).with_state(timezone.now().astimezone(SHANGHAI).date())
         return rows.select_related("line__product", "rule", "staff", "period_booked").order_by("pk")
+
+    @display(description=_("类型"))
+    def kind_link(self, entry: Entry) -> SafeString:
+        return _link("commissions_entry_change", entry.pk, entry.get_kind_display())
+
+    @display(description=_("规则"))
+    def rule_name(self, entry: Entry) -> str:
+        return entry.rule.name if entry.rule else "–"
 
     @display(description=_("商品"))
     def goods(self, entry: Entry) -> str:
@@ -109,7 +128,7 @@ class OrderVersionInline(ScopedTabularInline):
 class OrderAdmin(ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("outer_order_id", "channel", "store", "paid", "paid_at", "serving_clerk", "settled")
+    list_display = ("outer_order_id", "channel", "store", "paid", "paid_on", "clerk", "settled")
     list_select_related = ("channel", "store")
     list_filter = ("channel", "brand", "store", "paid_at", "settled_at")
     search_fields = ("outer_order_id__startswith",)
@@ -118,7 +137,7 @@ class OrderAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("outer_order_id", "channel", "brand", "store", "paid", "tag", "settled", "version")}),
         (_("谁买的、谁卖的"), {
-            "fields": ("member", "buyer", "serving_clerk", "fulfilling_clerk", "fulfil_store", "share_code"),
+            "fields": ("member", "buyer", "clerk", "fulfilling_clerk", "fulfil_store", "share_code"),
         }),
         (_("时间和其他"), {
             "fields": ("paid_at", "delivered_at", "received_at", "coupon_codes", "points_used", "live_event"),
@@ -128,13 +147,27 @@ class OrderAdmin(ScopedAdmin):
 
     paid = money("paid_fen", _("实付"))
     tag = money("tag_fen", _("吊牌额"))
+    paid_on = moment("paid_at", _("付款时间"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        named = Staff._base_manager.filter(code=OuterRef("serving_clerk")).values("name")
+        return super().get_queryset(request).annotate(clerk_name=Subquery(named[:1]))
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type, ...]:
+        """Refunds and earlier versions only where there are any."""
+        empty = {RefundInline: not obj.refunds.exists(), OrderVersionInline: obj.version == 1} if obj else {}
+        return tuple(inline for inline in self.inlines if not empty.get(inline))
+
+    @display(description=_("开单导购"), ordering="serving_clerk")
+    def clerk(self, order: Order) -> str:
+        return f"{order.clerk_name or _('不认识的工号')} {order.serving_clerk}" if order.serving_clerk else "–"
 
     @display(description=_("结算"), label={"done": "success", "stale": "warning", "open": "info"})
-    def settled(self, order: Order) -> tuple[str, object]:
+    def settled(self, order: Order) -> Badge:
         if order.settled_at is None:
-            return "open", _("等结算")
+            return Badge("open", _("等结算"))
         is_done = order.settled_version == order.version
-        return ("done", _("已结算")) if is_done else ("stale", _("有更正,等重算"))
+        return Badge("done", _("已结算")) if is_done else Badge("stale", _("有更正,等重算"))
 
     @display(description=_("会员"))
     def member(self, order: Order) -> SafeString | str:
@@ -155,7 +188,7 @@ class OrderAdmin(ScopedAdmin):
         return "、".join(order.coupons)
 
 
-# ── 为什么是这个数 ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── 为什么是这个数 ─────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(OrderLine)
 class OrderLineAdmin(ScopedAdmin):
     """One line has one page: why it is this number."""
@@ -207,12 +240,13 @@ def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[st
     refunds = Refund.objects.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
     return {
         **page.admin_site.each_context(request),
-        "opts": page.model._meta,
         "title": _("为什么是这个数"),
         "line": line,
         "order": line.order,
         "story": story,
         "winners": [(win, [(part, name_of(part)) for part in win.parts]) for win in story.winners],
-        "entries": list(entries.select_related("staff", "rule", "period_booked").order_by("pk")),
+        "entries": [
+            (entry, as_yuan(entry.fen)) for entry in entries.select_related("staff", "rule").order_by("pk")
+        ],
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
     }

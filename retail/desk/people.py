@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from retail import audit, privacy
 from retail.desk import roles
 from retail.models import Employment, Post, Staff, User
-from retail.scoped_admin import ScopedAdmin, ScopedTabularInline
+from retail.scoped_admin import ScopedAdmin, ScopedStackedInline, ScopedTabularInline
 
 
 # ── Staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -28,8 +28,9 @@ class EmploymentInline(ScopedTabularInline):
     verbose_name_plural = _("在职时间")
 
 
-class PostInline(ScopedTabularInline):
+class PostInline(ScopedStackedInline):
     model = Post
+    hide_title = False
     fields = ("role", "store", "region", "franchisee", "starts_at", "ends_at")
     ordering = ("starts_at",)
     autocomplete_fields = ("store", "region", "franchisee")
@@ -160,8 +161,9 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
         if obj is None:
             return self.add_fieldsets
         power = ("is_staff", "is_superuser") if request.user.is_superuser else ()
+        password = ("password",) if self.has_change_permission(request, obj) else ()
         return (
-            (None, {"fields": ("username", "password", "person")}),
+            (None, {"fields": ("username", *password, "person")}),
             (_("能不能登录"), {"fields": ("is_active", *power)}),
             (_("时间"), {"fields": ("last_login", "date_joined")}),
         )

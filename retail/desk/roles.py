@@ -1,4 +1,4 @@
-"""Which pages and buttons each role of a post may use. Which *rows* it sees is the scope's business, not this module's.
+"""Which pages and buttons each role of a post may use. Which *rows* it sees is the scope's business, not ours.
 
 A role is a Django group of the same name. `grant` puts a user into it and brings the group up to date with the table
 below, so a change here reaches everybody at the next `grant` or `refresh`.
@@ -16,13 +16,21 @@ from retail.models import Post, Staff, User
 # Permissions that no model declares: label of the model, codename, what the person sees.
 EXTRA = {"commissions.approve_planversion": "批准与启用分佣方案"}
 
-_ORDERS = ["retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion", "commissions.entry", "commissions.claimrow", "commissions.buyersnapshot"]
-_MEMBERS = ["members.member", "members.membership", "members.identity", "members.purchase", "members.tier", "clerks.binding"]
+_ORDERS = [
+    *("retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion"),
+    *("commissions.entry", "commissions.claimrow", "commissions.buyersnapshot"),
+]
+_MEMBERS = [
+    *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    "clerks.binding",
+]
 _PLACES = ["retail.brand", "retail.region", "retail.store", "retail.staff", "retail.post", "retail.employment"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
-_PLANS = ["commissions.plan", "commissions.planversion", "commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
-_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", "retail.user", "django_celery_beat.periodictask", "django_celery_beat.intervalschedule", "django_celery_beat.crontabschedule"]
+_PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
+_PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
+_SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
+_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", "retail.user", *_SCHEDULE]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -41,7 +49,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee"], "view"),
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, "retail.user"], "add", "change")
-    | _may(["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"], "delete")
+    | _may(_PARTS, "delete")
     | _may(["retail.job", "django_celery_beat.periodictask"], "change"),
     Post.Role.HQ_FINANCE: _EVERYTHING | {"commissions.approve_planversion"},
     Post.Role.AUDITOR: _EVERYTHING,

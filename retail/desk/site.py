@@ -1,4 +1,4 @@
-"""The pages of the admin that join several rooms; importing this registers them. Those of one room are in its admin.py."""
+"""The admin pages that join several rooms; importing this registers them. A room's own are in its admin.py."""
 
 from retail.desk import orders, people
 

@@ -35,7 +35,7 @@ def typed(content: dict[str, Any], shape: type[_Shape]) -> _Shape:
 
 
 def _named(message: str, content: dict[str, Any]) -> str:
-    """"Expected `int`, got `str` - at `$.lines[0].qty`" → "qty: Expected `int`, got 'x'"."""
+    """ "Expected `int`, got `str` - at `$.lines[0].qty`" → "qty: Expected `int`, got 'x'"."""
     found = _PLACE.search(message)
     if not found or not found["path"]:
         return message

@@ -91,16 +91,17 @@ def _sole(path: Path) -> Iterator[None]:
 
 def _scan(source: Table, feed: Feed) -> tuple[int, set[Hashable]]:
     """How many rows there are, and the keys whose rows do not stand together."""
-    total, last = 0, None
+    count, last = 0, None
     seen: set[Hashable] = set()
     scattered: set[Hashable] = set()
-    for total, row in enumerate(source.rows(), start=1):
+    for row in source.rows():
+        count += 1
         key = feed.key(row)
         if key != last and key in seen:
             scattered.add(key)
         seen.add(key)
         last = key
-    return total, scattered
+    return count, scattered
 
 
 def _batches(
@@ -147,7 +148,7 @@ def _take(batch: list[Message], feed: Feed, tally: Tally) -> list[tuple[Row, str
             wrong += _blamed(message, outcome)
             if rest := feed.without(message, {_line_of(fault.field) for fault in outcome.faults}):
                 again.append(rest)
-        for message, outcome in _outcomes(feed, channels[code], again):
+        for _, outcome in _outcomes(feed, channels[code], again):
             tally.count(outcome.status)
     return sorted(wrong, key=lambda failed: failed[0].number)
 

@@ -166,14 +166,14 @@ def _agree_on_plan(brand: Brand, now: datetime) -> None:
     plan = Plan.objects.create(brand=brand, name="The Complete Journey")
     version = PlanVersion.objects.create(plan=plan, number=1)
     for given in _RULES:
-        content = {name: given[name] for name in ("group", "priority", "cap_fen", "floor_fen", "missing") if name in given}
+        optional = ("group", "priority", "cap_fen", "floor_fen", "missing")
         rule = Rule.objects.create(
             version=version,
             code=given["code"],
             name=given["code"],
             when=given["when"],
             calc={"type": "rate", "ppm": given["ppm"]},
-            **content,
+            **{name: given[name] for name in optional if name in given},
         )
         shares = given.get("split", _TEAM)
         Share.objects.bulk_create(

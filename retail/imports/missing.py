@@ -22,9 +22,8 @@ def create(*, orders: Iterable[shapes.Order], brand: Brand) -> None:
     missing = [Store(code=code, name=code, brand=brand) for code in sorted(codes - known)]
     Store.objects.bulk_create(missing, ignore_conflicts=True)
     for code, maker in brands.items():
-        wanted = [
-            (line.sku, line.category or UNSORTED, _piece_fen(line)) for line in lines if (line.brand or brand.code) == code
-        ]
+        labelled = [line for line in lines if (line.brand or brand.code) == code]
+        wanted = [(line.sku, line.category or UNSORTED, _piece_fen(line)) for line in labelled]
         catalog.create_missing(wanted=wanted, brand=maker)
 
 

@@ -30,7 +30,9 @@ class Orders:
     """
 
     columns = frozenset([*_HEADER, *_LINE, *_BUYER, "coupons"])
-    required = frozenset(["channel", "outer_order_id", "paid_at", "outer_line_id", "sku", "qty", "tag_fen", "paid_fen"])
+    required = frozenset(
+        ["channel", "outer_order_id", "paid_at", "outer_line_id", "sku", "qty", "tag_fen", "paid_fen"]
+    )
 
     def __init__(self, *, now: datetime, make_under: Brand | None = None, settle: bool = False) -> None:
         self._now, self._make_under, self._settle = now, make_under, settle
@@ -40,7 +42,8 @@ class Orders:
 
     def read(self, rows: list[Row]) -> Message:
         """One order of its rows. A bad row is left out; it can come later, as a correction that adds its line."""
-        message, parts = Message(), []
+        message = Message()
+        parts: list[shapes.Order] = []
         for row in rows:
             fault = row.fault
             try:

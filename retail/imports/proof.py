@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.db import connection
 
@@ -102,7 +102,8 @@ def _priced(order: Order, kept: Kept, proof: Proof) -> dict[Part, int]:
         if staff_fen + award.house_fen != award.pool_fen:
             proof.wrong.append(f"line {award.line_id}, rule {award.rule_id}: the parts are not the pool")
         rule_id = compiled.rule_ids[award.rule_id]
-        parts |= {Part(award.line_id, rule_id, part.role, part.holder): part.fen for part in award.parts}
+        for role, holder, fen in award.parts:
+            parts[Part(cast(int, award.line_id), rule_id, role, cast(int, holder))] = fen
     return parts
 
 
@@ -120,6 +121,6 @@ def _booked(ids: list[int]) -> dict[int, dict[Part, int]]:
     """What was earned (refunds apart) per order and part."""
     booked: dict[int, Counter[Part]] = {order_id: Counter() for order_id in ids}
     earned = Entry.objects.of_staff().filter(order__in=ids, kind__in=[Entry.Kind.EARN, Entry.Kind.DELTA])
-    for order_id, *part, fen in earned.values_list("order_id", "line_id", "rule_id", "role", "staff_id", "fen"):
-        booked[order_id][Part(*part)] += fen
+    for order_id, fen, *part in earned.values_list("order_id", "fen", *Part._fields):
+        booked[order_id][Part._make(part)] += fen
     return {order_id: {part: fen for part, fen in parts.items() if fen} for order_id, parts in booked.items()}

@@ -17,9 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
   chart.setOption({
     animation: false,
     color: ["#86c5a5", "#d97706"],
-    grid: { left: 8, right: 8, top: 36, bottom: 8, containLabel: true },
-    legend: { top: 0, left: 0 },
-    tooltip: { trigger: "axis", valueFormatter: (yuan) => `¥${yuan.toLocaleString("zh-CN")}` },
+    grid: { left: 8, right: 8, top: 16, bottom: 8, containLabel: true },
     xAxis: { type: "category", data: data.days, axisTick: { show: false } },
     yAxis: [axis("left"), axis("right")],
     series: [

@@ -95,4 +95,5 @@ class Verdict:
         return f"{ratio} ({bound}, {'met' if self.is_met else 'MISSED'}) {self.name}"
 
     def table(self) -> list[list[str]]:
-        return [["way", "wall ms min / median / max", "client CPU ms", "database CPU ms"], *(way.row() for way in self.ways)]
+        head = ["way", "wall ms min / median / max", "client CPU ms", "database CPU ms"]
+        return [head, *(way.row() for way in self.ways)]

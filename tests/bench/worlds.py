@@ -22,13 +22,9 @@ class Shop:
         self.stores = [self.world.another_store() for _ in range(STORES)]
         self.clerks: dict[str, list[str]] = {store.code: self._crew(store) for store in self.stores}
         self.world.hire("boss", role=Post.Role.REGION_MANAGER, region=self.world.region)
-        self.categories = Category.objects.bulk_create([Category(code=f"k{n}", name=f"k{n}") for n in range(CATEGORIES)])
-        self.products = Product.objects.bulk_create(
-            [
-                Product(sku=f"sku{n}", name=f"sku{n}", brand=self.world.brand, category=self.random.choice(self.categories))
-                for n in range(PRODUCTS)
-            ]
-        )
+        categories = [Category(code=f"k{n}", name=f"k{n}") for n in range(CATEGORIES)]
+        self.categories = Category.objects.bulk_create(categories)
+        self.products = Product.objects.bulk_create([self._product(f"sku{n}") for n in range(PRODUCTS)])
         self.version = self.world.plan(*self._rules())
 
     def _crew(self, store: Store) -> list[str]:
@@ -37,6 +33,9 @@ class Shop:
         for code in codes:
             self.world.hire(code, store=store)
         return codes
+
+    def _product(self, sku: str) -> Product:
+        return Product(sku=sku, name=sku, brand=self.world.brand, category=self.random.choice(self.categories))
 
     def _rules(self) -> list[dict]:
         """Three groups: a base rate that always fits somewhere, bonuses that rarely do, and the manager's part."""
@@ -88,5 +87,3 @@ def _rule(code: str, group: str, when: dict, ppm: int, priority: int) -> dict:
     split = _TEAM if group == "base" else [{"role": "manager" if group == "lead" else "serve", "weight": 1}]
     calc = {"type": "rate", "ppm": ppm}
     return {"id": code, "group": group, "priority": priority, "when": when, "calc": calc, "split": split}
-
-

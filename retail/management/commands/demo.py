@@ -28,7 +28,7 @@ from waitress.server import create_server
 
 from retail import embedded
 from retail.celery import app
-from retail.demo import logins, world
+from retail.demo import logins, traffic, world
 
 HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
 PORTS = range(8000, 8011)
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 web = running.enter_context(taken_port(port))
                 self.start_database(running)
                 self.fill_database(scale)
-                address = f"http://{HOST}:{web.getsockname()[1]}/"
+                address = os.environ[traffic.ADDRESS] = f"http://{HOST}:{web.getsockname()[1]}/"
                 running.enter_context(served(web))
                 running.enter_context(clock())
                 self.work(address, check=check)

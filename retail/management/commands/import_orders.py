@@ -14,12 +14,12 @@ from retail.models import Brand
 
 
 class Command(BaseCommand):
-    help = "Import orders from a CSV file: one row a line, columns named as in the feed. Bad rows go to FILE.failed.csv."
+    help = "Import a CSV file of orders: one row a line, columns as in the feed. Bad rows go to FILE.failed.csv."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--brand", help="code of the brand under which --create-missing makes stores and products")
-        parser.add_argument("--create-missing", action="store_true", help="make channels, stores and SKUs not yet known")
+        parser.add_argument("--create-missing", action="store_true", help="make unknown channels, stores and SKUs")
         parser.add_argument("--settle", action="store_true", help="settle commissions at once, without the workers")
         parser.add_argument("--restart", action="store_true", help="begin anew where an import was interrupted")
 
@@ -56,7 +56,7 @@ def tell(command: BaseCommand, report: feed.Report, what: str) -> None:
     if report.is_cut:
         command.stderr.write("The file does not end with a line break: its last row may be cut off.")
     counts = {"created": 0, "corrected": 0, "unchanged": 0, **report.outcomes}
-    parts = [f"{_grouped(count)} {f'{what} ' if status == 'created' else ''}{status}" for status, count in counts.items()]
+    parts = [f"{_grouped(count)} {status}".replace(" created", f" {what} created") for status, count in counts.items()]
     failed = f"{_grouped(report.failed)} rows failed" + (f" → {report.failed_path}" if report.failed else "")
     command.stdout.write(f"{_grouped(report.rows)} rows: {', '.join(parts)}, {failed}")
     if report.failed:

@@ -12,7 +12,7 @@ from retail.management.commands.import_orders import imported, tell
 
 
 class Command(BaseCommand):
-    help = "Import refunds from a CSV file, one row a refund, columns named as in the feed. Bad rows go to FILE.failed.csv."
+    help = "Import a CSV file of refunds, one a row, columns as in the feed. Bad rows go to FILE.failed.csv."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)

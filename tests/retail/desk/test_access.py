@@ -121,7 +121,7 @@ def test_filters_search_and_autocomplete_keep_to_the_scope(two_shops, sign_in):
 
 
 def test_autocomplete_offers_only_stores_of_the_scope(two_shops, sign_in):
-    ours, other = two_shops
+    ours, _other = two_shops
     manager = sign_in(ours, "store_manager")
     with scope.within(scope.EVERYTHING):
         roles.refresh(role="hq_ops")

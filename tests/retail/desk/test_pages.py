@@ -72,7 +72,7 @@ def test_the_why_page_tells_winner_loser_and_entries(shop, clerk, sign_in):
 
     page = manager.get(f"/admin/retail/orderline/{line.pk}/why/").content.decode()
 
-    told = ("基础佣金", "实付的 3%", "订单上写的是这位导购", "¥2.70", "退款冲回", "¥-1.35", "新客加倍", "规则只给新客")
+    told = ("基础佣金", "实付的 3%", "订单上写的是这位导购", "¥2.70", "退款冲回", "-¥1.35", "新客加倍", "规则只给新客")
     assert [words for words in told if words not in page] == []
 
 

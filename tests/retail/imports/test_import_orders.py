@@ -24,9 +24,16 @@ def shop(everything) -> World:
 
 def lines_of(shop: World, order: str, *lines: str, **cells: str) -> list[dict[str, str]]:
     given = {
-        "channel": shop.pos.code, "outer_order_id": order, "paid_at": "2026-10-12T14:30:00+08:00",
-        "store_code": shop.store.code, "buyer_phone": "138" + order.rjust(8, "0"), "sku": shop.product.sku,
-        "qty": "1", "tag_fen": "10000", "paid_fen": "9000", **cells,
+        "channel": shop.pos.code,
+        "outer_order_id": order,
+        "paid_at": "2026-10-12T14:30:00+08:00",
+        "store_code": shop.store.code,
+        "buyer_phone": "138" + order.rjust(8, "0"),
+        "sku": shop.product.sku,
+        "qty": "1",
+        "tag_fen": "10000",
+        "paid_fen": "9000",
+        **cells,
     }
     return [{**given, "outer_line_id": line} for line in lines or ("1",)]
 
@@ -188,7 +195,8 @@ def test_settling_at_once_leaves_no_job(shop, put):
 
 
 def test_create_missing_makes_channel_store_and_product(shop, put):
-    path = put(lines_of(shop, "1", channel="tmall", store_code="N1", sku="N-1", qty="2", category="鞋"), columns=COLUMNS + ",category")
+    rows = lines_of(shop, "1", channel="tmall", store_code="N1", sku="N-1", qty="2", category="鞋")
+    path = put(rows, columns=COLUMNS + ",category")
 
     call_command("import_orders", path, brand="NEW", create_missing=True)
 
@@ -208,7 +216,8 @@ def test_the_command_says_the_sum_and_exits_with_one_for_failed_rows(shop, put, 
 
     assert exit_.value.code == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"2 rows: 1 orders created, 0 corrected, 0 unchanged, 1 rows failed → {path.with_name('orders.failed.csv')}"
+    beside = path.with_name("orders.failed.csv")
+    assert last == f"2 rows: 1 orders created, 0 corrected, 0 unchanged, 1 rows failed → {beside}"
 
 
 def test_a_file_that_is_not_there_is_one_line(everything, tmp_path):
