@@ -29,7 +29,8 @@ def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
     if binding is not None:
         _prolong(binding, order)
         return binding
-    if order.channel.kind != order.channel.Kind.POS or not (clerk := _serving(order)):
+    clerk = _serving(order) if order.channel.kind == order.channel.Kind.POS else None
+    if clerk is None or clerk.store_id is None:
         return None
     lock(brand_id=membership.brand_id, member_ids=[membership.member_id])
     # Bound meanwhile, or by a later sale that was settled before this one: that relation stays.

@@ -33,6 +33,7 @@ from commissions.models import (
     Share,
 )
 from commissions.models.ledger import SHANGHAI
+from retail import scope
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment, money, rate
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
@@ -275,6 +276,7 @@ class ShareInline(_PartInline):
     verbose_name_plural = _("分给谁(剩下的归公司;一行都没有 = 全给专属导购)")
 
     share = rate("ppm", _("占比"))
+    readonly_fields = ("share",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("role", "ppm", "place") if self.has_change_permission(request, obj) else ("role", "share")
@@ -345,6 +347,7 @@ class StepInline(_PartInline):
     start = money("from_fen", _("起点"))
     share = rate("ppm", _("比例"))
     bonus = money("fixed_fen", _("达档奖"))
+    readonly_fields = ("start", "share", "bonus")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         can_edit = self.has_change_permission(request, obj)
@@ -454,7 +457,12 @@ class EntryAdmin(ScopedAdmin):
 
     @display(description=_("单号"))
     def order_number(self, entry: Entry) -> SafeString | str:
-        return _link("retail_order_change", entry.order_id, entry.order) if entry.order else "–"
+        if entry.order is None:
+            return "–"
+        # A clerk's entry may come from an order of another store, or of none; that page is not this reader's.
+        stores = scope.current().store_ids
+        is_ours = stores is None or entry.order.store_id in stores
+        return _link("retail_order_change", entry.order_id, entry.order) if is_ours else str(entry.order)
 
     @display(description=_("状态"), label=STATE_COLOURS)
     def state_label(self, entry: Entry) -> Badge:

@@ -16,6 +16,7 @@ from commissions import engine, ledger, plans
 from commissions.models import ClaimRow, Entry, PlanVersion
 from commissions.models.ledger import SHANGHAI
 from commissions.models.plans import Role
+from retail import scope
 from retail.models import Order, OrderLine
 from retail.templatetags.figures import percent, yuan
 
@@ -30,16 +31,16 @@ REASONS = {
     "brand": gettext_lazy("品牌不在规则范围内"),
     "category": gettext_lazy("品类不在规则范围内"),
     "product": gettext_lazy("商品不在规则范围内"),
-    "not_new_member": gettext_lazy("规则只给新客,这位是老客"),
-    "not_existing_member": gettext_lazy("规则只给老客,这位是新客"),
+    "not_new_member": gettext_lazy("规则只给新客，这位是老客"),
+    "not_existing_member": gettext_lazy("规则只给老客，这位是新客"),
     "tier": gettext_lazy("会员等级不在规则范围内"),
     "live_event": gettext_lazy("不是规则指定的直播"),
     "material": gettext_lazy("不是规则指定的素材"),
     "dormant": gettext_lazy("沉睡天数没到"),
-    "discount_floor": gettext_lazy("折扣太低,没到规则的折扣线"),
+    "discount_floor": gettext_lazy("折扣太低，没到规则的折扣线"),
     "min_line": gettext_lazy("这行金额没到起点"),
     "min_order": gettext_lazy("整单金额没到起点"),
-    "no_cost": gettext_lazy("没有成本,算不出毛利"),
+    "no_cost": gettext_lazy("没有成本，算不出毛利"),
     "lost_in_group": gettext_lazy("同组里有更优先的规则"),
     "stopped": gettext_lazy("前面的规则命中后不再往下算"),
     "not_commissionable": gettext_lazy("规则定为不计佣"),
@@ -88,14 +89,14 @@ class Story:
 
 
 def of_entries(entries: Iterable[Entry]) -> list[Story]:
-    """Tell staff entries of orders; give them with select_related("line", "rule", "reverses"). A query per version."""
-    versions: dict[int, plans.Compiled] = {}
-    stories = []
-    for entry in entries:
-        if entry.version_id not in versions:
-            versions[entry.version_id] = plans.of_version(entry.version_id)
-        stories.append(_story(entry, versions[entry.version_id]))
-    return stories
+    """Tell staff entries of orders; give them with select_related("line", "rule", "reverses").
+
+    Whoever may see an entry may know how it came about, so the plan is read on nobody's behalf. A query per version.
+    """
+    told = list(entries)
+    with scope.within(scope.EVERYTHING):
+        versions = {version_id: plans.of_version(version_id) for version_id in {entry.version_id for entry in told}}
+    return [_story(entry, versions[entry.version_id]) for entry in told]
 
 
 def _story(entry: Entry, compiled: plans.Compiled) -> Story:
@@ -104,40 +105,48 @@ def _story(entry: Entry, compiled: plans.Compiled) -> Story:
     rule = next(it.rule for it in compiled.plan.contenders if it.rule.id == entry.rule.code)
     how = _how(rule, entry.line)
     values = {
-        "paid": yuan(entry.base_fen),
+        "what": _what(entry.line),
+        "paid": _money(entry.base_fen),
         "rule": entry.rule.name,
         "how": how,
-        "pool": yuan(entry.pool_fen),
+        "pool": _money(entry.pool_fen),
         "role": _role(entry.role),
-        "mine": yuan(entry.fen),
+        "mine": _money(entry.fen),
     }
     if entry.kind == Entry.Kind.DELTA:
-        sentence = _("订单内容有更正,按「%(rule)s」重算后,%(role)s 补差 ¥%(mine)s。") % values
+        sentence = _("订单内容有更正，按「%(rule)s」重算，%(role)s补差 %(mine)s。") % values
     elif entry.fen == entry.pool_fen:
-        sentence = _("这件实付 ¥%(paid)s,按「%(rule)s」%(how)s,%(role)s 得 ¥%(mine)s。") % values
+        sentence = _("%(what)s实付 %(paid)s，按「%(rule)s」%(how)s，%(role)s得 %(mine)s。") % values
     else:
-        sentence = _(
-            "这件实付 ¥%(paid)s,按「%(rule)s」%(how)s,共 ¥%(pool)s,%(role)s 分得 ¥%(mine)s。"
-        ) % values
+        sentence = _("%(what)s实付 %(paid)s，按「%(rule)s」%(how)s，共 %(pool)s，%(role)s分得 %(mine)s。") % values
     numbers = [
-        (_("实付"), f"¥{yuan(entry.base_fen)}"),
-        (_("佣金"), f"{how} = ¥{yuan(entry.pool_fen)}"),
-        (values["role"], f"{_part_of(entry)} = ¥{yuan(entry.fen)}"),
+        (_("实付"), values["paid"]),
+        (_("佣金"), f"{how} = {values['pool']}"),
+        (values["role"], f"{_part_of(entry, rule)} = {values['mine']}"),
     ]
     return Story(entry, entry.kind, entry.fen, sentence, numbers)
 
 
 def _reversal_story(entry: Entry) -> Story:
     first = entry.reverses
-    values = {"paid": yuan(entry.base_fen), "back": yuan(-entry.fen), "rule": entry.rule.name}
-    sentence = _("这件有退款,按退回的比例冲回「%(rule)s」的 ¥%(back)s。") % values
-    share = f"{_share_text(entry.fen, first.fen)}" if first else "–"
+    values = {"what": _what(entry.line), "back": _money(-entry.fen), "rule": entry.rule.name}
+    sentence = _("%(what)s有退款，按退回的比例冲回「%(rule)s」的 %(back)s。") % values
     numbers = [
-        (_("原佣金"), f"¥{yuan(first.fen)}" if first else "–"),
-        (_("冲回"), share),
-        (_("金额"), f"¥{yuan(entry.fen)}"),
+        (_("原佣金"), _money(first.fen) if first else "–"),
+        (_("冲回"), _share_text(entry.fen, first.fen) if first else "–"),
+        (_("金额"), _money(entry.fen)),
     ]
     return Story(entry, entry.kind, entry.fen, sentence, numbers)
+
+
+def _money(fen: int) -> str:
+    """¥12.30, -¥0.05."""
+    return f"-¥{yuan(-fen)}" if fen < 0 else _money(fen)
+
+
+def _what(line: OrderLine) -> str:
+    pieces = abs(line.qty)
+    return _("这件") if pieces == 1 else _("这 %(pieces)s 件") % {"pieces": pieces}
 
 
 def _how(rule: engine.Rule, line: OrderLine) -> str:
@@ -158,7 +167,13 @@ def _terms(calc: str, base: str, ppm: int, fixed_fen: int, pieces: int) -> str:
     return rate
 
 
-def _part_of(entry: Entry) -> str:
+def _part_of(entry: Entry, rule: engine.Rule) -> str:
+    """The share the rule gives to the role, where that is what was paid; else about how much of the pool it was."""
+    weights = [share.weight for share in rule.split]
+    declared = zip(rule.split, engine.allocate(entry.pool_fen, weights), strict=True)
+    for share, fen in declared:
+        if share.role == entry.role and fen == entry.fen and sum(weights) == plans.WHOLE_PPM:
+            return percent(share.weight)
     return _share_text(entry.fen, entry.pool_fen)
 
 
@@ -213,7 +228,7 @@ class LineStory:
 
 
 def of_line(*, order: Order, line: OrderLine) -> LineStory:
-    """Decide the line once more on the kept inputs, and tell it."""
+    """Decide the line once more on the kept inputs, and tell it. Needs a scope that holds plan and claims whole."""
     kept = inputs.kept(order=order)
     if kept is None:
         return LineStory(problem=_("这笔订单还没有结算。"))
@@ -240,8 +255,8 @@ def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, 
         (_("付款时间"), f"{paid_at:%Y-%m-%d %H:%M}"),
         (_("渠道"), order.channel.name),
         (_("门店"), order.store.name if order.store else "–"),
-        (_("实付"), f"¥{yuan(line.paid_fen)}"),
-        (_("吊牌价"), f"¥{yuan(line.tag_fen)}"),
+        (_("实付"), _money(line.paid_fen)),
+        (_("吊牌价"), _money(line.tag_fen)),
         (_("件数"), str(line.qty)),
         (_("顾客"), _("新客") if kept.buyer.is_new else _("老客")),
     ]
@@ -252,27 +267,27 @@ def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, 
     if kept.buyer.tier:
         facts.append((_("等级"), kept.buyer.tier))
     if kept.buyer.staff_id:
-        facts.append((_("自购"), _("买的人是员工本人,不给本人计佣")))
+        facts.append((_("自购"), _("买的人是员工本人，不给本人计佣")))
     return facts
 
 
 def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Sequence[ClaimRow]) -> WinStory:
     how = _terms(win.calc, win.base, win.ppm, win.fixed_fen, abs(line.qty))
     steps = [
-        (str(_BASES[win.base]), f"¥{yuan(win.base_fen)}"),
+        (str(_BASES[win.base]), _money(win.base_fen)),
         (_("算法"), how),
-        (_("算得"), f"¥{yuan(win.raw_fen)}"),
+        (_("算得"), _money(win.raw_fen)),
     ]
     if win.is_floored:
-        steps.append((_("低于下限,提到"), f"¥{yuan(win.floor_fen)}"))
+        steps.append((_("低于下限，提到"), _money(win.floor_fen)))
     if win.is_capped:
-        steps.append((_("高于上限,按"), f"¥{yuan(win.cap_fen)}"))
-    steps.append((_("佣金池"), f"¥{yuan(win.pool_fen)}"))
+        steps.append((_("高于上限，按"), _money(win.cap_fen)))
+    steps.append((_("佣金池"), _money(win.pool_fen)))
     if win.missing_roles:
         steps.append((_("当时缺"), "、".join(_role(role) for role in win.missing_roles)))
     name = compiled.names[win.rule_id]
     if win.reasons:
-        sentence = _("「%(rule)s」命中,但没有付给任何人:%(why)s。") % {
+        sentence = _("「%(rule)s」命中，但没有付给任何人：%(why)s。") % {
             "rule": name,
             "why": ";".join(_reason(code) for code in win.reasons),
         }

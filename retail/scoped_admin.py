@@ -140,7 +140,11 @@ class _Narrow(BaseModelAdmin):
     is_read_only = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return visible(self.model)
+        return self._ordered(visible(self.model), request)
+
+    def _ordered(self, rows: QuerySet, request: HttpRequest) -> QuerySet:
+        ordering = self.get_ordering(request)
+        return rows.order_by(*ordering) if ordering else rows
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs.setdefault("queryset", visible(db_field.remote_field.model))
@@ -285,7 +289,7 @@ class _Inline(_Narrow):
         if not self.has_view_or_change_permission(request):
             return rows.none()
         related = [name for name in self._foreign_keys() if name != self.fk_name]
-        return rows.select_related(*related) if related else rows
+        return self._ordered(rows.select_related(*related) if related else rows, request)
 
     def _foreign_keys(self) -> list[str]:
         shown = set(self.fields or ()) | set(self.readonly_fields)

@@ -141,6 +141,7 @@ MEDIA_ROOT = VAR_DIR / "media"
 
 # ── Sign-in and cookies ──────────────────────────────────────────────────────────────────────────────────────────────
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEMO or TESTING)

@@ -107,9 +107,7 @@ class Registry:
         self._rng, self._people, self._keyring, self._now = rng, people, keyring, now
         self._channels = {(channel.brand_id, channel.kind): channel for channel in shops.channels}
         self._brands = shops.brands
-        self._stores = {
-            brand.pk: [store for store in shops.stores if store.brand_id == brand.pk] for brand in shops.brands
-        }
+        self._stores = shops.stores_of
         self._identities = copying.Writer("members_identity", _IDENTITY, bundle=20_000)
         self._members = copying.Writer("members_member", "id, name, created_at", bundle=20_000)
         self._ids = count(1)
@@ -118,7 +116,7 @@ class Registry:
         customers = Customers()
         clerks = [stint for stints in self._people.stints.values() for stint in stints[::7] if stint.ends_at is None]
         for person in range(1, wanted + 1):
-            own = clerks[person] if person < min(len(clerks), wanted // 4) else None
+            own = clerks[person - 1] if person <= min(len(clerks), wanted // 10) else None
             customers.all += self._person(person, own.staff if own else None, own.store if own else None)
             if person % 1000 == 0:
                 progress(person)

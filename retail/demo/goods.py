@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, count, cycle
+from itertools import accumulate, count
 from random import Random
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ _SIZES = {
     "letters": ("S", "M", "L", "XL"),
     "shoes": ("36", "37", "38", "39", "40", "41", "42", "43"),
     "one": ("",),
+    "volume": ("50ml", "100ml", "200ml"),
 }
 _COLOURS = ["米白", "燕麦", "雾蓝", "墨绿", "藏青", "炭黑", "浅灰", "藕粉", "焦糖", "酒红", "鼠尾草绿", "奶咖"]
 
@@ -59,7 +60,7 @@ LY fitness 健身器材 49 899 5 all one 40 | 瑜伽垫 哑铃 弹力带 健腹�
 LY bedding 床品 199 1999 6 all one 39 | 四件套 蚕丝被 乳胶枕 盖毯 | 亲肤 抗菌 四季 轻柔
 LY towel 毛巾浴品 39 299 5 all one 36 | 浴巾 毛巾 浴袍 方巾 | 长绒棉 加厚 吸水 抑菌
 LY bottle 水杯水壶 79 329 5 all one 35 | 保温杯 运动水壶 随行杯 | 大容量 便携 316不锈钢 一键开盖
-LY scent 香氛 89 359 3 all one 30 | 香薰蜡烛 无火香薰 织物喷雾 | 雪松 白茶 桂花 无花果
+LY scent 香氛 89 359 3 all volume 30 | 香薰蜡烛 无火香薰 织物喷雾 | 雪松 白茶 桂花 无花果
 """
 
 
@@ -120,20 +121,26 @@ def write(rng: Random, *, brands: list[Brand], wanted: int) -> dict[int, Shelf]:
 def _styles(
     rng: Random, brand: Brand, category: Category, kind: Kind, wanted: int, numbers: Iterator[int]
 ) -> list[Product]:
-    """Styles of one category, each in a few colours and all its sizes, until there are `wanted` SKUs."""
-    names = rng.sample(kind.names, len(kind.names))
+    """Styles of one category, each in a few colours and all its sizes, until there are `wanted` SKUs or no names."""
+    colours = [""] if kind.sizes == _SIZES["volume"] else _COLOURS
+    left = {name: rng.sample(colours, len(colours)) for name in rng.sample(kind.names, len(kind.names))}
     made: list[Product] = []
-    for style, name in enumerate(cycle(names), start=1):
+    for style in count(1):
+        name = next(iter(left))
+        few, rest = left[name][:2], left.pop(name)[2:]
+        if rest:
+            left[name] = rest  # at the end: its other colours come when every name has had its turn
         tag_fen = _price(rng, *kind.yuan) * 100
-        colours = rng.sample(_COLOURS, min(len(_COLOURS), rng.choice((1, 2, 2, 3))))
-        for colour, (place, size) in itertools.product(colours, enumerate(kind.sizes, start=1)):
-            if len(made) == wanted:
-                return made
-            sku = f"{brand.code}{category.pk:02d}{style:03d}{_COLOURS.index(colour):02d}{place}"
-            label = f"{name} {colour} {size}".strip()
+        for colour, (place, size) in itertools.product(few, enumerate(kind.sizes, start=1)):
+            sku = f"{brand.code}{category.pk:02d}{style:03d}{colours.index(colour):02d}{place}"
+            label = " ".join(filter(None, (name, colour, size)))
             made.append(
                 Product(pk=next(numbers), sku=sku, name=label, brand=brand, category=category, tag_fen=tag_fen)
             )
+            if len(made) == wanted:
+                return made
+        if not left:
+            return made
     return made
 
 

@@ -19,12 +19,12 @@ _HER_FIRST = "晓雨思佳文雅欣慧春秀玉丽海小美梦静若心巧月云
 _HER_SECOND = "婷琳芳萍敏燕霞玲梅英珍怡颖洁莉蓉娜倩菊芬香宁妍蕊薇"
 _HIS_FIRST = "志建国文俊家子浩明海永伟晓立振庆宏德"
 _HIS_SECOND = "强斌辉鹏涛勇军杰超峰磊刚平华波林生亮"
-_SHORT = "婷萍霞燕莉蓉芬菊妍薇娥翠"  # given names of one character, common enough to be nobody's
+_SHORT = "蕙苓筠漪茹苒"  # given names of one character
 
 # Well-known people whose names these tables would make.
 _TAKEN = (
     "杨丽萍 陈慧琳 周慧敏 刘玉玲 李丽珍 王丽云 王文娟 李春燕 林心如 郭美美 陈文茜 李海峰 王建国 李国华 王海涛"
-    " 李文华 刘德华 刘国强 李建国 李文亮 陈志朋 王晓东 刘家玲 张文宏 杨玉莹 马晓霞 李云霞 杨思敏 李小冉 马丽 王霞 李霞"
+    " 李文华 刘德华 刘国强 李建国 李文亮 陈志朋 王晓东 刘家玲 张文宏 杨玉莹 马晓霞 李云霞 杨思敏 李小冉"
 )
 
 _NICKS = (

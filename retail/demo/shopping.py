@@ -146,7 +146,7 @@ class Market:
         return sale.give_back(line, at, **baskets.amount(rng, line))
 
     def _store(self, channel: Channel) -> Store:
-        stores = [store for store in self.shops.stores if store.brand_id == channel.brand_id]
+        stores = self.shops.stores_of[channel.brand_id]
         return stores[int(self.rng.random() ** _FLAGSHIP_WEIGHT * len(stores))]
 
     def _server(self, store: Store | None, at: datetime) -> Staff | None:
@@ -171,6 +171,4 @@ class Market:
 
     def _number(self, channel: Channel, at: datetime, store: Store | None) -> str:
         tail = int(self.rng.random() * 10**7)
-        if channel.kind == KINDS.POS and store:
-            return f"{store.code}{at:%y%m%d%H%M%S}{tail:07d}"
-        return f"{channel.code[:2].upper()}{channel.pk}{at:%y%m%d%H%M%S}{tail:07d}"
+        return f"{store.code if store else channel.pk}{int(at.timestamp())}{tail:07d}"

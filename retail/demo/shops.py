@@ -85,6 +85,7 @@ class Shops:
     regions: list[Region]
     franchisees: list[Franchisee]
     stores: list[Store]
+    stores_of: dict[int, list[Store]]  # of each brand
     channels: list[Channel]
     tiers: dict[int, list[Tier]]  # of each brand, lowest first
 
@@ -117,7 +118,8 @@ def write() -> Shops:
         ]
     )
     _write_groups(stores)
-    return Shops(brands, regions, franchisees, stores, _channels(brands), _tiers(brands))
+    stores_of = {brand.pk: [store for store in stores if store.brand_id == brand.pk] for brand in brands}
+    return Shops(brands, regions, franchisees, stores, stores_of, _channels(brands), _tiers(brands))
 
 
 def _write_groups(stores: list[Store]) -> None:

@@ -14,12 +14,12 @@ KINDS = Channel.Kind
 
 
 class _Scene(NamedTuple):
-    """What happens: `days` ago, at a part of the day; `by` link, at the till, or by a customer of their own accord."""
+    """What happens: `days` ago, at a part of the day, at the till or online; `by` whom the customer comes."""
 
     days: int
     part: float
     kind: str
-    by: str = "till"
+    by: str = ""  # "link": the clerk's; "self": the clerk buys
     refund: str = ""  # "half" or "all" of the first line, the next morning
 
 
@@ -30,14 +30,15 @@ _SCENES = [
     _Scene(7, 0.6, KINDS.POS),
     _Scene(6, 0.5, KINDS.VIDEO_LIVE, "link"),
     _Scene(5, 0.2, KINDS.POS),
-    _Scene(4, 0.7, KINDS.MINI_PROGRAM, "own"),
+    _Scene(5, 0.9, KINDS.POS, "self"),
+    _Scene(4, 0.7, KINDS.MINI_PROGRAM),
     _Scene(3, 0.5, KINDS.POS, refund="all"),
     _Scene(2, 0.5, KINDS.POS, refund="half"),
     _Scene(2, 0.9, KINDS.MINI_PROGRAM, "link"),
     _Scene(1, 0.3, KINDS.POS),
-    _Scene(1, 0.8, KINDS.MINI_PROGRAM, "own"),
+    _Scene(1, 0.8, KINDS.MINI_PROGRAM),
     _Scene(0, 0.45, KINDS.POS),
-    _Scene(0, 0.65, KINDS.MINI_PROGRAM, "own"),
+    _Scene(0, 0.65, KINDS.MINI_PROGRAM),
     _Scene(0, 0.85, KINDS.MINI_PROGRAM, "link"),
 ]
 
@@ -52,25 +53,25 @@ def tell(market: Market) -> list[Sale]:
 
 def _of_clerk(market: Market, clerk: Staff) -> Iterator[Sale]:
     store = next(post.store for post in market.people.posts if post.staff == clerk)
-    own, others = _regulars(market, clerk, store)
+    groups = _groups(market, clerk, store)
     for place, scene in enumerate(_SCENES):
-        # A link is best followed by somebody else's customer: then it shows who gets what.
-        group = others if scene.by == "link" else own
-        customer = group[place % len(group)]
-        yield _play(market, scene, clerk, store, customer)
+        group = groups[scene.by] or groups[""]
+        yield _play(market, scene, clerk, store, group[place % len(group)])
 
 
-def _regulars(market: Market, clerk: Staff, store: Store) -> tuple[list[Customer], list[Customer]]:
-    """Six customers of the clerk's own, who belong to them from now on, and six of the same shop."""
+def _groups(market: Market, clerk: Staff, store: Store) -> dict[str, list[Customer]]:
+    """Who comes by which way: six customers who belong to the clerk from now on, six others, the clerk."""
+    pool = market.customers.pools[store.pk].customers
     known = [
         customer
-        for customer in market.customers.pools[store.pk].customers
+        for customer in pool
         if customer.phone and customer.unionid and not customer.staff
         and market.now - customer.registered_at > timedelta(days=30)
     ]  # fmt: skip
     for customer in known[:6]:
         customer.registered_by, customer.is_regular = clerk, True
-    return known[:6], known[6:12]
+    # A link is best followed by somebody else's customer: then it shows who gets what.
+    return {"": known[:6], "link": known[6:12], "self": [one for one in pool if one.staff == clerk]}
 
 
 def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: Customer) -> Sale:
@@ -79,8 +80,8 @@ def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: C
         channel,
         _moment(scene, market.now),
         customer=customer,
-        store=store if scene.by == "till" else None,
-        served_by=clerk if scene.by == "till" else None,
+        store=store if scene.kind == KINDS.POS else None,
+        served_by=clerk if scene.kind == KINDS.POS else None,
         shared_by=clerk if scene.by == "link" else None,
     )
     sale.refund = _refund(sale, scene)
@@ -90,7 +91,7 @@ def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: C
 def _moment(scene: _Scene, now: datetime) -> datetime:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if scene.days == 0:
-        return midnight + (now - midnight) * scene.part
+        return (midnight + (now - midnight) * scene.part).replace(microsecond=0)
     return midnight - timedelta(days=scene.days) + timedelta(hours=10 + 11 * scene.part)
 
 

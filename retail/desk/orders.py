@@ -214,18 +214,19 @@ class OrderLineAdmin(ScopedAdmin):
         return HttpResponseRedirect(reverse("admin:retail_orderline_why", args=[line.pk]))
 
     def why_view(self, request: HttpRequest, line_id: int) -> HttpResponse:
-        """Winners, losers and entries of one line of an order in this scope."""
-        rows = self.get_queryset(request).select_related("product", *(f"order__{name}" for name in _ORDER))
-        line = rows.filter(pk=line_id).first()
-        if line is None or not self.has_view_permission(request, line):
+        """Winners, losers and entries of one line: of an order in this scope, or one that paid somebody in it."""
+        is_ours = self.get_queryset(request).filter(pk=line_id).exists()
+        if not self.has_view_permission(request) or not (is_ours or Entry.objects.filter(line=line_id).exists()):
             raise Http404
-        return TemplateResponse(request, "admin/retail/orderline/why.html", _why(self, request, line))
+        line = OrderLine._base_manager.select_related(*_AROUND).get(pk=line_id)
+        context = {**self.admin_site.each_context(request), **_why(line), "is_ours": is_ours}
+        return TemplateResponse(request, "admin/retail/orderline/why.html", context)
 
 
-_ORDER = ("channel", "brand", "store")
+_AROUND = ("product", "order__channel", "order__brand", "order__store")
 
 
-def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[str, Any]:
+def _why(line: OrderLine) -> dict[str, Any]:
     # The plan and colleagues of other stores are part of the answer, though not of this reader's lists.
     with scope.within(scope.EVERYTHING):
         story = explain.of_line(order=line.order, line=line)
@@ -237,9 +238,8 @@ def _why(page: OrderLineAdmin, request: HttpRequest, line: OrderLine) -> dict[st
         return people[part.claim.staff_id] if part.claim.staff_id in seen else _("其他门店的同事")
 
     entries = Entry.objects.filter(line=line).with_state(timezone.now().astimezone(SHANGHAI).date())
-    refunds = Refund.objects.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
+    refunds = Refund._base_manager.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
     return {
-        **page.admin_site.each_context(request),
         "title": _("为什么是这个数"),
         "line": line,
         "order": line.order,

@@ -111,8 +111,8 @@ def _page(verdicts: list, facts: str, *, full: bool) -> str:
         "",
         f"Written by `python -m tests.bench{' --full' if full else ''} --write` ({size}): {facts}.",
         "",
-        "Absolute figures do not travel; the ratios do. The ways of one benchmark take turns in one process, and it is",
-        "asserted that they give equal results. The limit is the least a database can be asked for the same rows;",
+        "Absolute figures do not travel; the ratios do. The ways of one benchmark take turns in one process, and it",
+        "is asserted that they give equal results. The limit is the least a database can be asked for the same rows;",
         "entries have no foreign keys there either, orders and lines keep theirs. CPU figures are means of one turn.",
         "",
     ]

@@ -33,7 +33,7 @@ def shop():
          "这件实付 ¥899.00,按「门店开单」实付的 3%,共 ¥26.97,开单 分得 ¥24.27。"),
         ({"type": "fixed", "fen": 1000}, {}, "这件实付 ¥100.00,按「门店开单」每笔 ¥10.00,共 ¥10.00,开单 分得 ¥9.00。"),
         ({"type": "per_qty", "fen": 250}, {"qty": 2},
-         "这件实付 ¥100.00,按「门店开单」每件 ¥2.50 × 2 件,共 ¥5.00,开单 分得 ¥4.50。"),
+         "这件实付 ¥100.00,按「门店开单」每件 ¥2.50 × 2 件，共 ¥5.00,开单 分得 ¥4.50。"),
         ({"type": "rate_plus", "ppm": 5000, "fen": 100}, {},
          "这件实付 ¥100.00,按「门店开单」实付的 0.5% 再加 ¥1.00,共 ¥1.50,开单 分得 ¥1.35。"),
         ({"type": "discount_tier", "steps": [[8000, 60000], [7000, 40000]]}, {"paid_fen": 7500, "tag_fen": 10000},
@@ -66,7 +66,7 @@ def test_a_refund_says_what_it_took(shop):
     shop.refund(order, fen=5000)
 
     (story,) = stories(role="serve", kind="reverse")
-    assert story.sentence == "这件有退款,按退回的比例冲回「门店开单」的 ¥1.35。"
+    assert story.sentence == "这件有退款，按退回的比例冲回「门店开单」的 ¥1.35。"
     assert story.numbers == [("原佣金", "¥2.70"), ("冲回", "50%"), ("金额", "¥-1.35")]
 
 
@@ -84,7 +84,7 @@ def test_a_line_tells_winner_losers_and_people(shop):
 
     (win,) = story.winners
     assert (win.rule, win.pool_fen, win.house_fen) == ("门店", 200, 100)
-    assert ("高于上限,按", "¥2.00") in win.steps
+    assert ("高于上限，按", "¥2.00") in win.steps
     assert ("当时缺", "分享") in win.steps
     assert [(part.role_label, part.claim.staff.code, part.fen, part.why) for part in win.parts] == [
         ("开单", "A1", 90, "订单上写的是这位导购"), ("店长", "M1", 10, "付款时管这家门店"),
@@ -101,7 +101,7 @@ def test_a_rule_that_paid_nobody_says_why(shop):
 
     story = explain.of_line(order=Order.objects.get(pk=order_id), line=OrderLine.objects.get(order=order_id))
 
-    assert story.winners[0].sentence == "「分享」命中,但没有付给任何人:当时没有人是「分享」。"
+    assert story.winners[0].sentence == "「分享」命中，但没有付给任何人：当时没有人是「分享」。"
 
 
 def test_what_is_not_there_yet_is_said(shop):

@@ -90,6 +90,21 @@ def test_the_why_page_names_nobody_of_another_store(shop, clerk, sign_in):
     assert "其他门店的同事" in page
 
 
+def test_a_manager_can_explain_what_the_store_got_from_an_order_of_no_store(shop, clerk, sign_in):
+    manager = sign_in(shop, "store_manager")
+    with scope.within(scope.EVERYTHING):
+        online = shop.channel("mini_program")
+        shop.settle(shop.order(channel=online, serving_clerk=clerk), channel=online)
+        line = OrderLine.objects.get()
+
+    page = manager.get(f"/admin/retail/orderline/{line.pk}/why/")
+
+    assert page.status_code == 200
+    assert f"/admin/retail/order/{line.order_id}/" not in page.content.decode()
+    assert f"/admin/retail/order/{line.order_id}/" not in manager.get("/admin/commissions/entry/").content.decode()
+    assert manager.get(f"/admin/retail/order/{line.order_id}/change/").status_code == 404
+
+
 def test_an_order_never_settled_says_so(shop, clerk, sign_in):
     manager = sign_in(shop, "store_manager")
     with scope.within(scope.EVERYTHING):
