@@ -36,10 +36,8 @@ def resolve(*, order: Order, purchase: Purchase | None, binding: Binding | None)
     home = _home(order, claims)
     if home is not None:
         claims += posts.managers(home)
-    if order.fulfil_store_id and not order.fulfilling_clerk:
-        store = order.fulfil_store
-        evidence = {"by": "fulfil_store"}
-        claims.append(Claim(Role.FULFIL, None, store.pk, store.franchisee_id, evidence=evidence))
+    if (store := order.fulfil_store) and not order.fulfilling_clerk:
+        claims.append(Claim(Role.FULFIL, None, store.pk, store.franchisee_id, evidence={"by": "fulfil_store"}))
     return claims
 
 
@@ -134,8 +132,8 @@ def _home(order: Order, claims: list[Claim]) -> _Home | None:
     """The order's store, else that of the clerk it belongs to."""
     if order.store_id:
         return _Home(order.store_id, "order_store")
-    by_role = {claim.role: claim for claim in reversed(claims) if claim.store_id}
+    stores = {claim.role: claim.store_id for claim in reversed(claims)}
     for role in (Role.BOUND, Role.SERVE, Role.SHARE, Role.RECRUIT):
-        if role in by_role:
-            return _Home(by_role[role].store_id, f"store_of_{role}")
+        if store_id := stores.get(role):
+            return _Home(store_id, f"store_of_{role}")
     return None

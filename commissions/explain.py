@@ -1,7 +1,7 @@
 """Why is it this number? Every fen in words that a clerk, a manager and finance read the same way.
 
 Two questions are answered. *Of an entry*: what the frozen entry says, in one sentence and three numbers (the clerk's
-phone). *Of a line*: the whole decision once more on the inputs kept at settlement, with winners and losers (为什么是这个数).
+phone). *Of a line*: the whole decision once more on the inputs kept at settlement, with winners and losers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -95,8 +95,9 @@ def of_entries(entries: Iterable[Entry]) -> list[Story]:
     """
     told = list(entries)
     with scope.within(scope.EVERYTHING):
-        versions = {version_id: plans.of_version(version_id) for version_id in {entry.version_id for entry in told}}
-    return [_story(entry, versions[entry.version_id]) for entry in told]
+        ids = {entry.version_id for entry in told if entry.version_id is not None}
+        versions = {version_id: plans.of_version(version_id) for version_id in ids}
+    return [_story(entry, versions[entry.version_id]) for entry in told if entry.version_id is not None]
 
 
 def _story(entry: Entry, compiled: plans.Compiled) -> Story:
@@ -139,9 +140,11 @@ def _reversal_story(entry: Entry) -> Story:
     return Story(entry, entry.kind, entry.fen, sentence, numbers)
 
 
-def _money(fen: int) -> str:
-    """¥12.30, -¥0.05."""
-    return f"-¥{yuan(-fen)}" if fen < 0 else _money(fen)
+def _money(fen: int | None) -> str:
+    """¥12.30, -¥0.05; – where there is none."""
+    if fen is None:
+        return "–"
+    return "{}¥{}".format("-" if fen < 0 else "", yuan(abs(fen)))
 
 
 def _what(line: OrderLine) -> str:
@@ -187,7 +190,7 @@ def _share_text(part: int, whole: int) -> str:
     return text if tenths * abs(whole) == abs(part) * 1000 else _("约 %(share)s") % {"share": text}
 
 
-# ── Of a line: 为什么是这个数 ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Of a line: the whole decision ──────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class PartStory:
     """What one person got of a pool, and why it is this person."""
@@ -292,7 +295,7 @@ def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Seq
             "why": ";".join(_reason(code) for code in win.reasons),
         }
     else:
-        sentence = _("按「%(rule)s」%(how)s,共 ¥%(pool)s。") % {"rule": name, "how": how, "pool": yuan(win.pool_fen)}
+        sentence = _("按「%(rule)s」%(how)s，共 %(pool)s。") % {"rule": name, "how": how, "pool": _money(win.pool_fen)}
     parts = [_part(part, line, claims) for part in win.parts]
     return WinStory(name, sentence, win.pool_fen, steps, parts, win.house_fen)
 

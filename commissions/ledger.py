@@ -9,17 +9,17 @@ import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from commissions import claims as inputs
 from commissions import engine, periods, plans
 from commissions.claims import BuyerFacts, Claim, Kept
-from commissions.models import Entry
+from commissions.models import ClaimRow, Entry
 from commissions.models.ledger import SHANGHAI
 from retail import orders
 from retail.models import Order, OrderLine
@@ -69,7 +69,7 @@ def accrue(
         revision=before.buyer.revision + 1 if before else 1,
         reason=reason,
     )
-    return _post(order, _Book(order) if before else _Book.empty(), now, kept)
+    return _post(order, _Book.of(order) if before else _Book(), now, kept)
 
 
 def revise(*, order: Order, now: datetime) -> list[Entry]:
@@ -77,33 +77,33 @@ def revise(*, order: Order, now: datetime) -> list[Entry]:
     kept = inputs.kept(order=order)
     if kept is None:
         raise LookupError(f"Order {order.pk} was never settled.")
-    return _post(order, _Book(order), now, kept)
+    return _post(order, _Book.of(order), now, kept)
 
 
 def claw_back(*, order: Order, now: datetime) -> list[Entry]:
     """Take back what the refunds of an order take with them; the frozen entries decide, no rule is asked again."""
-    return _post(order, _Book(order), now, None)
+    return _post(order, _Book.of(order), now, None)
 
 
 # ── What it should add up to ─────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(slots=True)
 class _Book:
-    """What is booked for one order so far, per award."""
+    """What is booked for one order so far, per award; `count` of entries, the house's included."""
 
-    def __init__(self, order: Order) -> None:
-        self.sums: dict[Award, Sum] = {}
-        self.count = 0
-        for entry in Entry.objects.filter(order=order).order_by("pk"):
-            self.count += 1
-            if entry.staff_id is not None:
-                self._add(entry)
+    sums: dict[Award, Sum] = field(default_factory=dict)
+    count: int = 0
 
     @classmethod
-    def empty(cls) -> "_Book":
-        book = cls.__new__(cls)
-        book.sums, book.count = {}, 0
+    def of(cls, order: Order) -> "_Book":
+        book = cls()
+        for entry in Entry.objects.filter(order=order).order_by("pk"):
+            book.count += 1
+            if entry.staff_id is not None:
+                book._add(entry)
         return book
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Any) -> None:
+        """A staff leg of an order: its line, rule, role and person are never null."""
         award = Award(entry.line_id, entry.rule_id, entry.role, entry.staff_id, entry.store_id, entry.payer_id)
         known = self.sums.setdefault(
             award,
@@ -146,8 +146,11 @@ def _evaluate(order: Order, lines: dict[int, OrderLine], kept: Kept) -> dict[Awa
     if compiled is None:
         return {}
     facts = order_facts(order=order, lines=lines.values(), kept=kept)
-    claims = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
+    # Line, role and holder come back from the engine as they went in: ids.
+    claims: dict[Any, ClaimRow] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     sums: dict[Award, Sum] = {}
+    award: Any
+    part: Any
     for award in engine.price(compiled.plan, facts):
         for part in award.parts:
             claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
@@ -225,33 +228,26 @@ def _write(order: Order, legs: list[_Leg], seq: int, now: datetime) -> list[Entr
     for leg in legs:
         by_payer[leg.award.payer_id].append(leg)
     ids = iter(_ids(len(legs) + len(by_payer)))
-    entries = []
+    entries: list[Entry] = []
     for payer_id, group in by_payer.items():
         txn = next(ids)
-
-        def entry(pk: int, day: date, txn: int = txn, payer_id: int | None = payer_id, **content: object) -> Entry:
-            return Entry(
-                pk=pk,
-                txn=txn,
-                order=order,
-                brand_id=order.brand_id,
-                payer_id=payer_id,
-                paid_at=order.paid_at,
-                posted_at=now,
-                earned_on=day,
-                period_booked_id=places[day].booked_id,
-                period_origin_id=places[day].origin_id,
-                **content,
-            )
-
-        entries += [entry(next(ids), days[leg.award], **_content(order, leg, seq)) for leg in group]
-        house_fen = -sum(leg.fen for leg in group)
-        if house_fen:
-            house_key = _key(order.pk, seq, "house", payer_id)
+        common = {"txn": txn, "order": order, "brand_id": order.brand_id, "payer_id": payer_id,
+                  "paid_at": order.paid_at, "posted_at": now}
+        for leg in group:
+            day = days[leg.award]
+            entries.append(Entry(pk=next(ids), **common, **_when(day, places[day]), **_content(order, leg, seq)))
+        if house_fen := -sum(leg.fen for leg in group):
             day = max(days[leg.award] for leg in group)
-            entries.append(entry(txn, day, key=house_key, kind=group[0].kind, fen=house_fen))
+            key = _key(order.pk, seq, "house", payer_id)
+            entries.append(
+                Entry(pk=txn, **common, **_when(day, places[day]), key=key, kind=group[0].kind, fen=house_fen)
+            )
     _append(entries)
     return entries
+
+
+def _when(day: date, place: periods.Place) -> dict[str, Any]:
+    return {"earned_on": day, "period_booked_id": place.booked_id, "period_origin_id": place.origin_id}
 
 
 _COLUMNS = [str(field.column) for field in Entry._meta.concrete_fields]
@@ -266,7 +262,7 @@ def _append(entries: list[Entry]) -> None:
             copy.write_row(_values(entry))
 
 
-def _content(order: Order, leg: _Leg, seq: int) -> dict[str, object]:
+def _content(order: Order, leg: _Leg, seq: int) -> dict[str, Any]:
     """What a staff leg says beside its time and transaction."""
     is_reverse = leg.kind == Entry.Kind.REVERSE
     return {

@@ -28,7 +28,7 @@ class PlanRefused(ValueError):
 
 
 class Compiled(NamedTuple):
-    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → what people call it."""
+    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → its name."""
 
     version_id: int
     plan: engine.CompiledPlan
@@ -56,7 +56,7 @@ def of_version(version_id: int) -> Compiled:
 
 @lru_cache(maxsize=64)
 def compiled(version_id: int, content_hash: str) -> Compiled:
-    """Compile a version (`content_hash` is there for the cache). Cached by its content: what is approved never changes, so neither does this."""
+    """Compile a version. `content_hash` is there for the cache: what is approved never changes, so neither does this."""
     version = PlanVersion.objects.get(pk=version_id)
     rows = list(version.rules.prefetch_related("shares"))
     plan = engine.compile_plan(

@@ -34,7 +34,7 @@ def _loose(to: type[models.Model] | str, verbose_name: Any, **options: Any) -> A
 
 
 class Period(Scoped):
-    """A month of one brand to be closed and paid. Entries book into the period of `earned_on`, or the next open one."""
+    """A month of one brand, closed and paid. Entries book into the period of `earned_on`, or the next open one."""
 
     class Status(models.TextChoices):
         OPEN = "open", _("进行中")
