@@ -128,4 +128,3 @@ WITH spend AS (
 SELECT DISTINCT ON (member_id) member_id, staff_id, store_id, last_at, equals > 1
 FROM ranked WHERE place = 1 ORDER BY member_id, staff_id
 """
-

@@ -1,7 +1,5 @@
 """The relation of clerks and customers. First of its tables: who is whose."""
 
-
-
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _

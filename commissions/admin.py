@@ -109,20 +109,20 @@ class Confirm(BaseDialogForm):
 
 
 APPROVE = ActionDialog(
-    title=_("批准这个版本?"),
-    description=_("批准后内容封存,谁也不能再改。编写的人不能批准自己的版本。"),
+    title=_("批准这个版本？"),
+    description=_("批准后内容封存，谁也不能再改。编写的人不能批准自己的版本。"),
     form_class=Confirm,
     form_submit_text=_("批准"),
 )
 ACTIVATE = ActionDialog(
-    title=_("从什么时候起生效?"),
-    description=_("这一刻之后付款的订单按这个版本算,之前的不变。"),
+    title=_("从什么时候起生效？"),
+    description=_("这一刻之后付款的订单按这个版本算，之前的不变。"),
     form_class=ActivateForm,
     form_submit_text=_("生效"),
 )
 COPY = ActionDialog(
-    title=_("复制为新草稿?"),
-    description=_("规则、分成和阶梯照原样抄一份,在新草稿里改。"),
+    title=_("复制为新草稿？"),
+    description=_("规则、分成和阶梯照原样抄一份，在新草稿里改。"),
     form_class=Confirm,
     form_submit_text=_("复制"),
 )
@@ -199,7 +199,7 @@ class PlanVersionAdmin(ScopedAdmin):
 
     @action(description=_("批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准,内容已封存。"))
+        return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
@@ -273,7 +273,7 @@ class _PartInline(ScopedTabularInline):
 class ShareInline(_PartInline):
     model = Share
     formset = ShareFormSet
-    verbose_name_plural = _("分给谁(剩下的归公司;一行都没有 = 全给专属导购)")
+    verbose_name_plural = _("分给谁(剩下的归公司；一行都没有 = 全给专属导购)")
 
     share = rate("ppm", _("占比"))
     readonly_fields = ("share",)
@@ -310,14 +310,14 @@ class RuleAdmin(_PartOfVersion):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
-            "code": _("同一个版本里不能重复;流水和解释页用它来指这条规则。"),
-            "group": _("同一组里只有一条规则能拿到,不同组的佣金相加。"),
-            "priority": _("数字大的先;一样大的,条件更具体的先。"),
-            "stop": _("这条命中以后,后面的规则都不再看。"),
-            "floor_fen": _("佣金池不是 0 时,至少给这么多。"),
+            "code": _("同一个版本里不能重复；流水和解释页用它来指这条规则。"),
+            "group": _("同一组里只有一条规则能拿到，不同组的佣金相加。"),
+            "priority": _("数字大的先；一样大的，条件更具体的先。"),
+            "stop": _("这条命中以后，后面的规则都不再看。"),
+            "floor_fen": _("佣金池不是 0 时，至少给这么多。"),
             "cap_fen": _("佣金池最多给这么多。"),
-            "is_commissionable": _("不勾:这条规则占住它的组,但不付钱。"),
-            "counts_for_attainment": _("勾上:这样的销售计入阶梯业绩。"),
+            "is_commissionable": _("不勾：这条规则占住它的组，但不付钱。"),
+            "counts_for_attainment": _("勾上：这样的销售计入阶梯业绩。"),
         }
         return super().get_form(request, obj, change, **kwargs)
 
@@ -332,7 +332,7 @@ class RuleAdmin(_PartOfVersion):
     @display(description=_("这条规则的意思"))
     def meaning(self, rule: Rule) -> str:
         if rule.pk is None:
-            return _("保存后,这里用一句话说明。")
+            return _("保存后，这里用一句话说明。")
         return f"{self.conditions(rule)} → {self.calculation(rule)} → {rule_words.split(rule.shares.all())}"
 
     @display(description=_("缺人时"))
@@ -406,7 +406,7 @@ class EntryAdmin(ScopedAdmin):
     list_select_related = ("staff", "store", "payer", "order__channel", "rule", "version__plan", "period_booked")
     list_filter = (StateFilter, WhoseFilter, "kind", "role", "order__channel", "store", "period_booked", "paid_at")
     search_fields = ("staff__code__exact", "staff__name__startswith", "order__outer_order_id__exact")
-    search_help_text = _("工号、姓名开头,或完整单号")
+    search_help_text = _("工号、姓名开头，或完整单号")
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("amount", "kind", "state_label", "person", "role", "store", "payer")}),

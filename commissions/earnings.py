@@ -76,7 +76,7 @@ class Sale:
 
     @property
     def state(self) -> str:
-        """"returned" when nothing is left, else the least certain of its entries: pending, earned, settled."""
+        """ "returned" when nothing is left, else the least certain of its entries: pending, earned, settled."""
         if not self.fen:
             return "returned"
         states = {entry.state for entry in self.entries}  # type: ignore[attr-defined]  # with_state adds it
@@ -154,9 +154,7 @@ def first_month(*, staff_id: int) -> date | None:
     return paid_at.astimezone(SHANGHAI).date().replace(day=1) if paid_at else None
 
 
-def sales(
-    *, staff_id: int, today: date, limit: int, day: date | None = None, below: Mark | None = None
-) -> Page:
+def sales(*, staff_id: int, today: date, limit: int, day: date | None = None, below: Mark | None = None) -> Page:
     """The latest sales, of all time or of one day, from the top or below a mark. Two statements."""
     rows = _of_sales(staff_id)
     if day is not None:

@@ -190,7 +190,7 @@ def _share_text(part: int, whole: int) -> str:
     return text if tenths * abs(whole) == abs(part) * 1000 else _("约 %(share)s") % {"share": text}
 
 
-# ── Of a line: the whole decision ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Of a line: the whole decision ────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class PartStory:
     """What one person got of a pool, and why it is this person."""

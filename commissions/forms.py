@@ -34,17 +34,17 @@ class RuleForm(forms.ModelForm):
         required=False,
         initial=dict,
         help_text=gettext_lazy(
-            "不填 = 不限。可用:channel store store_group ownership brand category product tier live_event material"
-            "(都写列表),member(new 新客 / existing 老客),min_discount_bp(9000 = 9 折),min_line_fen、min_order_fen(分),"
-            'min_dormant_days。例:{"channel": ["pos"], "member": "new"}'
+            "不填 = 不限。可用：channel store store_group ownership brand category product tier live_event material"
+            "（都写列表）,member（new 新客 / existing 老客）,min_discount_bp(9000 = 9 折),min_line_fen、min_order_fen（分）,"
+            'min_dormant_days。例：{"channel": ["pos"], "member": "new"}'
         ),
         **_JSON,
     )
     calc = ReadableJSON(
         label=gettext_lazy("算法"),
         help_text=gettext_lazy(
-            '比例 {"type": "rate", "ppm": 30000}(30000 = 3%);每行 {"type": "fixed", "fen": 500};'
-            '每件 {"type": "per_qty", "fen": 200};比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100};'
+            '比例 {"type": "rate", "ppm": 30000}(30000 = 3%)；每行 {"type": "fixed", "fen": 500};'
+            '每件 {"type": "per_qty", "fen": 200}；比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100};'
             '看折扣 {"type": "discount_tier", "steps": [[9000, 30000], [7000, 20000]]}。'
         ),
         **_JSON,
@@ -52,7 +52,7 @@ class RuleForm(forms.ModelForm):
     missing = ReadableJSON(
         label=gettext_lazy("缺人时"),
         required=False,
-        help_text=gettext_lazy('"forfeit" 留在公司;"reallocate" 由在场的人分;{"to_role": "manager"} 归某个角色。'),
+        help_text=gettext_lazy('"forfeit" 留在公司；"reallocate" 由在场的人分；{"to_role": "manager"} 归某个角色。'),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
     )
 
@@ -101,7 +101,7 @@ class ShareFormSet(PaginationInlineFormSet):
         kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
         total = sum(row["ppm"] for row in kept)
         if total > plans.WHOLE_PPM:
-            raise ValidationError(_("分成合计 %(total)s,不能超过 100%%。") % {"total": percent(total)})
+            raise ValidationError(_("分成合计 %(total)s，不能超过 100%%。") % {"total": percent(total)})
 
 
 class StepFormSet(PaginationInlineFormSet):
@@ -119,6 +119,6 @@ class ActivateForm(BaseDialogForm):
 
     starts_at = forms.DateTimeField(
         label=gettext_lazy("从什么时候起生效"),
-        help_text=gettext_lazy("上海时间,例:2026-12-01 00:00。现行版本到这一刻为止。"),
+        help_text=gettext_lazy("上海时间，例：2026-12-01 00:00。现行版本到这一刻为止。"),
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-12-01 00:00"}),
     )

@@ -231,8 +231,14 @@ def _write(order: Order, legs: list[_Leg], seq: int, now: datetime) -> list[Entr
     entries: list[Entry] = []
     for payer_id, group in by_payer.items():
         txn = next(ids)
-        common = {"txn": txn, "order": order, "brand_id": order.brand_id, "payer_id": payer_id,
-                  "paid_at": order.paid_at, "posted_at": now}
+        common = {
+            "txn": txn,
+            "order": order,
+            "brand_id": order.brand_id,
+            "payer_id": payer_id,
+            "paid_at": order.paid_at,
+            "posted_at": now,
+        }
         for leg in group:
             day = days[leg.award]
             entries.append(Entry(pk=next(ids), **common, **_when(day, places[day]), **_content(order, leg, seq)))

@@ -149,9 +149,7 @@ def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now:
     before.update(status=PlanVersion.Status.RETIRED, ends_at=starts_at)
     version.status, version.starts_at = PlanVersion.Status.ACTIVE, starts_at
     version.save()
-    audit.record(
-        by=by, action="plan.activate", target=version, now=now, after={"starts_at": starts_at.isoformat()}
-    )
+    audit.record(by=by, action="plan.activate", target=version, now=now, after={"starts_at": starts_at.isoformat()})
 
 
 @transaction.atomic

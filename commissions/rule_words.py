@@ -48,7 +48,7 @@ def names(when: Mapping[str, Any]) -> dict[str, str]:
 
 
 def conditions(when: Mapping[str, Any], names: Mapping[str, str] | None = None) -> str:
-    """"渠道:门店 POS、小程序;顾客:新客"; "不限" for none. names: code → name where a code has one."""
+    """ "渠道:门店 POS、小程序;顾客:新客"; "不限" for none. names: code → name where a code has one."""
     said = [_condition(name, value, names or {}) for name, value in when.items()]
     return ";".join(said) or _("不限")
 
@@ -67,7 +67,7 @@ def _condition(name: str, value: Any, names: Mapping[str, str]) -> str:
 
 
 def calculation(rule: Rule) -> str:
-    """"实付 × 3%", with floor and cap."""
+    """ "实付 × 3%", with floor and cap."""
     said = [_calc(rule.get_base_display(), rule.calc)]
     if rule.floor_fen is not None:
         said.append(_("最低 ¥%(fen)s") % {"fen": yuan(rule.floor_fen)})
@@ -90,7 +90,7 @@ def _calc(base: str, calc: Mapping[str, Any]) -> str:
 
 
 def split(shares: Iterable[Share]) -> str:
-    """"专属 70%、开单 20%、公司 10%"."""
+    """ "专属 70%、开单 20%、公司 10%"."""
     said = [(str(Role(share.role).label), share.ppm) for share in shares]
     if not said:
         return _("%(role)s 100%%") % {"role": Role.BOUND.label}
@@ -101,7 +101,7 @@ def split(shares: Iterable[Share]) -> str:
 
 
 def steps(steps: Iterable[AttainmentStep]) -> str:
-    """"¥10,000.00 起 2%;¥30,000.00 起 3% 加 ¥200.00"."""
+    """ "¥10,000.00 起 2%;¥30,000.00 起 3% 加 ¥200.00"."""
     said = []
     for step in steps:
         text = _("¥%(fen)s 起 %(rate)s") % {"fen": yuan(step.from_fen), "rate": percent(step.ppm)}
@@ -120,7 +120,7 @@ def missing(policy: Any) -> str:
 # ── What is wrong ────────────────────────────────────────────────────────────────────────────────────────────────────
 _PROBLEMS = [
     (r"is missing", gettext_lazy("没有填")),
-    (r"is not known", gettext_lazy("没有这个字段,请检查拼写")),
+    (r"is not known", gettext_lazy("没有这个字段，请检查拼写")),
     (r"must be an object", gettext_lazy("要写成 {…}")),
     (r"must be a list", gettext_lazy("要写成列表 […]")),
     (r"must be a text", gettext_lazy("要写成文字")),
@@ -128,9 +128,9 @@ _PROBLEMS = [
     (r"must be a whole number", gettext_lazy("要写成整数")),
     (r"must be (?P<n>-?\d+) or more", gettext_lazy("不能小于 %(n)s")),
     (r"must be one of (?P<n>.+)", gettext_lazy("只能是 %(n)s 之一")),
-    (r"must be pairs of whole numbers", gettext_lazy("每一档要写成 [折扣, 比例] 两个整数")),
-    (r"must fall from step to step, none twice", gettext_lazy("各档折扣要从高到低,不能重复")),
-    (r"must not be empty; .*", gettext_lazy("列表不能是空的;不限制就删掉这个条件")),
+    (r"must be pairs of whole numbers", gettext_lazy("每一档要写成 [折扣， 比例] 两个整数")),
+    (r"must fall from step to step, none twice", gettext_lazy("各档折扣要从高到低，不能重复")),
+    (r"must not be empty; .*", gettext_lazy("列表不能是空的；不限制就删掉这个条件")),
     (r"must name at least one role", gettext_lazy("至少要有一个角色")),
     (r"must not name a role twice", gettext_lazy("同一个角色只能写一次")),
     (r"must be after valid.from", gettext_lazy("要晚于开始时间")),

@@ -23,7 +23,7 @@ class IdentityInline(ScopedTabularInline):
     def kind(self, row: Identity) -> str:
         return row.key.get_type_display()
 
-    @display(description=_("标识(已打码)"))
+    @display(description=_("标识（已打码）"))
     def masked(self, row: Identity) -> str:
         return row.key.masked
 

@@ -41,9 +41,7 @@ class Identity(Scoped):
     seen_at = models.DateTimeField(_("首次出现"))
     verified_at = models.DateTimeField(_("验证"), null=True, blank=True)
 
-    scope_paths = Paths(
-        brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None
-    )
+    scope_paths = Paths(brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None)
     scope_is_to_many = True
 
     class Meta:

@@ -109,7 +109,7 @@ class StoreAdmin(ScopedAdmin):
     inlines = (PostOfStoreInline,)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        kwargs["help_texts"] = {"franchisee": _("空着 = 直营,佣金由品牌付;选了公司 = 加盟,佣金由这家公司付。")}
+        kwargs["help_texts"] = {"franchisee": _("空着 = 直营，佣金由品牌付；选了公司 = 加盟，佣金由这家公司付。")}
         return super().get_form(request, obj, change, **kwargs)
 
 
@@ -164,8 +164,8 @@ class ChannelAdmin(ScopedAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
-            "brand": _("空着 = 全集团共用,品牌看订单的门店。"),
-            "return_days": _("从签收(没有签收就从付款)起,过了这些天佣金才算确认。"),
+            "brand": _("空着 = 全集团共用，品牌看订单的门店。"),
+            "return_days": _("从签收（没有签收就从付款）起，过了这些天佣金才算确认。"),
         }
         return super().get_form(request, obj, change, **kwargs)
 
@@ -181,9 +181,9 @@ class ApiTokenAdmin(ScopedAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
-            "channel": _("选了渠道,就可以推送这个渠道的订单和退款。"),
-            "can_read": _("可以读订单、商品、门店、员工和佣金流水;下面选了品牌、区域、门店或公司,就只读那一部分。"),
-            "revoked_at": _("填了时间,这个令牌从那时起就不能再用。"),
+            "channel": _("选了渠道，就可以推送这个渠道的订单和退款。"),
+            "can_read": _("可以读订单、商品、门店、员工和佣金流水；下面选了品牌、区域、门店或公司，就只读那一部分。"),
+            "revoked_at": _("填了时间，这个令牌从那时起就不能再用。"),
         }
         return super().get_form(request, obj, change, **kwargs)
 
@@ -193,7 +193,7 @@ class ApiTokenAdmin(ScopedAdmin):
             obj.digest = hashlib.sha256(secret.encode()).hexdigest()
         super().save_model(request, obj, form, change)
         if secret:
-            shown = _("令牌只显示这一次,请马上复制保存:{}")
+            shown = _("令牌只显示这一次，请马上复制保存：{}")
             messages.warning(request, format_html(shown, format_html("<code>{}</code>", secret)))
 
 
@@ -311,7 +311,7 @@ class JobAdmin(ScopedAdmin):
             done = ngettext("%(count)s 个任务会马上重新执行。", "%(count)s 个任务会马上重新执行。", count)
             messages.success(request, done % {"count": count})
         if count < asked:
-            messages.warning(request, _("%(count)s 个任务不是失败状态,没有动。") % {"count": asked - count})
+            messages.warning(request, _("%(count)s 个任务不是失败状态，没有动。") % {"count": asked - count})
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {**(extra_context or {}), "depth": jobs.depth()})
@@ -400,7 +400,7 @@ for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, 
 PERIODIC = {
     "retail.sweep": _("再次唤醒到期的任务"),
     "retail.forget": _("清理已完成的任务和过期的接口应答"),
-    "retail.demo_traffic": _("演示:每分钟来几笔订单"),
+    "retail.demo_traffic": _("演示：每分钟来几笔订单"),
     "celery.backend_cleanup": _("清理任务结果"),
 }
 

@@ -227,9 +227,7 @@ _LINE_COLUMNS = (
 )
 
 
-def _insert(
-    channel: Channel, rows: list[_Resolved], keys: dict[privacy.Known, int], now: datetime
-) -> list[int]:
+def _insert(channel: Channel, rows: list[_Resolved], keys: dict[privacy.Known, int], now: datetime) -> list[int]:
     """COPY new orders and their lines; the id of each."""
     if not rows:
         return []
@@ -242,9 +240,7 @@ def _insert(
                 # Arrays in PostgreSQL's own spelling: psycopg takes longer for a list than for all the rest of a row.
                 header["buyer_keys"] = f"{{{','.join(map(str, header['buyer_keys']))}}}"
                 header["coupons"] = header["coupons"] or "{}"
-                copy.write_row(
-                    (pk, channel.pk, row.data.outer_order_id, 1, row.fingerprint, *header.values(), now, 0)
-                )
+                copy.write_row((pk, channel.pk, row.data.outer_order_id, 1, row.fingerprint, *header.values(), now, 0))
         with cursor.copy(f"COPY retail_orderline ({_LINE_COLUMNS}) FROM STDIN") as copy:
             for pk, row in zip(ids, rows, strict=True):
                 for line, product in zip(row.data.lines, row.products, strict=True):
@@ -336,9 +332,9 @@ def clerks_changed(*, order: Order, since_version: int) -> bool:
     before = OrderVersion.objects.get(order=order, version=since_version).document
     said_before = {line["outer_line_id"]: line["serving_clerk"] for line in before["lines"]}
     said_now = {line.outer_line_id: line.serving_clerk for line in order.lines.all()}
-    return any(before[name] != getattr(order, name) for name in ("serving_clerk", "fulfilling_clerk", "share_code")) or (
-        said_now != {**said_now, **said_before}
-    )
+    return any(
+        before[name] != getattr(order, name) for name in ("serving_clerk", "fulfilling_clerk", "share_code")
+    ) or (said_now != {**said_now, **said_before})
 
 
 # ── Refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────────

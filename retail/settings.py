@@ -15,9 +15,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 # ── What kind of installation is this ────────────────────────────────────────────────────────────────────────────────
-DEMO = env.bool("DAOGOU_DEMO", default=False)          # one-click sign-in, seeded secrets; never in production
-TESTING = env.bool("DAOGOU_TESTING", default=False)    # set by tests/conftest.py
-DEBUG = False                                          # never: pages with tracebacks have no place in a shop
+DEMO = env.bool("DAOGOU_DEMO", default=False)  # one-click sign-in, seeded secrets; never in production
+TESTING = env.bool("DAOGOU_TESTING", default=False)  # set by tests/conftest.py
+DEBUG = False  # never: pages with tracebacks have no place in a shop
 VAR_DIR = Path(env.str("DAOGOU_VAR", default=str(BASE_DIR / "var")))
 
 _DEMO_SECRET = "demo-only-secret-that-production-refuses-to-start-with"
@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "retail.gate.PostMiddleware",                      # the chosen post of the user becomes the scope of the request
+    "retail.gate.PostMiddleware",  # the chosen post of the user becomes the scope of the request
 ]
 ROOT_URLCONF = "retail.urls"
 WSGI_APPLICATION = "retail.wsgi.application"
@@ -92,8 +92,10 @@ DATABASES = {
     },
 }
 
-# ── Celery: PostgreSQL is the queue, the broker only a doorbell (docs/adr/0004) ───────────────────────────────────────
-CELERY_BROKER_URL = env.str("DAOGOU_BROKER_URL", default="memory://" if DEMO or TESTING else "redis://127.0.0.1:6379/0")
+# ── Celery: PostgreSQL is the queue, the broker only a doorbell (docs/adr/0004) ──────────────────────────────────────
+CELERY_BROKER_URL = env.str(
+    "DAOGOU_BROKER_URL", default="memory://" if DEMO or TESTING else "redis://127.0.0.1:6379/0"
+)
 # memory:// asks once a second unless told otherwise.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05} if CELERY_BROKER_URL.startswith("memory") else {}
 CELERY_TASK_SERIALIZER = "json"
@@ -128,7 +130,7 @@ TIME_ZONE = "Asia/Shanghai"
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = DEMO or TESTING               # the demo needs no collectstatic
+WHITENOISE_USE_FINDERS = DEMO or TESTING  # the demo needs no collectstatic
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -147,12 +149,14 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEMO or TESTING)
 SECURE_HSTS_SECONDS = 0 if DEMO or TESTING else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not (DEMO or TESTING)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("DAOGOU_BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("DAOGOU_BEHIND_PROXY", default=False) else None
+)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024          # 500 orders of 30 lines fit twice
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # ── API ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,8 +175,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Daogou feed and read API",
     "VERSION": "1",
-    "OAS_VERSION": "3.1.1",                            # the shapes of the feed are JSON Schema 2020-12
-    "POSTPROCESSING_HOOKS": [],                        # each list of choices stands where it is used
+    "OAS_VERSION": "3.1.1",  # the shapes of the feed are JSON Schema 2020-12
+    "POSTPROCESSING_HOOKS": [],  # each list of choices stands where it is used
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -193,12 +197,19 @@ UNFOLD = {
     ],
     "STYLES": [lambda _request: static("css/desk.css")],
     "SIDEBAR": {"navigation": "retail.desk.menu.groups"},
-    "COLORS": {                                        # one calm green for everything that can be pressed
+    "COLORS": {  # one calm green for everything that can be pressed
         "primary": {
-            "50": "oklch(97% .02 165)", "100": "oklch(94% .04 165)", "200": "oklch(89% .07 165)",
-            "300": "oklch(82% .10 165)", "400": "oklch(72% .12 165)", "500": "oklch(62% .13 165)",
-            "600": "oklch(53% .12 165)", "700": "oklch(45% .10 165)", "800": "oklch(38% .08 165)",
-            "900": "oklch(32% .07 165)", "950": "oklch(24% .05 165)",
+            "50": "oklch(97% .02 165)",
+            "100": "oklch(94% .04 165)",
+            "200": "oklch(89% .07 165)",
+            "300": "oklch(82% .10 165)",
+            "400": "oklch(72% .12 165)",
+            "500": "oklch(62% .13 165)",
+            "600": "oklch(53% .12 165)",
+            "700": "oklch(45% .10 165)",
+            "800": "oklch(38% .08 165)",
+            "900": "oklch(32% .07 165)",
+            "950": "oklch(24% .05 165)",
         },
     },
 }

@@ -26,9 +26,7 @@ def of(sales: Sequence[Sale]) -> list[Card]:
 
 def _names(order_ids: Iterable[int]) -> dict[int, str]:
     """What the buyers call themselves; reached through the entries, so never further than the scope."""
-    rows = Entry.objects.filter(order__in=order_ids).values_list(
-        "order", "order__purchase__membership__member__name"
-    )
+    rows = Entry.objects.filter(order__in=order_ids).values_list("order", "order__purchase__membership__member__name")
     return {order_id: _without_numbers(name) for order_id, name in rows.distinct() if name}
 
 

@@ -43,7 +43,7 @@ class Period(Scoped):
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="periods")
     starts_on = models.DateField(_("从"))
-    ends_on = models.DateField(_("到(不含)"))
+    ends_on = models.DateField(_("到（不含）"))
     status = models.CharField(_("状态"), max_length=8, choices=Status.choices, default=Status.OPEN)
 
     scope_paths = Paths(brand="brand")
@@ -202,9 +202,7 @@ class Entry(Scoped):
         ]
         indexes = [
             models.Index(fields=["order"], name="entry_of_order"),
-            models.Index(
-                fields=["staff", "-paid_at"], name="entry_of_staff", condition=Q(staff__isnull=False)
-            ),
+            models.Index(fields=["staff", "-paid_at"], name="entry_of_staff", condition=Q(staff__isnull=False)),
         ]
 
     def __str__(self) -> str:

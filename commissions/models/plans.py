@@ -63,11 +63,19 @@ class PlanVersion(Scoped):
     note = models.TextField(_("说明"), blank=True, default="")
     content_hash = models.CharField(_("内容摘要"), max_length=64, blank=True, default="", editable=False)
     written_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("编写"), null=True, blank=True, on_delete=models.PROTECT,
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("编写"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
         related_name="+",
     )
     approved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("批准"), null=True, blank=True, on_delete=models.PROTECT,
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("批准"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
         related_name="+",
     )
     approved_at = models.DateTimeField(_("批准时间"), null=True, blank=True)
@@ -85,8 +93,13 @@ class PlanVersion(Scoped):
                 expressions=[
                     ("plan", RangeOperators.EQUAL),
                     (
-                        Func(F("starts_at"), F("ends_at"), RangeBoundary(), function="TSTZRANGE",
-                             output_field=DateTimeRangeField()),
+                        Func(
+                            F("starts_at"),
+                            F("ends_at"),
+                            RangeBoundary(),
+                            function="TSTZRANGE",
+                            output_field=DateTimeRangeField(),
+                        ),
                         RangeOperators.OVERLAPS,
                     ),
                 ],
@@ -128,12 +141,12 @@ class Rule(Scoped):
     priority = models.IntegerField(_("优先级"), default=0)
     stop = models.BooleanField(_("命中后停止"), default=False)
     valid_from = models.DateTimeField(_("开始"), null=True, blank=True)
-    valid_to = models.DateTimeField(_("结束(不含)"), null=True, blank=True)
+    valid_to = models.DateTimeField(_("结束（不含）"), null=True, blank=True)
     when = models.JSONField(_("条件"), default=dict, blank=True)
     base = models.CharField(_("基数"), max_length=8, choices=Base.choices, default=Base.PAID)
     calc = models.JSONField(_("算法"))
-    cap_fen = models.BigIntegerField(_("上限(分)"), null=True, blank=True)
-    floor_fen = models.BigIntegerField(_("下限(分)"), null=True, blank=True)
+    cap_fen = models.BigIntegerField(_("上限（分）"), null=True, blank=True)
+    floor_fen = models.BigIntegerField(_("下限（分）"), null=True, blank=True)
     missing = models.JSONField(_("缺人时"), default=forfeit, blank=True)
     is_commissionable = models.BooleanField(_("计佣"), default=True)
     counts_for_attainment = models.BooleanField(_("计入业绩"), default=True)
@@ -155,7 +168,7 @@ class Share(Scoped):
 
     rule = models.ForeignKey(Rule, verbose_name=_("规则"), on_delete=models.CASCADE, related_name="shares")
     role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
-    ppm = models.PositiveIntegerField(_("占比(百万分之)"))
+    ppm = models.PositiveIntegerField(_("占比（百万分之）"))
     place = models.PositiveSmallIntegerField(_("次序"), default=0)
 
     scope_paths = Paths(brand="rule__version__plan__brand")
@@ -211,9 +224,9 @@ class Attainment(Scoped):
 
 class AttainmentStep(Scoped):
     attainment = models.ForeignKey(Attainment, verbose_name=_("阶梯"), on_delete=models.CASCADE, related_name="steps")
-    from_fen = models.BigIntegerField(_("起点(分)"))
-    ppm = models.PositiveIntegerField(_("比例(百万分之)"))
-    fixed_fen = models.BigIntegerField(_("达档奖(分)"), default=0)
+    from_fen = models.BigIntegerField(_("起点（分）"))
+    ppm = models.PositiveIntegerField(_("比例（百万分之）"))
+    fixed_fen = models.BigIntegerField(_("达档奖（分）"), default=0)
 
     scope_paths = Paths(brand="attainment__version__plan__brand")
 

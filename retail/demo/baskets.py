@@ -1,6 +1,7 @@
 """What lies in one basket: goods of the season, at the discounts of the channel, at times a gift or an exchange."""
 
 from datetime import datetime
+from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
@@ -9,10 +10,10 @@ from retail.models import Channel, Product
 from retail.shapes import Line, Refund
 
 POS = Channel.Kind.POS
-_LINES = range(1, 8), (38, 31, 16, 8, 4, 2, 1)
+_LINES = list(range(1, 8)), list(accumulate((38, 31, 16, 8, 4, 2, 1)))
 # Share of the tag price paid, in basis points, and how often.
-_SHOP_PRICES = (10000, 9500, 9000, 8800, 8000, 7000, 5000), (24, 14, 16, 20, 13, 8, 5)
-_WEB_PRICES = (10000, 9500, 8800, 8500, 7500, 6500, 5000), (8, 14, 22, 20, 18, 11, 7)
+_SHOP_PRICES = [10000, 9500, 9000, 8800, 8000, 7000, 5000], list(accumulate((24, 14, 16, 20, 13, 8, 5)))
+_WEB_PRICES = [10000, 9500, 8800, 8500, 7500, 6500, 5000], list(accumulate((8, 14, 22, 20, 18, 11, 7)))
 
 
 class Item(NamedTuple):
@@ -23,9 +24,9 @@ class Item(NamedTuple):
 def fill(rng: Random, shelf: Shelf, *, kind: str, at: datetime) -> list[Item]:
     """The lines of one order."""
     in_shop = kind == POS
-    number = rng.choices(_LINES[0], weights=_LINES[1])[0]
+    number = rng.choices(_LINES[0], cum_weights=_LINES[1])[0]
     prices = _SHOP_PRICES if in_shop else _WEB_PRICES
-    bp = rng.choices(prices[0], weights=prices[1])[0]
+    bp = rng.choices(prices[0], cum_weights=prices[1])[0]
     picked = dict.fromkeys(rng.choices(shelf.products, cum_weights=shelf.steps[at.month], k=number))
     items = [_item(rng, product, place, bp) for place, product in enumerate(picked, start=1)]
     if rng.random() < 0.03:

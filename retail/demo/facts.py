@@ -1,6 +1,7 @@
 """Writing orders and refunds as the feed would have, and remembering what the customers bought."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -97,12 +98,17 @@ def _order(order_id: int, sale: Sale) -> tuple[Any, ...]:
     fingerprint = hashlib.blake2b(shapes.encode(data), digest_size=16).digest()
     return (
         *(order_id, sale.channel.pk, data.outer_order_id, 1, fingerprint, sale.channel.brand_id),
-        *(sale.store.pk if sale.store else None, data.paid_at, data.delivered_at, sale.key_ids),
+        *(sale.store.pk if sale.store else None, data.paid_at, data.delivered_at, _array(sale.key_ids)),
         *(data.serving_clerk or "", sale.fulfil_store.pk if sale.fulfil_store else None),
-        *(data.fulfilling_clerk or "", data.share_code or "", "", data.live_event or "", list(data.coupons)),
+        *(data.fulfilling_clerk or "", data.share_code or "", "", data.live_event or "", _array(data.coupons)),
         *(data.points_used, sum(line.tag_fen for line in lines), sum(line.paid_fen for line in lines)),
         *(data.paid_at + timedelta(seconds=3), 0),
     )
+
+
+def _array(values: Iterable[object]) -> str:
+    """An array as PostgreSQL spells it: psycopg takes longer to dump such a list than all the rest of the row."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _line(order_id: int, sale: Sale, item: Any) -> tuple[Any, ...]:

@@ -167,7 +167,7 @@ class OrderAdmin(ScopedAdmin):
         if order.settled_at is None:
             return Badge("open", _("等结算"))
         is_done = order.settled_version == order.version
-        return Badge("done", _("已结算")) if is_done else Badge("stale", _("有更正,等重算"))
+        return Badge("done", _("已结算")) if is_done else Badge("stale", _("有更正，等重算"))
 
     @display(description=_("会员"))
     def member(self, order: Order) -> SafeString | str:
@@ -178,7 +178,7 @@ class OrderAdmin(ScopedAdmin):
         text = member.name or _("会员 %(number)s") % {"number": member.pk}
         return _link("members_membership_change", purchase.membership_id, text)
 
-    @display(description=_("买家标识(已打码)"))
+    @display(description=_("买家标识（已打码）"))
     def buyer(self, order: Order) -> str:
         keys = BuyerKey.objects.filter(pk__in=order.buyer_keys).order_by("pk")
         return "、".join(f"{key.get_type_display()} {key.masked}" for key in keys)
@@ -188,7 +188,7 @@ class OrderAdmin(ScopedAdmin):
         return "、".join(order.coupons)
 
 
-# ── 为什么是这个数 ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── 为什么是这个数 ───────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(OrderLine)
 class OrderLineAdmin(ScopedAdmin):
     """One line has one page: why it is this number."""
@@ -245,8 +245,6 @@ def _why(line: OrderLine) -> dict[str, Any]:
         "order": line.order,
         "story": story,
         "winners": [(win, [(part, name_of(part)) for part in win.parts]) for win in story.winners],
-        "entries": [
-            (entry, as_yuan(entry.fen)) for entry in entries.select_related("staff", "rule").order_by("pk")
-        ],
+        "entries": [(entry, as_yuan(entry.fen)) for entry in entries.select_related("staff", "rule").order_by("pk")],
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
     }

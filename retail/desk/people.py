@@ -34,7 +34,7 @@ class PostInline(ScopedStackedInline):
     fields = ("role", "store", "region", "franchisee", "starts_at", "ends_at")
     ordering = ("starts_at",)
     autocomplete_fields = ("store", "region", "franchisee")
-    verbose_name_plural = _("岗位:决定看得到什么、能做什么")
+    verbose_name_plural = _("岗位：决定看得到什么、能做什么")
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "role":
@@ -136,7 +136,7 @@ class StaffAdmin(ScopedAdmin):
 
 def _refuse_higher(by: User, user: User | None) -> None:
     if user is not None and not roles.outranks(by=by, user=user):
-        raise ValidationError(_("这个账号的权限比您高,不能由您来关联。"))
+        raise ValidationError(_("这个账号的权限比您高，不能由您来关联。"))
 
 
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────

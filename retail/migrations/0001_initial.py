@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sku', models.CharField(max_length=64, unique=True, verbose_name='SKU')),
                 ('name', models.CharField(max_length=128, verbose_name='名称')),
-                ('tag_fen', models.BigIntegerField(blank=True, null=True, verbose_name='吊牌价(分)')),
+                ('tag_fen', models.BigIntegerField(blank=True, null=True, verbose_name='吊牌价（分）')),
                 ('is_sold', models.BooleanField(default=True, verbose_name='在售')),
                 ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='products', to='retail.brand', verbose_name='品牌')),
                 ('category', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='products', to='retail.category', verbose_name='品类')),
@@ -462,7 +462,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='post',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('franchisee', None), ('region', None), ('role__in', ['clerk', 'store_manager']), ('store__isnull', False)), models.Q(('franchisee', None), ('region__isnull', False), ('role', 'region_manager'), ('store', None)), models.Q(('franchisee__isnull', False), ('region', None), ('role', 'franchise_owner'), ('store', None)), models.Q(('franchisee', None), ('region', None), ('role__in', ['hq_ops', 'hq_finance', 'auditor']), ('store', None)), _connector='OR'), name='post_has_its_place', violation_error_message='导购和店长要选门店,区域经理要选区域,加盟商要选公司,总部岗位都不选。'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('franchisee', None), ('region', None), ('role__in', ['clerk', 'store_manager']), ('store__isnull', False)), models.Q(('franchisee', None), ('region__isnull', False), ('role', 'region_manager'), ('store', None)), models.Q(('franchisee__isnull', False), ('region', None), ('role', 'franchise_owner'), ('store', None)), models.Q(('franchisee', None), ('region', None), ('role__in', ['hq_ops', 'hq_finance', 'auditor']), ('store', None)), _connector='OR'), name='post_has_its_place', violation_error_message='导购和店长要选门店，区域经理要选区域，加盟商要选公司，总部岗位都不选。'),
         ),
         migrations.AddIndex(
             model_name='order',

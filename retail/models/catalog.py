@@ -29,7 +29,7 @@ class Product(Scoped):
     name = models.CharField(_("名称"), max_length=128)
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="products")
     category = models.ForeignKey(Category, verbose_name=_("品类"), on_delete=models.PROTECT, related_name="products")
-    tag_fen = models.BigIntegerField(_("吊牌价(分)"), null=True, blank=True)
+    tag_fen = models.BigIntegerField(_("吊牌价（分）"), null=True, blank=True)
     is_sold = models.BooleanField(_("在售"), default=True)
 
     scope_paths = Paths(brand="brand", store=ANY, staff=ANY)

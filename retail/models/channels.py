@@ -54,7 +54,9 @@ class ApiToken(models.Model):
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), null=True, blank=True, on_delete=models.PROTECT)
     region = models.ForeignKey(Region, verbose_name=_("区域"), null=True, blank=True, on_delete=models.PROTECT)
     store = models.ForeignKey(Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT)
-    franchisee = models.ForeignKey(Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT)
+    franchisee = models.ForeignKey(
+        Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT
+    )
     can_read = models.BooleanField(_("可读"), default=False)
     created_at = models.DateTimeField(_("创建"), auto_now_add=True)
     revoked_at = models.DateTimeField(_("停用"), null=True, blank=True)

@@ -95,7 +95,7 @@ class Store(Scoped):
 
     @property
     def ownership(self) -> str:
-        """"franchise" or "direct", the words of the rule condition."""
+        """ "franchise" or "direct", the words of the rule condition."""
         return "franchise" if self.franchisee_id else "direct"
 
 
@@ -144,9 +144,7 @@ class Staff(Scoped):
 
 
 def _span() -> Func:
-    return Func(
-        F("starts_at"), F("ends_at"), RangeBoundary(), function="TSTZRANGE", output_field=DateTimeRangeField()
-    )
+    return Func(F("starts_at"), F("ends_at"), RangeBoundary(), function="TSTZRANGE", output_field=DateTimeRangeField())
 
 
 class DatedQuerySet(models.QuerySet):
@@ -223,7 +221,7 @@ class Post(models.Model):
                     | Q(role="franchise_owner", store=None, region=None, franchisee__isnull=False)
                     | Q(role__in=["hq_ops", "hq_finance", "auditor"], store=None, region=None, franchisee=None)
                 ),
-                violation_error_message=_("导购和店长要选门店,区域经理要选区域,加盟商要选公司,总部岗位都不选。"),
+                violation_error_message=_("导购和店长要选门店，区域经理要选区域，加盟商要选公司，总部岗位都不选。"),
             ),
         ]
 

@@ -46,14 +46,17 @@ def test_the_binding_counts_as_of_the_payment(shop):
     old.ended_at, old.end_reason = NOW - timedelta(days=10), "manual"
     old.save()
     Binding.objects.create(
-        brand=shop.brand, member=old.member, staff=shop.staff["A2"], store=shop.store, source="manual",
-        started_at=NOW - timedelta(days=10), protected_until=NOW,
+        brand=shop.brand,
+        member=old.member,
+        staff=shop.staff["A2"],
+        store=shop.store,
+        source="manual",
+        started_at=NOW - timedelta(days=10),
+        protected_until=NOW,
     )
     online = shop.channel("tmall")
 
-    (before,) = shop.settle(
-        shop.order(channel=online, buyer=PHONE, paid_at=NOW - timedelta(days=20)), channel=online
-    )
+    (before,) = shop.settle(shop.order(channel=online, buyer=PHONE, paid_at=NOW - timedelta(days=20)), channel=online)
     (after,) = shop.settle(shop.order(channel=online, buyer=PHONE, paid_at=NOW), channel=online)
 
     assert claims(before)["bound"] == "A1"
@@ -74,9 +77,7 @@ def test_share_and_fulfil(shop):
     online = shop.channel("mini_program")
     other = shop.another_store()
 
-    (order_id,) = shop.settle(
-        shop.order(channel=online, share_code="s-A2", fulfilling_clerk="A3"), channel=online
-    )
+    (order_id,) = shop.settle(shop.order(channel=online, share_code="s-A2", fulfilling_clerk="A3"), channel=online)
     (by_store,) = shop.settle(shop.order(channel=online, fulfil_store_code=other.code), channel=online)
 
     assert claims(order_id) == {"share": "A2", "fulfil": "A3", "manager": "M1", "region": "G1"}
@@ -94,9 +95,7 @@ def test_recruit_gets_the_first_order_and_then_stays_recruit(shop):
     member = Membership.objects.get().member
     fresh = type(member).objects.create(created_at=NOW)
     Identity.objects.create(member=fresh, key_id=next(iter(key_id.values())), source="test", seen_at=NOW)
-    Membership.objects.create(
-        brand=shop.brand, member=fresh, registered_at=NOW, registered_by=shop.staff["A2"]
-    )
+    Membership.objects.create(brand=shop.brand, member=fresh, registered_at=NOW, registered_by=shop.staff["A2"])
 
     (new,) = shop.settle(shop.order(channel=online, buyer=other), channel=online)
     (again,) = shop.settle(shop.order(channel=online, buyer=other, paid_at=NOW + timedelta(days=1)), channel=online)
@@ -128,7 +127,11 @@ def test_who_left_before_the_payment_claims_nothing(shop):
 
 def test_a_clerk_buying_for_themselves_is_left_out(shop):
     shop.plan(
-        {"id": "r", "calc": {"type": "fixed", "fen": 900}, "split": [{"role": "serve", "weight": 2}, {"role": "manager", "weight": 1}]}
+        {
+            "id": "r",
+            "calc": {"type": "fixed", "fen": 900},
+            "split": [{"role": "serve", "weight": 2}, {"role": "manager", "weight": 1}],
+        }
     )
     (key_id,) = privacy.keep([privacy.normalised(privacy.Known("phone", "", "13800005678"))]).values()
     shop.staff["A1"].phone_key = BuyerKey.objects.get(pk=key_id)

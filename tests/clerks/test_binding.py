@@ -73,8 +73,14 @@ def test_an_earlier_sale_that_arrives_late_leaves_the_relation(shop):
 
 def test_the_database_refuses_a_second_active_binding(shop):
     member = Member.objects.create(created_at=NOW)
-    row = {"brand": shop.brand, "member": member, "store": shop.store, "source": "manual",
-           "started_at": NOW, "protected_until": NOW}
+    row = {
+        "brand": shop.brand,
+        "member": member,
+        "store": shop.store,
+        "source": "manual",
+        "started_at": NOW,
+        "protected_until": NOW,
+    }
     Binding.objects.create(staff=shop.staff["A1"], **row)
 
     with pytest.raises(IntegrityError, match="binding_one_active"), transaction.atomic():

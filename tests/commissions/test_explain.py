@@ -29,15 +29,31 @@ def shop():
 @pytest.mark.parametrize(
     ("calc", "line", "sentence"),
     [
-        ({"type": "rate", "ppm": 30000}, {"paid_fen": 89900},
-         "这件实付 ¥899.00，按「门店开单」实付的 3%，共 ¥26.97，开单分得 ¥24.27。"),
-        ({"type": "fixed", "fen": 1000}, {}, "这件实付 ¥100.00，按「门店开单」每笔 ¥10.00，共 ¥10.00，开单分得 ¥9.00。"),
-        ({"type": "per_qty", "fen": 250}, {"qty": 2},
-         "这 2 件实付 ¥100.00，按「门店开单」每件 ¥2.50 × 2 件，共 ¥5.00，开单分得 ¥4.50。"),
-        ({"type": "rate_plus", "ppm": 5000, "fen": 100}, {},
-         "这件实付 ¥100.00，按「门店开单」实付的 0.5% 再加 ¥1.00，共 ¥1.50，开单分得 ¥1.35。"),
-        ({"type": "discount_tier", "steps": [[8000, 60000], [7000, 40000]]}, {"paid_fen": 7500, "tag_fen": 10000},
-         "这件实付 ¥75.00，按「门店开单」实付的 4%，共 ¥3.00，开单分得 ¥2.70。"),
+        (
+            {"type": "rate", "ppm": 30000},
+            {"paid_fen": 89900},
+            "这件实付 ¥899.00，按「门店开单」实付的 3%，共 ¥26.97，开单分得 ¥24.27。",
+        ),
+        (
+            {"type": "fixed", "fen": 1000},
+            {},
+            "这件实付 ¥100.00，按「门店开单」每笔 ¥10.00，共 ¥10.00，开单分得 ¥9.00。",
+        ),
+        (
+            {"type": "per_qty", "fen": 250},
+            {"qty": 2},
+            "这 2 件实付 ¥100.00，按「门店开单」每件 ¥2.50 × 2 件，共 ¥5.00，开单分得 ¥4.50。",
+        ),
+        (
+            {"type": "rate_plus", "ppm": 5000, "fen": 100},
+            {},
+            "这件实付 ¥100.00，按「门店开单」实付的 0.5% 再加 ¥1.00，共 ¥1.50，开单分得 ¥1.35。",
+        ),
+        (
+            {"type": "discount_tier", "steps": [[8000, 60000], [7000, 40000]]},
+            {"paid_fen": 7500, "tag_fen": 10000},
+            "这件实付 ¥75.00，按「门店开单」实付的 4%，共 ¥3.00，开单分得 ¥2.70。",
+        ),
     ],
 )
 def test_an_entry_is_one_sentence(shop, calc, line, sentence):
@@ -54,7 +70,9 @@ def test_three_numbers_that_a_calculator_can_check(shop):
     shop.settle(shop.order(serving_clerk="A1", lines=[{"paid_fen": 89900}]))
 
     assert stories(role="serve")[0].numbers == [
-        ("实付", "¥899.00"), ("佣金", "实付的 3% = ¥26.97"), ("开单", "90% = ¥24.27"),
+        ("实付", "¥899.00"),
+        ("佣金", "实付的 3% = ¥26.97"),
+        ("开单", "90% = ¥24.27"),
     ]
 
 
@@ -73,9 +91,20 @@ def test_a_refund_says_what_it_took(shop):
 def test_a_line_tells_winner_losers_and_people(shop):
     shop.plan(
         {"id": "a", "name": "抖音", "when": {"channel": ["douyin"]}, "calc": {"type": "rate", "ppm": 1}},
-        {"id": "b", "name": "高单价", "group": "bonus", "when": {"min_line_fen": 99999}, "calc": {"type": "fixed", "fen": 1}},
-        {"id": "c", "name": "门店", "calc": {"type": "rate", "ppm": 30000}, "cap_fen": 200,
-         "split": [*SPLIT, {"role": "share", "weight": 10}]},
+        {
+            "id": "b",
+            "name": "高单价",
+            "group": "bonus",
+            "when": {"min_line_fen": 99999},
+            "calc": {"type": "fixed", "fen": 1},
+        },
+        {
+            "id": "c",
+            "name": "门店",
+            "calc": {"type": "rate", "ppm": 30000},
+            "cap_fen": 200,
+            "split": [*SPLIT, {"role": "share", "weight": 10}],
+        },
         {"id": "d", "name": "兜底", "priority": -1, "calc": {"type": "rate", "ppm": 1}},
     )
     (order_id,) = shop.settle(shop.order(serving_clerk="A1"))
@@ -87,16 +116,21 @@ def test_a_line_tells_winner_losers_and_people(shop):
     assert ("高于上限，按", "¥2.00") in win.steps
     assert ("当时缺", "分享") in win.steps
     assert [(part.role_label, part.claim.staff.code, part.fen, part.why) for part in win.parts] == [
-        ("开单", "A1", 90, "订单上写的是这位导购"), ("店长", "M1", 10, "付款时管这家门店"),
+        ("开单", "A1", 90, "订单上写的是这位导购"),
+        ("店长", "M1", 10, "付款时管这家门店"),
     ]
     assert {loss.rule: loss.reason_text for loss in story.losers} == {
-        "抖音": "渠道不在规则范围内", "高单价": "这行金额没到起点", "兜底": "同组里有更优先的规则",
+        "抖音": "渠道不在规则范围内",
+        "高单价": "这行金额没到起点",
+        "兜底": "同组里有更优先的规则",
     }
     assert ("渠道", shop.pos.name) in story.facts
 
 
 def test_a_rule_that_paid_nobody_says_why(shop):
-    shop.plan({"id": "r", "name": "分享", "calc": {"type": "fixed", "fen": 100}, "split": [{"role": "share", "weight": 1}]})
+    shop.plan(
+        {"id": "r", "name": "分享", "calc": {"type": "fixed", "fen": 100}, "split": [{"role": "share", "weight": 1}]}
+    )
     (order_id,) = shop.settle(shop.order(serving_clerk="A1"))
 
     story = explain.of_line(order=Order.objects.get(pk=order_id), line=OrderLine.objects.get(order=order_id))

@@ -37,7 +37,8 @@ def test_every_module_stands_in_the_layer_list():
         f"{package}.{path.stem}"
         for package in PACKAGES
         for path in (ROOT / package).iterdir()
-        if path.stem not in ("__init__", "__pycache__", "migrations", "locale") and (path.suffix == ".py" or path.is_dir())
+        if path.stem not in ("__init__", "__pycache__", "migrations", "locale")
+        and (path.suffix == ".py" or path.is_dir())
     }
     assert {module for module in modules if module.partition(".")[0] not in listed} <= listed
 
@@ -93,8 +94,22 @@ def test_no_hidden_calls(path):
 def test_the_domain_reads_no_clock(path):
     """`now=` is passed in; views, commands and tasks are where it is read."""
     parts = path.relative_to(ROOT).parts
-    edges = {"pages", "api", "desk", "demo", "imports", "management", "admin.py", "scoped_admin.py", "gate.py",
-             "tasks.py", "jobs.py", "embedded.py"}
+    edges = {
+        "pages",
+        "api",
+        "desk",
+        "demo",
+        "imports",
+        "management",
+        "admin.py",
+        "scoped_admin.py",
+        "gate.py",
+        "tasks.py",
+        "jobs.py",
+        "embedded.py",
+    }
     if not edges & set(parts):
-        names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        names = {
+            ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+        }
         assert not names & {"datetime.now", "time.time", "timezone.now", "date.today", "timezone.localdate"}

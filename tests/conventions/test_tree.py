@@ -51,7 +51,9 @@ def test_nothing_of_this_machine_is_committed():
     assert "://" not in lock
     assert " @ " not in lock
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    texts = [ROOT / name for name in listed.stdout.split("\0") if name.endswith((".py", ".md", ".toml", ".html", ".js"))]
+    texts = [
+        ROOT / name for name in listed.stdout.split("\0") if name.endswith((".py", ".md", ".toml", ".html", ".js"))
+    ]
     machine = re.compile("/ho" + r"me/[a-z]|/ro" + r"ot/|/wo" + "rk/")
     assert [path for path in texts if path.exists() and machine.search(path.read_text())] == []
 

@@ -1,10 +1,7 @@
 """One order, top to bottom."""
 
-
-
 from commissions.models import Entry
-from retail import intake
-from tests.factories import NOW, world
+from tests.factories import world
 
 BUYER = ({"type": "phone", "value": "13800005678"},)
 
@@ -13,8 +10,11 @@ def test_an_order_pays_the_clerk_who_rang_it_up(everything):
     shop = world()
     clerk, manager = shop.hire("A1"), shop.hire("M1", role="store_manager")
     shop.plan(
-        {"id": "base", "calc": {"type": "rate", "ppm": 30000},
-         "split": [{"role": "serve", "weight": 9}, {"role": "manager", "weight": 1}]}
+        {
+            "id": "base",
+            "calc": {"type": "rate", "ppm": 30000},
+            "split": [{"role": "serve", "weight": 9}, {"role": "manager", "weight": 1}],
+        }
     )
     order = shop.order(serving_clerk="A1")
 

@@ -27,7 +27,8 @@ class TestOrders:
         assert (order.brand, order.store, order.serving_clerk) == (shop.brand, shop.store, "nobody we know")
         assert (order.paid_fen, order.version, order.settled_at) == (10000, 1, None)
         assert [str(key) for key in BuyerKey.objects.filter(pk__in=order.buyer_keys).order_by("type")] == [
-            "****", "138****5678",
+            "****",
+            "138****5678",
         ]
         assert {line.brand_label for line in order.lines.all()} == {shop.brand.code}
 
@@ -83,7 +84,9 @@ class TestOrders:
     def test_two_contents_under_one_number_in_one_batch(self):
         shop = world()
         first, same, other = shop.take(
-            shop.order(outer_order_id="X"), shop.order(outer_order_id="X"), shop.order(outer_order_id="X", share_code="s")
+            shop.order(outer_order_id="X"),
+            shop.order(outer_order_id="X"),
+            shop.order(outer_order_id="X", share_code="s"),
         )
 
         assert [first.status, same.status, other.status] == ["created", "created", "rejected"]

@@ -82,7 +82,9 @@ def test_a_new_key_at_the_front_reads_and_finds_what_the_old_one_wrote(keys):
     assert privacy.reveal(BuyerKey.objects.get()) == "13800005678"
 
 
-@pytest.mark.parametrize("spelled", ["nonsense", "1:", "0:" + base64.b64encode(b"o" * 32).decode(), "1:aGVsbG8=", "1:!!!"])
+@pytest.mark.parametrize(
+    "spelled", ["nonsense", "1:", "0:" + base64.b64encode(b"o" * 32).decode(), "1:aGVsbG8=", "1:!!!"]
+)
 def test_a_bad_key_stops_the_start(keys, spelled):
     keys(spelled)
 

@@ -57,5 +57,3 @@ def phone(shop: World) -> Client:
 def sell(shop: World, *, count: int = 1, **fields: object) -> list[int]:
     """Sales of clerk A1 at 100 yuan, settled; the ids of the orders."""
     return shop.settle(*(shop.order(**{"serving_clerk": "A1", **fields}) for _ in range(count)))
-
-

@@ -181,9 +181,7 @@ def test_a_line_that_brought_nothing_is_there_and_says_so(shop: World, phone: Cl
     assert "赠品没有佣金" in page
 
 
-def test_a_sale_takes_few_statements(
-    shop: World, phone: Client, django_assert_num_queries: DjangoAssertNumQueries
-):
+def test_a_sale_takes_few_statements(shop: World, phone: Client, django_assert_num_queries: DjangoAssertNumQueries):
     one, three = sell(shop) + sell(shop, lines=[{}, {}, {}])
     phone.get(f"/m/earnings/{one}/")  # compiles the plan, once in the life of the process
 

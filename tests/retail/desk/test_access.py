@@ -22,8 +22,14 @@ def settled(shop, clerk=None, **fields):
     """A settled order with a rule that pays, and its line."""
     with scope.within(scope.EVERYTHING):
         if not hasattr(shop, "planned"):
-            shop.planned = shop.plan({"id": "r", "name": "基础佣金", "calc": {"type": "rate", "ppm": 30000},
-                                      "split": [{"role": "serve", "weight": 1}]})
+            shop.planned = shop.plan(
+                {
+                    "id": "r",
+                    "name": "基础佣金",
+                    "calc": {"type": "rate", "ppm": 30000},
+                    "split": [{"role": "serve", "weight": 1}],
+                }
+            )
         code = clerk or next(iter(shop.staff))
         (pk,) = shop.settle(shop.order(serving_clerk=code, **fields))
         return Order.objects.get(pk=pk), OrderLine.objects.get(order=pk)
@@ -230,8 +236,13 @@ def test_operations_cannot_make_a_superuser_or_change_finance(shop, sign_in):
     ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
     clerk = user()
 
-    ops.post(f"/admin/retail/user/{clerk.pk}/change/", username=clerk.username, is_active="on", is_superuser="on",
-             is_staff="on")
+    ops.post(
+        f"/admin/retail/user/{clerk.pk}/change/",
+        username=clerk.username,
+        is_active="on",
+        is_superuser="on",
+        is_staff="on",
+    )
     password = ops.post(f"/admin/retail/user/{finance.user.pk}/password/", password1="x" * 12, password2="x" * 12)
     staff = ops.get(f"/admin/retail/staff/{finance.staff.pk}/change/")
 

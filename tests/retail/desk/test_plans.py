@@ -43,8 +43,12 @@ def rule_form(version, rule=None, shares=(("serve", "100"),), **fields):
 def test_a_rule_is_written_with_its_split_and_journalled(shop, sign_in, draft):
     ops = sign_in(shop, "hq_ops")
 
-    answer = ops.post("/admin/commissions/rule/add/", **rule_form(
-        draft, shares=[("serve", "70"), ("manager", "12.5")], cap_fen="88.50", when='{"channel": ["pos"]}'))
+    answer = ops.post(
+        "/admin/commissions/rule/add/",
+        **rule_form(
+            draft, shares=[("serve", "70"), ("manager", "12.5")], cap_fen="88.50", when='{"channel": ["pos"]}'
+        ),
+    )
 
     assert answer.status_code == 302, answer.context["errors"]
     with scope.within(scope.EVERYTHING):
@@ -62,7 +66,7 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
     answer = ops.post("/admin/commissions/rule/add/", **form)
 
     assert answer.status_code == 200
-    assert "分成合计 100.0001%,不能超过 100%。" in answer.content.decode()
+    assert "分成合计 100.0001%，不能超过 100%。" in answer.content.decode()
     with scope.within(scope.EVERYTHING):
         assert not Rule.objects.filter(code="extra").exists()
 
@@ -73,8 +77,8 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
         ("calc", '{"type": "rate"}', "calc.ppm:没有填"),
         ("calc", '{"type": "rate", "ppm": 1.5}', "calc.ppm:要写成整数"),
         ("calc", '{"type": "rate", ', "不是正确的 JSON:请检查引号、逗号和括号。"),
-        ("when", '{"shop": ["S1"]}', "when.shop:没有这个字段,请检查拼写"),
-        ("when", '{"store": []}', "when.store:列表不能是空的;不限制就删掉这个条件"),
+        ("when", '{"shop": ["S1"]}', "when.shop:没有这个字段，请检查拼写"),
+        ("when", '{"store": []}', "when.store:列表不能是空的；不限制就删掉这个条件"),
         ("missing", '"nobody"', "missing:只能是 forfeit, reallocate 之一"),
     ],
 )
