@@ -34,17 +34,19 @@ class RuleForm(forms.ModelForm):
         required=False,
         initial=dict,
         help_text=gettext_lazy(
-            "不填 = 不限。可用：channel store store_group ownership brand category product tier live_event material"
-            "（都写列表）,member（new 新客 / existing 老客）,min_discount_bp(9000 = 9 折),min_line_fen、min_order_fen（分）,"
-            'min_dormant_days。例：{"channel": ["pos"], "member": "new"}'
+            "不填 = 不限。写成列表的："
+            "channel store store_group ownership brand category product tier live_event material；"
+            "另有 member（new 新客，existing 老客）、min_discount_bp（9000 就是 9 折）、"
+            "min_line_fen 和 min_order_fen（分）、min_dormant_days。"
+            '例：{"channel": ["pos"], "member": "new"}'
         ),
         **_JSON,
     )
     calc = ReadableJSON(
         label=gettext_lazy("算法"),
         help_text=gettext_lazy(
-            '比例 {"type": "rate", "ppm": 30000}(30000 = 3%)；每行 {"type": "fixed", "fen": 500};'
-            '每件 {"type": "per_qty", "fen": 200}；比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100};'
+            '比例 {"type": "rate", "ppm": 30000}，30000 就是 3%；每行 {"type": "fixed", "fen": 500}；'
+            '每件 {"type": "per_qty", "fen": 200}；比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100}；'
             '看折扣 {"type": "discount_tier", "steps": [[9000, 30000], [7000, 20000]]}。'
         ),
         **_JSON,

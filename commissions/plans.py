@@ -56,7 +56,7 @@ def of_version(version_id: int) -> Compiled:
 
 @lru_cache(maxsize=64)
 def compiled(version_id: int, content_hash: str) -> Compiled:
-    """Compile a version. `content_hash` is there for the cache: what is approved never changes, so neither does this."""
+    """Compile a version. `content_hash` is there for the cache: what is approved never changes, nor does this."""
     version = PlanVersion.objects.get(pk=version_id)
     rows = list(version.rules.prefetch_related("shares"))
     plan = engine.compile_plan(

@@ -1,4 +1,4 @@
-"""One person over all brands (Member), the ways they are known (Identity), and their standing per brand (Membership)."""
+"""One person over all brands (Member), how they are known (Identity), their standing per brand (Membership)."""
 
 from django.db import models
 from django.db.models import Q
