@@ -5,6 +5,7 @@ A second process takes half of the buyers where there is a second core; nothing 
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -83,4 +84,7 @@ def _work(events: list[Event], done: Any) -> None:
     def note(count: int) -> None:
         done.value = count
 
-    _settle_all(events, note)
+    try:
+        _settle_all(events, note)
+    except KeyboardInterrupt:  # Ctrl-C reaches us too; the parent says what there is to say
+        sys.exit(1)
