@@ -7,7 +7,7 @@ CODE := retail members commissions clerks
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check bench bench-full screenshots lock clean system
+.PHONY: help demo test test-full check bench bench-full screenshots messages lock clean system
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -50,6 +50,12 @@ bench-full: .venv/.test ## speeds measured on this machine, full sizes
 
 screenshots: .venv/.test system ## pictures of the pages for the documentation
 	$(PY) -m tests.e2e.screenshots
+
+# The catalogue of the admin theme's Chinese is written by hand and only compiled here.
+messages: .venv/.test ## the English catalogue: takes in new texts, compiles (needs gettext)
+	DAOGOU_TESTING=true $(PY) manage.py makemessages --locale en --no-location --no-wrap --no-obsolete \
+		--ignore .venv --ignore tests --ignore var
+	for one in retail/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o $${one%.po}.mo $$one || exit 1; done
 
 lock: .venv/.made ## constraints.txt anew: the newest versions that pyproject.toml allows
 	@$(call requirements,demo prod bench test) > .venv/all.txt

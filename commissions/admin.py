@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -112,13 +113,13 @@ APPROVE = ActionDialog(
     title=_("批准这个版本？"),
     description=_("批准后内容封存，谁也不能再改。编写的人不能批准自己的版本。"),
     form_class=Confirm,
-    form_submit_text=_("批准"),
+    form_submit_text=pgettext_lazy("button", "批准"),
 )
 ACTIVATE = ActionDialog(
     title=_("从什么时候起生效？"),
     description=_("这一刻之后付款的订单按这个版本算，之前的不变。"),
     form_class=ActivateForm,
-    form_submit_text=_("生效"),
+    form_submit_text=pgettext_lazy("button", "生效"),
 )
 COPY = ActionDialog(
     title=_("复制为新草稿？"),
@@ -197,7 +198,7 @@ class PlanVersionAdmin(ScopedAdmin):
     def add_attainment(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(f"{reverse('admin:commissions_attainment_add')}?version={int(object_id)}")
 
-    @action(description=_("批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
+    @action(description=pgettext_lazy("button", "批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
 
@@ -527,4 +528,4 @@ class BuyerSnapshotAdmin(ScopedAdmin):
 
     @display(description=_("门店组"))
     def groups(self, row: BuyerSnapshot) -> str:
-        return "、".join(row.store_groups) or "–"
+        return _("、").join(row.store_groups) or "–"

@@ -245,7 +245,7 @@ def of_line(*, order: Order, line: OrderLine) -> LineStory:
         facts=_facts(order, line, kept),
         winners=[_win(win, compiled, line, kept.claims) for win in trace.winners],
         losers=[
-            LossStory(compiled.names[loss.rule_id], ";".join(_reason(code) for code in loss.reasons))
+            LossStory(compiled.names[loss.rule_id], _("；").join(_reason(code) for code in loss.reasons))
             for loss in trace.losers
         ],
     )
@@ -287,12 +287,12 @@ def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Seq
         steps.append((_("高于上限，按"), _money(win.cap_fen)))
     steps.append((_("佣金池"), _money(win.pool_fen)))
     if win.missing_roles:
-        steps.append((_("当时缺"), "、".join(_role(role) for role in win.missing_roles)))
+        steps.append((_("当时缺"), _("、").join(_role(role) for role in win.missing_roles)))
     name = compiled.names[win.rule_id]
     if win.reasons:
         sentence = _("「%(rule)s」命中，但没有付给任何人：%(why)s。") % {
             "rule": name,
-            "why": ";".join(_reason(code) for code in win.reasons),
+            "why": _("；").join(_reason(code) for code in win.reasons),
         }
     else:
         sentence = _("按「%(rule)s」%(how)s，共 %(pool)s。") % {"rule": name, "how": how, "pool": _money(win.pool_fen)}

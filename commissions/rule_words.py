@@ -48,9 +48,9 @@ def names(when: Mapping[str, Any]) -> dict[str, str]:
 
 
 def conditions(when: Mapping[str, Any], names: Mapping[str, str] | None = None) -> str:
-    """ "渠道:门店 POS、小程序;顾客:新客"; "不限" for none. names: code → name where a code has one."""
+    """ "渠道：门店 POS、小程序；顾客：新客"; "不限" for none. names: code → name where a code has one."""
     said = [_condition(name, value, names or {}) for name, value in when.items()]
-    return ";".join(said) or _("不限")
+    return _("；").join(said) or _("不限")
 
 
 def _condition(name: str, value: Any, names: Mapping[str, str]) -> str:
@@ -63,7 +63,8 @@ def _condition(name: str, value: Any, names: Mapping[str, str]) -> str:
     if name == "min_dormant_days":
         return _("沉睡满 %(days)s 天") % {"days": value}
     values = value if isinstance(value, list) else [value]
-    return f"{LISTS.get(name, name)}:{'、'.join(str(_VALUES.get(one) or names.get(str(one), one)) for one in values)}"
+    listed = _("、").join(str(_VALUES.get(one) or names.get(str(one), one)) for one in values)
+    return _("%(name)s：%(what)s") % {"name": LISTS.get(name, name), "what": listed}
 
 
 def calculation(rule: Rule) -> str:
@@ -73,7 +74,7 @@ def calculation(rule: Rule) -> str:
         said.append(_("最低 ¥%(fen)s") % {"fen": yuan(rule.floor_fen)})
     if rule.cap_fen is not None:
         said.append(_("最高 ¥%(fen)s") % {"fen": yuan(rule.cap_fen)})
-    return ",".join(said)
+    return _("，").join(said)
 
 
 def _calc(base: str, calc: Mapping[str, Any]) -> str:
@@ -83,8 +84,9 @@ def _calc(base: str, calc: Mapping[str, Any]) -> str:
     if kind == "per_qty":
         return _("每件 ¥%(fen)s") % {"fen": yuan(calc["fen"])}
     if kind == "discount_tier":
-        steps = ((f"{bp / 1000:g}", percent(ppm)) for bp, ppm in calc["steps"])
-        return f"{base}:" + "、".join(_("%(fold)s 折起 %(rate)s") % {"fold": bp, "rate": rate} for bp, rate in steps)
+        steps = ({"fold": f"{bp / 1000:g}", "rate": percent(ppm)} for bp, ppm in calc["steps"])
+        listed = _("、").join(_("%(fold)s 折起 %(rate)s") % step for step in steps)
+        return _("%(name)s：%(what)s") % {"name": base, "what": listed}
     rated = f"{base} × {percent(calc.get('ppm'))}"
     return f"{rated} + " + _("每件 ¥%(fen)s") % {"fen": yuan(calc["fen"])} if kind == "rate_plus" else rated
 
@@ -97,16 +99,16 @@ def split(shares: Iterable[Share]) -> str:
     rest = 1_000_000 - sum(ppm for _role, ppm in said)
     if rest > 0:
         said.append((_("公司"), rest))
-    return "、".join(f"{role} {percent(ppm)}" for role, ppm in said)
+    return _("、").join(f"{role} {percent(ppm)}" for role, ppm in said)
 
 
 def steps(steps: Iterable[AttainmentStep]) -> str:
-    """ "¥10,000.00 起 2%;¥30,000.00 起 3% 加 ¥200.00"."""
+    """ "¥10,000.00 起 2%；¥30,000.00 起 3% 加 ¥200.00"."""
     said = []
     for step in steps:
         text = _("¥%(fen)s 起 %(rate)s") % {"fen": yuan(step.from_fen), "rate": percent(step.ppm)}
         said.append(text + (_(" 加 ¥%(fen)s") % {"fen": yuan(step.fixed_fen)} if step.fixed_fen else ""))
-    return ";".join(said)
+    return _("；").join(said)
 
 
 def missing(policy: Any) -> str:

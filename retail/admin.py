@@ -281,7 +281,7 @@ class JobAdmin(ScopedAdmin):
 
     @display(description=_("对象"))
     def about(self, job: Job) -> SafeString:
-        return format_html_join("、", "{}", ((_subject(name, value),) for name, value in job.payload.items()))
+        return format_html_join(_("、"), "{}", ((_subject(name, value),) for name, value in job.payload.items()))
 
     @display(
         description=_("状态"),

@@ -4,6 +4,7 @@ Besides: money is written and typed in yuan, rates in percent, long tables are n
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -130,7 +131,8 @@ class PercentField(_Scaled):
 
 def _label(field: models.Field, unit: str) -> str:
     """The field's name with the unit it is typed in, instead of the one it is kept in."""
-    return f"{str(field.verbose_name).partition('(')[0].partition('(')[0]}({unit})"
+    name = re.sub(r"\W+\w+\W$", "", str(field.verbose_name))
+    return _("%(name)s（%(unit)s）") % {"name": name, "unit": unit}
 
 
 # ── Rows and choices ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate, count
 from random import Random
 
-from retail.demo import copying, keys, names
+from retail.demo import copying, keys, names, seasons
 from retail.demo.people import People
 from retail.demo.shops import Shops
 from retail.models import Brand, Channel, Staff, Store
@@ -104,7 +104,7 @@ class Registry:
     """Makes the members and writes them with keys and identities; memberships are written after their orders."""
 
     def __init__(self, rng: Random, *, shops: Shops, people: People, keyring: keys.Keyring, now: datetime) -> None:
-        self._rng, self._people, self._keyring, self._now = rng, people, keyring, now
+        self._rng, self._people, self._keyring, self._today = rng, people, keyring, seasons.midnight(now)
         self._channels = {(channel.brand_id, channel.kind): channel for channel in shops.channels}
         self._brands = shops.brands
         self._stores = shops.stores_of
@@ -145,7 +145,7 @@ class Registry:
         stores = self._stores[brand.pk]
         store = store or stores[int(rng.random() ** 1.3 * len(stores))]
         days = rng.random() * (365 if rng.random() < 0.3 else 1000)
-        registered_at = self._now - timedelta(days=days)
+        registered_at = self._today - timedelta(days=days)
         by = self._people.clerk(rng, store, registered_at) if rng.random() < 0.72 else None
         liking = min(rng.paretovariate(1.16), 60.0)
         return Customer(next(self._ids), person, brand, store, liking, registered_at, by)

@@ -37,11 +37,17 @@ def weight(day: date, *, kind: str, today: date) -> float:
     return week * month * feasts.get((day.month, day.day), 1.0)
 
 
+def midnight(moment: datetime) -> datetime:
+    """The first moment of that day in Shanghai."""
+    return datetime.combine(moment.date(), time(), SHANGHAI)
+
+
 def moment(rng: Random, day: date, *, in_shop: bool, now: datetime) -> datetime:
     """A time of day, by the hours of a shop or of a sofa. Today's are squeezed into what has passed of the day."""
     hour = rng.choices(range(24), cum_weights=_HOUR_STEPS[in_shop])[0]
-    seconds = hour * 3600 + int(rng.random() * 3600)
+    since_midnight = timedelta(seconds=hour * 3600 + int(rng.random() * 3600))
     start = datetime.combine(day, time(), SHANGHAI)
     if day == now.date():
-        seconds = int((now - start).total_seconds() * seconds / 86400)
-    return start + timedelta(seconds=seconds)
+        # To the microsecond, so that what happens today happens in the same order at every hour.
+        since_midnight *= (now - start) / timedelta(days=1)
+    return start + since_midnight

@@ -5,7 +5,7 @@ A second process takes half of the buyers where there is a second core; nothing 
 
 import multiprocessing
 import os
-import sys
+import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -76,6 +76,8 @@ def _watch(workers: Sequence[BaseProcess], tell: Callable[[], None]) -> None:
 
 
 def _work(events: list[Event], done: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; ours is ended by its parent
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The same statements thousands of times: planning each of them anew is a tenth of all the work.
     connection.settings_dict["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 2}
     with connection.cursor() as cursor:
@@ -84,7 +86,4 @@ def _work(events: list[Event], done: Any) -> None:
     def note(count: int) -> None:
         done.value = count
 
-    try:
-        _settle_all(events, note)
-    except KeyboardInterrupt:  # Ctrl-C reaches us too; the parent says what there is to say
-        sys.exit(1)
+    _settle_all(events, note)

@@ -141,9 +141,10 @@ class Market:
             return None
         line = rng.choice(sale.data.lines)
         at = sale.data.paid_at + timedelta(hours=2 + rng.random() ** 1.5 * 280)
-        if line.paid_fen <= 0 or at >= self.now:
+        amount = baskets.amount(rng, line)
+        if line.paid_fen <= 0 or at >= seasons.midnight(self.now):
             return None
-        return sale.give_back(line, at, **baskets.amount(rng, line))
+        return sale.give_back(line, at, **amount)
 
     def _store(self, channel: Channel) -> Store:
         stores = self.shops.stores_of[channel.brand_id]
@@ -165,7 +166,7 @@ class Market:
 
     def _delivery(self, at: datetime) -> datetime | None:
         """Two to four days later; the parcels of the last days are still on their way."""
-        if self.now - at < timedelta(days=seasons.SETTLED_DAYS):
+        if seasons.midnight(self.now) - at < timedelta(days=seasons.SETTLED_DAYS):
             return None
         return at + timedelta(hours=40 + int(self.rng.random() * 60))
 

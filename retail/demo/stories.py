@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from retail import shapes
-from retail.demo import logins
+from retail.demo import logins, seasons
 from retail.demo.customers import Customer
 from retail.demo.shopping import Market, Sale
 from retail.models import Channel, Staff, Store
@@ -66,12 +66,13 @@ def _groups(market: Market, clerk: Staff, store: Store) -> dict[str, list[Custom
         customer
         for customer in pool
         if customer.phone and customer.unionid and not customer.staff
-        and market.now - customer.registered_at > timedelta(days=30)
+        and seasons.midnight(market.now) - customer.registered_at > timedelta(days=30)
     ]  # fmt: skip
     for customer in known[:6]:
         customer.registered_by, customer.is_regular = clerk, True
     # A link is best followed by somebody else's customer: then it shows who gets what.
-    return {"": known[:6], "link": known[6:12], "self": [one for one in pool if one.staff == clerk]}
+    others = [customer for customer in known[6:] if customer.registered_by != clerk]
+    return {"": known[:6], "link": others[:6], "self": [one for one in pool if one.staff == clerk]}
 
 
 def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: Customer) -> Sale:
@@ -89,9 +90,9 @@ def _play(market: Market, scene: _Scene, clerk: Staff, store: Store, customer: C
 
 
 def _moment(scene: _Scene, now: datetime) -> datetime:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = seasons.midnight(now)
     if scene.days == 0:
-        return (midnight + (now - midnight) * scene.part).replace(microsecond=0)
+        return midnight + (now - midnight) * scene.part
     return midnight - timedelta(days=scene.days) + timedelta(hours=10 + 11 * scene.part)
 
 

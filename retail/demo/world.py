@@ -7,7 +7,7 @@ the real flow one by one, each at its own time, so that their commissions are th
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from django.db import transaction
@@ -65,7 +65,7 @@ def is_empty() -> bool:
 
 
 def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) -> None:
-    """Make the world of the day of `now` in empty tables.
+    """Make the world of the day of `now` in empty tables; the hour only moves what happens today.
 
     Stopped in the first part it leaves nothing; stopped in the second, the worker settles the rest.
     """
@@ -89,7 +89,7 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         places = shops.write()
         staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
         shelves = goods.write(rng, brands=places.brands, wanted=size.products)
-        tariffs.write(brands=places.brands, since=_midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
+        tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
         progress("门店、员工、商品", 1, 1)
         registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
         known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
@@ -105,11 +105,10 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
 
 
 def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journal:
-    first_day = _midnight(market.now) - timedelta(days=seasons.SETTLED_DAYS - 1)
+    first_day = seasons.midnight(market.now) - timedelta(days=seasons.SETTLED_DAYS - 1)
     journal = facts.Journal(settled_from=first_day)
     told = stories.tell(market)
-    wanted -= len(told)
-    sales = heapq.merge(told, market.sales(wanted), key=lambda sale: sale.data.paid_at)
+    sales = heapq.merge(told, market.sales(wanted - len(told)), key=lambda sale: sale.data.paid_at)
     for done, sale in enumerate(sales, start=1):
         journal.write(sale)
         if done % 2_000 == 0:
@@ -123,7 +122,3 @@ def _enqueue(events: list[facts.Event], now: datetime) -> list[int]:
     """A job for each order still to be settled, due when we should long be through; ids of the jobs."""
     work = [jobs.Work("settle_order", {"order_id": event.order_id}) for event in events if not event.refund]
     return jobs.enqueue(work=work, now=now, due_at=now + timedelta(minutes=5))
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime.combine(moment.date(), time(), seasons.SHANGHAI)

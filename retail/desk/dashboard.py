@@ -188,5 +188,5 @@ def _chart(daily: Daily, today: date) -> dict[str, Any]:
         "days": [f"{day:%m-%d}" for day in days],
         "sales": [round(totals[day].net_fen / 100) for day in days],
         "commission": [round(totals[day].commission_fen / 100) for day in days],
-        "labels": {"sales": _("净销售"), "commission": _("佣金"), "wan": _("万")},
+        "labels": {"sales": _("净销售"), "commission": _("佣金")},
     }

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Page(NamedTuple):
@@ -20,57 +21,57 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
     (
         _("每天看的"),
         [
-            Page("retail.order", _("订单"), "receipt_long"),
-            Page("retail.refund", _("退款"), "undo"),
-            Page("commissions.entry", _("佣金流水"), "payments"),
+            Page("retail.order", pgettext_lazy("plural", "订单"), "receipt_long"),
+            Page("retail.refund", pgettext_lazy("plural", "退款"), "undo"),
+            Page("commissions.entry", pgettext_lazy("plural", "佣金流水"), "payments"),
         ],
     ),
     (
-        _("顾客"),
+        pgettext_lazy("plural", "顾客"),
         [
-            Page("members.membership", _("会员"), "loyalty"),
-            Page("clerks.binding", _("专属导购"), "handshake"),
-            Page("members.tier", _("会员等级"), "military_tech"),
+            Page("members.membership", pgettext_lazy("plural", "会员"), "loyalty"),
+            Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
+            Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
         ],
     ),
     (
         _("门店和人"),
         [
-            Page("retail.store", _("门店"), "store"),
-            Page("retail.staff", _("员工"), "badge"),
-            Page("retail.region", _("区域"), "map"),
-            Page("retail.franchisee", _("加盟商"), "domain"),
-            Page("retail.storegroup", _("门店组"), "workspaces"),
-            Page("retail.user", _("账号"), "key"),
+            Page("retail.store", pgettext_lazy("plural", "门店"), "store"),
+            Page("retail.staff", pgettext_lazy("plural", "员工"), "badge"),
+            Page("retail.region", pgettext_lazy("plural", "区域"), "map"),
+            Page("retail.franchisee", pgettext_lazy("plural", "加盟商"), "domain"),
+            Page("retail.storegroup", pgettext_lazy("plural", "门店组"), "workspaces"),
+            Page("retail.user", pgettext_lazy("plural", "账号"), "key"),
         ],
     ),
     (
         _("商品和渠道"),
         [
-            Page("retail.brand", _("品牌"), "sell"),
-            Page("retail.product", _("商品"), "checkroom"),
-            Page("retail.category", _("品类"), "category"),
-            Page("retail.channel", _("渠道"), "hub"),
-            Page("retail.apitoken", _("接口令牌"), "vpn_key"),
+            Page("retail.brand", pgettext_lazy("plural", "品牌"), "sell"),
+            Page("retail.product", pgettext_lazy("plural", "商品"), "checkroom"),
+            Page("retail.category", pgettext_lazy("plural", "品类"), "category"),
+            Page("retail.channel", pgettext_lazy("plural", "渠道"), "hub"),
+            Page("retail.apitoken", pgettext_lazy("plural", "接口令牌"), "vpn_key"),
         ],
     ),
     (
         _("分佣"),
         [
-            Page("commissions.plan", _("分佣方案"), "rule_settings"),
-            Page("commissions.planversion", _("方案版本"), "history_edu"),
-            Page("commissions.rule", _("规则"), "rule"),
-            Page("commissions.period", _("结算期"), "calendar_month"),
+            Page("commissions.plan", pgettext_lazy("plural", "分佣方案"), "rule_settings"),
+            Page("commissions.planversion", pgettext_lazy("plural", "方案版本"), "history_edu"),
+            Page("commissions.rule", pgettext_lazy("plural", "规则"), "rule"),
+            Page("commissions.period", pgettext_lazy("plural", "结算期"), "calendar_month"),
         ],
     ),
     (
         _("核对与运行"),
         [
-            Page("commissions.claimrow", _("业绩归因"), "person_search"),
-            Page("commissions.buyersnapshot", _("购买人快照"), "photo_camera"),
-            Page("retail.auditrow", _("操作记录"), "history"),
-            Page("retail.job", _("后台任务"), "conveyor_belt"),
-            Page("django_celery_beat.periodictask", _("定时工作"), "schedule"),
+            Page("commissions.claimrow", pgettext_lazy("plural", "业绩归因"), "person_search"),
+            Page("commissions.buyersnapshot", pgettext_lazy("plural", "购买人快照"), "photo_camera"),
+            Page("retail.auditrow", pgettext_lazy("plural", "操作记录"), "history"),
+            Page("retail.job", pgettext_lazy("plural", "后台任务"), "conveyor_belt"),
+            Page("django_celery_beat.periodictask", pgettext_lazy("plural", "定时工作"), "schedule"),
         ],
     ),
 ]

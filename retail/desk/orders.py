@@ -121,7 +121,7 @@ class OrderVersionInline(ScopedTabularInline):
     def lines(self, row: OrderVersion) -> SafeString:
         lines = row.document.get("lines", [])
         said = ((line["outer_line_id"], line["qty"], as_yuan(line["paid_fen"])) for line in lines)
-        return format_html_join(";", _("第 {} 行 {} 件 {}"), said)
+        return format_html_join(_("；"), _("第 {} 行 {} 件 {}"), said)
 
 
 @admin.register(Order)
@@ -160,7 +160,8 @@ class OrderAdmin(ScopedAdmin):
 
     @display(description=_("开单导购"), ordering="serving_clerk")
     def clerk(self, order: Order) -> str:
-        return f"{order.clerk_name or _('不认识的工号')} {order.serving_clerk}" if order.serving_clerk else "–"
+        name = order.clerk_name or _("不认识的工号")
+        return f"{name} {order.serving_clerk}" if order.serving_clerk else "–"
 
     @display(description=_("结算"), label={"done": "success", "stale": "warning", "open": "info"})
     def settled(self, order: Order) -> Badge:
@@ -181,11 +182,11 @@ class OrderAdmin(ScopedAdmin):
     @display(description=_("买家标识（已打码）"))
     def buyer(self, order: Order) -> str:
         keys = BuyerKey.objects.filter(pk__in=order.buyer_keys).order_by("pk")
-        return "、".join(f"{key.get_type_display()} {key.masked}" for key in keys)
+        return _("、").join(f"{key.get_type_display()} {key.masked}" for key in keys)
 
     @display(description=_("优惠券"))
     def coupon_codes(self, order: Order) -> str:
-        return "、".join(order.coupons)
+        return _("、").join(order.coupons)
 
 
 # ── 为什么是这个数 ───────────────────────────────────────────────────────────────────────────────────────────────────

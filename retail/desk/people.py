@@ -123,7 +123,7 @@ class StaffAdmin(ScopedAdmin):
 
     @display(description=_("现任岗位"))
     def posts_now(self, staff: Staff) -> str:
-        return "、".join(str(post) for post in staff.held)
+        return _("、").join(str(post) for post in staff.held)
 
     @display(description=_("在职"), boolean=True)
     def is_employed(self, staff: Staff) -> bool:

@@ -6,7 +6,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const source = document.getElementById("dashboard-data");
   if (!place || !source || !window.echarts) return;
   const data = JSON.parse(source.textContent);
-  const short = (yuan) => (Math.abs(yuan) >= 10000 ? `${+(yuan / 10000).toFixed(1)}${data.labels.wan}` : `${yuan}`);
+  // In the unit of the language: 1.2万, 12K.
+  const figures = { notation: "compact", maximumFractionDigits: 1 };
+  const short = new Intl.NumberFormat(document.documentElement.lang, figures).format;
   const axis = (position) => ({
     type: "value",
     position,
