@@ -274,7 +274,7 @@ class _PartInline(ScopedTabularInline):
 class ShareInline(_PartInline):
     model = Share
     formset = ShareFormSet
-    verbose_name_plural = _("分给谁(剩下的归公司；一行都没有 = 全给专属导购)")
+    verbose_name_plural = _("分给谁（剩下的归公司；一行都没有 = 全给专属导购）")
 
     share = rate("ppm", _("占比"))
     readonly_fields = ("share",)

@@ -20,7 +20,7 @@ _JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "fa
 class ReadableJSON(forms.JSONField):
     """JSON as a person types it: Chinese as Chinese, errors in plain words."""
 
-    default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON:请检查引号、逗号和括号。")}
+    default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON：请检查引号、逗号和括号。")}
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, str) and value != "forfeit" and value != "reallocate":

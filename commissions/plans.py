@@ -104,7 +104,7 @@ def faults(version: PlanVersion) -> list[str]:
         try:
             engine.parse_rule(as_document(rule, version.tz))
         except engine.PlanError as error:
-            found.append(_("规则 %(rule)s:%(error)s") % {"rule": rule.code, "error": error})
+            found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": error})
     if not version.rules.exists():
         found.append(_("这个版本还没有规则。"))
     return found

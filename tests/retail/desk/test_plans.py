@@ -76,7 +76,7 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
     [
         ("calc", '{"type": "rate"}', "calc.ppm:没有填"),
         ("calc", '{"type": "rate", "ppm": 1.5}', "calc.ppm:要写成整数"),
-        ("calc", '{"type": "rate", ', "不是正确的 JSON:请检查引号、逗号和括号。"),
+        ("calc", '{"type": "rate", ', "不是正确的 JSON：请检查引号、逗号和括号。"),
         ("when", '{"shop": ["S1"]}', "when.shop:没有这个字段，请检查拼写"),
         ("when", '{"store": []}', "when.store:列表不能是空的；不限制就删掉这个条件"),
         ("missing", '"nobody"', "missing:只能是 forfeit, reallocate 之一"),
