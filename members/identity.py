@@ -47,9 +47,9 @@ class Match:
 def match_many(*, orders: Sequence[Order], now: datetime) -> dict[int, Purchase]:
     """Find or make the member of each order by any of its buyer keys, and fix the purchase. Idempotent.
 
-    Order id → purchase; a buyer nobody knows anything of has none. Whether the member is new, and for how long they
-    had not bought, is decided here once from the purchases known at this moment. A corrected order keeps its first
-    answer.
+    Order id → purchase, in the order given; a buyer nobody knows anything of has none. Whether the member is new, and
+    for how long they had not bought, is decided here once from the purchases known at this moment. A corrected order
+    keeps its first answer.
     """
     purchases = {order.pk: order.purchase for order in orders if hasattr(order, "purchase")}
     matches = whose(orders=[order for order in orders if order.buyer_keys and order.pk not in purchases])
@@ -58,7 +58,7 @@ def match_many(*, orders: Sequence[Order], now: datetime) -> dict[int, Purchase]
         _learn(matches)
         memberships = _memberships(matches, newborn)
         purchases |= {purchase.order_id: purchase for purchase in _buy(matches, memberships)}
-    return purchases
+    return {order.pk: purchases[order.pk] for order in orders if order.pk in purchases}
 
 
 def whose(*, orders: Sequence[Order]) -> list[Match]:

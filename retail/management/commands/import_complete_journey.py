@@ -1,4 +1,4 @@
-"""The central promise on real purchases: feed them, settle them one by one, and prove every fen."""
+"""The central promise on real purchases: feed them, settle them, and prove every fen."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from retail import intake, orders, scope, shapes
-from retail.imports import journey, proof
+from retail.imports import journey, proof, settlement
 from retail.imports.progress import Meter
 from retail.models import Channel, Order, OrderLine, Refund
 
@@ -19,7 +19,7 @@ BATCH = 500
 
 
 class Command(BaseCommand):
-    help = "Feed real purchases (extra `bench`), settle them by the ordinary flow, and check what was booked."
+    help = "Feed real purchases (extra `bench`), settle them, and check what was booked."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--households", type=int, default=100, help="how many of the 2 469")
@@ -57,14 +57,15 @@ class Command(BaseCommand):
         )
 
     def settle(self, channel: Channel, now: datetime) -> None:
-        """The ordinary flow, one order and one transaction after another, in the order of payment."""
-        waiting = Order.objects.filter(channel=channel, settled_at=None).order_by("paid_at", "pk")
-        ids = list(waiting.values_list("pk", flat=True))
-        meter, began = Meter(total=len(ids), unit="orders"), time.monotonic()
-        for done, order_id in enumerate(ids, start=1):
-            intake.settle_order(order_id=order_id, now=now)
-            meter(done)
-        self.stdout.write(f"Settled: {len(ids):,} orders; {_speed(len(ids), began)} orders/s")
+        """What is new, in the order of payment."""
+        began = time.monotonic()
+        settled = settlement.run(among=Order.objects.filter(channel=channel), now=now)
+        if settled.failed:
+            raise CommandError(f"These orders cannot be settled: {settled.failed[:20]}")
+        self.stdout.write(
+            f"Settled: {settled.orders:,} orders, {settled.lines:,} lines; {_speed(settled.orders, began)} orders/s,"
+            f" {_speed(settled.lines, began)} lines/s"
+        )
 
     def refund(self, channel: Channel, now: datetime) -> None:
         """Give every line back in full; the refunds of one order are settled together."""
