@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from django.db import connection
 
 from commissions.models import BuyerSnapshot, ClaimRow
@@ -47,7 +48,7 @@ class BuyerFacts:
 
 
 class Kept(NamedTuple):
-    claims: list[ClaimRow]
+    claims: Sequence["ClaimRow | KeptClaim"]
     buyer: BuyerSnapshot
 
 
@@ -66,28 +67,56 @@ def keep_many(*, told: Sequence[Told], resolver: int, now: datetime) -> dict[int
 
     `resolver`: version of the resolver.
     """
-    rows = ClaimRow.objects.bulk_create(
-        [
-            ClaimRow(
-                order=one.order,
-                line_id=claim.line_id,
-                revision=one.revision,
-                role=claim.role,
-                staff_id=claim.staff_id,
-                store_id=claim.store_id,
-                payer_id=claim.payer_id,
-                position=claim.position,
-                evidence=claim.evidence,
-                resolver=resolver,
-                resolved_at=now,
-                reason=one.reason,
-            )
-            for one in told
-            for claim in one.claims
-        ]
-    )
-    claims = _by_order(rows)
+    claims = _write_claims(told, resolver, now)
     return {snapshot.order_id: Kept(claims[snapshot.order_id], snapshot) for snapshot in _write_snapshots(told)}
+
+
+class KeptClaim(NamedTuple):
+    """A ClaimRow as far as pricing reads it: a batch writes thousands, and instances cost more than the insert."""
+
+    pk: int
+    line_id: int | None
+    role: str
+    staff_id: int | None
+    store_id: int | None
+    payer_id: int | None
+
+
+def _write_claims(told: Sequence[Told], resolver: int, now: datetime) -> dict[int, list[KeptClaim]]:
+    rows = [
+        {
+            "order_id": one.order.pk,
+            "line_id": claim.line_id,
+            "revision": one.revision,
+            "role": str(claim.role),
+            "staff_id": claim.staff_id,
+            "store_id": claim.store_id,
+            "payer_id": claim.payer_id,
+            "position": str(claim.position),
+            "evidence": claim.evidence,
+            "reason": one.reason,
+        }
+        for one in told
+        for claim in one.claims
+    ]
+    kept: dict[int, list[KeptClaim]] = defaultdict(list)
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_CLAIMS, [resolver, now, msgspec.json.encode(rows).decode()])
+            for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
+                kept[row["order_id"]].append(KeptClaim(pk, *(row[name] for name in KeptClaim._fields[1:])))
+    return kept
+
+
+_INSERT_CLAIMS = """
+INSERT INTO commissions_claimrow (order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence,
+    resolver, resolved_at, reason)
+SELECT order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence, %s, %s, reason
+FROM ROWS FROM (jsonb_to_recordset(%s) AS (order_id bigint, line_id bigint, revision smallint, role text,
+    staff_id bigint, store_id bigint, payer_id bigint, position text, evidence jsonb, reason text)) WITH ORDINALITY
+    AS given(order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence, reason, place)
+ORDER BY place RETURNING id
+"""
 
 
 def _by_order(rows: Iterable[ClaimRow]) -> dict[int, list[ClaimRow]]:
@@ -100,9 +129,12 @@ def _by_order(rows: Iterable[ClaimRow]) -> dict[int, list[ClaimRow]]:
 def _write_snapshots(told: Sequence[Told]) -> list[BuyerSnapshot]:
     """Insert them with the groups their stores are in at this moment, in one statement."""
     snapshots = {one.order.pk: _snapshot(one) for one in told}
-    columns = zip(*(_values(one.order, snapshots[one.order.pk]) for one in told), strict=True)
+    rows = [
+        {name: getattr(snapshots[one.order.pk], name) for name in _OF_SNAPSHOT} | {"store_id": one.order.store_id}
+        for one in told
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_SNAPSHOTS, [list(column) for column in columns])
+        cursor.execute(_INSERT_SNAPSHOTS, [msgspec.json.encode(rows).decode()])
         for order_id, pk, store_groups in cursor.fetchall():
             snapshots[order_id].pk, snapshots[order_id].store_groups = pk, store_groups
     return list(snapshots.values())
@@ -121,18 +153,11 @@ def _snapshot(told: Told) -> BuyerSnapshot:
     )
 
 
-def _values(order: Order, row: BuyerSnapshot) -> tuple[Any, ...]:
-    """In the order of _INSERT_SNAPSHOTS."""
-    return (
-        *(order.pk, row.revision, row.is_new, row.tier, row.dormant_days, row.staff_id, row.ownership),
-        order.store_id,
-    )
-
-
+_OF_SNAPSHOT = ("order_id", "revision", "is_new", "tier", "dormant_days", "staff_id", "ownership")
 _INSERT_SNAPSHOTS = """
 WITH given AS (
-    SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::bool[], %s::text[], %s::int[], %s::bigint[], %s::text[],
-        %s::bigint[]) AS g(order_id, revision, is_new, tier, dormant_days, staff_id, ownership, store_id)
+    SELECT * FROM jsonb_to_recordset(%s) AS g(order_id bigint, revision smallint, is_new bool, tier text,
+        dormant_days int, staff_id bigint, ownership text, store_id bigint)
 ), stores AS (
     SELECT s.store_id, array_agg(g.code ORDER BY g.code) AS codes
     FROM retail_storegroup_stores s JOIN retail_storegroup g ON g.id = s.storegroup_id

@@ -19,7 +19,7 @@ from django.db import connection
 from commissions import claims as inputs
 from commissions import engine, periods, plans
 from commissions.claims import BuyerFacts, Claim, Kept
-from commissions.models import ClaimRow, Entry
+from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
 from retail.models import Order, OrderLine
 from retail.orders import Returned, returned
@@ -190,7 +190,7 @@ def _evaluate(order: Order, lines: Mapping[int, OrderLine], kept: Kept, versions
         return {}
     facts = order_facts(order=order, lines=lines.values(), kept=kept)
     # Line, role and holder come back from the engine as they went in: ids.
-    claims: dict[Any, ClaimRow] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
+    claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     sums: dict[Award, Sum] = {}
     award: Any
     part: Any
