@@ -1,6 +1,8 @@
 """业绩归因: who was behind an order, in which role, as things stood when it was paid. Resolved once, then kept."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from clerks.models import Binding
 from commissions.claims import BuyerFacts, Claim
@@ -24,31 +26,48 @@ class _Wanted:
     line_id: int | None = None
 
 
-def resolve(*, order: Order, purchase: Purchase | None, binding: Binding | None) -> list[Claim]:
-    """The claims on an order: one per role, and per line where lines name another clerk.
+def resolve_many(
+    *, orders: Sequence[Order], purchases: Mapping[int, Purchase], bindings: Mapping[int, Binding]
+) -> dict[int, list[Claim]]:
+    """Order id → the claims on it: one per role, and per line where lines name another clerk.
 
-    purchase: who bought (None = nobody known); binding: the relation as of the payment. Who held no post in a store at
-    that moment claims nothing, and nobody stands in for them; the rule's `missing` policy decides about their part.
+    purchases: who bought, by order (none = nobody known); bindings: the relation as of the payment. Who held no post
+    in a store at that moment claims nothing, and nobody stands in for them; the rule's `missing` policy decides about
+    their part.
     """
-    wanted = _wanted(order, purchase, binding)
-    posts = _Posts(order, wanted)
-    claims = [claim for one in wanted if (claim := posts.claim(one))]
+    if not orders:
+        return {}
+    wanted = {order.pk: _wanted(order, purchases.get(order.pk), bindings.get(order.pk)) for order in orders}
+    roster = _roster(orders, [one for named in wanted.values() for one in named])
+    return {order.pk: _resolved(order, wanted[order.pk], roster) for order in orders}
+
+
+def _resolved(order: Order, wanted: Iterable[_Wanted], roster: org.Roster) -> list[Claim]:
+    claims = [claim for one in wanted if (claim := _claim(one, order.paid_at, roster))]
     home = _home(order, claims)
     if home is not None:
-        claims += posts.managers(home)
+        claims += _managers(home, order.paid_at, roster)
     if (store := order.fulfil_store) and not order.fulfilling_clerk:
         claims.append(Claim(Role.FULFIL, None, store.pk, store.franchisee_id, evidence={"by": "fulfil_store"}))
     return claims
 
 
-def buyer_facts(*, purchase: Purchase | None) -> BuyerFacts:
-    """What the rules may ask about the buyer; an unknown buyer is neither new nor dormant."""
-    if purchase is None:
-        return BuyerFacts()
+def buyer_facts(*, purchases: Mapping[int, Purchase]) -> dict[int, BuyerFacts]:
+    """Order id → what the rules may ask about the buyer; an unknown buyer, of no purchase, has no facts."""
+    if not purchases:
+        return {}
+    members = {purchase.membership.member_id for purchase in purchases.values()}
+    own: dict[int, int] = {}
+    staff = Staff.objects.filter(phone_key__identity__member__in=members)
+    for member_id, staff_id in staff.values_list("phone_key__identity__member", "pk"):
+        own.setdefault(member_id, staff_id)
+    return {order_id: _facts(purchase, own) for order_id, purchase in purchases.items()}
+
+
+def _facts(purchase: Purchase, own: Mapping[int, int]) -> BuyerFacts:
     membership = purchase.membership
-    own = Staff.objects.filter(phone_key__identity__member=membership.member_id).values_list("pk", flat=True).first()
-    tier = membership.tier
-    return BuyerFacts(purchase.is_first, tier.code if tier else "", purchase.dormant_days, own)
+    tier = membership.tier.code if membership.tier else ""
+    return BuyerFacts(purchase.is_first, tier, purchase.dormant_days, own.get(membership.member_id))
 
 
 def _wanted(order: Order, purchase: Purchase | None, binding: Binding | None) -> list[_Wanted]:
@@ -74,46 +93,35 @@ def _wanted(order: Order, purchase: Purchase | None, binding: Binding | None) ->
     return wanted
 
 
-class _Posts:
-    """The posts at the moment of payment of everybody who is wanted, and of the managers of the order's store."""
+def _roster(orders: Iterable[Order], wanted: Sequence[_Wanted]) -> org.Roster:
+    """The posts of everybody who is wanted, and the managers of the stores the orders may be at home in."""
+    times = [order.paid_at for order in orders]
+    return org.roster(
+        since=min(times),
+        until=max(times),
+        staff_ids={one.staff_id for one in wanted if one.staff_id},
+        codes={one.code for one in wanted if one.code},
+        share_codes={one.share_code for one in wanted if one.share_code},
+        store_ids={order.store_id for order in orders if order.store_id},
+    )
 
-    def __init__(self, order: Order, wanted: list[_Wanted]) -> None:
-        self._at, self._store_id = order.paid_at, order.store_id
-        posts = org.behind(
-            at=order.paid_at,
-            staff_ids={one.staff_id for one in wanted if one.staff_id},
-            codes={one.code for one in wanted if one.code},
-            share_codes={one.share_code for one in wanted if one.share_code},
-            store_id=order.store_id,
-        )
-        self._managers = posts.managers
-        self._by: dict[object, org.Held] = {}
-        for post in posts.people:
-            for name in (post.staff_id, ("code", post.code), ("share", post.share_code)):
-                self._by.setdefault(name, post)
 
-    def claim(self, wanted: _Wanted) -> Claim | None:
-        name: object = wanted.staff_id
-        if wanted.code:
-            name = ("code", wanted.code)
-        elif wanted.share_code:
-            name = ("share", wanted.share_code)
-        post = self._by.get(name)
-        return _of_post(wanted.role, post, wanted.evidence, wanted.line_id) if post else None
+def _claim(wanted: _Wanted, at: datetime, roster: org.Roster) -> Claim | None:
+    post = roster.person(at=at, staff_id=wanted.staff_id, code=wanted.code, share_code=wanted.share_code)
+    return _of_post(wanted.role, post, wanted.evidence, wanted.line_id) if post else None
 
-    def managers(self, home: "_Home") -> list[Claim]:
-        """The store manager and the region manager over the order."""
-        is_known = home.store_id == self._store_id
-        posts = self._managers if is_known else org.behind(at=self._at, store_id=home.store_id).managers
-        claims: list[Claim] = []
-        for post in posts:
-            role = Role.MANAGER if post.role == Post.Role.STORE_MANAGER else Role.REGION
-            if any(claim.role == role for claim in claims):
-                continue
-            claim = _of_post(role, post, {"by": home.by}, None)
-            # A region manager works for the company; what they earn is paid where the order is at home.
-            claims.append(claim if post.store_id else replace(claim, store_id=home.store_id))
-        return claims
+
+def _managers(home: "_Home", at: datetime, roster: org.Roster) -> list[Claim]:
+    """The store manager and the region manager over an order."""
+    claims: list[Claim] = []
+    for post in roster.managers(store_id=home.store_id, at=at):
+        role = Role.MANAGER if post.role == Post.Role.STORE_MANAGER else Role.REGION
+        if any(claim.role == role for claim in claims):
+            continue
+        claim = _of_post(role, post, {"by": home.by}, None)
+        # A region manager works for the company; what they earn is paid where the order is at home.
+        claims.append(claim if post.store_id else replace(claim, store_id=home.store_id))
+    return claims
 
 
 def _of_post(role: str, post: org.Held, evidence: dict[str, object], line_id: int | None) -> Claim:

@@ -1,6 +1,6 @@
 """专属导购关系: who a member belongs to. At most one clerk per brand at any moment, with the history kept."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -17,28 +17,89 @@ def of(*, brand_id: int, member_id: int, at: datetime) -> Binding | None:
     return rows.select_related("staff", "store", "brand").first()
 
 
-def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
-    """What a settled purchase does to the relation; returns the binding as of the payment.
+_Pair = tuple[int, int]
+"""Brand id and member id: whose relation."""
+
+
+def on_purchases(*, purchases: Mapping[int, Purchase], now: datetime) -> dict[int, Binding]:
+    """What settled purchases (by order id) do to the relations, one after another; the binding as of each payment.
 
     A first POS sale of an unbound member binds to the serving clerk, from the moment of payment. A purchase in any
     channel prolongs the protection of the relation it falls into.
     """
-    membership, order = purchase.membership, purchase.order
-    relations = Binding.objects.filter(brand_id=membership.brand_id, member_id=membership.member_id)
-    binding = relations.at(order.paid_at).first()
-    if binding is not None:
-        _prolong(binding, order)
-        return binding
-    clerk = _serving(order) if order.channel.kind == order.channel.Kind.POS else None
-    if clerk is None or clerk.store_id is None:
-        return None
-    lock(brand_id=membership.brand_id, member_ids=[membership.member_id])
-    # Bound meanwhile, or by a later sale that was settled before this one: that relation stays.
-    if relations.active().exists():
-        return None
-    return Binding.objects.create(
-        brand_id=membership.brand_id,
-        member_id=membership.member_id,
+    if not purchases:
+        return {}
+    relations = _relations({_pair(purchase) for purchase in purchases.values()})
+    unbound = [one for one in purchases.values() if _in_force(relations[_pair(one)], one.order.paid_at) is None]
+    clerks = _serving([purchase.order for purchase in unbound])
+    if clerks:
+        pairs = {_pair(purchase) for purchase in unbound if purchase.order_id in clerks}
+        _lock(pairs)
+        relations |= _relations(pairs)  # somebody else may have bound them meanwhile
+    bound: dict[int, Binding] = {}
+    prolonged: set[int] = set()
+    for order_id, purchase in purchases.items():
+        known = relations[_pair(purchase)]
+        binding = _in_force(known, purchase.order.paid_at)
+        if binding is not None:
+            if _prolong(binding, purchase.order):
+                prolonged.add(id(binding))
+        # Bound by a later sale that was settled before this one: that relation stays.
+        elif order_id in clerks and all(one.ended_at for one in known):
+            binding = _first_sale(purchase, clerks[order_id])
+            known.append(binding)
+        if binding is not None:
+            bound[order_id] = binding
+    _write([one for known in relations.values() for one in known], prolonged)
+    return bound
+
+
+def _pair(purchase: Purchase) -> _Pair:
+    return purchase.membership.brand_id, purchase.membership.member_id
+
+
+def _relations(pairs: Collection[_Pair]) -> dict[_Pair, list[Binding]]:
+    """All bindings there ever were of these, the oldest row first."""
+    brands, members = zip(*pairs, strict=True)
+    found: dict[_Pair, list[Binding]] = {pair: [] for pair in pairs}
+    for row in Binding.objects.filter(brand__in=set(brands), member__in=set(members)).order_by("pk"):
+        if (pair := (row.brand_id, row.member_id)) in found:
+            found[pair].append(row)
+    return found
+
+
+def _in_force(known: Iterable[Binding], moment: datetime) -> Binding | None:
+    return next(
+        (one for one in known if one.started_at <= moment and (one.ended_at is None or one.ended_at > moment)), None
+    )
+
+
+def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
+    """Order id → who rang up the sale at the till, if that was somebody of ours at that time."""
+    codes: dict[int, list[str]] = {}
+    tills = {order.pk: order for order in orders if order.channel.kind == order.channel.Kind.POS}
+    for order in tills.values():
+        said = [order.serving_clerk, *(line.serving_clerk for line in order.lines.all())]
+        if named := [code for code in dict.fromkeys(said) if code]:
+            codes[order.pk] = named
+    if not codes:
+        return {}
+    times = [tills[order_id].paid_at for order_id in codes]
+    roster = org.roster(since=min(times), until=max(times), codes={code for named in codes.values() for code in named})
+    serving = {}
+    for order_id, named in codes.items():
+        posts = (roster.person(at=tills[order_id].paid_at, code=code) for code in named)
+        if post := next((post for post in posts if post), None):
+            serving[order_id] = post
+    return serving
+
+
+def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
+    brand_id, member_id = _pair(purchase)
+    order = purchase.order
+    return Binding(
+        brand_id=brand_id,
+        member_id=member_id,
         staff_id=clerk.staff_id,
         store_id=clerk.store_id,
         source=Binding.Source.FIRST_SALE,
@@ -48,27 +109,39 @@ def on_purchase(*, purchase: Purchase, now: datetime) -> Binding | None:
     )
 
 
-def _serving(order: Order) -> org.Held | None:
-    """The clerk who rang up the sale, if that was somebody of ours at that time."""
-    codes = [order.serving_clerk, *(line.serving_clerk for line in order.lines.all())]
-    codes = [code for code in dict.fromkeys(codes) if code]
-    posts = org.behind(at=order.paid_at, codes=codes).people if codes else []
-    return min(posts, key=lambda post: codes.index(post.code), default=None)
-
-
-def _prolong(binding: Binding, order: Order) -> None:
+def _prolong(binding: Binding, order: Order) -> bool:
+    """Whether the protection now lasts longer. A day more or less changes nothing for anybody: one write a day."""
     until = order.paid_at + timedelta(days=order.brand.protection_days)
-    # A day more or less changes nothing for anybody: one write a day, not one a purchase.
-    if until - binding.protected_until > timedelta(days=1) and binding.ended_at is None:
-        Binding.objects.filter(pk=binding.pk).update(protected_until=until)
+    if until - binding.protected_until <= timedelta(days=1) or binding.ended_at is not None:
+        return False
+    binding.protected_until = until
+    return True
+
+
+def _write(known: Iterable[Binding], prolonged: Collection[int]) -> None:
+    """Insert the new ones; of the others write those (by id() of the object) whose protection lasts longer."""
+    new = [binding for binding in known if binding.pk is None]
+    longer = [binding for binding in known if binding.pk is not None and id(binding) in prolonged]
+    Binding.objects.bulk_create(new)
+    if longer:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE clerks_binding b SET protected_until = w.until"
+                " FROM unnest(%s::bigint[], %s::timestamptz[]) AS w(id, until) WHERE b.id = w.id",
+                [[binding.pk for binding in longer], [binding.protected_until for binding in longer]],
+            )
 
 
 def lock(*, brand_id: int, member_ids: Iterable[int]) -> None:
     """Nobody else changes the relations of these members until commit. Sorted, so that lockers never deadlock."""
+    _lock((brand_id, member_id) for member_id in member_ids)
+
+
+def _lock(pairs: Iterable[_Pair]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock((%s::bigint << 40) + m) FROM unnest(%s::bigint[]) AS m ORDER BY m",
-            [brand_id, sorted(member_ids)],
+            "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k ORDER BY k",
+            [sorted((brand_id << 40) + member_id for brand_id, member_id in pairs)],
         )
 
 

@@ -3,11 +3,13 @@
 The rooms above resolve them once; recompute, what-if and rebuild read them here and never resolve again.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from django.db import connection
 
 from commissions.models import BuyerSnapshot, ClaimRow
@@ -46,79 +48,139 @@ class BuyerFacts:
 
 
 class Kept(NamedTuple):
-    claims: list[ClaimRow]
+    claims: Sequence["ClaimRow | KeptClaim"]
     buyer: BuyerSnapshot
 
 
-def keep(
-    *,
-    order: Order,
-    claims: Sequence[Claim],
-    buyer: BuyerFacts,
-    resolver: int,
-    now: datetime,
-    revision: int = 1,
-    reason: str = "",
-) -> Kept:
-    """Write the inputs of one order as a new revision; earlier revisions stay. `resolver`: version of the resolver."""
-    rows = ClaimRow.objects.bulk_create(
-        [
-            ClaimRow(
-                order=order,
-                line_id=claim.line_id,
-                revision=revision,
-                role=claim.role,
-                staff_id=claim.staff_id,
-                store_id=claim.store_id,
-                payer_id=claim.payer_id,
-                position=claim.position,
-                evidence=claim.evidence,
-                resolver=resolver,
-                resolved_at=now,
-                reason=reason,
-            )
-            for claim in claims
-        ]
-    )
-    snapshot = BuyerSnapshot(
+class Told(NamedTuple):
+    """What is to be kept of one order. `revision` counts from 1; a later one has a reason."""
+
+    order: Order
+    claims: Sequence[Claim]
+    buyer: BuyerFacts
+    revision: int = 1
+    reason: str = ""
+
+
+def keep_many(*, told: Sequence[Told], resolver: int, now: datetime) -> dict[int, Kept]:
+    """Write the inputs of orders, each as a new revision, earlier ones stay; order id → what was written.
+
+    `resolver`: version of the resolver.
+    """
+    claims = _write_claims(told, resolver, now)
+    return {snapshot.order_id: Kept(claims[snapshot.order_id], snapshot) for snapshot in _write_snapshots(told)}
+
+
+class KeptClaim(NamedTuple):
+    """A ClaimRow as far as pricing reads it: a batch writes thousands, and instances cost more than the insert."""
+
+    pk: int
+    line_id: int | None
+    role: str
+    staff_id: int | None
+    store_id: int | None
+    payer_id: int | None
+
+
+def _write_claims(told: Sequence[Told], resolver: int, now: datetime) -> dict[int, list[KeptClaim]]:
+    rows = [
+        {
+            "order_id": one.order.pk,
+            "line_id": claim.line_id,
+            "revision": one.revision,
+            "role": str(claim.role),
+            "staff_id": claim.staff_id,
+            "store_id": claim.store_id,
+            "payer_id": claim.payer_id,
+            "position": str(claim.position),
+            "evidence": claim.evidence,
+            "reason": one.reason,
+        }
+        for one in told
+        for claim in one.claims
+    ]
+    kept: dict[int, list[KeptClaim]] = defaultdict(list)
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_CLAIMS, [resolver, now, msgspec.json.encode(rows).decode()])
+            for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
+                kept[row["order_id"]].append(KeptClaim(pk, *(row[name] for name in KeptClaim._fields[1:])))
+    return kept
+
+
+_INSERT_CLAIMS = """
+INSERT INTO commissions_claimrow (order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence,
+    resolver, resolved_at, reason)
+SELECT order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence, %s, %s, reason
+FROM ROWS FROM (jsonb_to_recordset(%s) AS (order_id bigint, line_id bigint, revision smallint, role text,
+    staff_id bigint, store_id bigint, payer_id bigint, position text, evidence jsonb, reason text)) WITH ORDINALITY
+    AS given(order_id, line_id, revision, role, staff_id, store_id, payer_id, position, evidence, reason, place)
+ORDER BY place RETURNING id
+"""
+
+
+def _by_order(rows: Iterable[ClaimRow]) -> dict[int, list[ClaimRow]]:
+    grouped: dict[int, list[ClaimRow]] = defaultdict(list)
+    for row in rows:
+        grouped[row.order_id].append(row)
+    return grouped
+
+
+def _write_snapshots(told: Sequence[Told]) -> list[BuyerSnapshot]:
+    """Insert them with the groups their stores are in at this moment, in one statement."""
+    snapshots = {one.order.pk: _snapshot(one) for one in told}
+    rows = [
+        {name: getattr(snapshots[one.order.pk], name) for name in _OF_SNAPSHOT} | {"store_id": one.order.store_id}
+        for one in told
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_SNAPSHOTS, [msgspec.json.encode(rows).decode()])
+        for order_id, pk, store_groups in cursor.fetchall():
+            snapshots[order_id].pk, snapshots[order_id].store_groups = pk, store_groups
+    return list(snapshots.values())
+
+
+def _snapshot(told: Told) -> BuyerSnapshot:
+    order, buyer = told.order, told.buyer
+    return BuyerSnapshot(
         order=order,
-        revision=revision,
+        revision=told.revision,
         is_new=buyer.is_new,
         tier=buyer.tier,
         dormant_days=buyer.dormant_days,
         staff_id=buyer.staff_id,
         ownership=order.store.ownership if order.store else "",
     )
-    _write_snapshot(snapshot, order)
-    return Kept(rows, snapshot)
 
 
-def _write_snapshot(snapshot: BuyerSnapshot, order: Order) -> None:
-    """Insert it with the groups the store is in at this moment, in one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO commissions_buyersnapshot"
-            " (order_id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, ARRAY(SELECT g.code FROM retail_storegroup_stores s"
-            "  JOIN retail_storegroup g ON g.id = s.storegroup_id WHERE s.store_id = %s ORDER BY g.code))"
-            " RETURNING id, store_groups",
-            [
-                snapshot.order_id,
-                snapshot.revision,
-                snapshot.is_new,
-                snapshot.tier,
-                snapshot.dormant_days,
-                snapshot.staff_id,
-                snapshot.ownership,
-                order.store_id,
-            ],
-        )
-        snapshot.pk, snapshot.store_groups = cursor.fetchone()
+_OF_SNAPSHOT = ("order_id", "revision", "is_new", "tier", "dormant_days", "staff_id", "ownership")
+_INSERT_SNAPSHOTS = """
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(%s) AS g(order_id bigint, revision smallint, is_new bool, tier text,
+        dormant_days int, staff_id bigint, ownership text, store_id bigint)
+), stores AS (
+    SELECT s.store_id, array_agg(g.code ORDER BY g.code) AS codes
+    FROM retail_storegroup_stores s JOIN retail_storegroup g ON g.id = s.storegroup_id
+    WHERE s.store_id IN (SELECT store_id FROM given) GROUP BY s.store_id
+)
+INSERT INTO commissions_buyersnapshot
+    (order_id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups)
+SELECT order_id, revision, is_new, tier, dormant_days, staff_id, ownership, coalesce(codes, '{}')
+FROM given LEFT JOIN stores USING (store_id) RETURNING order_id, id, store_groups
+"""
+
+
+def kept_many(*, orders: Collection[Order]) -> dict[int, Kept]:
+    """Order id → the latest revision of its inputs; an order that was never settled is left out."""
+    if not orders:
+        return {}
+    latest = BuyerSnapshot.objects.filter(order__in=orders).order_by("order", "-revision").distinct("order")
+    snapshots = {row.order_id: row for row in latest}
+    rows = ClaimRow.objects.filter(order__in=snapshots).order_by("pk")
+    claims = _by_order(row for row in rows if row.revision == snapshots[row.order_id].revision)
+    return {order_id: Kept(claims[order_id], snapshot) for order_id, snapshot in snapshots.items()}
 
 
 def kept(*, order: Order) -> Kept | None:
     """The latest revision of an order's inputs, or None when it was never settled."""
-    snapshot = BuyerSnapshot.objects.filter(order=order).order_by("-revision").first()
-    if snapshot is None:
-        return None
-    return Kept(list(ClaimRow.objects.filter(order=order, revision=snapshot.revision).order_by("pk")), snapshot)
+    return kept_many(orders=[order]).get(order.pk)

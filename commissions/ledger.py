@@ -1,17 +1,17 @@
 """The journal: what everybody is owed for an order, as append-only signed entries.
 
-Both verbs work the same way: they state what the entries of an order *should* add up to, per award (line, rule, role,
+All verbs work the same way: they state what the entries of an order *should* add up to, per award (line, rule, role,
 person), and post the difference to what is booked. So a repeat posts nothing, the order in which refunds arrive does
-not matter, and a correction is a difference, never an overwrite. The caller holds the row lock of the order.
+not matter, and a correction is a difference, never an overwrite. The caller holds the row locks of the orders, one or
+many; the number of statements is the same.
 """
 
 import hashlib
-import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -19,10 +19,10 @@ from django.db import connection
 from commissions import claims as inputs
 from commissions import engine, periods, plans
 from commissions.claims import BuyerFacts, Claim, Kept
-from commissions.models import ClaimRow, Entry
+from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
-from retail import orders
 from retail.models import Order, OrderLine
+from retail.orders import Returned, returned
 
 
 class Award(NamedTuple):
@@ -51,38 +51,58 @@ class Sum:
 
 
 # ── The verbs ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def accrue(
-    *, order: Order, claims: Sequence[Claim], buyer: BuyerFacts, resolver: int, now: datetime, reason: str = ""
-) -> list[Entry]:
-    """Keep the inputs of an order and post what follows from them; returns the entries posted.
+def accrue_many(
+    *,
+    orders: Sequence[Order],
+    claims: Mapping[int, Sequence[Claim]],
+    buyers: Mapping[int, BuyerFacts],
+    resolver: int,
+    now: datetime,
+    reasons: Mapping[int, str] = MappingProxyType({}),
+) -> int:
+    """Keep the inputs of orders and post what follows from them; returns how many entries that took.
 
-    claims: who was behind the order, per role. buyer: what was true of the buyer. Called again for a corrected order
-    it keeps a new revision (with its reason) and posts differences; refunds already known are taken along.
+    By order id: claims: who was behind it, per role. buyers: what was true of the buyer (none = nobody known). Called
+    again for a corrected order it keeps a new revision (with its reason) and posts differences; refunds already known
+    are taken along.
     """
-    before = inputs.kept(order=order) if order.settled_version else None
-    kept = inputs.keep(
-        order=order,
-        claims=claims,
-        buyer=buyer,
+    if not orders:
+        return 0
+    again = [order for order in orders if order.settled_version]
+    before = inputs.kept_many(orders=again)
+    kept = inputs.keep_many(
+        told=[
+            inputs.Told(
+                order,
+                claims[order.pk],
+                buyers.get(order.pk, _NOBODY),
+                before[order.pk].buyer.revision + 1 if order.pk in before else 1,
+                reasons.get(order.pk, ""),
+            )
+            for order in orders
+        ],
         resolver=resolver,
         now=now,
-        revision=before.buyer.revision + 1 if before else 1,
-        reason=reason,
     )
-    return _post(order, _Book.of(order) if before else _Book(), now, kept)
+    return _post(orders, _books(again), now, kept)
 
 
-def revise(*, order: Order, now: datetime) -> list[Entry]:
-    """Post the differences of an order whose content was corrected, judged on the inputs kept before."""
-    kept = inputs.kept(order=order)
-    if kept is None:
-        raise LookupError(f"Order {order.pk} was never settled.")
-    return _post(order, _Book.of(order), now, kept)
+_NOBODY = BuyerFacts()
 
 
-def claw_back(*, order: Order, now: datetime) -> list[Entry]:
-    """Take back what the refunds of an order take with them; the frozen entries decide, no rule is asked again."""
-    return _post(order, _Book.of(order), now, None)
+def revise_many(*, orders: Sequence[Order], now: datetime) -> int:
+    """Post the differences of orders whose content was corrected, judged on the inputs kept before."""
+    if not orders:
+        return 0
+    kept = inputs.kept_many(orders=orders)
+    if missing := [order.pk for order in orders if order.pk not in kept]:
+        raise LookupError(f"Order {missing[0]} was never settled.")
+    return _post(orders, _books(orders), now, kept)
+
+
+def claw_back_many(*, orders: Sequence[Order], now: datetime) -> int:
+    """Take back what the refunds of orders take with them; the frozen entries decide, no rule is asked again."""
+    return _post(orders, _books(orders), now, None)
 
 
 # ── What it should add up to ─────────────────────────────────────────────────────────────────────────────────────────
@@ -93,17 +113,11 @@ class _Book:
     sums: dict[Award, Sum] = field(default_factory=dict)
     count: int = 0
 
-    @classmethod
-    def of(cls, order: Order) -> "_Book":
-        book = cls()
-        for entry in Entry.objects.filter(order=order).order_by("pk"):
-            book.count += 1
-            if entry.staff_id is not None:
-                book._add(entry)
-        return book
-
-    def _add(self, entry: Any) -> None:
-        """A staff leg of an order: its line, rule, role and person are never null."""
+    def add(self, entry: Any) -> None:
+        self.count += 1
+        if entry.staff_id is None:
+            return
+        # A staff leg of an order: its line, rule, role and person are never null.
         award = Award(entry.line_id, entry.rule_id, entry.role, entry.staff_id, entry.store_id, entry.payer_id)
         known = self.sums.setdefault(
             award,
@@ -122,41 +136,70 @@ class _Book:
             known.earned_fen += entry.fen
 
 
-def _post(order: Order, book: _Book, now: datetime, kept: Kept | None) -> list[Entry]:
+_EMPTY = _Book()
+
+
+def _books(orders: Collection[Order]) -> dict[int, _Book]:
+    """Order id → its book, for orders that may have one."""
+    books: dict[int, _Book] = defaultdict(_Book)
+    if orders:
+        for entry in Entry.objects.filter(order__in=orders).order_by("pk"):
+            books[entry.order_id].add(entry)
+    return books
+
+
+def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, kept: Mapping[int, Kept] | None) -> int:
     """Post the differences; `kept` None leaves what was earned as it stands and looks at refunds only."""
-    lines = {line.pk: line for line in order.lines.all()}
-    earned = _evaluate(order, lines, kept) if kept else book.sums
-    returned = orders.returned(lines=lines.values(), refunds=order.refunds.all())
+    versions = _versions(orders) if kept else None
+    postings = []
+    for order in orders:
+        book = books.get(order.pk, _EMPTY)
+        lines = {line.pk: line for line in order.lines.all()}
+        earned = _evaluate(order, lines, kept[order.pk], versions) if kept and versions else book.sums
+        if legs := _legs(order, lines, earned, book):
+            postings.append(_Posting(order, book.count, legs))
+    return _write(postings, now)
+
+
+def _versions(orders: Sequence[Order]) -> plans.Timetable:
+    times = [order.paid_at for order in orders]
+    return plans.timetable(brand_ids={order.brand_id for order in orders}, since=min(times), until=max(times))
+
+
+def _legs(order: Order, lines: Mapping[int, OrderLine], earned: Mapping[Award, Sum], book: _Book) -> list["_Leg"]:
+    """The differences between what an order should add up to and what is booked for it."""
+    back = returned(lines=lines.values(), refunds=order.refunds.all())
     legs = []
-    for award in {**earned, **book.sums}:
+    for award in {**earned, **book.sums} if book.sums else earned:
         wanted, booked = earned.get(award), book.sums.get(award)
         target = wanted.earned_fen if wanted else 0
         figures = wanted or booked
         assert figures is not None
-        kind = Entry.Kind.DELTA if booked else Entry.Kind.EARN
-        legs.append(_Leg(award, kind, target - (booked.earned_fen if booked else 0), figures, booked))
-        taken = _reversal(target, lines[award.line_id], returned.get(award.line_id))
-        legs.append(_Leg(award, Entry.Kind.REVERSE, taken - (booked.reversed_fen if booked else 0), figures, booked))
-    return _write(order, [leg for leg in legs if leg.fen], book.count, now)
+        if due := target - (booked.earned_fen if booked else 0):
+            legs.append(_Leg(award, _DELTA if booked else _EARN, due, figures, booked))
+        taken = _reversal(target, lines[award.line_id], back[award.line_id]) if award.line_id in back else 0
+        if due := taken - (booked.reversed_fen if booked else 0):
+            legs.append(_Leg(award, _REVERSE, due, figures, booked))
+    return legs
 
 
-def _evaluate(order: Order, lines: dict[int, OrderLine], kept: Kept) -> dict[Award, Sum]:
+def _evaluate(order: Order, lines: Mapping[int, OrderLine], kept: Kept, versions: plans.Timetable) -> dict[Award, Sum]:
     """What the plan of the moment of payment gives to whom."""
-    compiled = plans.at(brand_id=order.brand_id, moment=order.paid_at)
+    compiled = versions.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return {}
     facts = order_facts(order=order, lines=lines.values(), kept=kept)
     # Line, role and holder come back from the engine as they went in: ids.
-    claims: dict[Any, ClaimRow] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
+    claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     sums: dict[Award, Sum] = {}
     award: Any
     part: Any
     for award in engine.price(compiled.plan, facts):
+        rule_id = compiled.rule_ids[award.rule_id]
         for part in award.parts:
             claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
-            rule_id = compiled.rule_ids[award.rule_id]
             key = Award(award.line_id, rule_id, part.role, part.holder, claim.store_id, claim.payer_id)
-            sums[key] = Sum(compiled.version_id, claim.pk, award.base_fen, award.pool_fen, earned_fen=part.fen)
+            sums[key] = Sum(compiled.version_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
     return sums
 
 
@@ -196,10 +239,8 @@ def order_facts(*, order: Order, lines: Iterable[OrderLine], kept: Kept) -> engi
     )
 
 
-def _reversal(earned_fen: int, line: OrderLine, back: orders.Returned | None) -> int:
+def _reversal(earned_fen: int, line: OrderLine, back: Returned) -> int:
     """What the refunds so far take of an award of this line: the opposite sign, all of it at a full refund."""
-    if back is None:
-        return 0
     if line.paid_fen:
         return engine.reversal(earned_fen, abs(line.paid_fen), 0, back.fen)
     if back.pieces is not None and line.qty:
@@ -208,6 +249,9 @@ def _reversal(earned_fen: int, line: OrderLine, back: orders.Returned | None) ->
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+_EARN, _DELTA, _REVERSE = (str(kind) for kind in (Entry.Kind.EARN, Entry.Kind.DELTA, Entry.Kind.REVERSE))
+
+
 class _Leg(NamedTuple):
     award: Award
     kind: str
@@ -216,76 +260,80 @@ class _Leg(NamedTuple):
     booked: Sum | None
 
 
-def _write(order: Order, legs: list[_Leg], seq: int, now: datetime) -> list[Entry]:
-    """Append one transaction per payer: its legs, and one house leg that brings it to zero."""
-    if not legs:
-        return []
-    due_on = earned_on(order)
+class _Posting(NamedTuple):
+    """What is new of one order; `seq` entries are booked already."""
+
+    order: Order
+    seq: int
+    legs: list[_Leg]
+
+    def by_payer(self) -> dict[int | None, list[_Leg]]:
+        groups: dict[int | None, list[_Leg]] = {}
+        for leg in self.legs:
+            groups.setdefault(leg.award.payer_id, []).append(leg)
+        return groups
+
+    def days(self, today: date) -> list[date]:
+        """The day each leg counts on."""
+        due_on = earned_on(self.order)
+        return [_day(leg.booked, due_on, today) for leg in self.legs]
+
+
+def _write(postings: Sequence[_Posting], now: datetime) -> int:
+    """Append one transaction per order and payer: its legs, and one house leg that brings it to zero."""
+    if not postings:
+        return 0
     today = now.astimezone(SHANGHAI).date()
-    days = {leg.award: _day(leg, due_on, today) for leg in legs}
-    places = periods.places(brand_id=order.brand_id, days=days.values())
-    by_payer: dict[int | None, list[_Leg]] = defaultdict(list)
-    for leg in legs:
-        by_payer[leg.award.payer_id].append(leg)
-    ids = iter(_ids(len(legs) + len(by_payer)))
-    entries: list[Entry] = []
-    for payer_id, group in by_payer.items():
-        txn = next(ids)
-        common = {
-            "txn": txn,
-            "order": order,
-            "brand_id": order.brand_id,
-            "payer_id": payer_id,
-            "paid_at": order.paid_at,
-            "posted_at": now,
-        }
-        for leg in group:
-            day = days[leg.award]
-            entries.append(Entry(pk=next(ids), **common, **_when(day, places[day]), **_content(order, leg, seq)))
-        if house_fen := -sum(leg.fen for leg in group):
-            day = max(days[leg.award] for leg in group)
-            key = _key(order.pk, seq, "house", payer_id)
-            entries.append(
-                Entry(pk=txn, **common, **_when(day, places[day]), key=key, kind=group[0].kind, fen=house_fen)
-            )
-    _append(entries)
-    return entries
+    days: dict[int, set[date]] = defaultdict(set)
+    for posting in postings:
+        days[posting.order.brand_id].update(posting.days(today))
+    places = {brand_id: periods.places(brand_id=brand_id, days=days[brand_id]) for brand_id in sorted(days)}
+    groups = [(posting, payer_id, legs) for posting in postings for payer_id, legs in posting.by_payer().items()]
+    ids = iter(_ids(len(groups) + sum(len(legs) for _, _, legs in groups)))
+    count = 0
+    with connection.cursor() as cursor, cursor.copy(f"COPY commissions_entry ({_COLUMNS}) FROM STDIN") as copy:
+        for posting, payer_id, legs in groups:
+            for row in _rows(posting, payer_id, legs, places[posting.order.brand_id], ids, today, now):
+                copy.write_row(row)
+                count += 1
+    return count
 
 
-def _when(day: date, place: periods.Place) -> dict[str, Any]:
-    return {"earned_on": day, "period_booked_id": place.booked_id, "period_origin_id": place.origin_id}
+# Entries are most of what an order writes. COPY costs a fifth of an INSERT that lists their values, and plain tuples
+# a fifth of model instances.
+_COLUMNS = (
+    "key, id, txn, kind, fen, line_id, role, rule_id, version_id, claim_id, staff_id, store_id, base_fen, pool_fen,"
+    " reverses_id, earned_on, period_booked_id, period_origin_id, order_id, brand_id, payer_id, paid_at, posted_at"
+)
+_HOUSE = (None, "", None, None, None, None, None, 0, 0, None)  # from line_id to reverses_id
 
 
-_COLUMNS = [str(field.column) for field in Entry._meta.concrete_fields]
-_values = attrgetter(*(field.attname for field in Entry._meta.concrete_fields))
-
-
-def _append(entries: list[Entry]) -> None:
-    """Entries are most of what an order writes; COPY costs a fifth of an INSERT that lists their values."""
-    statement = f"COPY commissions_entry ({', '.join(_COLUMNS)}) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for entry in entries:
-            copy.write_row(_values(entry))
-
-
-def _content(order: Order, leg: _Leg, seq: int) -> dict[str, Any]:
-    """What a staff leg says beside its time and transaction."""
-    is_reverse = leg.kind == Entry.Kind.REVERSE
-    return {
-        "key": _key(order.pk, seq, leg.kind, *leg.award),
-        "kind": leg.kind,
-        "line_id": leg.award.line_id,
-        "role": leg.award.role,
-        "rule_id": leg.award.rule_id,
-        "version_id": leg.figures.version_id,
-        "claim_id": leg.figures.claim_id,
-        "staff_id": leg.award.staff_id,
-        "store_id": leg.award.store_id,
-        "fen": leg.fen,
-        "base_fen": leg.figures.base_fen,
-        "pool_fen": leg.figures.pool_fen,
-        "reverses_id": leg.booked.first_entry_id if leg.booked and is_reverse else None,
-    }
+def _rows(
+    posting: _Posting,
+    payer_id: int | None,
+    legs: Sequence[_Leg],
+    places: Mapping[date, periods.Place],
+    ids: Iterator[int],
+    today: date,
+    now: datetime,
+) -> Iterator[tuple[Any, ...]]:
+    """The entries of one transaction, in the order of _COLUMNS; the house's leg has the id of the transaction."""
+    order, seq, txn, due_on = posting.order, posting.seq, next(ids), earned_on(posting.order)
+    common = (order.pk, order.brand_id, payer_id, order.paid_at, now)
+    house_fen, last = 0, date.min
+    for award, kind, fen, figures, booked in legs:
+        day = _day(booked, due_on, today)
+        yield (
+            *(_key(order.pk, seq, kind, *award), next(ids), txn, kind, fen, award.line_id, award.role, award.rule_id),
+            *(figures.version_id, figures.claim_id, award.staff_id, award.store_id),
+            *(figures.base_fen, figures.pool_fen),
+            booked.first_entry_id if booked and kind == _REVERSE else None,
+            *(day, *places[day], *common),
+        )
+        house_fen, last = house_fen - fen, max(last, day)
+    if house_fen:
+        key = _key(order.pk, seq, "house", payer_id)
+        yield (key, txn, txn, legs[0].kind, house_fen, *_HOUSE, last, *places[last], *common)
 
 
 def earned_on(order: Order) -> date:
@@ -294,9 +342,9 @@ def earned_on(order: Order) -> date:
     return from_at.astimezone(SHANGHAI).date() + timedelta(days=order.channel.return_days)
 
 
-def _day(leg: _Leg, due_on: date, today: date) -> date:
+def _day(booked: Sum | None, due_on: date, today: date) -> date:
     """Earnings count on the due day; a difference to something already earned counts today."""
-    return due_on if leg.booked is None or leg.booked.earned_on is None else max(leg.booked.earned_on, today)
+    return due_on if booked is None or booked.earned_on is None else max(booked.earned_on, today)
 
 
 def _ids(count: int) -> list[int]:
@@ -307,7 +355,7 @@ def _ids(count: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _key(*parts: object) -> uuid.UUID:
-    """A deterministic key: the same posting on the same state of the book can be written only once."""
+def _key(*parts: object) -> str:
+    """A deterministic key (a UUID in hex): the same posting on the same state of the book can be written only once."""
     text = "\x1f".join(map(str, parts))
-    return uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest())
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

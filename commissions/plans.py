@@ -6,6 +6,8 @@ Once approved its content never changes; editing means `copy` to a new version.
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -36,17 +38,46 @@ class Compiled(NamedTuple):
     names: dict[str, str]
 
 
-def at(*, brand_id: int, moment: datetime) -> Compiled | None:
-    """The compiled version that holds for payments of that moment, or None."""
+class _Version(NamedTuple):
+    brand_id: int
+    id: int
+    content_hash: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+
+class Timetable:
+    """Which version of which brand held when, over a span of time. Answers from memory."""
+
+    def __init__(self, versions: Iterable[_Version]) -> None:
+        self._versions: dict[int, list[_Version]] = defaultdict(list)
+        for version in versions:
+            self._versions[version.brand_id].append(version)
+
+    def at(self, *, brand_id: int, moment: datetime) -> Compiled | None:
+        """The compiled version that holds for payments of that moment, or None."""
+        for version in self._versions.get(brand_id, ()):
+            if version.starts_at <= moment and (version.ends_at is None or version.ends_at > moment):
+                return compiled(version.id, version.content_hash)
+        return None
+
+
+def timetable(*, brand_ids: Iterable[int], since: datetime, until: datetime) -> Timetable:
+    """The versions in force at any moment of that span, its end included. One statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT v.id, v.content_hash FROM commissions_planversion v JOIN commissions_plan p ON p.id = v.plan_id"
-            " WHERE p.brand_id = %s AND v.status IN ('active', 'retired')"
+            "SELECT p.brand_id, v.id, v.content_hash, v.starts_at, v.ends_at"
+            " FROM commissions_planversion v JOIN commissions_plan p ON p.id = v.plan_id"
+            " WHERE p.brand_id = ANY(%s::bigint[]) AND v.status IN ('active', 'retired')"
             " AND v.starts_at <= %s AND (v.ends_at IS NULL OR v.ends_at > %s)",
-            [brand_id, moment, moment],
+            [list(brand_ids), until, since],
         )
-        found = cursor.fetchone()
-    return compiled(*found) if found else None
+        return Timetable(_Version(*row) for row in cursor.fetchall())
+
+
+def at(*, brand_id: int, moment: datetime) -> Compiled | None:
+    """The compiled version that holds for payments of that moment, or None."""
+    return timetable(brand_ids=[brand_id], since=moment, until=moment).at(brand_id=brand_id, moment=moment)
 
 
 def of_version(version_id: int) -> Compiled:

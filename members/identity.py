@@ -1,7 +1,12 @@
-"""Who an order was: one member for all the ways the buyer is known."""
+"""Who an order was: one member for all the ways the buyer is known.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Orders are matched a batch at a time, in the order given: what an earlier order of the batch teaches (a new member, one
+more way they are known, a purchase) a later one sees, though nothing is written before all are decided.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection
@@ -18,108 +23,204 @@ _STRENGTH: dict[str, int] = {
     BuyerKey.Type.CHANNEL_ID: 4,
 }
 
+_Pair = tuple[int, int]
+"""Brand id and member id: whose membership."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Match:
-    """`purchase` is None for a buyer nobody knows anything of. `others`: members the same keys also point to.
+    """Whom the keys of an order point to. `others`: members they also point to.
 
-    The keys of one order may point to several members. They are never merged here: the strongest key decides, the
-    rest are proposals for the review page.
+    They are never merged here: the strongest key decides, the rest are proposals for the review page.
     """
 
-    purchase: Purchase | None
+    order: Order
+    member_id: int
     others: tuple[int, ...] = ()
+    learned: list[int] = field(default_factory=list)  # keys nobody had yet
+
+    @property
+    def pair(self) -> _Pair:
+        return self.order.brand_id, self.member_id
 
 
-def match(*, order: Order, now: datetime) -> Match:
-    """Find or make the member of an order by any of its buyer keys, and fix the purchase. Idempotent.
+def match_many(*, orders: Sequence[Order], now: datetime) -> dict[int, Purchase]:
+    """Find or make the member of each order by any of its buyer keys, and fix the purchase. Idempotent.
 
-    Whether the member is new, and for how long they had not bought, is decided here once from the purchases known at
-    this moment. A corrected order keeps its first answer.
+    Order id → purchase, in the order given; a buyer nobody knows anything of has none. Whether the member is new, and
+    for how long they had not bought, is decided here once from the purchases known at this moment. A corrected order
+    keeps its first answer.
     """
-    if hasattr(order, "purchase"):
-        return Match(order.purchase)
-    if not order.buyer_keys:
-        return Match(None)
-    _lock(order.buyer_keys)
-    owners = _owners(order.buyer_keys)
-    member_ids = list(dict.fromkeys(owners.values()))
-    member_id = member_ids[0] if owners else Member.objects.create(created_at=order.paid_at).pk
-    _learn(member_id, set(order.buyer_keys) - set(owners), order)
-    membership = _membership(member_id, order, is_new=not owners)
-    return Match(_purchase(membership, order), tuple(member_ids[1:]))
+    purchases = {order.pk: order.purchase for order in orders if hasattr(order, "purchase")}
+    matches = whose(orders=[order for order in orders if order.buyer_keys and order.pk not in purchases])
+    if matches:
+        newborn = _bear(matches)
+        _learn(matches)
+        memberships = _memberships(matches, newborn)
+        purchases |= {purchase.order_id: purchase for purchase in _buy(matches, memberships)}
+    return {order.pk: purchases[order.pk] for order in orders if order.pk in purchases}
 
 
-def _lock(key_ids: list[int]) -> None:
-    """Two orders that share a key are matched one after the other; locks are taken in one order."""
+def whose(*, orders: Sequence[Order]) -> list[Match]:
+    """Whom the orders belong to, one after another, with their keys locked; somebody new has a number below 0."""
+    if not orders:
+        return []
+    owners, strength = _known({key_id for order in orders for key_id in order.buyer_keys})
+    matches, born = [], 0
+    for order in orders:
+        ranked = sorted((key_id for key_id in order.buyer_keys if key_id in owners), key=strength.__getitem__)
+        member_ids = list(dict.fromkeys(owners[key_id] for key_id in ranked))
+        if not member_ids:
+            born -= 1
+            member_ids = [born]
+        learned = [key_id for key_id in order.buyer_keys if key_id not in owners]
+        owners.update(dict.fromkeys(learned, member_ids[0]))
+        matches.append(Match(order, member_ids[0], tuple(member_ids[1:]), learned))
+    return matches
+
+
+def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Key → the member it belongs to, keys nobody has yet left out; and key → how little it proves.
+
+    Two orders that share a key are matched one after the other; locks are taken in one order.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('buyer'), (k %% 2147483647)::int)"
             " FROM unnest(%s::bigint[]) AS k ORDER BY k",
             [sorted(key_ids)],
         )
+        cursor.execute(
+            "SELECT k.id, k.type, i.member_id FROM retail_buyerkey k"
+            " LEFT JOIN members_identity i ON i.key_id = k.id WHERE k.id = ANY(%s::bigint[])",
+            [list(key_ids)],
+        )
+        rows = cursor.fetchall()
+    owners = {key_id: member_id for key_id, _, member_id in rows if member_id is not None}
+    return owners, {key_id: _STRENGTH[kind] for key_id, kind, _ in rows}
 
 
-def _owners(key_ids: list[int]) -> dict[int, int]:
-    """Key → the member it belongs to, the strongest key first; keys nobody has yet are left out."""
-    identities = Identity.objects.filter(key__in=key_ids).values_list("key__type", "key_id", "member_id")
-    ranked = sorted(identities, key=lambda row: (_STRENGTH[row[0]], key_ids.index(row[1])))
-    return {key_id: member_id for _, key_id, member_id in ranked}
+def _bear(matches: Sequence[Match]) -> set[int]:
+    """Make the members that are new and put their ids in the place of the numbers below 0; returns these ids."""
+    firsts = {match.member_id: match.order for match in reversed(matches) if match.member_id < 0}
+    made = Member.objects.bulk_create([Member(created_at=order.paid_at) for order in firsts.values()])
+    ids = {number: member.pk for number, member in zip(firsts, made, strict=True)}
+    for match in matches:
+        match.member_id = ids.get(match.member_id, match.member_id)
+        match.others = tuple(ids.get(number, number) for number in match.others)
+    return set(ids.values())
 
 
-def _learn(member_id: int, key_ids: Iterable[int], order: Order) -> None:
-    """Keys nobody has yet become identities of this member."""
+def _learn(matches: Iterable[Match]) -> None:
+    """Keys nobody has yet become identities of the member."""
     Identity.objects.bulk_create(
         [
             Identity(
-                member_id=member_id, key_id=key_id, source="order", channel_id=order.channel_id, seen_at=order.paid_at
+                member_id=match.member_id,
+                key_id=key_id,
+                source="order",
+                channel_id=match.order.channel_id,
+                seen_at=match.order.paid_at,
             )
-            for key_id in key_ids
+            for match in matches
+            for key_id in match.learned
         ],
         ignore_conflicts=True,
     )
 
 
-def _membership(member_id: int, order: Order, *, is_new: bool) -> Membership:
-    """The member's row with the order's brand, locked: purchases of one membership are counted one at a time."""
-    row = Membership(
+# ── Memberships ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def _memberships(matches: Iterable[Match], newborn: Collection[int]) -> dict[_Pair, Membership]:
+    """The members' rows with the orders' brands, locked: purchases of one membership are counted one at a time."""
+    rows: dict[_Pair, Membership] = {}
+    for match in matches:
+        if match.pair not in rows:
+            rows[match.pair] = _joining(match)
+    held = _held(pair for pair in rows if pair[1] not in newborn)
+    missing = sorted(pair for pair in rows if pair not in held and pair[1] not in newborn)
+    if missing:
+        Membership.objects.bulk_create([rows[pair] for pair in missing], ignore_conflicts=True)
+        held |= _held(missing)  # somebody else may have been quicker
+    # Nobody else knows these members before our commit.
+    Membership.objects.bulk_create([row for pair, row in rows.items() if pair[1] in newborn])
+    return rows | held
+
+
+def _joining(match: Match) -> Membership:
+    order = match.order
+    return Membership(
         brand_id=order.brand_id,
-        member_id=member_id,
+        member_id=match.member_id,
         registered_at=order.paid_at,
         registered_store_id=order.store_id,
     )
-    if is_new:  # nobody else knows this member before our commit
-        row.save(force_insert=True)
-        return row
-    known = Membership.objects.filter(brand_id=order.brand_id, member_id=member_id)
-    known = known.select_for_update(of=("self",)).select_related("tier")
-    if found := known.first():
-        return found
-    Membership.objects.bulk_create([row], ignore_conflicts=True)
-    return known.get()
 
 
-def _purchase(membership: Membership, order: Order) -> Purchase:
-    earlier = _last_before(membership, order.paid_at)
-    purchase = Purchase.objects.create(
-        order=order,
-        membership=membership,
-        store_id=order.store_id,
-        paid_at=order.paid_at,
-        is_first=earlier is None,
-        dormant_days=None if earlier is None else (order.paid_at - earlier).days,
-    )
-    first, last = membership.first_purchase_at, membership.last_purchase_at
-    membership.first_purchase_at = min(first or order.paid_at, order.paid_at)
-    membership.last_purchase_at = max(last or order.paid_at, order.paid_at)
-    membership.save(update_fields=["first_purchase_at", "last_purchase_at"])
-    return purchase
+def _held(pairs: Iterable[_Pair]) -> dict[_Pair, Membership]:
+    """Those of the memberships that exist, locked in the order of their ids."""
+    wanted = set(pairs)
+    if not wanted:
+        return {}
+    brands, members = zip(*wanted, strict=True)
+    rows = Membership.objects.filter(brand__in=set(brands), member__in=set(members)).order_by("pk")
+    rows = rows.select_for_update(of=("self",)).select_related("tier")
+    return {pair: row for row in rows if (pair := (row.brand_id, row.member_id)) in wanted}
 
 
-def _last_before(membership: Membership, moment: datetime) -> datetime | None:
-    """When the member had bought last at that moment. The purchases are searched only for an order that comes late."""
-    last = membership.last_purchase_at
-    if last is None or last < moment:
-        return last
-    earlier = Purchase.objects.filter(membership=membership, paid_at__lt=moment).order_by("-paid_at")
-    return earlier.values_list("paid_at", flat=True).first()
+# ── Purchases ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _buy(matches: Iterable[Match], memberships: dict[_Pair, Membership]) -> list[Purchase]:
+    """Write the purchases, and the first and last one of each membership."""
+    purchases: list[Purchase] = []
+    late: list[tuple[Purchase, datetime | None]] = []
+    bought: dict[_Pair, list[datetime]] = defaultdict(list)
+    for match in matches:
+        order, membership = match.order, memberships[match.pair]
+        last, paid_at = membership.last_purchase_at, order.paid_at
+        purchase = Purchase(order=order, membership=membership, store_id=order.store_id, paid_at=paid_at)
+        if last is None or last < paid_at:
+            _follow(purchase, last)
+        else:
+            late.append((purchase, max((at for at in bought[match.pair] if at < paid_at), default=None)))
+        bought[match.pair].append(paid_at)
+        membership.first_purchase_at = min(membership.first_purchase_at or paid_at, paid_at)
+        membership.last_purchase_at = max(last or paid_at, paid_at)
+        purchases.append(purchase)
+    _follow_late(late)
+    Purchase.objects.bulk_create(purchases)
+    _update([memberships[pair] for pair in bought])
+    return purchases
+
+
+def _follow(purchase: Purchase, earlier: datetime | None) -> None:
+    purchase.is_first = earlier is None
+    purchase.dormant_days = None if earlier is None else (purchase.paid_at - earlier).days
+
+
+def _follow_late(late: Sequence[tuple[Purchase, datetime | None]]) -> None:
+    """Purchases are searched only for orders that come late; with each, the last one before it in its batch."""
+    if not late:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT max(p.paid_at) FROM members_purchase p"
+            "  WHERE p.membership_id = w.membership_id AND p.paid_at < w.paid_at)"
+            " FROM unnest(%s::bigint[], %s::timestamptz[]) WITH ORDINALITY AS w(membership_id, paid_at, place)"
+            " ORDER BY w.place",
+            [[purchase.membership_id for purchase, _ in late], [purchase.paid_at for purchase, _ in late]],
+        )
+        for (purchase, in_batch), (before,) in zip(late, cursor.fetchall(), strict=True):
+            _follow(purchase, max((at for at in (in_batch, before) if at), default=None))
+
+
+def _update(memberships: Sequence[Membership]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE members_membership m SET first_purchase_at = w.first_at, last_purchase_at = w.last_at"
+            " FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS w(id, first_at, last_at)"
+            " WHERE m.id = w.id",
+            [
+                [row.pk for row in memberships],
+                [row.first_purchase_at for row in memberships],
+                [row.last_purchase_at for row in memberships],
+            ],
+        )

@@ -4,11 +4,12 @@
 the same fact again changes nothing, and a job that runs twice posts nothing the second time.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-from django.db.models import Prefetch
+from django.db import OperationalError, connection, transaction
+from django.db.models import F, Prefetch
 
 from clerks import attribution, binding
 from commissions import ledger
@@ -16,6 +17,8 @@ from members import identity
 from retail import jobs, orders, shapes
 from retail.models import Channel, Order, OrderLine, Refund
 from retail.orders import Taken
+
+log = logging.getLogger(__name__)
 
 
 # ── Taking down ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -47,27 +50,53 @@ def take_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: dateti
 
 
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-@transaction.atomic
-def settle_order(*, order_id: int, now: datetime) -> Order:
-    """Who bought, whose customer that is, who was behind the sale, and what each of them gets.
+def settle_order(*, order_id: int, now: datetime) -> None:
+    """Who bought, whose customer that is, who was behind the sale, and what each of them gets. See `settle_orders`."""
+    _settle([order_id], now)
 
-    A corrected order keeps its claims, and the difference is posted, unless the correction names other clerks.
+
+def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+    """Settle a batch in one transaction, in the order given; returns the ids of those that cannot be settled.
+
+    It ends as if they had been settled one after another. A batch with an order that cannot be settled is halved until
+    that one stands alone; it is logged and left as it was. Some hundreds at a time: each buyer costs a lock or two.
     """
-    order = _locked(order_id)
-    if order.settled_version == order.version:
-        return order
-    if order.settled_version and not orders.clerks_changed(order=order, since_version=order.settled_version):
-        ledger.revise(order=order, now=now)
-        _mark_settled(order, now)
-        return order
-    purchase = identity.match(order=order, now=now).purchase
-    bound = binding.on_purchase(purchase=purchase, now=now) if purchase else None
-    claims = attribution.resolve(order=order, purchase=purchase, binding=bound)
-    buyer = attribution.buyer_facts(purchase=purchase)
-    reason = "clerk codes corrected" if order.settled_version else ""
-    ledger.accrue(order=order, claims=claims, buyer=buyer, resolver=attribution.RESOLVER, now=now, reason=reason)
-    _mark_settled(order, now)
-    return order
+    if not order_ids:
+        return []
+    try:
+        _settle(order_ids, now)
+    except Exception as error:
+        if isinstance(error, OperationalError) and not connection.is_usable():
+            raise  # it is the database that is gone, not an order that is bad
+        if len(order_ids) == 1:
+            log.warning("Order %s cannot be settled: %s", order_ids[0], error)
+            return list(order_ids)
+        middle = len(order_ids) // 2
+        halves = order_ids[:middle], order_ids[middle:]
+        return [failed for half in halves for failed in settle_orders(order_ids=half, now=now)]
+    return []
+
+
+@transaction.atomic
+def _settle(order_ids: Sequence[int], now: datetime) -> None:
+    """A corrected order keeps its claims, and the difference is posted, unless the correction names other clerks."""
+    waiting = [order for order in _locked(order_ids) if order.settled_version != order.version]
+    corrected = [order for order in waiting if order.settled_version]
+    reclaimed = orders.with_other_clerks(orders=corrected)
+    fresh = [order for order in waiting if not order.settled_version or order.pk in reclaimed]
+
+    purchases = identity.match_many(orders=fresh, now=now)
+    bindings = binding.on_purchases(purchases=purchases, now=now)
+    ledger.accrue_many(
+        orders=fresh,
+        claims=attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings),
+        buyers=attribution.buyer_facts(purchases=purchases),
+        resolver=attribution.RESOLVER,
+        now=now,
+        reasons=dict.fromkeys(reclaimed, "clerk codes corrected"),
+    )
+    ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
+    _mark_settled(waiting, now)
 
 
 @transaction.atomic
@@ -76,26 +105,34 @@ def settle_refund(*, refund_id: int, now: datetime) -> None:
     refund = Refund.objects.get(pk=refund_id)
     if refund.order_id is None:
         return
-    order = _locked(refund.order_id)
+    (order,) = _locked([refund.order_id])
     if order.settled_version != order.version:
         return
-    ledger.claw_back(order=order, now=now)
+    ledger.claw_back_many(orders=[order], now=now)
     order.refunds.filter(settled_at=None).update(settled_at=now)
 
 
-def _locked(order_id: int) -> Order:
-    """The order with all that its settlement reads; nobody else settles it or its refunds meanwhile."""
+def _locked(order_ids: Sequence[int]) -> list[Order]:
+    """The orders, as they were asked for, with all that settling reads; nobody else settles them meanwhile."""
     lines = Prefetch("lines", OrderLine.objects.select_related("product").order_by("pk"))
-    return (
+    found = (
         Order.objects.select_for_update(of=("self",))
-        .select_related("channel", "brand", "store", "purchase")
+        .select_related("channel", "brand", "store", "purchase__membership__tier")
         .prefetch_related(lines, "refunds")
-        .get(pk=order_id)
+        .filter(pk__in=order_ids)
+        .order_by("pk")
     )
+    by_id = {order.pk: order for order in found}
+    if missing := [order_id for order_id in order_ids if order_id not in by_id]:
+        raise Order.DoesNotExist(f"There is no order {missing[0]}.")
+    return [by_id[order_id] for order_id in dict.fromkeys(order_ids)]
 
 
-def _mark_settled(order: Order, now: datetime) -> None:
-    order.settled_at, order.settled_version = now, order.version
-    order.save(update_fields=["settled_at", "settled_version"])
-    if order.refunds.all():
-        order.refunds.filter(settled_at=None).update(settled_at=now)
+def _mark_settled(settled: Sequence[Order], now: datetime) -> None:
+    if settled:
+        Order.objects.filter(pk__in=[order.pk for order in settled]).update(
+            settled_at=now, settled_version=F("version")
+        )
+    refunded = [order.pk for order in settled if order.refunds.all()]
+    if refunded:
+        Refund.objects.filter(order__in=refunded, settled_at=None).update(settled_at=now)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 from django.db import connection
+from django.db.models import F
 
 from retail import catalog, privacy, shapes
 from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion, Store
@@ -327,9 +328,16 @@ def _assign(row: Any, content: dict[str, Any]) -> None:
         setattr(row, name, value)
 
 
-def clerks_changed(*, order: Order, since_version: int) -> bool:
-    """Whether a correction after that version names other clerks than it did."""
-    before = OrderVersion.objects.get(order=order, version=since_version).document
+def with_other_clerks(*, orders: Sequence[Order]) -> set[int]:
+    """Ids of those orders that name other clerks now than they did when they were settled."""
+    if not orders:
+        return set()
+    settled = OrderVersion.objects.filter(order__in=orders, version=F("order__settled_version"))
+    documents = dict(settled.values_list("order_id", "document"))
+    return {order.pk for order in orders if _names_others(order, documents[order.pk])}
+
+
+def _names_others(order: Order, before: dict[str, Any]) -> bool:
     said_before = {line["outer_line_id"]: line["serving_clerk"] for line in before["lines"]}
     said_now = {line.outer_line_id: line.serving_clerk for line in order.lines.all()}
     return any(

@@ -1,6 +1,7 @@
 """Reads of the organisation: who works where, and what a post may see."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -55,49 +56,83 @@ class Held(NamedTuple):
     franchisee_id: int | None
 
 
-class Behind(NamedTuple):
-    """Who stood behind an order: the people asked for, and the managers of its store and then of its region."""
+class _Dated(NamedTuple):
+    starts_at: datetime
+    ends_at: datetime | None
+    held: Held
 
-    people: list[Held]
-    managers: list[Held]
+
+class Roster:
+    """Who held which post when, of the people and the stores it was asked for. Answers from memory."""
+
+    def __init__(self) -> None:
+        self._people: dict[object, list[_Dated]] = defaultdict(list)
+        self._managers: dict[int, list[_Dated]] = defaultdict(list)
+
+    def person(
+        self, *, at: datetime, staff_id: int | None = None, code: str = "", share_code: str = ""
+    ) -> Held | None:
+        """The post in a store of one of the people at that moment; with several the clerk's first, then the older."""
+        name: object = ("code", code) if code else ("share", share_code) if share_code else staff_id
+        return next(_at(at, self._people.get(name, ())), None)
+
+    def managers(self, *, store_id: int, at: datetime) -> list[Held]:
+        """The managers of a store and then of its region at that moment, the older post first."""
+        return list(_at(at, self._managers.get(store_id, ())))
 
 
-def behind(
+def _at(moment: datetime, posts: Iterable[_Dated]) -> Iterator[Held]:
+    return (post.held for post in posts if post.starts_at <= moment and (not post.ends_at or post.ends_at > moment))
+
+
+def roster(
     *,
-    at: datetime,
+    since: datetime,
+    until: datetime,
     staff_ids: Iterable[int] = (),
     codes: Iterable[str] = (),
     share_codes: Iterable[str] = (),
-    store_id: int | None = None,
-) -> Behind:
-    """The posts in a store that these people held at that moment, and the managers over `store_id`. One statement.
-
-    Somebody with several posts stands with the clerk's first, then with the older one.
+    store_ids: Iterable[int] = (),
+) -> Roster:
+    """The posts in stores that these people held from `since` to `until`, and the managers over those stores and over
+    `store_ids`. One statement.
     """
-    people: dict[str, Any] = {"ids": list(staff_ids), "codes": list(codes), "shares": list(share_codes)}
+    asked: dict[str, Any] = {"ids": list(staff_ids), "codes": list(codes), "shares": list(share_codes)}
+    found = Roster()
     with connection.cursor() as cursor:
-        cursor.execute(_BEHIND, {"at": at, "store": store_id, **people})
-        rows = cursor.fetchall()
-    return Behind(
-        people=[Held(*row[2:]) for row in sorted(rows, key=lambda row: (row[5], row[1])) if not row[0]],
-        managers=[Held(*row[2:]) for row in sorted(rows, key=lambda row: (row[6] is None, row[1])) if row[0]],
-    )
+        cursor.execute(_ROSTER, {"since": since, "until": until, "stores": list(store_ids), **asked})
+        for over, starts_at, ends_at, *post in cursor.fetchall():
+            row = _Dated(starts_at, ends_at, Held(*post))
+            if over is not None:
+                found._managers[over].append(row)
+                continue
+            for name in (row.held.staff_id, ("code", row.held.code), ("share", row.held.share_code)):
+                found._people[name].append(row)
+    return found
 
 
-_BEHIND = """
+# `place`: the store a manager is over; null for the people asked for.
+_ROSTER = """
 WITH held AS NOT MATERIALIZED (
-    SELECT p.id, p.staff_id, s.code, s.share_code, p.role, p.store_id, p.region_id, st.franchisee_id
+    SELECT p.id, p.starts_at, p.ends_at, p.staff_id, s.code, s.share_code, p.role, p.store_id, st.franchisee_id,
+           p.region_id
     FROM retail_post p JOIN retail_staff s ON s.id = p.staff_id LEFT JOIN retail_store st ON st.id = p.store_id
-    WHERE p.starts_at <= %(at)s AND (p.ends_at IS NULL OR p.ends_at > %(at)s)
+    WHERE p.starts_at <= %(until)s AND (p.ends_at IS NULL OR p.ends_at > %(since)s)
+), people AS (
+    SELECT NULL::bigint AS place, held.* FROM held
+    WHERE store_id IS NOT NULL AND staff_id IN (
+        SELECT id FROM retail_staff
+        WHERE id = ANY(%(ids)s::bigint[]) OR code = ANY(%(codes)s::text[]) OR share_code = ANY(%(shares)s::text[]))
+), places AS (
+    SELECT id, region_id FROM retail_store
+    WHERE id = ANY(%(stores)s::bigint[]) OR id IN (SELECT store_id FROM people)
+), posts AS (
+    SELECT * FROM people
+    UNION ALL
+    SELECT places.id, held.* FROM held JOIN places ON places.id = held.store_id WHERE role = 'store_manager'
+    UNION ALL
+    SELECT places.id, held.* FROM held JOIN places ON places.region_id = held.region_id WHERE role = 'region_manager'
 )
-SELECT false, id, staff_id, code, share_code, role, store_id, franchisee_id FROM held
-WHERE store_id IS NOT NULL AND staff_id IN (
-    SELECT id FROM retail_staff
-    WHERE id = ANY(%(ids)s::bigint[]) OR code = ANY(%(codes)s::text[]) OR share_code = ANY(%(shares)s::text[]))
-UNION ALL
-SELECT true, id, staff_id, code, share_code, role, store_id, franchisee_id FROM held
-WHERE role = 'store_manager' AND store_id = %(store)s
-UNION ALL
-SELECT true, id, staff_id, code, share_code, role, store_id, franchisee_id FROM held
-WHERE role = 'region_manager' AND region_id = (SELECT region_id FROM retail_store WHERE id = %(store)s)
+SELECT place, starts_at, ends_at, staff_id, code, share_code, role, store_id, franchisee_id FROM posts
+ORDER BY CASE WHEN place IS NULL THEN role END, store_id IS NULL, id
 """

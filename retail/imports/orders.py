@@ -1,6 +1,5 @@
 """The CSV form of orders: one row a line, with the columns of its order repeated on each."""
 
-import logging
 from collections.abc import Hashable
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,6 @@ from retail.imports.feed import Message
 from retail.imports.table import Row
 from retail.models import Brand, Channel
 from retail.orders import Taken
-
-log = logging.getLogger(__name__)
 
 _HEADER = cells.names(shapes.Order, without=("buyer", "lines", "coupons", "serving_clerk"))
 _LINE = cells.names(shapes.Line)
@@ -113,12 +110,7 @@ def _take_and_settle(channel: Channel, data: list[shapes.Order], now: datetime) 
     """
     with transaction.atomic():
         outcomes = orders.record(channel=channel, data=data, now=now)
-        for outcome in outcomes:
-            if outcome.status not in ("created", "corrected") or outcome.id is None:
-                continue
-            try:
-                intake.settle_order(order_id=outcome.id, now=now)
-            except Exception as error:
-                log.warning("Order %s was not settled and goes to the workers: %s", outcome.id, error)
-                jobs.enqueue(work=[jobs.Work("settle_order", {"order_id": outcome.id})], now=now)
+        news = [outcome.id for outcome in outcomes if outcome.status in ("created", "corrected") and outcome.id]
+        failed = intake.settle_orders(order_ids=news, now=now)
+        jobs.enqueue(work=[jobs.Work("settle_order", {"order_id": order_id}) for order_id in failed], now=now)
     return outcomes

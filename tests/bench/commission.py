@@ -140,19 +140,19 @@ class Bare:
 
 
 def accrue(shop: Shop, *, full: bool) -> list[Verdict]:
-    """ledger.accrue and its commit against the bare insert and commit of the same rows."""
+    """ledger.accrue_many of one order and its commit against the bare insert and commit of the same rows."""
     ours, limit, peer, bare = Way("ledger.accrue + commit"), *_bare_ways(), Bare()
     for place, order_id in enumerate(_taken(shop, "a", 1500 if full else 250)):
         order = _read(order_id)
         with transaction.atomic():
-            purchase = identity.match(order=order, now=NOW).purchase
-            bound = binding.on_purchase(purchase=purchase, now=NOW)
-            claims = attribution.resolve(order=order, purchase=purchase, binding=bound)
-            buyer = attribution.buyer_facts(purchase=purchase)
+            purchases = identity.match_many(orders=[order], now=NOW)
+            bound = binding.on_purchases(purchases=purchases, now=NOW)
+            claims = attribution.resolve_many(orders=[order], purchases=purchases, bindings=bound)
+            buyers = attribution.buyer_facts(purchases=purchases)
         with _warm(ours, place), transaction.atomic():
-            posted = ledger.accrue(order=order, claims=claims, buyer=buyer, resolver=1, now=NOW)
+            posted = ledger.accrue_many(orders=[order], claims=claims, buyers=buyers, resolver=1, now=NOW)
         rows = bare.rows(order_id)
-        assert len(rows[2]) == len(posted) > 1
+        assert len(rows[2]) == posted > 1
         with _warm(limit, place):
             bare.copy_in(rows)
         bare.check()
@@ -193,7 +193,7 @@ def settle(shop: Shop, *, full: bool) -> list[Verdict]:
 def _read(order_id: int) -> Order:
     """The order as settle_order reads it, but let go again."""
     with transaction.atomic():
-        return intake._locked(order_id)
+        return intake._locked([order_id])[0]
 
 
 def _taken(shop: Shop, prefix: str, count: int) -> list[int]:

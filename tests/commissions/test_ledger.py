@@ -68,7 +68,7 @@ def test_settling_again_posts_nothing(shop):
 def test_claw_back_without_news_posts_nothing(shop):
     (order_id,) = shop.settle(shop.order(serving_clerk="A1"))
 
-    assert ledger.claw_back(order=Order.objects.get(pk=order_id), now=NOW) == []
+    assert ledger.claw_back_many(orders=[Order.objects.get(pk=order_id)], now=NOW) == 0
 
 
 def test_partial_refunds_reach_exactly_zero(shop):

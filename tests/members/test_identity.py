@@ -56,10 +56,10 @@ class TestMatch:
         (by_union,) = shop.settle(shop.order(buyer=buyer(UNIONID)))
         (both,) = shop.take(shop.order(buyer=buyer(PHONE, UNIONID)))
 
-        match = identity.match(order=Order.objects.get(pk=both.id), now=NOW)
+        (match,) = identity.whose(orders=[Order.objects.get(pk=both.id)])
 
         # The unionid is the stronger key.
-        assert match.purchase.membership.member_id == member_of(by_union)
+        assert match.member_id == member_of(by_union)
         assert match.others == (member_of(by_phone),)
         assert Member.objects.filter(merged_into=None).count() == 2
 
@@ -101,9 +101,9 @@ class TestMatch:
         (order_id,) = shop.settle(shop.order(buyer=buyer(PHONE)))
         before = Purchase.objects.get()
 
-        again = identity.match(order=Order.objects.get(pk=order_id), now=NOW).purchase
+        again = identity.match_many(orders=[Order.objects.get(pk=order_id)], now=NOW)
 
-        assert again.pk == before.pk
+        assert again == {order_id: before}
         assert Purchase.objects.count() == 1
 
 

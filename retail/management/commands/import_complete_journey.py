@@ -1,8 +1,8 @@
-"""The central promise on real purchases: feed them, settle them one by one, and prove every fen."""
+"""The central promise on real purchases: feed them, settle them, and prove every fen."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from retail import intake, orders, scope, shapes
-from retail.imports import journey, proof
+from retail.imports import journey as complete_journey
+from retail.imports import proof, settlement
 from retail.imports.progress import Meter
 from retail.models import Channel, Order, OrderLine, Refund
 
@@ -19,7 +20,7 @@ BATCH = 500
 
 
 class Command(BaseCommand):
-    help = "Feed real purchases (extra `bench`), settle them by the ordinary flow, and check what was booked."
+    help = "Feed real purchases (extra `bench`), settle them, and check what was booked."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--households", type=int, default=100, help="how many of the 2 469")
@@ -27,15 +28,12 @@ class Command(BaseCommand):
 
     def handle(self, *, households: int, refund_all: bool, **options: Any) -> None:
         try:
-            read = journey.read(households=households)
-        except journey.NoData as error:
+            journey = complete_journey.Journey(households=households)
+        except complete_journey.NoData as error:
             raise CommandError(str(error)) from None
-        for what, count in sorted(read.odd.items()):
-            self.stdout.write(f"  {count:,} {what}")
         now = timezone.now()
         with scope.within(scope.EVERYTHING):
-            channel = journey.prepare(orders=read.orders, now=now)
-            self.feed(channel, read.orders, now)
+            channel = self.feed(journey, now)
             self.settle(channel, now)
             if refund_all:
                 self.refund(channel, now)
@@ -45,26 +43,32 @@ class Command(BaseCommand):
         if refund_all:
             self.stdout.write("Everything refunded: every clerk nets to 0.")
 
-    def feed(self, channel: Channel, data: Sequence[shapes.Order], now: datetime) -> None:
-        began, outcomes = time.monotonic(), Counter[str]()
-        for batch in _batches(data):
+    def feed(self, journey: complete_journey.Journey, now: datetime) -> Channel:
+        began, outcomes, lines = time.monotonic(), Counter[str](), 0
+        for batch in _batches(journey.orders()):
             with transaction.atomic():
+                channel = complete_journey.prepare(orders=batch, now=now)
                 taken = orders.record(channel=channel, data=batch, now=now)
             outcomes.update(outcome.status for outcome in taken)
-        lines = sum(len(order.lines) for order in data)
+            lines += sum(len(order.lines) for order in batch)
+        for what, count in sorted(journey.odd.items()):
+            self.stdout.write(f"  {count:,} {what}")
         self.stdout.write(
-            f"Feed: {len(data):,} orders, {lines:,} lines: {_said(outcomes)}; {_speed(len(data), began)} orders/s"
+            f"Feed: {outcomes.total():,} orders, {lines:,} lines: {_said(outcomes)};"
+            f" {_speed(outcomes.total(), began)} orders/s"
         )
+        return channel
 
     def settle(self, channel: Channel, now: datetime) -> None:
-        """The ordinary flow, one order and one transaction after another, in the order of payment."""
-        waiting = Order.objects.filter(channel=channel, settled_at=None).order_by("paid_at", "pk")
-        ids = list(waiting.values_list("pk", flat=True))
-        meter, began = Meter(total=len(ids), unit="orders"), time.monotonic()
-        for done, order_id in enumerate(ids, start=1):
-            intake.settle_order(order_id=order_id, now=now)
-            meter(done)
-        self.stdout.write(f"Settled: {len(ids):,} orders; {_speed(len(ids), began)} orders/s")
+        """What is new, in the order of payment."""
+        began = time.monotonic()
+        settled = settlement.run(among=Order.objects.filter(channel=channel), now=now)
+        if settled.failed:
+            raise CommandError(f"These orders cannot be settled: {settled.failed[:20]}")
+        self.stdout.write(
+            f"Settled: {settled.orders:,} orders, {settled.lines:,} lines; {_speed(settled.orders, began)} orders/s,"
+            f" {_speed(settled.lines, began)} lines/s"
+        )
 
     def refund(self, channel: Channel, now: datetime) -> None:
         """Give every line back in full; the refunds of one order are settled together."""
