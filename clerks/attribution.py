@@ -108,7 +108,10 @@ def _roster(orders: Iterable[Order], wanted: Sequence[_Wanted]) -> org.Roster:
 
 def _claim(wanted: _Wanted, at: datetime, roster: org.Roster) -> Claim | None:
     post = roster.person(at=at, staff_id=wanted.staff_id, code=wanted.code, share_code=wanted.share_code)
-    return _of_post(wanted.role, post, wanted.evidence, wanted.line_id) if post else None
+    if post is not None:
+        return _of_post(wanted.role, post, wanted.evidence, wanted.line_id)
+    # A line that names a stranger must not fall back to the clerk of the order.
+    return Claim(wanted.role, None, line_id=wanted.line_id, evidence=wanted.evidence) if wanted.line_id else None
 
 
 def _managers(home: "_Home", at: datetime, roster: org.Roster) -> list[Claim]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -9,13 +10,6 @@ from clerks.models import Binding
 from members.models import Purchase
 from retail import org
 from retail.models import Brand, Order
-
-
-def of(*, brand_id: int, member_id: int, at: datetime) -> Binding | None:
-    """The binding in force at that moment."""
-    rows = Binding.objects.at(at).filter(brand_id=brand_id, member_id=member_id)
-    return rows.select_related("staff", "store", "brand").first()
-
 
 _Pair = tuple[int, int]
 """Brand id and member id: whose relation."""
@@ -97,11 +91,12 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
 def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
     brand_id, member_id = _pair(purchase)
     order = purchase.order
+    store_id: Any = clerk.store_id  # who serves at a till stands in a store
     return Binding(
         brand_id=brand_id,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=clerk.store_id,
+        store_id=store_id,
         source=Binding.Source.FIRST_SALE,
         order=order,
         started_at=order.paid_at,
@@ -132,12 +127,8 @@ def _write(known: Iterable[Binding], prolonged: Collection[int]) -> None:
             )
 
 
-def lock(*, brand_id: int, member_ids: Iterable[int]) -> None:
-    """Nobody else changes the relations of these members until commit. Sorted, so that lockers never deadlock."""
-    _lock((brand_id, member_id) for member_id in member_ids)
-
-
 def _lock(pairs: Iterable[_Pair]) -> None:
+    """Nobody else changes these relations until commit. Sorted, so that lockers never deadlock."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k ORDER BY k",
@@ -154,8 +145,8 @@ def bind_from_history(*, brand: Brand, since: datetime, now: datetime) -> tuple[
     with connection.cursor() as cursor:
         cursor.execute(_HIGHEST_SPEND, {"brand": brand.pk, "since": since, "now": now})
         rows = cursor.fetchall()
+    # No locks, which a hundred thousand members would exhaust: where a till binds somebody meanwhile, that row stays.
     winners = [row for row in rows if not row[4]]
-    lock(brand_id=brand.pk, member_ids=[row[0] for row in winners])
     bound = Binding.objects.bulk_create(
         [
             Binding(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -35,6 +35,7 @@ from commissions.models import (
 )
 from commissions.models.ledger import SHANGHAI
 from retail import scope
+from retail.models import Staff
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment, money, rate
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
@@ -369,9 +370,28 @@ ENTRY_STATES = {"pending": _("预计"), "earned": _("已确认"), "settled": _("
 STATE_COLOURS = {"pending": "warning", "earned": "success", "settled": "info"}
 
 
+def told(entries: QuerySet, request: HttpRequest) -> QuerySet:
+    """With what `state_of` and `person_of` want to know."""
+    return known(entries.with_state(timezone.now().astimezone(SHANGHAI).date()), request)
+
+
+def known(rows: QuerySet, request: HttpRequest) -> QuerySet:
+    """Rows of somebody's, with whether the reader may know who it is: people of the scope, and oneself."""
+    post = getattr(request, "post", None)
+    people = Exists(Staff.objects.filter(pk=OuterRef("staff")))
+    return rows.annotate(is_known=people | Q(staff=post.staff_id) if post else people)
+
+
 def state_of(entry: Entry) -> Badge:
-    """The derived state (of a queryset `with_state`) with its word."""
+    """The derived state (of entries `told`) with its word."""
     return Badge(entry.state, ENTRY_STATES[entry.state])
+
+
+def person_of(row: Entry | ClaimRow) -> str:
+    """Whose it is (of rows `known`). Somebody of a company or store outside the scope is not named."""
+    if row.staff is None:
+        return _("公司") if isinstance(row, Entry) else "–"
+    return str(row.staff) if row.is_known else _("其他门店的同事")
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -421,7 +441,7 @@ class EntryAdmin(ScopedAdmin):
     pool = money("pool_fen", _("佣金池"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).with_state(timezone.now().astimezone(SHANGHAI).date())
+        return told(super().get_queryset(request), request)
 
     def _lookups_of(self, name: str) -> set[str]:
         # Django has no field of that name to look up; it is the channel of the order.
@@ -429,7 +449,7 @@ class EntryAdmin(ScopedAdmin):
 
     @display(description=_("谁"), ordering="staff")
     def person(self, entry: Entry) -> str:
-        return entry.staff or _("公司")
+        return person_of(entry)
 
     @display(description=_("确认日"), ordering="earned_on")
     def earned(self, entry: Entry) -> SafeString:
@@ -497,13 +517,20 @@ class PeriodAdmin(ScopedAdmin):
 class ClaimRowAdmin(ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("order", "role", "staff", "store", "because", "revision", "resolved_at")
+    list_display = ("order", "role", "person", "store", "because", "revision", "resolved_at")
     list_select_related = ("order", "staff", "store")
     list_filter = ("role", "store", "resolved_at")
     search_fields = ("order__outer_order_id__exact", "staff__code__exact")
     search_help_text = _("完整单号或工号")
     ordering = ("-pk",)
-    fields = ("order", "line", "role", "staff", "store", "payer", "because", "revision", "reason", "resolved_at")
+    fields = ("order", "line", "role", "person", "store", "payer", "because", "revision", "reason", "resolved_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return known(super().get_queryset(request), request)
+
+    @display(description=_("谁"), ordering="staff")
+    def person(self, row: ClaimRow) -> str:
+        return person_of(row)
 
     @display(description=_("依据"))
     def because(self, claim: ClaimRow) -> str:

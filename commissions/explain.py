@@ -6,6 +6,7 @@ phone). *Of a line*: the whole decision once more on the inputs kept at settleme
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -63,6 +64,14 @@ _WHY = {
     "store_of_serve": gettext_lazy("管开单导购所在的门店"),
     "store_of_share": gettext_lazy("管分享导购所在的门店"),
     "store_of_recruit": gettext_lazy("管招募导购所在的门店"),
+}
+# The same of a region manager.
+_WHY_REGION = {
+    "order_store": gettext_lazy("付款时管这个区域"),
+    "store_of_bound": gettext_lazy("管专属导购所在的区域"),
+    "store_of_serve": gettext_lazy("管开单导购所在的区域"),
+    "store_of_share": gettext_lazy("管分享导购所在的区域"),
+    "store_of_recruit": gettext_lazy("管招募导购所在的区域"),
 }
 
 
@@ -274,7 +283,7 @@ def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, 
     return facts
 
 
-def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Sequence[ClaimRow]) -> WinStory:
+def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Sequence[Any]) -> WinStory:
     how = _terms(win.calc, win.base, win.ppm, win.fixed_fen, abs(line.qty))
     steps = [
         (str(_BASES[win.base]), _money(win.base_fen)),
@@ -300,7 +309,7 @@ def _win(win: engine.Win, compiled: plans.Compiled, line: OrderLine, claims: Seq
     return WinStory(name, sentence, win.pool_fen, steps, parts, win.house_fen)
 
 
-def _part(part: engine.Part, line: OrderLine, claims: Sequence[ClaimRow]) -> PartStory:
+def _part(part: engine.Part, line: OrderLine, claims: Sequence[Any]) -> PartStory:
     # A claim of the line itself goes before one of the whole order.
     claim = next(
         claim
@@ -313,4 +322,6 @@ def _part(part: engine.Part, line: OrderLine, claims: Sequence[ClaimRow]) -> Par
 
 def why(claim: ClaimRow) -> str:
     """Why it is this person, in words."""
-    return str(_WHY.get(claim.evidence.get("by", ""), ""))
+    by = claim.evidence.get("by", "")
+    words = _WHY_REGION if claim.role == Role.REGION and by in _WHY_REGION else _WHY
+    return str(words.get(by, ""))

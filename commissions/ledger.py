@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from commissions import claims as inputs
-from commissions import engine, periods, plans
+from commissions import engine, periods, plans, returns
 from commissions.claims import BuyerFacts, Claim, Kept
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
 from retail.models import Order, OrderLine
-from retail.orders import Returned, returned
 
 
 class Award(NamedTuple):
@@ -143,6 +142,7 @@ def _books(orders: Collection[Order]) -> dict[int, _Book]:
     """Order id → its book, for orders that may have one."""
     books: dict[int, _Book] = defaultdict(_Book)
     if orders:
+        entry: Any
         for entry in Entry.objects.filter(order__in=orders).order_by("pk"):
             books[entry.order_id].add(entry)
     return books
@@ -168,7 +168,7 @@ def _versions(orders: Sequence[Order]) -> plans.Timetable:
 
 def _legs(order: Order, lines: Mapping[int, OrderLine], earned: Mapping[Award, Sum], book: _Book) -> list["_Leg"]:
     """The differences between what an order should add up to and what is booked for it."""
-    back = returned(lines=lines.values(), refunds=order.refunds.all())
+    back = returns.tally(lines=lines.values(), refunds=order.refunds.all()).back
     legs = []
     for award in {**earned, **book.sums} if book.sums else earned:
         wanted, booked = earned.get(award), book.sums.get(award)
@@ -177,7 +177,9 @@ def _legs(order: Order, lines: Mapping[int, OrderLine], earned: Mapping[Award, S
         assert figures is not None
         if due := target - (booked.earned_fen if booked else 0):
             legs.append(_Leg(award, _DELTA if booked else _EARN, due, figures, booked))
-        taken = _reversal(target, lines[award.line_id], back[award.line_id]) if award.line_id in back else 0
+        # What the refunds so far take: the opposite sign, and all of it once the whole line came back.
+        came = back.get(award.line_id)
+        taken = engine.reversal(target, came.size, 0, came.back) if came else 0
         if due := taken - (booked.reversed_fen if booked else 0):
             legs.append(_Leg(award, _REVERSE, due, figures, booked))
     return legs
@@ -205,10 +207,10 @@ def _evaluate(order: Order, lines: Mapping[int, OrderLine], kept: Kept, versions
 
 def order_facts(*, order: Order, lines: Iterable[OrderLine], kept: Kept) -> engine.facts.Order:
     """An order with its kept inputs, in the shape the engine prices. Channels are known by their kind."""
-    roles: dict[int | None, dict[str, int]] = defaultdict(dict)
+    roles: dict[int | None, dict[str, int | None]] = defaultdict(dict)
     for claim in kept.claims:
-        if claim.staff_id is not None:
-            roles[claim.line_id].setdefault(claim.role, claim.staff_id)
+        # None on a line: it names somebody we do not know, and nobody stands in for them.
+        roles[claim.line_id].setdefault(claim.role, claim.staff_id)
     return engine.facts.Order(
         id=order.pk,
         paid_at=order.paid_at,
@@ -237,15 +239,6 @@ def order_facts(*, order: Order, lines: Iterable[OrderLine], kept: Kept) -> engi
             for line in lines
         ),
     )
-
-
-def _reversal(earned_fen: int, line: OrderLine, back: Returned) -> int:
-    """What the refunds so far take of an award of this line: the opposite sign, all of it at a full refund."""
-    if line.paid_fen:
-        return engine.reversal(earned_fen, abs(line.paid_fen), 0, back.fen)
-    if back.pieces is not None and line.qty:
-        return engine.reversal(earned_fen, abs(line.qty), 0, back.pieces)
-    return -earned_fen
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

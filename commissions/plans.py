@@ -127,17 +127,21 @@ def as_document(rule: Rule, tz: str) -> dict[str, Any]:
 
 def faults(version: PlanVersion) -> list[str]:
     """What keeps this version from being used, one sentence each; empty when nothing does."""
-    found = []
+    found, rules = [], []
     for rule in version.rules.prefetch_related("shares"):
         total = sum(share.ppm for share in rule.shares.all())
         if total > WHOLE_PPM:
             found.append(_("规则 %(rule)s 的分成合计超过 100%%。") % {"rule": rule.code})
         try:
-            engine.parse_rule(as_document(rule, version.tz))
+            rules.append(engine.parse_rule(as_document(rule, version.tz)))
         except engine.PlanError as error:
             found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": error})
     if not version.rules.exists():
         found.append(_("这个版本还没有规则。"))
+    try:
+        engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
+    except engine.PlanError as error:
+        found.append(str(error))
     return found
 
 
@@ -177,6 +181,9 @@ def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now:
     before = PlanVersion.objects.filter(plan=version.plan, status=PlanVersion.Status.ACTIVE)
     if before.filter(starts_at__gte=starts_at).exists():
         raise PlanRefused(_("生效时间必须晚于现行版本的生效时间。"))
+    if starts_at < now and before.exists():
+        # Sales paid since then are settled already, and keep what they were settled with.
+        raise PlanRefused(_("生效时间不能早于现在。"))
     before.update(status=PlanVersion.Status.RETIRED, ends_at=starts_at)
     version.status, version.starts_at = PlanVersion.Status.ACTIVE, starts_at
     version.save()

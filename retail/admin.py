@@ -256,7 +256,7 @@ class RefundAdmin(ScopedAdmin):
 
 
 # ── Machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────
-JOB_KINDS = {"settle_order": _("结算订单"), "settle_refund": _("结算退款")}
+JOB_KINDS = {"settle_order": _("结算订单"), "settle_refund": _("结算退款"), "settle_refunds": _("重算退款")}
 _PAYLOAD = {"order_id": ("order", _("订单")), "refund_id": ("refund", _("退款"))}
 
 

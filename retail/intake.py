@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import F, Prefetch
 
 from clerks import attribution, binding
-from commissions import ledger
+from commissions import ledger, returns
 from members import identity
 from retail import jobs, orders, shapes
 from retail.models import Channel, Order, OrderLine, Refund
@@ -45,6 +45,9 @@ def take_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: dateti
         for outcome in outcomes
         if outcome.status in ("created", "corrected")
     ]
+    # A refund that was corrected onto another order gives back what it took from the first.
+    left = [outcome.left_order for outcome in outcomes if outcome.left_order]
+    news += [jobs.Work("settle_refunds", {"order_id": order_id}) for order_id in left]
     jobs.enqueue(work=news, now=now)
     return outcomes
 
@@ -79,10 +82,12 @@ def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
 
 @transaction.atomic
 def _settle(order_ids: Sequence[int], now: datetime) -> None:
-    """A corrected order keeps its claims, and the difference is posted, unless the correction names other clerks."""
+    """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
     waiting = [order for order in _locked(order_ids) if order.settled_version != order.version]
     corrected = [order for order in waiting if order.settled_version]
-    reclaimed = orders.with_other_clerks(orders=corrected)
+    reclaimed = dict.fromkeys(orders.with_other_clerks(orders=corrected), "clerk codes corrected")
+    unknown = (order.pk for order in corrected if order.buyer_keys and not hasattr(order, "purchase"))
+    reclaimed |= dict.fromkeys(unknown, "buyer named")
     fresh = [order for order in waiting if not order.settled_version or order.pk in reclaimed]
 
     purchases = identity.match_many(orders=fresh, now=now)
@@ -93,23 +98,27 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
         buyers=attribution.buyer_facts(purchases=purchases),
         resolver=attribution.RESOLVER,
         now=now,
-        reasons=dict.fromkeys(reclaimed, "clerk codes corrected"),
+        reasons=reclaimed,
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     _mark_settled(waiting, now)
 
 
-@transaction.atomic
 def settle_refund(*, refund_id: int, now: datetime) -> None:
-    """Take back what the refund takes with it. A refund of an order not settled yet is settled together with it."""
-    refund = Refund.objects.get(pk=refund_id)
-    if refund.order_id is None:
-        return
-    (order,) = _locked([refund.order_id])
+    """Take back what the refund takes with it; one whose order has not arrived waits for it."""
+    order_id = Refund.objects.values_list("order_id", flat=True).get(pk=refund_id)
+    if order_id is not None:
+        settle_refunds(order_id=order_id, now=now)
+
+
+@transaction.atomic
+def settle_refunds(*, order_id: int, now: datetime) -> None:
+    """Post what the refunds of an order change by now. Before it is settled itself, that is left to its settling."""
+    (order,) = _locked([order_id])
     if order.settled_version != order.version:
         return
     ledger.claw_back_many(orders=[order], now=now)
-    order.refunds.filter(settled_at=None).update(settled_at=now)
+    _close_refunds([order], now)
 
 
 def _locked(order_ids: Sequence[int]) -> list[Order]:
@@ -133,6 +142,17 @@ def _mark_settled(settled: Sequence[Order], now: datetime) -> None:
         Order.objects.filter(pk__in=[order.pk for order in settled]).update(
             settled_at=now, settled_version=F("version")
         )
+    _close_refunds(settled, now)
+
+
+def _close_refunds(settled: Sequence[Order], now: datetime) -> None:
+    """Mark the refunds of these orders settled, and note what of them no line could take."""
+    for order in settled:
+        if not order.refunds.all():
+            continue
+        found = returns.tally(lines=order.lines.all(), refunds=order.refunds.all())
+        if found.excess or found.astray:
+            orders.note_trouble(excess=found.excess, astray=found.astray)
     refunded = [order.pk for order in settled if order.refunds.all()]
     if refunded:
         Refund.objects.filter(order__in=refunded, settled_at=None).update(settled_at=now)

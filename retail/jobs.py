@@ -139,10 +139,16 @@ def run(*, ids: Iterable[int], registry: Registry) -> int:
     done = 0
     for job_id in ids:
         following: int | None = job_id
-        while following is not None and run_one(job_id=following, registry=registry):
+        for _place in range(RING_SIZE):
+            if following is None or not run_one(job_id=following, registry=registry):
+                break
             done += 1
             # A job that waited for this one was passed over when its own bell rang.
             following = _next_in_shard(following)
+        else:
+            # A long shard goes on with a bell of its own: others wait too, and a worker must be able to stop.
+            if following is not None:
+                ring([following])
     return done
 
 

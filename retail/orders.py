@@ -33,13 +33,14 @@ Status = Literal["created", "unchanged", "corrected", "parked", "rejected"]
 
 @dataclass(slots=True)
 class Taken:
-    """The outcome of one row. `id` is that of the Order or Refund, `buyer_key` the order's first one; faults only when
-    rejected.
+    """The outcome of one row. `id` is that of the Order or Refund, `buyer_key` the order's first one, `left_order` the
+    id of the order that a corrected refund belonged to before; faults only when rejected.
     """
 
     status: Status
     id: int | None = None
     buyer_key: int | None = None
+    left_order: int | None = None
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -339,10 +340,13 @@ def with_other_clerks(*, orders: Sequence[Order]) -> set[int]:
 
 def _names_others(order: Order, before: dict[str, Any]) -> bool:
     said_before = {line["outer_line_id"]: line["serving_clerk"] for line in before["lines"]}
-    said_now = {line.outer_line_id: line.serving_clerk for line in order.lines.all()}
     return any(
         before[name] != getattr(order, name) for name in ("serving_clerk", "fulfilling_clerk", "share_code")
-    ) or (said_now != {**said_now, **said_before})
+    ) or any(
+        # A line that was added names somebody new when it names anybody.
+        line.serving_clerk != said_before.get(line.outer_line_id, "")
+        for line in order.lines.all()
+    )
 
 
 # ── Refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -387,7 +391,8 @@ def record_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: date
         elif refund.pk is None:
             outcomes.append(Taken("rejected", faults=[Fault("outer_refund_id", "appears twice in this batch")]))
         else:
-            outcomes.append(Taken(_correct_refund(refund, row, order, now), refund.pk))
+            left = refund.order_id if order is None or refund.order_id != order.pk else None
+            outcomes.append(Taken(_correct_refund(refund, row, order, now), refund.pk, left_order=left))
     Refund.objects.bulk_create([refund for _, refund in fresh])
     for outcome, refund in fresh:
         outcome.id = refund.pk
@@ -410,6 +415,7 @@ def _correct_refund(refund: Refund, row: shapes.Refund, order: Order | None, now
     RefundVersion.objects.create(refund=refund, version=refund.version, document=document, superseded_at=now)
     _assign(refund, {name: getattr(row, name) for name in _REFUND_CONTENT})
     refund.order, refund.version, refund.settled_at = order, refund.version + 1, None
+    refund.trouble, refund.excess = "", 0
     refund.save()
     return "corrected"
 
@@ -425,35 +431,11 @@ def _unpark(channel: Channel, numbers: list[str]) -> None:
         )
 
 
-class Returned(NamedTuple):
-    """What came back of one line: fen so far, cut to what the line paid, and the part that was more than that."""
+def note_trouble(*, excess: dict[int, int], astray: Iterable[int]) -> None:
+    """Keep at the refunds what no line could take: by refund id the excess, and those whose line does not exist.
 
-    fen: int
-    excess_fen: int
-    pieces: int | None  # only where some refund said pieces
-
-
-def returned(*, lines: Iterable[OrderLine], refunds: Iterable[Refund]) -> dict[int, Returned]:
-    """Line id → what all refunds of it add up to, whatever order they arrived in.
-
-    Amounts are magnitudes, also of negative lines. A cumulative figure covers every refund up to its own time; pieces
-    are worth their share of what the line paid.
+    Nothing is taken back for it; the list of refunds shows it to whoever has to ask the channel.
     """
-    by_line: dict[str, list[Refund]] = {}
-    for refund in refunds:
-        by_line.setdefault(refund.outer_line_id, []).append(refund)
-    return {line.pk: _returned(line, by_line[line.outer_line_id]) for line in lines if line.outer_line_id in by_line}
-
-
-def _returned(line: OrderLine, refunds: list[Refund]) -> Returned:
-    paid, qty = abs(line.paid_fen), abs(line.qty)
-    pieces = sum(refund.qty or 0 for refund in refunds)
-    by_pieces = paid if pieces >= qty else (paid * pieces * 2 + qty) // (qty * 2)
-    stated = [(refund.refunded_at, refund.fen) for refund in refunds if refund.fen is not None]
-    totals = [sum(fen for _, fen in stated)]
-    for refund in refunds:
-        if refund.cumulative_fen is not None:
-            totals.append(refund.cumulative_fen + sum(fen for at, fen in stated if at > refund.refunded_at))
-    total = max(totals) + by_pieces
-    has_pieces = any(refund.qty is not None for refund in refunds)
-    return Returned(min(total, paid), max(total - paid, 0), min(pieces, qty) if has_pieces else None)
+    for refund_id, amount in excess.items():
+        Refund.objects.filter(pk=refund_id).update(trouble=Refund.Trouble.EXCESS, excess=amount)
+    Refund.objects.filter(pk__in=list(astray)).update(trouble=Refund.Trouble.NO_LINE)

@@ -15,10 +15,15 @@ def _settle_refund(refund_id: int) -> None:
     intake.settle_refund(refund_id=refund_id, now=timezone.now())
 
 
+def _settle_refunds(order_id: int) -> None:
+    intake.settle_refunds(order_id=order_id, now=timezone.now())
+
+
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
     "settle_refund": _settle_refund,
+    "settle_refunds": _settle_refunds,
 }
 
 

@@ -121,7 +121,10 @@ def write(rng: Random, *, brands: list[Brand], wanted: int) -> dict[int, Shelf]:
 def _styles(
     rng: Random, brand: Brand, category: Category, kind: Kind, wanted: int, numbers: Iterator[int]
 ) -> list[Product]:
-    """Styles of one category, each in a few colours and all its sizes, until there are `wanted` SKUs or no names."""
+    """Styles of one category, each in a few colours and all its sizes, until there are `wanted` SKUs or no names.
+
+    A SKU is brand, category, style, colour and size by number: docs/examples can name one that is always there.
+    """
     colours = [""] if kind.sizes == _SIZES["volume"] else _COLOURS
     left = {name: rng.sample(colours, len(colours)) for name in rng.sample(kind.names, len(kind.names))}
     made: list[Product] = []
@@ -131,8 +134,9 @@ def _styles(
         if rest:
             left[name] = rest  # at the end: its other colours come when every name has had its turn
         tag_fen = _price(rng, *kind.yuan) * 100
-        for colour, (place, size) in itertools.product(few, enumerate(kind.sizes, start=1)):
-            sku = f"{brand.code}{category.pk:02d}{style:03d}{colours.index(colour):02d}{place}"
+        both = itertools.product(enumerate(few, start=1), enumerate(kind.sizes, start=1))
+        for (shade, colour), (place, size) in both:
+            sku = f"{brand.code}{category.pk:02d}{style:03d}{shade:02d}{place}"
             label = " ".join(filter(None, (name, colour, size)))
             made.append(
                 Product(pk=next(numbers), sku=sku, name=label, brand=brand, category=category, tag_fen=tag_fen)

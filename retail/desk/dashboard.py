@@ -136,7 +136,7 @@ GROUP BY 1, 2
 def _sold(since: datetime) -> list[tuple[date, int, int, int, int]]:
     """(day, channel id, net fen, settled net fen, orders) of orders paid since then, less what came back until now.
 
-    What came back is reckoned as `retail.orders.returned` does; the rows of `sold` come from the scope's own query.
+    What came back is reckoned as `commissions.returns.tally` does; the rows of `sold` come from the scope's own query.
     """
     columns = ("id", "paid_at", "channel_id", "paid_fen", "settled_at")
     orders = Order.objects.filter(paid_at__gte=since).values(*columns).order_by()

@@ -14,9 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commissions import explain
-from commissions.admin import state_of
-from commissions.models import Entry
-from commissions.models.ledger import SHANGHAI
+from commissions.admin import known, person_of, state_of, told
+from commissions.models import ClaimRow, Entry
 from members.models import Purchase
 from retail import scope
 from retail.admin import refund_amount
@@ -83,7 +82,7 @@ class EntryInline(ScopedTabularInline):
     posted = moment("posted_at", _("记账"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows = super().get_queryset(request).with_state(timezone.now().astimezone(SHANGHAI).date())
+        rows = told(super().get_queryset(request), request)
         return rows.select_related("line__product", "rule", "staff", "period_booked").order_by("pk")
 
     @display(description=_("类型"))
@@ -100,7 +99,7 @@ class EntryInline(ScopedTabularInline):
 
     @display(description=_("谁"))
     def person(self, entry: Entry) -> str:
-        return str(entry.staff or _("公司"))
+        return person_of(entry)
 
     @display(description=_("状态"))
     def state_label(self, entry: Entry) -> str:
@@ -220,32 +219,27 @@ class OrderLineAdmin(ScopedAdmin):
         if not self.has_view_permission(request) or not (is_ours or Entry.objects.filter(line=line_id).exists()):
             raise Http404
         line = OrderLine._base_manager.select_related(*_AROUND).get(pk=line_id)
-        context = {**self.admin_site.each_context(request), **_why(line), "is_ours": is_ours}
+        context = {**self.admin_site.each_context(request), **_why(request, line), "is_ours": is_ours}
         return TemplateResponse(request, "admin/retail/orderline/why.html", context)
 
 
 _AROUND = ("product", "order__channel", "order__brand", "order__store")
 
 
-def _why(line: OrderLine) -> dict[str, Any]:
+def _why(request: HttpRequest, line: OrderLine) -> dict[str, Any]:
     # The plan and colleagues of other stores are part of the answer, though not of this reader's lists.
     with scope.within(scope.EVERYTHING):
         story = explain.of_line(order=line.order, line=line)
-        people = Staff.objects.in_bulk({part.claim.staff_id for win in story.winners for part in win.parts})
-    seen = set(Staff.objects.filter(pk__in=people).values_list("pk", flat=True))
-
-    def name_of(part: explain.PartStory) -> object:
-        """Somebody of a company or store outside the scope is shown as such, not by name."""
-        return people[part.claim.staff_id] if part.claim.staff_id in seen else _("其他门店的同事")
-
-    entries = Entry.objects.filter(line=line).with_state(timezone.now().astimezone(SHANGHAI).date())
+        claims = ClaimRow.objects.filter(pk__in=[part.claim.pk for win in story.winners for part in win.parts])
+    named = {claim.pk: person_of(claim) for claim in known(claims.select_related("staff"), request)}
+    entries = told(Entry.objects.filter(line=line), request).select_related("staff", "rule").order_by("pk")
     refunds = Refund._base_manager.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
     return {
         "title": _("为什么是这个数"),
         "line": line,
         "order": line.order,
         "story": story,
-        "winners": [(win, [(part, name_of(part)) for part in win.parts]) for win in story.winners],
-        "entries": [(entry, as_yuan(entry.fen)) for entry in entries.select_related("staff", "rule").order_by("pk")],
+        "winners": [(win, [(part, named[part.claim.pk]) for part in win.parts]) for win in story.winners],
+        "entries": [(entry, person_of(entry), as_yuan(entry.fen)) for entry in entries],
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
     }

@@ -7,8 +7,8 @@ killed at, the next start repeats at most one batch, and what was taken is found
 import fcntl
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -66,10 +66,10 @@ def run(*, path: Path, feed: Feed, restart: bool = False, size: int = BATCH) -> 
         failed = FailedRows(source, keep_bytes=tally.failed_bytes)
         total, scattered = _scan(source, feed)
         meter = Meter(total=total, unit="rows", start=tally.rows)
-        for batch, done in _batches(source, feed, scattered, tally.done, size):
-            rows = sum(len(message.rows) + len(message.failed) for message in batch)
-            wrong = _take(batch, feed, tally)
-            tally.rows, tally.done, tally.failed = tally.rows + rows, done, tally.failed + len(wrong)
+        for batch in _batches(source, feed, scattered, replace(tally), size):
+            wrong = _take(batch.messages, feed, tally)
+            tally.done, tally.scattered = batch.done, batch.scattered
+            tally.rows, tally.failed = tally.rows + batch.rows, tally.failed + len(wrong)
             if wrong:
                 tally.failed_bytes = failed.add(wrong)
             checkpoint.save(tally)
@@ -104,27 +104,46 @@ def _scan(source: Table, feed: Feed) -> tuple[int, set[Hashable]]:
     return count, scattered
 
 
-def _batches(
-    source: Table, feed: Feed, scattered: set[Hashable], done: int, size: int
-) -> Iterator[tuple[list[Message], int]]:
-    """Messages after row `done`, `size` at a time, with the row up to which they go; scattered ones come last."""
-    batch: list[Message] = []
-    gathered: dict[Hashable, list[Row]] = {}
+class _Batch(NamedTuple):
+    """Messages of `rows` rows. With them rows up to `done` are through, and `scattered` of the scattered messages."""
+
+    messages: list[Message]
+    rows: int
+    done: int
+    scattered: int
+
+
+def _batches(source: Table, feed: Feed, scattered: set[Hashable], since: Tally, size: int) -> Iterator[_Batch]:
+    """What `since` has not seen, `size` messages at a time; those whose rows do not stand together come last."""
+    done, gathered = since.done, dict[Hashable, list[Row]]()
+    for groups in _bundles(_together(source, feed, scattered, gathered, since.done), size):
+        done = groups[-1][-1].number
+        yield _batch(groups, feed, done, since.scattered)
+    apart = list(gathered.values())
+    for start in range(since.scattered, len(apart), size):
+        groups = apart[start : start + size]
+        yield _batch(groups, feed, done, start + len(groups))
+
+
+def _together(
+    source: Table, feed: Feed, scattered: set[Hashable], gathered: dict[Hashable, list[Row]], done: int
+) -> Iterator[list[Row]]:
+    """The rows of each message after row `done`; scattered ones are gathered instead, from the whole file."""
     for key, group in groupby(source.rows(), feed.key):
         rows = list(group)
         if key in scattered:
             gathered.setdefault(key, []).extend(rows)
         elif rows[-1].number > done:
-            batch.append(feed.read(rows))
-        if len(batch) == size:
-            yield batch, rows[-1].number
-            batch, done = [], rows[-1].number
-    if batch:
-        done = max(row.number for message in batch for row in [*message.rows, *(row for row, _ in message.failed)])
-        yield batch, done
-    together = list(gathered.values())
-    for start in range(0, len(together), size):
-        yield [feed.read(rows) for rows in together[start : start + size]], done
+            yield rows
+
+
+def _bundles(groups: Iterator[list[Row]], size: int) -> Iterator[list[list[Row]]]:
+    while bundle := list(islice(groups, size)):
+        yield bundle
+
+
+def _batch(groups: list[list[Row]], feed: Feed, done: int, scattered: int) -> _Batch:
+    return _Batch([feed.read(rows) for rows in groups], sum(map(len, groups)), done, scattered)
 
 
 def _take(batch: list[Message], feed: Feed, tally: Tally) -> list[tuple[Row, str]]:

@@ -15,9 +15,13 @@ from retail.imports.table import Row, Table
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rows so far. `done` is the number of the last row that needs no second look."""
+    """What became of the rows so far. `done` is the number of the last row that needs no second look.
+
+    Messages whose rows do not stand together are taken after all others: `scattered` of them are through.
+    """
 
     done: int = 1
+    scattered: int = 0
     rows: int = 0
     failed: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)

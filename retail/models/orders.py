@@ -95,6 +95,10 @@ class Refund(Scoped):
     The feed says `fen` (this refund), or `cumulative_fen` (all of the line so far), or `qty` (then proportional).
     """
 
+    class Trouble(models.TextChoices):
+        EXCESS = "excess", _("超出这行实付")
+        NO_LINE = "no_line", _("订单没有这一行")
+
     channel = models.ForeignKey(Channel, verbose_name=_("渠道"), on_delete=models.PROTECT, related_name="refunds")
     outer_refund_id = models.CharField(_("退款单号"), max_length=64)
     version = models.PositiveSmallIntegerField(_("版本"), default=1)
@@ -109,6 +113,9 @@ class Refund(Scoped):
     qty = models.IntegerField(_("件数"), null=True, blank=True)
     received_at = models.DateTimeField(_("收到"))
     settled_at = models.DateTimeField(_("结算"), null=True, blank=True)
+    # Set when it is settled: what of it no line could take. Nothing is taken back for that part.
+    trouble = models.CharField(_("问题"), max_length=8, choices=Trouble.choices, blank=True, default="")
+    excess = models.BigIntegerField(_("超出（分）"), default=0)
 
     scope_paths = Paths(brand="order__brand", store="order__store", staff=None)
 

@@ -12,8 +12,10 @@ from django.db.utils import DatabaseError
 from commissions import claims as inputs
 from commissions import engine, ledger, plans
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Period
+from members.models import Purchase
 from retail import intake
-from retail.models import Order, OrderLine
+from retail.models import Order, OrderLine, Refund
+from retail.shapes import Buyer
 from tests.factories import NOW, franchisee, number, world
 
 pytestmark = pytest.mark.usefixtures("everything")
@@ -370,3 +372,57 @@ def assert_parts_make_pools(line: OrderLine) -> None:
     for entry in Entry.objects.of_staff().filter(line=line).exclude(kind="reverse"):
         booked[entry.rule_id, entry.role, entry.staff_id] += entry.fen
     assert booked == wanted
+
+
+def test_a_refund_moved_to_another_order_gives_back_what_it_took(shop):
+    first, second = shop.order(serving_clerk="A1"), shop.order(serving_clerk="A1")
+    shop.settle(first, second)
+    before = owed()
+    shop.refund(first, outer_refund_id="R", fen=10000)
+
+    assert shop.refund(second, outer_refund_id="R", fen=10000).status == "corrected"
+
+    assert owed() == {staff_id: fen // 2 for staff_id, fen in before.items()}
+    taken = Entry.objects.of_staff().filter(kind="reverse").values("order__outer_order_id").annotate(fen=Sum("fen"))
+    assert {row["order__outer_order_id"]: row["fen"] for row in taken} == {
+        first.outer_order_id: 0,
+        second.outer_order_id: -333,
+    }
+
+
+def test_what_no_line_could_take_is_noted_at_the_refund(shop):
+    order = shop.order(serving_clerk="A1")
+    shop.refund(order, outer_refund_id="astray", line="99", fen=1)
+    shop.settle(order)
+    shop.refund(order, outer_refund_id="much", fen=12345)
+
+    troubles = dict(Refund.objects.values_list("outer_refund_id", "trouble"))
+    assert troubles == {"astray": "no_line", "much": "excess"}
+    assert Refund.objects.get(outer_refund_id="much").excess == 2345
+
+
+def test_a_line_added_later_brings_its_own_clerk(shop):
+    other = shop.hire("A2")
+    shop.settle(shop.order(serving_clerk="A1", outer_order_id="X1"))
+
+    shop.settle(shop.order(serving_clerk="A1", outer_order_id="X1", lines=[{}, {"serving_clerk": "A2"}]))
+
+    assert owed() == {shop.staff["A1"].pk: 222, other.pk: 222, shop.staff["M1"].pk: 222}
+
+
+def test_a_stranger_on_a_line_is_paid_by_nobody_else(shop):
+    shop.settle(shop.order(serving_clerk="A1", lines=[{"serving_clerk": "nobody we know"}]))
+
+    assert owed() == {shop.staff["M1"].pk: 111}
+
+
+def test_a_buyer_named_by_a_correction_is_known_from_then_on(shop):
+    shop.settle(shop.order(serving_clerk="A1", outer_order_id="X1"))
+    before = owed()
+
+    shop.settle(shop.order(serving_clerk="A1", outer_order_id="X1", buyer=(Buyer("phone", "13800005678"),)))
+
+    assert Purchase.objects.get().order.outer_order_id == "X1"
+    assert owed() == before
+    assert set(ClaimRow.objects.filter(revision=2).values_list("reason", flat=True)) == {"buyer named"}
+    assert BuyerSnapshot.objects.get(revision=2).is_new

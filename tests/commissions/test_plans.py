@@ -158,3 +158,18 @@ def test_before_the_first_version_nothing_holds(active):
 def test_a_sealed_version_refuses_every_change(active, tamper):
     with pytest.raises(IntegrityError, match="sealed"), transaction.atomic():
         tamper(active)
+
+
+def test_no_version_starts_in_the_past_of_another(draft):
+    plans.approve(version=draft, by=None, now=NOW)
+
+    with pytest.raises(PlanRefused, match="早于现在"):
+        plans.activate(version=draft, starts_at=NOW - timedelta(seconds=1), by=None, now=NOW)
+
+
+def test_a_plan_that_cannot_be_compiled_is_not_approved(draft):
+    PlanVersion.objects.filter(pk=draft.pk).update(group_modes={"base": "loudest"})
+    draft.refresh_from_db()
+
+    with pytest.raises(PlanRefused, match="group_modes"):
+        plans.approve(version=draft, by=None, now=NOW)

@@ -108,6 +108,8 @@ class World:
         (outcome,) = intake.take_refunds(channel=channel, data=[row], now=now)
         if outcome.status in ("created", "corrected"):
             intake.settle_refund(refund_id=outcome.id, now=now)
+        if outcome.left_order:
+            intake.settle_refunds(order_id=outcome.left_order, now=now)
         return outcome
 
 

@@ -4,25 +4,29 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, F, Max, Min, Q, Sum
 from django.test import Client
 from django.utils import timezone
 
 from clerks.models import Binding
-from commissions import plans
+from commissions import plans, returns
 from commissions.models import Entry, PlanVersion, Rule
 from members.models import Membership
-from retail import intake, jobs, orders, privacy, scope, shapes
+from retail import intake, jobs, privacy, scope, shapes
 from retail.demo import logins, seasons, shops, traffic, world
-from retail.models import BuyerKey, Order, OrderLine, Post, Refund, Store, User
+from retail.models import BuyerKey, Order, OrderLine, Post, Refund, Staff, Store, User
 from tests.factories import NOW
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("demo"), pytest.mark.slow]
+
+EXAMPLES = Path(settings.BASE_DIR) / "docs" / "examples"
 
 # What is the same in two worlds of one day: table → the columns that follow from the day alone. Left out are ids that
 # sequences give out, ciphers, and times: those of today depend on the hour.
@@ -131,8 +135,9 @@ def test_clerks_serve_while_they_work_there():
 
 def test_no_more_comes_back_than_was_paid():
     for order in Order.objects.exclude(refunds=None).prefetch_related("lines", "refunds"):
-        for back in orders.returned(lines=order.lines.all(), refunds=order.refunds.all()).values():
-            assert back.excess_fen == 0
+        found = returns.tally(lines=order.lines.all(), refunds=order.refunds.all())
+        assert not found.excess
+        assert not found.astray
 
 
 def test_memberships_know_their_purchases():
@@ -230,6 +235,19 @@ def test_traffic_is_taken_by_the_api():
             )
             assert answer.status_code == 200, answer.content
             assert answer.json()["accepted"] == 1
+
+
+def test_the_examples_of_the_documentation_are_taken_by_the_api():
+    for path in ("orders", "refunds"):
+        answer = Client().post(
+            f"/api/v1/{path}/",
+            data=(EXAMPLES / f"{path[:-1]}.json").read_bytes(),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {shops.secret('xl-pos')}"},
+        )
+        assert (answer.status_code, answer.json()["results"][0]["status"]) == (200, "created"), answer.content
+    order = Order.objects.get(outer_order_id="EXAMPLE-1")
+    assert order.serving_clerk == Staff.objects.get(user__username=logins.CLERK.username).code
 
 
 def test_traffic_needs_the_address_of_a_demo_on_this_machine(monkeypatch):

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from retail import intake, orders, scope
+from retail import intake, scope
 from retail.models import BuyerKey, Job, Order, OrderLine, OrderVersion, Refund, RefundVersion
 from retail.orders import Fault
 from retail.shapes import Buyer
@@ -134,33 +134,6 @@ class TestRefunds:
         assert shop.refund(order, outer_refund_id="R", fen=300).status == "corrected"
         assert Refund.objects.get().fen == 300
         assert RefundVersion.objects.get().document["fen"] == 100
-
-    @pytest.mark.parametrize(
-        ("said", "back", "excess"),
-        [
-            ([{"fen": 300}, {"fen": 200}], 500, 0),
-            ([{"fen": 800}, {"fen": 800}], 1000, 600),
-            ([{"cumulative_fen": 300}, {"cumulative_fen": 700}], 700, 0),
-            ([{"cumulative_fen": 300}, {"fen": 200, "days": 1}], 500, 0),
-            ([{"fen": 200}, {"cumulative_fen": 300, "days": 1}], 300, 0),
-            ([{"qty": 1}], 333, 0),
-            ([{"qty": 1}, {"qty": 1}], 667, 0),
-            ([{"qty": 1}, {"qty": 2}], 1000, 0),
-            ([{"qty": 1}, {"fen": 100}], 433, 0),
-        ],
-    )
-    def test_what_came_back_of_a_line(self, said, back, excess):
-        from datetime import timedelta
-
-        line = OrderLine(pk=1, outer_line_id="1", paid_fen=1000, qty=3)
-        refunds = [
-            Refund(outer_line_id="1", refunded_at=NOW + timedelta(days=amount.pop("days", 0)), **amount)
-            for amount in (dict(one) for one in said)
-        ]
-
-        for arrived in (refunds, refunds[::-1]):
-            returned = orders.returned(lines=[line], refunds=arrived)[1]
-            assert (returned.fen, returned.excess_fen) == (back, excess)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -94,7 +94,7 @@ class Town:
         draft = plans.copy(version=PlanVersion.objects.get(plan__brand=brand.brand), by=None, now=NOW)
         draft.rules.filter(code="base").update(calc={"type": "rate", "ppm": 20_001})
         plans.approve(version=draft, by=None, now=NOW)
-        plans.activate(version=draft, starts_at=NOW - timedelta(days=25), by=None, now=NOW)
+        plans.activate(version=draft, starts_at=NOW - timedelta(days=25), by=None, now=NOW - timedelta(days=25))
 
     def _customers_known_before(self) -> None:
         """A clerk who also buys, and members somebody recruited, one of them with a tier."""

@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import models
 
 from retail.api import tokens
+from retail.management.base import TablesCommand
 from retail.models import Brand, Channel, Franchisee, Region, Store
+
+LISTED = 40  # codes that an error names
 
 _PLACES: dict[str, type[models.Model]] = {
     "channel": Channel,
@@ -17,7 +20,7 @@ _PLACES: dict[str, type[models.Model]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = "Make an API token and print its secret, once."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,7 +40,10 @@ class Command(BaseCommand):
 
 
 def _found(place: str, code: str) -> Any:
-    row = _PLACES[place]._base_manager.filter(code=code).first()
+    rows = _PLACES[place]._base_manager.order_by("code")
+    row = rows.filter(code=code).first()
     if row is None:
-        raise CommandError(f"There is no {place} {code!r}.")
+        codes = [*rows.values_list("code", flat=True)[: LISTED + 1]]
+        known = ", ".join(codes[:LISTED]) + (", …" if len(codes) > LISTED else "")
+        raise CommandError(f"There is no {place} {code!r}. There are: {known or 'none yet'}.")
     return row

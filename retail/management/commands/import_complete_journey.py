@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,12 +14,13 @@ from retail import intake, orders, scope, shapes
 from retail.imports import journey as complete_journey
 from retail.imports import proof, settlement
 from retail.imports.progress import Meter
+from retail.management.base import TablesCommand
 from retail.models import Channel, Order, OrderLine, Refund
 
 BATCH = 500
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = "Feed real purchases (extra `bench`), settle them, and check what was booked."
 
     def add_arguments(self, parser: CommandParser) -> None:

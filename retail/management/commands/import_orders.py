@@ -10,10 +10,11 @@ from retail import scope
 from retail.imports import feed
 from retail.imports.orders import Orders
 from retail.imports.table import TableError
+from retail.management.base import TablesCommand
 from retail.models import Brand
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = "Import a CSV file of orders: one row a line, columns as in the feed. Bad rows go to FILE.failed.csv."
 
     def add_arguments(self, parser: CommandParser) -> None:

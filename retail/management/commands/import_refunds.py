@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from retail import scope
 from retail.imports.refunds import Refunds
+from retail.management.base import TablesCommand
 from retail.management.commands.import_orders import imported, tell
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = "Import a CSV file of refunds, one a row, columns as in the feed. Bad rows go to FILE.failed.csv."
 
     def add_arguments(self, parser: CommandParser) -> None:

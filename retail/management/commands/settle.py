@@ -3,16 +3,17 @@
 from datetime import date, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from commissions.models.ledger import midnight
 from retail import scope
 from retail.imports import settlement
+from retail.management.base import TablesCommand
 from retail.models import Brand, Order
 
 
-class Command(BaseCommand):
+class Command(TablesCommand):
     help = "Settle all orders that never were, in the order of payment. Stopped, it goes on where it was."
 
     def add_arguments(self, parser: CommandParser) -> None:

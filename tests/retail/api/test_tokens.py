@@ -93,3 +93,10 @@ def test_the_command_makes_no_useless_token(db, arguments):
         call_command("api_token", "erp", *arguments)
 
     assert not ApiToken.objects.exists()
+
+
+def test_the_command_lists_the_codes_there_are(everything):
+    shop = factories.world()
+
+    with pytest.raises(CommandError, match=rf"There is no channel 'nowhere'\. There are: {shop.pos.code}\."):
+        call_command("api_token", "erp", "--channel", "nowhere")

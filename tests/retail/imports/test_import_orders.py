@@ -2,10 +2,14 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from commissions.models import Entry
 from retail.imports import feed
@@ -178,6 +182,39 @@ def test_a_killed_import_goes_on_where_it_stopped(shop, put):
     assert not path.with_name("orders.csv.progress.json").exists()
 
 
+def test_a_killed_import_takes_scattered_rows_once(shop, put, capsys):
+    heads = [row for n in range(1, 6) for row in lines_of(shop, str(n), "1")]
+    tails = [row for n in range(1, 6) for row in lines_of(shop, str(n), "2")]
+    path = put([*heads, {**tails[0], "qty": "x"}, *tails[1:], *lines_of(shop, "9")])
+
+    class Killed(Orders):
+        taken = 0
+
+        def take(self, channel, data):
+            self.taken += 1
+            if self.taken == 3:
+                raise KeyboardInterrupt
+            return super().take(channel, data)
+
+    with pytest.raises(KeyboardInterrupt):
+        feed.run(path=path, feed=Killed(now=NOW), size=2)
+    assert Order.objects.count() == 3, "the one whose rows stand together, and two scattered ones"
+
+    report = run(path)
+
+    assert (report.rows, report.outcomes, report.failed) == (11, {"created": 6}, 1)
+    assert list(failures(path)) == [7]
+    assert "11 of 11 rows" in capsys.readouterr().err
+
+
+def test_the_very_same_row_twice_is_counted_and_does_no_harm(shop, put):
+    (row,) = lines_of(shop, "1")
+
+    report = run(put([row, row]))
+
+    assert (report.rows, report.outcomes, report.failed) == (2, {"created": 1}, 0)
+
+
 def test_the_progress_of_other_content_is_ignored(shop, put):
     path = put(lines_of(shop, "1"))
     path.with_name("orders.csv.progress.json").write_text('{"digest": "other", "tally": {"done": 99}}')
@@ -223,6 +260,24 @@ def test_the_command_says_the_sum_and_exits_with_one_for_failed_rows(shop, put, 
 def test_a_file_that_is_not_there_is_one_line(everything, tmp_path):
     with pytest.raises(CommandError, match="No such file"):
         call_command("import_orders", tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    "command", ["import_orders x.csv", "import_refunds x.csv", "import_complete_journey", "api_token till", "settle"]
+)
+def test_without_its_tables_a_command_says_what_to_run(everything, command):
+    MigrationRecorder(connection).record_unapplied("clerks", "0001_initial")
+
+    with pytest.raises(CommandError, match=r"run `manage\.py migrate` first"):
+        call_command(*command.split())
+
+
+def test_the_example_of_the_documentation_is_taken_whole(everything, tmp_path):
+    path = shutil.copy(Path(settings.BASE_DIR) / "docs" / "examples" / "orders.csv", tmp_path)
+
+    call_command("import_orders", path, brand="XL", create_missing=True, settle=True)
+
+    assert Order.objects.count() == 3
 
 
 def test_refunds_are_read_the_same_way(shop, put, tmp_path, capsys):
