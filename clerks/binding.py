@@ -97,6 +97,7 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
 def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
     brand_id, member_id = _pair(purchase)
     order = purchase.order
+    assert clerk.store_id is not None  # a roster's people hold posts in stores
     return Binding(
         brand_id=brand_id,
         member_id=member_id,

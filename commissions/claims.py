@@ -48,7 +48,7 @@ class BuyerFacts:
 
 
 class Kept(NamedTuple):
-    claims: Sequence["ClaimRow | KeptClaim"]
+    claims: Sequence[Any]  # ClaimRow; of those just written KeptClaim
     buyer: BuyerSnapshot
 
 
@@ -83,7 +83,7 @@ class KeptClaim(NamedTuple):
 
 
 def _write_claims(told: Sequence[Told], resolver: int, now: datetime) -> dict[int, list[KeptClaim]]:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "order_id": one.order.pk,
             "line_id": claim.line_id,

@@ -143,6 +143,7 @@ def _books(orders: Collection[Order]) -> dict[int, _Book]:
     """Order id → its book, for orders that may have one."""
     books: dict[int, _Book] = defaultdict(_Book)
     if orders:
+        entry: Any  # of an order: the column can be null only for other kinds
         for entry in Entry.objects.filter(order__in=orders).order_by("pk"):
             books[entry.order_id].add(entry)
     return books
@@ -348,11 +349,14 @@ def _day(booked: Sum | None, due_on: date, today: date) -> date:
 
 
 def _ids(count: int) -> list[int]:
+    """So many ids of entries. As one text: reading ten thousand rows of a number each takes ten times as long."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence('commissions_entry', 'id')) FROM generate_series(1, %s)", [count]
+            "SELECT string_agg(nextval(pg_get_serial_sequence('commissions_entry', 'id'))::text, ' ')"
+            " FROM generate_series(1, %s)",
+            [count],
         )
-        return [row[0] for row in cursor.fetchall()]
+        return [int(id) for id in cursor.fetchone()[0].split()]
 
 
 def _key(*parts: object) -> str:
