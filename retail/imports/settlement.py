@@ -17,6 +17,8 @@ PAGE = 20_000  # orders whose ids are read at once
 
 
 class Settled(NamedTuple):
+    """How many were settled; `lines` counts those of the failed ones too, whose ids are given."""
+
     orders: int
     lines: int
     failed: list[int]
