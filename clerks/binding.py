@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
@@ -91,12 +90,12 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
 def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
     brand_id, member_id = _pair(purchase)
     order = purchase.order
-    store_id: Any = clerk.store_id  # who serves at a till stands in a store
+    assert clerk.store_id is not None  # a roster's people hold posts in stores
     return Binding(
         brand_id=brand_id,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=store_id,
+        store_id=clerk.store_id,
         source=Binding.Source.FIRST_SALE,
         order=order,
         started_at=order.paid_at,

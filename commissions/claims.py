@@ -48,7 +48,7 @@ class BuyerFacts:
 
 
 class Kept(NamedTuple):
-    claims: Sequence["ClaimRow | KeptClaim"]
+    claims: Sequence[Any]  # ClaimRow; of those just written KeptClaim
     buyer: BuyerSnapshot
 
 

@@ -27,13 +27,9 @@ _PURCHASE = "order_id, membership_id, store_id, paid_at, is_first, dormant_days"
 
 
 class Event(NamedTuple):
-    """Something of the last days the real flow still has to do: settle an order, by its id, or take a refund.
-
-    Events of one `buyer` have to stay in turn, those of different ones need not.
-    """
+    """Something of the last days the real flow still has to do: settle an order, by its id, or take a refund."""
 
     at: datetime
-    buyer: int
     order_id: int
     channel: Channel
     refund: shapes.Refund | None = None
@@ -74,8 +70,7 @@ class Journal:
         self._purchases = []
 
     def _leave(self, order_id: int, sale: Sale) -> None:
-        buyer = sale.customer.person if sale.customer else order_id
-        order = Event(sale.data.paid_at, buyer, order_id, sale.channel)
+        order = Event(sale.data.paid_at, order_id, sale.channel)
         self.events.append(order)
         if sale.refund:
             self.events.append(order._replace(at=sale.refund.refunded_at, refund=sale.refund))

@@ -75,7 +75,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             events = _write_facts(now=now, size=size, progress=progress)
             waiting = _enqueue(events, now)
         copying.analyze()
-        settling.run(events, progress=lambda done: progress("近十天逐单结算", done, len(events)))
+        settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
 

@@ -1,6 +1,6 @@
 """The first page of the admin: what was sold and what it earned, today and over 30 days, inside the reader's scope."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from commissions.models import ClaimRow, Entry
 from commissions.models.ledger import SHANGHAI, midnight
 from commissions.models.plans import Role
+from retail import scope
 from retail.jobs import Job
 from retail.models import Channel, Order, Post
 from retail.templatetags.figures import percent
@@ -23,27 +24,33 @@ DAYS = 30
 
 @dataclass(slots=True)
 class Sales:
-    """Sums over some orders: sold net of what came back, of that settled, how many, and the commission of people."""
+    """Sums over some orders: sold net of what came back, of that settled, how many, and the commission of people.
+
+    `commission_fen` is all the people of the scope got; `own_fen` what of it came from these very orders: a clerk also
+    earns from orders of no store, whose sales a store does not see.
+    """
 
     net_fen: int = 0
     settled_fen: int = 0
     orders: int = 0
+    settled_orders: int = 0
     commission_fen: int = 0
+    own_fen: int = 0
 
     def __add__(self, other: "Sales") -> "Sales":
-        return Sales(
-            self.net_fen + other.net_fen,
-            self.settled_fen + other.settled_fen,
-            self.orders + other.orders,
-            self.commission_fen + other.commission_fen,
-        )
+        return Sales(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Sales)))
 
     @property
     def share(self) -> str:
         """Commission as a part of the sales it was reckoned on, to a hundredth of a percent."""
         if self.settled_fen <= 0:
             return "–"
-        return percent(self.commission_fen * 10_000 // self.settled_fen * 100)
+        return percent(self.own_fen * 10_000 // self.settled_fen * 100)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Nothing is known of the commission yet: there are orders, but none is settled."""
+        return bool(self.orders) and not self.settled_orders and not self.commission_fen
 
 
 @dataclass(slots=True)
@@ -98,12 +105,15 @@ def _daily(today: date) -> Daily:
     """(day, channel id) → figures of the last DAYS days. Orders through the scope, entries through the scope."""
     since = midnight(today - timedelta(days=DAYS - 1))
     daily: Daily = {}
-    for day, channel_id, net_fen, settled_fen, orders in _sold(since):
-        daily[day, channel_id] = Sales(net_fen, settled_fen, orders)
+    for day, channel_id, *sums in _sold(since):
+        daily[day, channel_id] = Sales(*sums)
     paid = Entry.objects.of_staff().filter(order__paid_at__gte=since)
     days = paid.values_list(TruncDate("order__paid_at", tzinfo=SHANGHAI), "order__channel")
-    for day, channel_id, fen in days.annotate(fen=Sum("fen")).order_by():
-        daily.setdefault((day, channel_id), Sales()).commission_fen = int(fen)
+    own = scope.current().rows(scope.Paths(brand="order__brand", store="order__store"))
+    sums = days.annotate(all_fen=Sum("fen"), own_fen=Sum("fen", filter=own, default=0))
+    for day, channel_id, all_fen, own_fen in sums.order_by():
+        sales = daily.setdefault((day, channel_id), Sales())
+        sales.commission_fen, sales.own_fen = int(all_fen), int(own_fen)
     return daily
 
 
@@ -127,14 +137,17 @@ taken AS (
     GROUP BY b.order_id
 )
 SELECT (sold.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, sold.channel_id,
-    sum(net)::bigint, coalesce(sum(net) FILTER (WHERE sold.settled_at IS NOT NULL), 0)::bigint, count(*)
+    sum(net)::bigint, coalesce(sum(net) FILTER (WHERE sold.settled_at IS NOT NULL), 0)::bigint,
+    count(*), count(sold.settled_at)
 FROM sold LEFT JOIN taken ON taken.order_id = sold.id, LATERAL (SELECT sold.paid_fen - coalesce(taken.fen, 0)) n (net)
 GROUP BY 1, 2
 """
 
 
-def _sold(since: datetime) -> list[tuple[date, int, int, int, int]]:
-    """(day, channel id, net fen, settled net fen, orders) of orders paid since then, less what came back until now.
+def _sold(since: datetime) -> list[tuple[date, int, int, int, int, int]]:
+    """(day, channel id, net fen, settled net fen, orders, settled orders) of orders paid since then.
+
+    The sums are less what came back until now.
 
     What came back is reckoned as `commissions.returns.tally` does; the rows of `sold` come from the scope's own query.
     """
@@ -178,7 +191,7 @@ def _by_channel(daily: Daily, today: date) -> list[Row]:
 
 
 def _chart(daily: Daily, today: date) -> dict[str, Any]:
-    """Series of whole yuan per day for static/js/dashboard.js."""
+    """Series of whole yuan per day for static/js/dashboard.js; None where the commission is not known yet."""
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     totals = {day: Sales() for day in days}
     for (day, _channel), sales in daily.items():
@@ -187,6 +200,10 @@ def _chart(daily: Daily, today: date) -> dict[str, Any]:
     return {
         "days": [f"{day:%m-%d}" for day in days],
         "sales": [round(totals[day].net_fen / 100) for day in days],
-        "commission": [round(totals[day].commission_fen / 100) for day in days],
+        "commission": [_whole_yuan(totals[day]) for day in days],
         "labels": {"sales": _("净销售"), "commission": _("佣金")},
     }
+
+
+def _whole_yuan(sales: Sales) -> int | None:
+    return None if sales.is_waiting else round(sales.commission_fen / 100)

@@ -90,6 +90,24 @@ def test_the_why_page_names_nobody_of_another_store(shop, clerk, sign_in):
     assert "其他门店的同事" in page
 
 
+def test_the_why_page_hides_a_region_manager_in_both_tables_but_not_from_themselves(shop, sign_in):
+    manager = sign_in(shop, "store_manager")
+    over = sign_in(shop, "region_manager", region=shop.region)
+    with scope.within(scope.EVERYTHING):
+        shop.plan({**RULE, "split": [{"role": "region", "weight": 1}]})
+        (order_id,) = shop.settle(shop.order())
+        page = f"/admin/retail/orderline/{OrderLine.objects.get(order=order_id).pk}/why/"
+    seen, own = manager.get(page).content.decode(), over.get(page).content.decode()
+
+    assert over.staff.name not in seen
+    assert "其他门店的同事<small>" in seen and "其他门店的同事</a>" in seen
+    assert "付款时管这个区域" in seen
+    assert f"{over.staff}<small>" in own and f"{over.staff}</a>" in own
+    for listed in (f"retail/order/{order_id}/change/", "commissions/entry/", "commissions/claimrow/"):
+        told = manager.get(f"/admin/{listed}").content.decode()
+        assert "其他门店的同事" in told and over.staff.name not in told
+
+
 def test_a_manager_can_explain_what_the_store_got_from_an_order_of_no_store(shop, clerk, sign_in):
     manager = sign_in(shop, "store_manager")
     with scope.within(scope.EVERYTHING):
@@ -144,6 +162,34 @@ def test_the_dashboard_keeps_to_the_scope(shop, clerk, sign_in):
 
     with time_machine.travel(NOW, tick=False):
         assert manager.get("/admin/").context["month"].net_fen == 0
+
+
+def test_the_rate_of_a_store_is_of_its_own_orders(shop, clerk, sign_in):
+    manager, auditor = sign_in(shop, "store_manager"), sign_in(shop, "auditor")
+    sell(shop, clerk)
+    with scope.within(scope.EVERYTHING):
+        online = shop.channel("mini_program")
+        shop.settle(shop.order(channel=online, serving_clerk=clerk), channel=online)
+
+    with time_machine.travel(NOW, tick=False):
+        seen, whole = manager.get("/admin/").context, auditor.get("/admin/").context
+
+    assert (seen["month"].net_fen, seen["month"].commission_fen, seen["month"].share) == (10000, 600, "3%")
+    assert [(row.channel, row.month.share) for row in seen["rows"]] == [(shop.pos, "3%"), (online, "–")]
+    assert {row.month.share for row in whole["rows"]} == {"3%"}
+
+
+def test_the_chart_has_a_gap_where_nothing_is_settled_yet(shop, clerk, sign_in):
+    manager = sign_in(shop, "store_manager")
+    sell(shop, clerk)
+    with scope.within(scope.EVERYTHING):
+        shop.take(shop.order(paid_at=NOW - timedelta(days=1)))
+
+    with time_machine.travel(NOW, tick=False):
+        page = manager.get("/admin/")
+
+    assert page.context["chart"]["commission"][-3:] == [0, None, 3]
+    assert "佣金线断开的日子" in page.content.decode()
 
 
 def test_sales_without_a_clerk_are_counted_as_unclaimed(shop, clerk, sign_in):

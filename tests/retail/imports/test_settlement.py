@@ -1,0 +1,51 @@
+"""manage.py settle: what waits, page by page and batch by batch."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from retail.imports import settlement
+from retail.models import Order
+from tests.factories import NOW, world
+
+pytestmark = pytest.mark.usefixtures("everything")
+
+
+def waiting() -> set[str]:
+    return set(Order.objects.filter(settled_at=None).values_list("outer_order_id", flat=True))
+
+
+def test_only_the_orders_asked_for(capsys):
+    one, two = world(), world()
+    one.take(*(one.order(outer_order_id=f"one-{day}", paid_at=NOW - timedelta(days=day)) for day in range(4)))
+    two.take(two.order(outer_order_id="two-1", paid_at=NOW - timedelta(days=1)), channel=two.pos)
+
+    call_command("settle", brand=one.brand.code, first=(NOW - timedelta(days=2)).date(), last=NOW.date())
+
+    assert waiting() == {"one-3", "two-1"}
+    assert "Settled: 3 orders, 3 lines; 0 failed" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no brand 'nobody'"):
+        call_command("settle", brand="nobody")
+
+
+def test_orders_of_one_moment_are_not_lost_between_pages(monkeypatch):
+    monkeypatch.setattr(settlement, "PAGE", 2)
+    shop = world()
+    shop.take(*(shop.order(lines=[{}, {}]) for _ in range(5)))
+
+    settled = settlement.run(among=Order.objects.all(), now=NOW, batch=2)
+
+    assert settled == (5, 10, [])
+    assert waiting() == set()
+
+
+def test_what_cannot_be_settled_is_named_and_left():
+    shop = world()
+    first, second = (outcome.id for outcome in shop.take(shop.order(), shop.order()))
+    Order.objects.filter(pk=first).update(settled_version=7)  # of which there is no document
+
+    settled = settlement.run(among=Order.objects.all(), now=NOW)
+
+    assert settled == (1, 1 + 1, [first])
+    assert not Order.objects.filter(pk=second, settled_at=None).exists()
