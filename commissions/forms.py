@@ -79,7 +79,8 @@ class RuleForm(forms.ModelForm):
             for message in error.messages:
                 path, words = rule_words.problem(message)
                 field = path.split(".")[0].split("[")[0]
-                self.add_error(field if field in self.fields else None, f"{path}:{words}" if path else words)
+                said = _("%(name)s：%(what)s") % {"name": path, "what": words} if path else words
+                self.add_error(field if field in self.fields else None, said)
         starts, ends = cleaned.get("valid_from"), cleaned.get("valid_to")
         if starts and ends and ends <= starts:
             self.add_error("valid_to", _("结束要晚于开始。"))

@@ -147,5 +147,6 @@ def problem(message: str) -> tuple[str, str]:
         return "", said
     for pattern, words in _PROBLEMS:
         if match := re.fullmatch(pattern, rest):
-            return path, str(words) % match.groupdict() if match.groupdict() else str(words)
+            values = {name: value.replace(", ", _("、")) for name, value in match.groupdict().items()}
+            return path, str(words) % values if values else str(words)
     return path, rest

@@ -203,6 +203,7 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     """
 
     lookups: tuple[str, ...] = ()
+    change_form_before_template = "admin/faults.html"  # what is wrong, before one has to look for it further down
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
@@ -275,7 +276,8 @@ class ScopedAdmin(_Narrow, ModelAdmin):
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The journal of this row."""
-        if self.get_object(request, object_id) is None:
+        # To who may not read the journal there is none, like a row of another scope.
+        if not request.user.has_perm("retail.view_auditrow") or self.get_object(request, object_id) is None:
             raise Http404
         query = urlencode({"target_type": self.model._meta.label_lower, "target_id": object_id})
         return HttpResponseRedirect(f"{reverse('admin:retail_auditrow_changelist')}?{query}")

@@ -21,7 +21,7 @@ _LINE = (
 )
 _REFUND = (
     "channel_id, outer_refund_id, version, outer_order_id, outer_line_id, order_id, refunded_at, fen, cumulative_fen,"
-    " qty, received_at"
+    " qty, received_at, trouble, excess"
 )
 _PURCHASE = "order_id, membership_id, store_id, paid_at, is_first, dormant_days"
 
@@ -117,5 +117,5 @@ def _line(order_id: int, sale: Sale, item: Any) -> tuple[Any, ...]:
 def _refund(order_id: int, sale: Sale, data: shapes.Refund) -> tuple[Any, ...]:
     return (
         *(sale.channel.pk, data.outer_refund_id, 1, data.outer_order_id, data.outer_line_id, order_id),
-        *(data.refunded_at, data.fen, data.cumulative_fen, data.qty, data.refunded_at),
+        *(data.refunded_at, data.fen, data.cumulative_fen, data.qty, data.refunded_at, "", 0),
     )

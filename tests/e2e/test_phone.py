@@ -22,6 +22,13 @@ SMALL_TARGETS = f"""() => [...document.querySelectorAll({TARGETS!r})]
 
 BASE_TYPE = "parseFloat(getComputedStyle(document.body).fontSize)"
 
+# Text smaller than 16 px; what stands below the icons of the tab bar may be 14.
+TINY = """() => [...document.querySelectorAll('body *')]
+  .filter(e => e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+  .map(e => [parseFloat(getComputedStyle(e).fontSize), e.closest('.tabs') ? 14 : 16, e.outerHTML.slice(0, 120)])
+  .filter(([size, least]) => size < least)
+  .map(([size, least, markup]) => `${size}: ${markup}`)"""
+
 # Contrast of all text with the colours behind it; a gradient counts by its first colour.
 FAINT = """() => {
   const channels = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -55,6 +62,7 @@ def assert_kind(page: Page, *, type_px: int = 18) -> None:
     assert_fits(page)
     assert page.evaluate(BASE_TYPE) >= type_px
     assert page.evaluate(SMALL_TARGETS) == []
+    assert page.evaluate(TINY) == []
     assert page.evaluate(FAINT) == []
 
 
@@ -103,6 +111,11 @@ def test_through_the_door_to_one_sale(shop: World, phone: Page):
     phone.get_by_text(LONG).first.click()
     expect(phone.get_by_text("前未退货就确认")).to_be_visible()
     expect(phone.get_by_text("按「门店开单」").first).to_be_visible()
+    assert_kind(phone)
+    expect(phone.get_by_text("+243.00")).to_be_visible()  # the sum of the line; the refund below it is folded
+    expect(phone.get_by_text("这件有退款")).to_be_hidden()
+    phone.locator("summary", has_text="退款冲回").click()
+    expect(phone.get_by_text("这件有退款")).to_be_visible()
     assert_kind(phone)
 
 

@@ -55,6 +55,10 @@ class LineStory(NamedTuple):
     line: OrderLine
     stories: list[Story]
 
+    @property
+    def fen(self) -> int:
+        return sum(story.fen for story in self.stories)
+
 
 @require_safe
 @in_store

@@ -66,7 +66,8 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
     answer = ops.post("/admin/commissions/rule/add/", **form)
 
     assert answer.status_code == 200
-    assert "分成合计 100.0001%，不能超过 100%。" in answer.content.decode()
+    first = answer.content.decode().partition('class="desk-faults"')[2].partition("</ul>")[0]
+    assert "分成合计 100.0001%，不能超过 100%。" in first, "before the fields, not only beside the split"
     with scope.within(scope.EVERYTHING):
         assert not Rule.objects.filter(code="extra").exists()
 
@@ -74,12 +75,12 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
 @pytest.mark.parametrize(
     ("field", "said", "words"),
     [
-        ("calc", '{"type": "rate"}', "calc.ppm:没有填"),
-        ("calc", '{"type": "rate", "ppm": 1.5}', "calc.ppm:要写成整数"),
+        ("calc", '{"type": "rate"}', "calc.ppm：没有填"),
+        ("calc", '{"type": "rate", "ppm": 1.5}', "calc.ppm：要写成整数"),
         ("calc", '{"type": "rate", ', "不是正确的 JSON：请检查引号、逗号和括号。"),
-        ("when", '{"shop": ["S1"]}', "when.shop:没有这个字段，请检查拼写"),
-        ("when", '{"store": []}', "when.store:列表不能是空的；不限制就删掉这个条件"),
-        ("missing", '"nobody"', "missing:只能是 forfeit, reallocate 之一"),
+        ("when", '{"shop": ["S1"]}', "when.shop：没有这个字段，请检查拼写"),
+        ("when", '{"store": []}', "when.store：列表不能是空的；不限制就删掉这个条件"),
+        ("missing", '"nobody"', "missing：只能是 forfeit、reallocate 之一"),
     ],
 )
 def test_what_the_engine_refuses_is_told_at_its_field(shop, sign_in, draft, field, said, words):
