@@ -233,15 +233,15 @@ class RefundVersionInline(ScopedTabularInline):
 @admin.register(Refund)
 class RefundAdmin(ScopedAdmin):
     is_read_only = True
-    list_display = ("outer_refund_id", "channel", "outer_order_id", "amount", "refunded", "settled")
+    list_display = ("outer_refund_id", "channel", "outer_order_id", "amount", "trouble", "refunded", "settled")
     list_select_related = ("channel",)
-    list_filter = (ParkedFilter, "channel", "refunded_at")
+    list_filter = (ParkedFilter, "trouble", "channel", "refunded_at")
     search_fields = ("outer_refund_id__startswith", "outer_order_id__startswith")
     search_help_text = _("退款单号或原单号的开头")
     ordering = ("-refunded_at",)
     fields = (
         "outer_refund_id", "version", "channel", "outer_order_id", "outer_line_id", "order",
-        "amount", "refunded_at", "received_at", "settled_at",
+        "amount", "trouble", "excess", "refunded_at", "received_at", "settled_at",
     )  # fmt: skip
 
     def get_inlines(self, request: HttpRequest, obj: Refund | None) -> tuple[type, ...]:
