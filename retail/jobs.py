@@ -103,7 +103,7 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
 
 
 # ── The bell ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-RING_SIZE = 25  # ids in one message: small enough to spread over workers, large enough not to flood the broker
+RING_SIZE = 50  # ids in one message: few enough to spread over workers, enough not to flood the broker
 
 
 def ring(ids: Sequence[int]) -> None:

@@ -176,7 +176,7 @@ def test_a_dead_broker_loses_nothing(bench, settings, monkeypatch):
 
 def test_a_long_shard_lets_others_through(bench):
     """One buyer with thousands of orders (a till's dummy number) must not keep a worker for itself."""
-    ids = enqueue(*range(60), shard="buyer:7")
+    ids = enqueue(*range(120), shard="buyer:7")
 
     assert bench.run([ids[0]]) == jobs.RING_SIZE
     assert bench.run([ids[jobs.RING_SIZE]]) == jobs.RING_SIZE
