@@ -222,6 +222,9 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["privacy"]}},
     # A page refused or not found is an answer, not a fault of ours: no traceback for it.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedModelAdminLookup": {"level": "CRITICAL"},
+    },
     "root": {"handlers": ["console"], "level": env.str("DAOGOU_LOG_LEVEL", default="WARNING")},
 }

@@ -12,7 +12,7 @@ ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 PACKAGES = ("retail", "members", "commissions", "clerks")
 # Found by Django or the admin under these names, without anybody naming them.
-FOUND_BY_NAME = re.compile(r"^(403|403_csrf|404|500)\.html$|^admin/|^unfold/")
+FOUND_BY_NAME = re.compile(r"^(400|403|403_csrf|404|500)\.html$|^admin/|^unfold/")
 
 
 @pytest.mark.django_db

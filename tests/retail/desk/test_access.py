@@ -172,7 +172,18 @@ def test_autocomplete_offers_only_stores_of_the_scope(two_shops, sign_in):
 def test_a_free_lookup_is_refused(shop, sign_in, page, lookup):
     auditor = sign_in(shop, "auditor")
 
-    assert auditor.get(f"/admin/{page}/", **{lookup: "138"}).status_code == 400
+    refused = auditor.get(f"/admin/{page}/", **{lookup: "138"})
+
+    assert refused.status_code == 400
+    assert "这个地址不能这样用" in refused.content.decode()
+
+
+def test_who_may_not_read_the_journal_finds_no_history_of_their_own_order(shop, sign_in):
+    order, _line = settled(shop)
+    page = f"/admin/retail/order/{order.pk}/history/"
+
+    assert sign_in(shop, "store_manager").get(page).status_code == 404
+    assert sign_in(shop, "auditor").get(page).status_code == 302
 
 
 def test_no_page_shows_a_buyer_unmasked(shop, sign_in):
