@@ -181,7 +181,7 @@ def test_a_lost_connection_is_said_and_can_be_tried_again(shop: World, phone: Pa
 
 def test_what_is_not_there_is_told_in_the_same_look(shop: World, phone: Page, faults: list[str]):
     sign_in(phone, "A1")
-    phone.goto("/m/earnings/1/")
+    phone.goto("/m/earnings/999999999/")
 
     expect(phone.get_by_text("没有这一页")).to_be_visible()
     assert_kind(phone)
