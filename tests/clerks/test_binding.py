@@ -1,17 +1,16 @@
 """Who a member belongs to."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from clerks import binding
 from clerks.models import Binding
 from members.models import Member
-from retail import intake, scope
+from retail import scope
 from retail.shapes import Buyer
-from tests.factories import NOW, world
+from tests.factories import NOW, settle_at_once, world
 
 PHONE = (Buyer("phone", "13800005678"),)
 
@@ -114,22 +113,8 @@ def test_many_tills_at_once_bind_one_clerk():
         for place in range(4):
             shop.hire(f"C{place}")
         taken = shop.take(*(shop.order(buyer=PHONE, serving_clerk=f"C{place}") for place in range(4)))
-    failures = []
 
-    def settle(order_id):
-        try:
-            with scope.within(scope.EVERYTHING):
-                intake.settle_order(order_id=order_id, now=NOW)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=settle, args=(outcome.id,)) for outcome in taken]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    failures = settle_at_once(taken)
 
     with scope.within(scope.EVERYTHING):
         assert not failures

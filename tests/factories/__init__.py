@@ -1,13 +1,16 @@
 """Small worlds for tests, made through the product's own tables. Every name is made up."""
 
+import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db import connection
+
 from commissions import plans
 from commissions.models import Plan, PlanVersion, Rule, Share
-from retail import intake, shapes
+from retail import intake, scope, shapes
 from retail.models import Brand, Category, Channel, Employment, Franchisee, Post, Product, Region, Staff, Store, User
 from retail.orders import Taken
 
@@ -150,3 +153,24 @@ def franchisee() -> Franchisee:
 def user(**fields: Any) -> User:
     n = number()
     return User.objects.create_user(username=f"user{n}", password="a-long-password", **fields)
+
+
+def settle_at_once(taken: list[Taken]) -> list[Exception]:
+    """Settle each order in a thread of its own, all at the same time; what went wrong. Needs a committed world."""
+    failures: list[Exception] = []
+
+    def settle(order_id: int) -> None:
+        try:
+            with scope.within(scope.EVERYTHING):
+                intake.settle_order(order_id=order_id, now=NOW)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=settle, args=(outcome.id,)) for outcome in taken]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures

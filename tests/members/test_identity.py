@@ -1,15 +1,12 @@
 """Who an order was."""
 
-import threading
-
 import pytest
-from django.db import connection
 
 from members import identity
 from members.models import Identity, Member, Membership, Purchase
-from retail import intake, scope
+from retail import scope
 from retail.models import Order
-from tests.factories import NOW, world
+from tests.factories import NOW, settle_at_once, world
 
 PHONE = {"type": "phone", "value": "13800005678"}
 UNIONID = {"type": "unionid", "value": "oUnion0001"}
@@ -112,22 +109,8 @@ def test_two_orders_of_one_new_buyer_at_once_make_one_member():
     with scope.within(scope.EVERYTHING):
         shop = world()
         taken = shop.take(*(shop.order(buyer=buyer(PHONE)) for _ in range(6)))
-    failures = []
 
-    def settle(order_id):
-        try:
-            with scope.within(scope.EVERYTHING):
-                intake.settle_order(order_id=order_id, now=NOW)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=settle, args=(outcome.id,)) for outcome in taken]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    failures = settle_at_once(taken)
 
     with scope.within(scope.EVERYTHING):
         assert not failures
