@@ -42,11 +42,11 @@ check: .venv/.test ## lint, types, import layers, templates, deployment settings
 		*) echo "$$said" | tail -n 1;; \
 	esac
 
-bench: .venv/.test ## speeds measured on this machine, quick sizes
-	$(PY) -m tests.bench
+bench: .venv/.test ## speeds measured on this machine, quick sizes (ARGS="bulk csv --write" picks, and keeps in docs)
+	$(PY) -m tests.bench $(ARGS)
 
 bench-full: .venv/.test ## speeds measured on this machine, full sizes
-	$(PY) -m tests.bench --full
+	$(PY) -m tests.bench --full $(ARGS)
 
 screenshots: .venv/.test system ## pictures of the pages for the documentation
 	$(PY) -m tests.e2e.screenshots

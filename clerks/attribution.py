@@ -47,7 +47,7 @@ def _resolved(order: Order, wanted: Iterable[_Wanted], roster: org.Roster) -> li
     home = _home(order, claims)
     if home is not None:
         claims += _managers(home, order.paid_at, roster)
-    if (store := order.fulfil_store) and not order.fulfilling_clerk:
+    if not order.fulfilling_clerk and (store := order.fulfil_store):
         claims.append(Claim(Role.FULFIL, None, store.pk, store.franchisee_id, evidence={"by": "fulfil_store"}))
     return claims
 
@@ -87,7 +87,7 @@ def _wanted(order: Order, purchase: Purchase | None, binding: Binding | None) ->
         wanted.append(_Wanted(Role.FULFIL, {"by": "order"}, code=order.fulfilling_clerk))
     wanted += [
         _Wanted(Role.SERVE, {"by": "line"}, code=line.serving_clerk, line_id=line.pk)
-        for line in order.lines.all()
+        for line in order.all_lines
         if line.serving_clerk and line.serving_clerk != order.serving_clerk
     ]
     return wanted

@@ -72,7 +72,7 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
     codes: dict[int, list[str]] = {}
     tills = {order.pk: order for order in orders if order.channel.kind == order.channel.Kind.POS}
     for order in tills.values():
-        said = [order.serving_clerk, *(line.serving_clerk for line in order.lines.all())]
+        said = [order.serving_clerk, *(line.serving_clerk for line in order.all_lines)]
         if named := [code for code in dict.fromkeys(said) if code]:
             codes[order.pk] = named
     if not codes:

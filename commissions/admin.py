@@ -205,7 +205,8 @@ class PlanVersionAdmin(ScopedAdmin):
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
-        verb = partial(plans.activate, starts_at=form.cleaned_data["starts_at"])
+        given = form.cleaned_data
+        verb = partial(plans.activate, starts_at=given["starts_at"], reason=given["reason"])
         return self._attempt(request, object_id, verb, _("%(version)s 已排定生效。"))
 
     @action(description=_("复制为新草稿"), icon="content_copy", permissions=["copy"], dialog=COPY)

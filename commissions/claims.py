@@ -4,7 +4,7 @@ The rooms above resolve them once; recompute, what-if and rebuild read them here
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -48,7 +48,7 @@ class BuyerFacts:
 
 
 class Kept(NamedTuple):
-    claims: Sequence[Any]  # ClaimRow; of those just written KeptClaim
+    claims: Sequence["KeptClaim"]
     buyer: BuyerSnapshot
 
 
@@ -119,13 +119,6 @@ ORDER BY place RETURNING id
 """
 
 
-def _by_order(rows: Iterable[ClaimRow]) -> dict[int, list[ClaimRow]]:
-    grouped: dict[int, list[ClaimRow]] = defaultdict(list)
-    for row in rows:
-        grouped[row.order_id].append(row)
-    return grouped
-
-
 def _write_snapshots(told: Sequence[Told]) -> list[BuyerSnapshot]:
     """Insert them with the groups their stores are in at this moment, in one statement."""
     snapshots = {one.order.pk: _snapshot(one) for one in told}
@@ -176,8 +169,11 @@ def kept_many(*, orders: Collection[Order]) -> dict[int, Kept]:
         return {}
     latest = BuyerSnapshot.objects.filter(order__in=orders).order_by("order", "-revision").distinct("order")
     snapshots = {row.order_id: row for row in latest}
+    claims: dict[int, list[KeptClaim]] = defaultdict(list)
     rows = ClaimRow.objects.filter(order__in=snapshots).order_by("pk")
-    claims = _by_order(row for row in rows if row.revision == snapshots[row.order_id].revision)
+    for order_id, revision, *claim in rows.values_list("order_id", "revision", *KeptClaim._fields):
+        if revision == snapshots[order_id].revision:
+            claims[order_id].append(KeptClaim._make(claim))
     return {order_id: Kept(claims[order_id], snapshot) for order_id, snapshot in snapshots.items()}
 
 

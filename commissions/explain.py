@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -124,7 +125,7 @@ def _story(entry: Entry, compiled: plans.Compiled) -> Story:
         "mine": _money(entry.fen),
     }
     if entry.kind == Entry.Kind.DELTA:
-        sentence = _("订单内容有更正，按「%(rule)s」重算，%(role)s补差 %(mine)s。") % values
+        sentence = _("订单或规则有更正，按「%(rule)s」重算，%(role)s补差 %(mine)s。") % values
     elif entry.fen == entry.pool_fen:
         sentence = _("%(what)s实付 %(paid)s，按「%(rule)s」%(how)s，%(role)s得 %(mine)s。") % values
     else:
@@ -244,20 +245,27 @@ def of_line(*, order: Order, line: OrderLine) -> LineStory:
     kept = inputs.kept(order=order)
     if kept is None:
         return LineStory(problem=_("这笔订单还没有结算。"))
-    compiled = plans.at(brand_id=order.brand_id, moment=order.paid_at)
+    compiled = _judged_by(line) or plans.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return LineStory(problem=_("付款时没有生效的分佣方案。"), facts=_facts(order, line, kept))
-    lines = list(order.lines.select_related("product"))
+    lines = list(order.lines.annotate(sku=F("product__sku")))  # type: ignore[no-redef]  # fills the cached property
+    claims = list(ClaimRow.objects.filter(order=order, revision=kept.buyer.revision).order_by("pk"))
     trace = engine.explain(compiled.plan, ledger.order_facts(order=order, lines=lines, kept=kept), line.pk)
     return LineStory(
         version=PlanVersion.objects.select_related("plan").get(pk=compiled.version_id),
         facts=_facts(order, line, kept),
-        winners=[_win(win, compiled, line, kept.claims) for win in trace.winners],
+        winners=[_win(win, compiled, line, claims) for win in trace.winners],
         losers=[
             LossStory(compiled.names[loss.rule_id], _("；").join(_reason(code) for code in loss.reasons))
             for loss in trace.losers
         ],
     )
+
+
+def _judged_by(line: OrderLine) -> plans.Compiled | None:
+    """The version the line was last booked by. A correction of the plan may hold by now and not be posted yet."""
+    booked = Entry.objects.of_staff().filter(line=line).exclude(kind=Entry.Kind.REVERSE).order_by("pk").last()
+    return plans.of_version(booked.version_id) if booked and booked.version_id else None
 
 
 def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, str]]:

@@ -125,3 +125,10 @@ class ActivateForm(BaseDialogForm):
         help_text=gettext_lazy("上海时间，例：2026-12-01 00:00。现行版本到这一刻为止。"),
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-12-01 00:00"}),
     )
+    reason = forms.CharField(
+        label=gettext_lazy("更正原因"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("生效时间早于现在才要填：它会取代这段时间里的版本，已结算的订单要重算后才会变。"),
+        widget=UnfoldAdminTextInputWidget(),
+    )

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
 from commissions import engine
@@ -173,21 +173,35 @@ def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
 
 
 @transaction.atomic
-def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now: datetime) -> None:
-    """Put an approved version in force from `starts_at`; the version in force then ends at that minute."""
+def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now: datetime, reason: str = "") -> None:
+    """Put an approved version in force from `starts_at`; the version in force then ends at that minute.
+
+    In the past it is a correction, and needs a reason: the version takes the place of all that held since, up to the
+    next one still to come. What is settled stays as it is until it is judged again (`intake.recompute`).
+    """
     version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
     if version.status != PlanVersion.Status.APPROVED:
         raise PlanRefused(_("只有已批准的版本可以生效。"))
-    before = PlanVersion.objects.filter(plan=version.plan, status=PlanVersion.Status.ACTIVE)
-    if before.filter(starts_at__gte=starts_at).exists():
+    others = PlanVersion.objects.select_for_update(of=("self",)).filter(plan=version.plan, status__in=_IN_FORCE)
+    later = others.filter(starts_at__gte=starts_at).order_by("starts_at")
+    if starts_at < now and others.exists():
+        if not reason:
+            raise PlanRefused(_("生效时间早于现在，是更正：请写明原因。"))
+        to_come = later.filter(starts_at__gt=now).first()
+        version.ends_at = to_come.starts_at if to_come else None
+    elif later.exists():
         raise PlanRefused(_("生效时间必须晚于现行版本的生效时间。"))
-    if starts_at < now and before.exists():
-        # Sales paid since then are settled already, and keep what they were settled with.
-        raise PlanRefused(_("生效时间不能早于现在。"))
-    before.update(status=PlanVersion.Status.RETIRED, ends_at=starts_at)
+    for other in others.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at), starts_at__lte=max(now, starts_at)):
+        # One that began later held for nothing: its time is empty.
+        other.status, other.ends_at = PlanVersion.Status.RETIRED, max(starts_at, cast(datetime, other.starts_at))
+        other.save()
     version.status, version.starts_at = PlanVersion.Status.ACTIVE, starts_at
     version.save()
-    audit.record(by=by, action="plan.activate", target=version, now=now, after={"starts_at": starts_at.isoformat()})
+    after = {"starts_at": starts_at.isoformat(), **({"reason": reason} if reason else {})}
+    audit.record(by=by, action="plan.activate", target=version, now=now, after=after)
+
+
+_IN_FORCE = (PlanVersion.Status.ACTIVE, PlanVersion.Status.RETIRED)
 
 
 @transaction.atomic

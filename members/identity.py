@@ -65,18 +65,23 @@ def whose(*, orders: Sequence[Order]) -> list[Match]:
     """Whom the orders belong to, one after another, with their keys locked; somebody new has a number below 0."""
     if not orders:
         return []
-    owners, strength = _known({key_id for order in orders for key_id in order.buyer_keys})
+    owner_of, strength = _known({key_id for order in orders for key_id in order.buyer_keys})
     matches, born = [], 0
     for order in orders:
-        ranked = sorted((key_id for key_id in order.buyer_keys if key_id in owners), key=strength.__getitem__)
-        member_ids = list(dict.fromkeys(owners[key_id] for key_id in ranked))
+        ranked = sorted((key_id for key_id in order.buyer_keys if key_id in owner_of), key=strength.__getitem__)
+        member_ids = list(dict.fromkeys(owner_of[key_id] for key_id in ranked))
         if not member_ids:
             born -= 1
             member_ids = [born]
-        learned = [key_id for key_id in order.buyer_keys if key_id not in owners]
-        owners.update(dict.fromkeys(learned, member_ids[0]))
+        learned = [key_id for key_id in order.buyer_keys if key_id not in owner_of]
+        owner_of.update(dict.fromkeys(learned, member_ids[0]))
         matches.append(Match(order, member_ids[0], tuple(member_ids[1:]), learned))
     return matches
+
+
+def owners(key_ids: Collection[int]) -> dict[int, int]:
+    """Key → the member it belongs to by now, keys nobody has left out. Locks nothing."""
+    return dict(Identity.objects.filter(key__in=key_ids).values_list("key_id", "member_id"))
 
 
 def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:

@@ -32,7 +32,7 @@ def create_missing(*, wanted: Iterable[tuple[str, str, int | None]], brand: Bran
     by_sku = {sku: (category, tag_fen) for sku, category, tag_fen in wanted}
     for sku in products_by_sku(by_sku):
         del by_sku[sku]
-    codes = {category for category, _ in by_sku.values()}
+    codes = sorted({category for category, _ in by_sku.values()})
     Category._base_manager.bulk_create([Category(code=code, name=code) for code in codes], ignore_conflicts=True)
     categories = {category.code: category for category in Category._base_manager.filter(code__in=codes)}
     made = Product._base_manager.bulk_create(

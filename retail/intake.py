@@ -5,7 +5,7 @@ the same fact again changes nothing, and a job that runs twice posts nothing the
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.db import OperationalError, connection, transaction
@@ -61,29 +61,16 @@ def settle_order(*, order_id: int, now: datetime) -> None:
 def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
     """Settle a batch in one transaction, in the order given; returns the ids of those that cannot be settled.
 
-    It ends as if they had been settled one after another. A batch with an order that cannot be settled is halved until
-    that one stands alone; it is logged and left as it was. Some hundreds at a time: each buyer costs a lock or two.
+    It ends as if they had been settled one after another. Some hundreds at a time: each buyer costs a lock or two.
     """
-    if not order_ids:
-        return []
-    try:
-        _settle(order_ids, now)
-    except Exception as error:
-        if isinstance(error, OperationalError) and not connection.is_usable():
-            raise  # it is the database that is gone, not an order that is bad
-        if len(order_ids) == 1:
-            log.warning("Order %s cannot be settled: %s", order_ids[0], error)
-            return list(order_ids)
-        middle = len(order_ids) // 2
-        halves = order_ids[:middle], order_ids[middle:]
-        return [failed for half in halves for failed in settle_orders(order_ids=half, now=now)]
-    return []
+    return _sparing(_settle, order_ids, now)
 
 
 @transaction.atomic
 def _settle(order_ids: Sequence[int], now: datetime) -> None:
     """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
-    waiting = [order for order in _locked(order_ids) if order.settled_version != order.version]
+    known = ("fulfil_store", "purchase__membership__tier")
+    waiting = [order for order in _locked(order_ids, known) if order.settled_version != order.version]
     corrected = [order for order in waiting if order.settled_version]
     reclaimed = dict.fromkeys(orders.with_other_clerks(orders=corrected), "clerk codes corrected")
     unknown = (order.pk for order in corrected if order.buyer_keys and not hasattr(order, "purchase"))
@@ -108,26 +95,71 @@ def settle_refund(*, refund_id: int, now: datetime) -> None:
     """Take back what the refund takes with it; one whose order has not arrived waits for it."""
     order_id = Refund.objects.values_list("order_id", flat=True).get(pk=refund_id)
     if order_id is not None:
-        settle_refunds(order_id=order_id, now=now)
+        _take_back([order_id], now)
+
+
+def settle_refunds_of(*, order_id: int, now: datetime) -> None:
+    """Post what the refunds of an order change by now. See `settle_refunds`."""
+    _take_back([order_id], now)
+
+
+def settle_refunds(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+    """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be."""
+    return _sparing(_take_back, order_ids, now)
 
 
 @transaction.atomic
-def settle_refunds(*, order_id: int, now: datetime) -> None:
-    """Post what the refunds of an order change by now. Before it is settled itself, that is left to its settling."""
-    (order,) = _locked([order_id])
-    if order.settled_version != order.version:
-        return
-    ledger.claw_back_many(orders=[order], now=now)
-    _close_refunds([order], now)
+def _take_back(order_ids: Sequence[int], now: datetime) -> None:
+    """Before an order is settled itself, this is left to its settling."""
+    settled = _settled(order_ids)
+    ledger.claw_back_many(orders=settled, now=now)
+    _close_refunds(settled, now)
 
 
-def _locked(order_ids: Sequence[int]) -> list[Order]:
-    """The orders, as they were asked for, with all that settling reads; nobody else settles them meanwhile."""
-    lines = Prefetch("lines", OrderLine.objects.select_related("product").order_by("pk"))
+def recompute(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+    """Judge a batch of settled orders again, by the plan that holds for them now, and post the differences.
+
+    Nobody's claim changes and what was known of the buyer stays. Returns the ids of those where that cannot be.
+    """
+    return _sparing(_judge_again, order_ids, now)
+
+
+@transaction.atomic
+def _judge_again(order_ids: Sequence[int], now: datetime) -> None:
+    ledger.revise_many(orders=_settled(order_ids), now=now)
+
+
+def _sparing(verb: Callable[[Sequence[int], datetime], None], order_ids: Sequence[int], now: datetime) -> list[int]:
+    """Do a batch; one with an order that fails is halved until that one stands alone, logged and left as it was."""
+    if not order_ids:
+        return []
+    try:
+        verb(order_ids, now)
+    except Exception as error:
+        if isinstance(error, OperationalError) and not connection.is_usable():
+            raise  # it is the database that is gone, not an order that is bad
+        if len(order_ids) == 1:
+            log.warning("Order %s cannot be settled: %s", order_ids[0], error)
+            return list(order_ids)
+        middle = len(order_ids) // 2
+        return [failed for half in (order_ids[:middle], order_ids[middle:]) for failed in _sparing(verb, half, now)]
+    return []
+
+
+def _settled(order_ids: Sequence[int]) -> list[Order]:
+    """Those of the orders that are settled as they now stand."""
+    return [order for order in _locked(order_ids) if order.settled_version == order.version]
+
+
+def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
+    """The orders, as they were asked for, with all that pricing reads; nobody else settles them meanwhile."""
+    lines = OrderLine.objects.annotate(sku=F("product__sku")).order_by("pk")  # type: ignore[no-redef]
     found = (
         Order.objects.select_for_update(of=("self",))
-        .select_related("channel", "brand", "store", "purchase__membership__tier")
-        .prefetch_related(lines, "refunds")
+        .select_related("channel", "brand", "store", *also)
+        .prefetch_related(  # type: ignore[no-redef]  # into the cached properties of these names
+            Prefetch("lines", lines, to_attr="all_lines"), Prefetch("refunds", to_attr="all_refunds")
+        )
         .filter(pk__in=order_ids)
         .order_by("pk")
     )
@@ -148,11 +180,11 @@ def _mark_settled(settled: Sequence[Order], now: datetime) -> None:
 def _close_refunds(settled: Sequence[Order], now: datetime) -> None:
     """Mark the refunds of these orders settled, and note what of them no line could take."""
     for order in settled:
-        if not order.refunds.all():
+        if not order.all_refunds:
             continue
-        found = returns.tally(lines=order.lines.all(), refunds=order.refunds.all())
+        found = returns.tally(lines=order.all_lines, refunds=order.all_refunds)
         if found.excess or found.astray:
             orders.note_trouble(excess=found.excess, astray=found.astray)
-    refunded = [order.pk for order in settled if order.refunds.all()]
+    refunded = [order.pk for order in settled if order.all_refunds]
     if refunded:
         Refund.objects.filter(order__in=refunded, settled_at=None).update(settled_at=now)

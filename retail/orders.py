@@ -5,17 +5,17 @@ Nothing is interpreted here; see `retail.intake` for what follows.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 from django.db import connection
 from django.db.models import F
 
 from retail import catalog, privacy, shapes
-from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion, Store
+from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion
 
 # Outside of these years a time is a mistake; near year 1 and 9999 Python cannot even read back what it wrote.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -45,23 +45,37 @@ class Taken:
 
 
 # ── Orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+class _Label(NamedTuple):
+    """What an order needs to know of a brand; the model row of a channel's brand has the same names."""
+
+    id: int
+    code: str
+    corp: str
+
+
+class _Shop(NamedTuple):
+    """What an order needs to know of a store."""
+
+    id: int
+    brand: _Label
+
+
 @dataclass(slots=True)
 class _References:
     """What the codes of a batch stand for."""
 
-    stores: dict[str, Store]
+    stores: dict[str, _Shop]
     products: dict[str, catalog.Sold]
-    brands: dict[str, Brand]
+    labels: set[str]
 
 
-@dataclass(slots=True)
-class _Resolved:
+class _Resolved(NamedTuple):
     """A row with its codes looked up."""
 
     data: shapes.Order
-    brand: Brand
-    store: Store | None
-    fulfil_store: Store | None
+    brand_id: int
+    store_id: int | None
+    fulfil_store_id: int | None
     products: list[catalog.Sold]
     buyer: list[privacy.Known]
     fingerprint: bytes
@@ -75,7 +89,7 @@ def record(*, channel: Channel, data: Sequence[shapes.Order], now: datetime) -> 
     """
     outcomes: list[Taken] = []
     resolved: dict[str, _Resolved] = {}
-    known = _references(channel, data)
+    known = _references(data)
     for row in data:
         answer = _resolve(channel, row, known)
         if isinstance(answer, list):
@@ -99,71 +113,89 @@ def _lock(channel: Channel) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feed'), %s)", [channel.pk])
 
 
-def _references(channel: Channel, data: Sequence[shapes.Order]) -> _References:
-    codes = {row.store_code for row in data} | {row.fulfil_store_code for row in data}
+def _references(data: Sequence[shapes.Order]) -> _References:
+    codes = {code for row in data for code in (row.store_code, row.fulfil_store_code) if code}
     labels = {line.brand for row in data for line in row.lines if line.brand}
-    stores = Store.objects.filter(code__in=codes - {None}).select_related("brand")
     return _References(
-        stores={store.code: store for store in stores},
+        stores=_stores(codes) if codes else {},
         products=catalog.products_by_sku({line.sku for row in data for line in row.lines}),
-        brands={brand.code: brand for brand in Brand.objects.filter(code__in=labels)} if labels else {},
+        labels=set(Brand.objects.filter(code__in=labels).values_list("code", flat=True)) if labels else set(),
     )
+
+
+def _stores(codes: Iterable[str]) -> dict[str, _Shop]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT s.code, s.id, b.id, b.code, b.corp FROM retail_store s JOIN retail_brand b ON b.id = s.brand_id"
+            " WHERE s.code = ANY(%s)",
+            [list(codes)],
+        )
+        return {code: _Shop(pk, _Label(*brand)) for code, pk, *brand in cursor.fetchall()}
 
 
 def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolved | list[Fault]:
     faults: list[Fault] = []
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these orders are taken for {channel.code!r}"))
-    faults += _time_faults(paid_at=row.paid_at, delivered_at=row.delivered_at)
-    stores: list[Store | None] = []
-    for name, code in (("store_code", row.store_code), ("fulfil_store_code", row.fulfil_store_code)):
-        store = known.stores.get(code) if code else None
-        if code and store is None:
-            faults.append(Fault(name, f"unknown store {code!r}"))
-        stores.append(store)
-    brand = (stores[0].brand if stores[0] else None) or channel.brand
+    faults += _time_faults("paid_at", row.paid_at)
+    faults += _time_faults("delivered_at", row.delivered_at)
+    store = known.stores.get(row.store_code) if row.store_code else None
+    fulfil = known.stores.get(row.fulfil_store_code) if row.fulfil_store_code else None
+    if row.store_code and store is None:
+        faults.append(Fault("store_code", f"unknown store {row.store_code!r}"))
+    if row.fulfil_store_code and fulfil is None:
+        faults.append(Fault("fulfil_store_code", f"unknown store {row.fulfil_store_code!r}"))
+    brand = store.brand if store else channel.brand
     if brand is None and not faults:
         faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
-    products, seen = [], set()
-    for place, line in enumerate(row.lines):
-        product = known.products.get(line.sku)
-        if product is None:
-            faults.append(Fault(f"lines[{place}].sku", f"unknown SKU {line.sku!r}"))
-        else:
-            products.append(product)
-        if line.brand and line.brand not in known.brands:
-            faults.append(Fault(f"lines[{place}].brand", f"unknown brand {line.brand!r}"))
-        if line.outer_line_id in seen:
-            faults.append(Fault(f"lines[{place}].outer_line_id", f"{line.outer_line_id!r} appears twice"))
-        seen.add(line.outer_line_id)
+    products = [known.products.get(line.sku) for line in row.lines]
+    faults += _line_faults(row.lines, products, known.labels)
     buyer, wrong = _identities(channel, brand, row.buyer)
     faults += wrong
     if faults or brand is None:
         return faults
-    return _Resolved(row, brand, stores[0], stores[1], products, buyer, _fingerprint(row))
+    sold = cast(list[catalog.Sold], products)
+    return _Resolved(
+        row, brand.id, store.id if store else None, fulfil.id if fulfil else None, sold, buyer, _fingerprint(row)
+    )
 
 
-def _time_faults(**times: datetime | None) -> list[Fault]:
-    return [
-        Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")
-        for name, time in times.items()
-        if time is not None and not EARLIEST <= time < LATEST
-    ]
+def _line_faults(
+    lines: Sequence[shapes.Line], products: Sequence[catalog.Sold | None], labels: set[str]
+) -> Iterator[Fault]:
+    seen = set()
+    for place, (line, product) in enumerate(zip(lines, products, strict=True)):
+        if product is None:
+            yield Fault(f"lines[{place}].sku", f"unknown SKU {line.sku!r}")
+        if line.brand and line.brand not in labels:
+            yield Fault(f"lines[{place}].brand", f"unknown brand {line.brand!r}")
+        if line.outer_line_id in seen:
+            yield Fault(f"lines[{place}].outer_line_id", f"{line.outer_line_id!r} appears twice")
+        seen.add(line.outer_line_id)
+
+
+def _time_faults(name: str, time: datetime | None) -> list[Fault]:
+    # Most are told by their year: comparing moments of two zones takes long.
+    if time is None or EARLIEST.year < time.year < LATEST.year - 1 or EARLIEST <= time < LATEST:
+        return []
+    return [Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")]
 
 
 def _identities(
-    channel: Channel, brand: Brand | None, buyer: Iterable[shapes.Buyer]
+    channel: Channel, brand: _Label | Brand | None, buyer: Iterable[shapes.Buyer]
 ) -> tuple[list[privacy.Known], list[Fault]]:
     """The buyer's keys with what makes them unique: the corp of an external_userid, the channel of its own ids."""
-    spaces = {
-        "external_userid": channel.corp or (brand.corp if brand else ""),
-        "channel_id": channel.code,
-        "card": brand.code if brand else "",
-    }
     keys, faults = [], []
     for place, one in enumerate(buyer):
+        scope = ""
+        if one.type == "external_userid":
+            scope = channel.corp or (brand.corp if brand else "")
+        elif one.type == "channel_id":
+            scope = channel.code
+        elif one.type == "card":
+            scope = brand.code if brand else ""
         try:
-            keys.append(privacy.normalised(privacy.Known(one.type, spaces.get(one.type, ""), one.value)))
+            keys.append(privacy.normalised(privacy.Known(one.type, scope, one.value)))
         except privacy.BadValue as error:
             faults.append(Fault(f"buyer[{place}]", str(error)))
     return keys, faults
@@ -180,38 +212,58 @@ class _Written(NamedTuple):
 
 
 def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[str, _Written]:
-    existing = _existing(channel, list(rows))
+    standing = _standing(channel, list(rows))
     written: dict[str, _Written] = {}
     fresh, changed = [], []
     for number, row in rows.items():
-        if number not in existing:
+        if standing[number].fingerprint is None:
             fresh.append(row)
-        elif existing[number][1] != row.fingerprint:
+        elif standing[number].fingerprint != row.fingerprint:
             changed.append(row)
         else:
-            written[number] = _Written(existing[number][0], "unchanged")
+            written[number] = _Written(standing[number].id, "unchanged")
     if not fresh and not changed:
         return written
     keys = privacy.keep(known for row in [*fresh, *changed] for known in row.buyer)
-    for row, pk in zip(fresh, _insert(channel, fresh, keys, now), strict=True):
-        written[row.data.outer_order_id] = _Written(pk, "created", _first_key(row, keys))
+    _insert(channel, [(standing[row.data.outer_order_id].id, row) for row in fresh], keys, now)
+    for row in fresh:
+        written[row.data.outer_order_id] = _Written(
+            standing[row.data.outer_order_id].id, "created", _first_key(row, keys)
+        )
     for row in changed:
-        pk = existing[row.data.outer_order_id][0]
+        pk = standing[row.data.outer_order_id].id
         status: Status = "corrected" if _correct(pk, row, keys, now) else "unchanged"
         written[row.data.outer_order_id] = _Written(pk, status, _first_key(row, keys))
-    _unpark(channel, [row.data.outer_order_id for row in fresh])
+    _unpark(channel, [number for number, order in standing.items() if order.has_parked])
     return written
 
 
-def _existing(channel: Channel, numbers: list[str]) -> dict[str, tuple[int, bytes]]:
-    """Number → id and fingerprint of the orders already taken."""
+class _Standing(NamedTuple):
+    """An order as it stands: the id it has or is to get, its fingerprint if it is known, refunds that wait for it."""
+
+    id: int
+    fingerprint: bytes | None
+    has_parked: bool
+
+
+def _standing(channel: Channel, numbers: list[str]) -> dict[str, _Standing]:
+    """By number. The ids of new ones, in the order of the feed, come with the same statement.
+
+    LATERAL and LIMIT keep PostgreSQL at one look into an index for each number, whatever it believes of the table.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT outer_order_id, id, fingerprint FROM retail_order"
-            " WHERE channel_id = %s AND outer_order_id = ANY(%s)",
-            [channel.pk, numbers],
+            "SELECT n.number, coalesce(o.id, nextval('retail_order_id_seq')), o.fingerprint, o.id IS NULL AND EXISTS ("
+            " SELECT FROM retail_refund r"
+            " WHERE r.order_id IS NULL AND r.channel_id = %(channel)s AND r.outer_order_id = n.number"
+            ") FROM unnest(%(numbers)s::text[]) WITH ORDINALITY AS n(number, place) LEFT JOIN LATERAL ("
+            " SELECT id, fingerprint FROM retail_order"
+            " WHERE channel_id = %(channel)s AND outer_order_id = n.number LIMIT 1"
+            ") o ON true ORDER BY n.place",
+            {"channel": channel.pk, "numbers": numbers},
         )
-        return {number: (pk, bytes(fingerprint)) for number, pk, fingerprint in cursor.fetchall()}
+        rows = cursor.fetchall()
+    return {number: _Standing(pk, known and bytes(known), parked) for number, pk, known, parked in rows}
 
 
 def _first_key(row: _Resolved, keys: dict[privacy.Known, int]) -> int | None:
@@ -229,38 +281,37 @@ _LINE_COLUMNS = (
 )
 
 
-def _insert(channel: Channel, rows: list[_Resolved], keys: dict[privacy.Known, int], now: datetime) -> list[int]:
-    """COPY new orders and their lines; the id of each."""
+def _insert(
+    channel: Channel, rows: list[tuple[int, _Resolved]], keys: dict[privacy.Known, int], now: datetime
+) -> None:
+    """COPY new orders, under these ids, and their lines."""
     if not rows:
-        return []
+        return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('retail_order_id_seq') FROM generate_series(1, %s)", [len(rows)])
-        ids = [row[0] for row in cursor.fetchall()]
         with cursor.copy(f"COPY retail_order ({_ORDER_COLUMNS}) FROM STDIN") as copy:
-            for pk, row in zip(ids, rows, strict=True):
+            for pk, row in rows:
                 header = _header(row, keys)
                 # Arrays in PostgreSQL's own spelling: psycopg takes longer for a list than for all the rest of a row.
                 header["buyer_keys"] = f"{{{','.join(map(str, header['buyer_keys']))}}}"
                 header["coupons"] = header["coupons"] or "{}"
                 copy.write_row((pk, channel.pk, row.data.outer_order_id, 1, row.fingerprint, *header.values(), now, 0))
         with cursor.copy(f"COPY retail_orderline ({_LINE_COLUMNS}) FROM STDIN") as copy:
-            for pk, row in zip(ids, rows, strict=True):
+            for pk, row in rows:
                 for line, product in zip(row.data.lines, row.products, strict=True):
                     copy.write_row((pk, line.outer_line_id, *_line(line, product).values()))
-    return ids
 
 
 def _header(row: _Resolved, keys: dict[privacy.Known, int]) -> dict[str, Any]:
     """The content of an order row, in the order of _ORDER_COLUMNS. Buyer keys keep the feed's order."""
     data = row.data
     return {
-        "brand_id": row.brand.pk,
-        "store_id": row.store.pk if row.store else None,
+        "brand_id": row.brand_id,
+        "store_id": row.store_id,
         "paid_at": data.paid_at,
         "delivered_at": data.delivered_at,
         "buyer_keys": list(dict.fromkeys(keys[known] for known in row.buyer)),
         "serving_clerk": data.serving_clerk or "",
-        "fulfil_store_id": row.fulfil_store.pk if row.fulfil_store else None,
+        "fulfil_store_id": row.fulfil_store_id,
         "fulfilling_clerk": data.fulfilling_clerk or "",
         "share_code": data.share_code or "",
         "chat_id": data.chat_id or "",
@@ -402,7 +453,7 @@ def record_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: date
 def _refund_faults(
     channel: Channel, row: shapes.Refund, order: Order | None, lines: set[tuple[str, str]]
 ) -> list[Fault]:
-    faults = _time_faults(refunded_at=row.refunded_at)
+    faults = _time_faults("refunded_at", row.refunded_at)
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these refunds are taken for {channel.code!r}"))
     if order is not None and (row.outer_order_id, row.outer_line_id) not in lines:
@@ -422,6 +473,8 @@ def _correct_refund(refund: Refund, row: shapes.Refund, order: Order | None, now
 
 def _unpark(channel: Channel, numbers: list[str]) -> None:
     """Give waiting refunds their order; they are settled together with it."""
+    if not numbers:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE retail_refund r SET order_id = o.id FROM retail_order o WHERE r.order_id IS NULL"

@@ -65,6 +65,7 @@ class BadValue(ValueError):
 
 
 _SEPARATORS = re.compile(r"[\s\-()()]")
+_PHONE = re.compile(r"\+?\d{5,20}", flags=re.ASCII)
 
 
 def normalised(known: Known) -> Known:
@@ -75,7 +76,7 @@ def normalised(known: Known) -> Known:
     if known.type == BuyerKey.Type.PHONE:
         value = _SEPARATORS.sub("", value)
         value = value.removeprefix("+86").removeprefix("0086")
-        if not re.fullmatch(r"\+?\d{5,20}", value, flags=re.ASCII):
+        if not _PHONE.fullmatch(value):
             raise BadValue("phone: must be a phone number of 5 to 20 digits")
     return Known(known.type, known.scope, value)
 

@@ -16,7 +16,7 @@ def _settle_refund(refund_id: int) -> None:
 
 
 def _settle_refunds(order_id: int) -> None:
-    intake.settle_refunds(order_id=order_id, now=timezone.now())
+    intake.settle_refunds_of(order_id=order_id, now=timezone.now())
 
 
 # Job kind → function; how to add one: docs/architecture.md.

@@ -13,7 +13,7 @@ from random import Random
 from django.db import transaction
 from django.utils import timezone
 
-from retail import jobs, scope
+from retail import bulk, jobs, scope
 from retail.demo import (
     bonds,
     copying,
@@ -29,7 +29,7 @@ from retail.demo import (
     tariffs,
 )
 from retail.demo.shopping import Market
-from retail.models import Brand
+from retail.models import Brand, Order
 
 SEED = 20_240_817
 
@@ -75,6 +75,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             events = _write_facts(now=now, size=size, progress=progress)
             waiting = _enqueue(events, now)
         copying.analyze()
+        bulk.settle(among=Order.objects.filter(paid_at__lt=_first_settled_day(now)), now=now)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
@@ -105,8 +106,7 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
 
 
 def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journal:
-    first_day = seasons.midnight(market.now) - timedelta(days=seasons.SETTLED_DAYS - 1)
-    journal = facts.Journal(settled_from=first_day)
+    journal = facts.Journal(settled_from=_first_settled_day(market.now))
     told = stories.tell(market)
     sales = heapq.merge(told, market.sales(wanted - len(told)), key=lambda sale: sale.data.paid_at)
     for done, sale in enumerate(sales, start=1):
@@ -116,6 +116,10 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     journal.close()
     progress("订单", wanted, wanted)
     return journal
+
+
+def _first_settled_day(now: datetime) -> datetime:
+    return seasons.midnight(now) - timedelta(days=seasons.SETTLED_DAYS - 1)
 
 
 def _enqueue(events: list[facts.Event], now: datetime) -> list[int]:

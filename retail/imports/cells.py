@@ -10,6 +10,7 @@ from retail import shapes
 
 IDENTITIES = tuple(get_args(shapes.IdentityType))
 _PLACE = re.compile(r" - at `\$(?:\.(?P<path>[\w.\[\]]+))?`$")
+_ABSENT = re.compile(r"^Object missing required field `(?P<name>\w+)`")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]")
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
@@ -36,6 +37,8 @@ def typed(content: dict[str, Any], shape: type[_Shape]) -> _Shape:
 
 def _named(message: str, content: dict[str, Any]) -> str:
     """ "Expected `int`, got `str` - at `$.lines[0].qty`" → "qty: Expected `int`, got 'x'"."""
+    if absent := _ABSENT.match(message):
+        return f"{absent['name']}: is empty"
     found = _PLACE.search(message)
     if not found or not found["path"]:
         return message

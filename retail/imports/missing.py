@@ -1,6 +1,7 @@
 """Making what a first import names and nobody has entered yet: channels, brands, stores, products."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 from django.db import transaction
 
@@ -12,7 +13,10 @@ UNSORTED = "未分类"  # the category of a product whose rows name none
 
 @transaction.atomic
 def create(*, orders: Iterable[shapes.Order], brand: Brand) -> None:
-    """Make the codes that these orders name and we do not know: stores and unlabelled products under `brand`."""
+    """Make the codes that these orders name and we do not know: stores and unlabelled products under `brand`.
+
+    Everything in the order of its code, so that two imports that make the same wait for each other, no more.
+    """
     orders = list(orders)
     lines = [line for order in orders for line in order.lines]
     brands = _brands({line.brand for line in lines if line.brand}) | {brand.code: brand}
@@ -21,10 +25,10 @@ def create(*, orders: Iterable[shapes.Order], brand: Brand) -> None:
     known = set(Store.objects.filter(code__in=codes).values_list("code", flat=True))
     missing = [Store(code=code, name=code, brand=brand) for code in sorted(codes - known)]
     Store.objects.bulk_create(missing, ignore_conflicts=True)
-    for code, maker in brands.items():
+    for code, maker in sorted(brands.items()):
         labelled = [line for line in lines if (line.brand or brand.code) == code]
         wanted = [(line.sku, line.category or UNSORTED, _piece_fen(line)) for line in labelled]
-        catalog.create_missing(wanted=wanted, brand=maker)
+        catalog.create_missing(wanted=sorted(wanted, key=itemgetter(0)), brand=maker)
 
 
 def _brands(codes: set[str]) -> dict[str, Brand]:

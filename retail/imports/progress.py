@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO
 
 from retail.imports import table
-from retail.imports.table import Row, Table
+from retail.imports.table import Row, Table, TableError
 
 
 @dataclass(slots=True)
@@ -62,8 +62,10 @@ class FailedRows:
 
     def __init__(self, source: Table, *, keep_bytes: int) -> None:
         self.path = source.path.with_name(source.path.name.removesuffix(".csv") + ".failed.csv")
-        self._columns = source.columns
+        self._source = source
         if keep_bytes:
+            if not self.path.exists() or self.path.stat().st_size < keep_bytes:
+                raise TableError(f"was interrupted, and {self.path.name} is not as it was left; give --restart")
             os.truncate(self.path, keep_bytes)
         else:
             self.path.unlink(missing_ok=True)
@@ -73,11 +75,10 @@ class FailedRows:
         with open(self.path, "a", encoding="utf-8", newline="", opener=_private) as file:
             if not file.tell():
                 file.write("\ufeff")  # without it spreadsheets take UTF-8 for something else
-                csv.writer(file).writerow([*self._columns, *table.NOTES])
+                csv.writer(file).writerow([*self._source.columns, *table.NOTES])
             write = csv.writer(file).writerow
             for row, reason in rows:
-                cells = [table.escaped(row.cells.get(name, "")) for name in self._columns]
-                write([*cells, row.number, table.escaped(reason)])
+                write([*map(table.escaped, self._source.shown(row)), row.number, table.escaped(reason)])
             file.flush()
             os.fsync(file.fileno())
             return file.tell()
@@ -103,6 +104,6 @@ class Meter:
         self._said_at = now
         speed = (done - self._start) / max(now - self._began, 1e-9)
         left = f"{(self._total - done) / speed:.0f} s left" if speed else "…"
-        line = f"  {done:,} of {self._total:,} {self._unit} · {speed:,.0f}/s · {left}"
+        line = f"  {done:,} of {self._total:,} {self._unit} · {speed:,.0f} {self._unit}/s · {left}"
         print(f"\r{line:<70}" if is_tty else line, end="" if is_tty and done < self._total else "\n", file=self._out)
         self._out.flush()

@@ -1,6 +1,5 @@
 """The CSV form of refunds: one row a refund."""
 
-from collections.abc import Hashable
 from datetime import datetime
 
 from retail import intake, shapes
@@ -14,21 +13,19 @@ from retail.orders import Taken
 class Refunds:
     """How a file of refunds is read and taken; the workers take the commissions back."""
 
-    columns = frozenset(cells.names(shapes.Refund))
-    required = frozenset(["channel", "outer_refund_id", "outer_order_id", "outer_line_id", "refunded_at"])
+    columns = cells.names(shapes.Refund)
+    required = ("channel", "outer_refund_id", "outer_order_id", "outer_line_id", "refunded_at")
+    batch, width = 1000, 0
 
     def __init__(self, *, now: datetime) -> None:
         self._now = now
-
-    def key(self, row: Row) -> Hashable:
-        return row.number
 
     def read(self, rows: list[Row]) -> Message:
         (row,) = rows
         try:
             if row.fault:
                 raise cells.BadCell(row.fault)
-            return Message(cells.typed(dict(row.cells), shapes.Refund), rows)
+            return Message(cells.typed(_content(row), shapes.Refund), rows)
         except cells.BadCell as error:
             return Message(failed=[(row, str(error))])
 
@@ -40,3 +37,7 @@ class Refunds:
 
     def without(self, message: Message, lines: set[int | None]) -> Message | None:
         return None
+
+
+def _content(row: Row) -> dict[str, str]:
+    return {name: cell for name, cell in zip(Refunds.columns, row.cells, strict=True) if cell}

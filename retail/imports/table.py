@@ -1,16 +1,19 @@
-"""Reading CSV as people really send it: UTF-8 with or without a mark, or GB18030; perhaps cut off at the end."""
+"""Reading CSV as people really send it: UTF-8 with or without a mark, or GB18030; perhaps damaged, perhaps cut off."""
 
 import codecs
 import csv
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, NamedTuple
 
 CHUNK = 1 << 20
+ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GB18030"}
 NOTES = ("failed_row", "failed_reason")  # what a file of failed rows has beside the columns of the feed
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LOST = "\ufffd"  # stands where bytes are no character
 
 
 class TableError(ValueError):
@@ -18,26 +21,36 @@ class TableError(ValueError):
 
 
 class Row(NamedTuple):
-    """`number` as a spreadsheet counts (the header is 1); `cells` without the empty ones; `fault` if misshapen."""
+    """`number` as a spreadsheet counts (the header is 1); `cells` in the order of the feed's columns, "" where the
+    file has none; `fault` if misshapen.
+    """
 
     number: int
-    cells: dict[str, str]
+    cells: tuple[str, ...]
     fault: str = ""
 
 
 class Table:
-    """A CSV file whose columns are known. `digest` names its content, `is_cut` says that it ends amid a row."""
+    """A CSV file whose columns are known. `digest` names its content.
 
-    def __init__(self, path: Path, *, columns: Collection[str], required: Collection[str]) -> None:
-        self.path = path
-        self.digest, self.encoding, self.is_cut = _survey(path)
+    After a first pass `is_cut` says that the file ends amid a row; that row then has a fault.
+    """
+
+    is_cut = False
+
+    def __init__(self, path: Path, *, columns: Sequence[str], required: Sequence[str]) -> None:
+        self.path, self._order = path, columns
+        self.digest = _digest(path)
+        self._codec, self._is_damaged = _encoding(path)
         with self._open() as file:
             self.header = [name.strip() for name in next(csv.reader(file), [])]
-        self._check_header(columns, required)
+        self._check_header(required)
 
-    def _check_header(self, columns: Collection[str], required: Collection[str]) -> None:
-        if unknown := [name for name in self.header if name not in columns and name not in NOTES]:
-            known = ", ".join(sorted(columns))
+    def _check_header(self, required: Sequence[str]) -> None:
+        if not any(self.header):
+            raise TableError("is empty: the first row has to name the columns")
+        if unknown := [name for name in self.header if name not in self._order and name not in NOTES]:
+            known = ", ".join(sorted(self._order))
             raise TableError(f"unknown columns: {', '.join(repr(name) for name in unknown)}; known are {known}")
         if missing := [name for name in sorted(required) if name not in self.header]:
             raise TableError(f"missing columns: {', '.join(missing)}")
@@ -46,50 +59,134 @@ class Table:
 
     def rows(self) -> Iterator[Row]:
         """The rows after the header, blank lines left out. Raises TableError where it is no CSV any more."""
-        names = self.header
-        is_ours = names[-len(NOTES) :] == list(NOTES)
+        width, is_ours = len(self.header), self.header[-len(NOTES) :] == list(NOTES)
+        pick = self._picker(self._order)
+        for number, cells, fault in self._read():
+            if is_ours:
+                cells = [_unescaped(cell) for cell in cells]
+            if self._is_damaged and not fault and any(_LOST in cell for cell in cells):
+                fault = f"holds bytes that are not {self.encoding}"
+            if len(cells) != width:
+                fault = fault or _misshapen(cells, width)
+                cells = [*cells, *[""] * width][:width]
+            yield Row(number, pick([*map(str.strip, cells), ""]), fault)
+
+    def keys(self, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """No, two or more cells of each row, and nothing else of it: a fraction of the time of `rows`."""
+        width, pick = len(self.header), self._picker(columns)
+        for _, cells, _ in self._read():
+            if len(cells) != width:
+                cells = [*cells, *[""] * width][:width]
+            yield tuple(map(str.strip, pick([*cells, ""])))
+
+    def _picker(self, columns: Sequence[str]) -> Callable[[list[str]], tuple[str, ...]]:
+        """Takes these columns from the cells of a row that an empty one was added to, for those the file lacks."""
+        places = [self.header.index(name) if name in self.header else -1 for name in columns]
+        return itemgetter(*places) if places else lambda cells: ()
+
+    def _read(self) -> Iterator[tuple[int, list[str], str]]:
+        """Number, cells and perhaps a fault of the rows that are not blank."""
+        number, end = 1, _End()
         with self._open() as file:
-            reader, number = csv.reader(file), 1
             try:
-                next(reader)
-                for number, cells in enumerate(reader, start=2):
-                    if not any(cells):
-                        continue
-                    if is_ours:
-                        cells = [_unescaped(cell) for cell in cells]
-                    content = {name: cell.strip() for name, cell in zip(names, cells) if cell.strip()}  # noqa: B905
-                    is_whole = len(cells) == len(names)
-                    fault = "" if is_whole else f"has {len(cells)} cells where the header has {len(names)}"
-                    yield Row(number, content, fault)
+                for number, cells in enumerate(csv.reader(end.watched(file)), start=1):
+                    if number > 1 and any(cells):
+                        self.is_cut = self.is_cut or bool(end.fault)
+                        yield number, cells, end.fault
             except csv.Error as error:
                 raise TableError(f"no CSV after row {number}: {error}") from None
+
+    @property
+    def encoding(self) -> str:
+        return ENCODINGS[self._codec]
 
     @cached_property
     def columns(self) -> list[str]:
         """The columns of the feed that the file has."""
         return [name for name in self.header if name not in NOTES]
 
+    def shown(self, row: Row) -> list[str]:
+        """The cells under `columns`."""
+        return [row.cells[self._order.index(name)] for name in self.columns]
+
     def _open(self) -> IO[str]:
-        # A file cut amid a character still has good rows before it.
-        return self.path.open(encoding=self.encoding, errors="replace", newline="")
+        return self.path.open(encoding=self._codec, errors="replace", newline="")
 
 
-def _survey(path: Path) -> tuple[str, str, bool]:
-    """Digest, encoding, and whether the end is missing, in one pass. Raises TableError."""
-    digest, last = hashlib.blake2b(digest_size=16), b""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "gb18030")}
+class _End:
+    """Watches how the lines of a file end. Rows with a `fault` may lack what was to follow."""
+
+    fault = ""
+
+    def watched(self, lines: IO[str]) -> Iterator[str]:
+        for line in lines:
+            if line[-1] not in "\r\n":
+                self.fault = "the file ends here without a line break: the row may be cut off"
+            yield line
+        # Only a row amid a quoted cell still asks for a line.
+        self.fault = "the file ends inside a quoted cell that begins in this row"
+
+
+def _misshapen(cells: list[str], width: int) -> str:
+    fault = f"has {len(cells)} cells where the header has {width}"
+    spans = any("\n" in cell or "\r" in cell for cell in cells)
+    return f"{fault}, one of them over several lines: is a quotation mark missing?" if spans else fault
+
+
+# ── The bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            last = chunk[-1:]
-            for name, decoder in list(decoders.items()):
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not decoders:
-                raise TableError("neither UTF-8 nor GB18030; save it as CSV UTF-8")
-    return digest.hexdigest(), next(iter(decoders)), last not in (b"\n", b"\r")
+            yield chunk
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _encoding(path: Path) -> tuple[str, bool]:
+    """The codec, and whether some bytes do not fit it. Raises TableError.
+
+    UTF-8 with some bad bytes is tried before GB18030: names of an even number of characters can be read as either,
+    and would come out as other characters.
+    """
+    start = next(_chunks(path), b"")
+    header = start.partition(b"\n")[0]
+    if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or header.count(b"\0") * 3 > len(header):
+        raise TableError("is UTF-16; save it as CSV UTF-8")
+    utf8 = _fit(path, "utf-8-sig")
+    if utf8.lost * 10 <= utf8.beyond_ascii:
+        return "utf-8-sig", utf8.lost > 0
+    gb18030 = _fit(path, "gb18030")
+    if gb18030.lost * 10 <= gb18030.beyond_ascii:
+        return "gb18030", gb18030.lost > 0
+    if utf8.lost * 1000 <= utf8.characters:
+        return "utf-8-sig", True
+    raise TableError("neither UTF-8 nor GB18030; save it as CSV UTF-8")
+
+
+class _Fit(NamedTuple):
+    """How many characters there are, how many of them not ASCII, how many of those not to be read."""
+
+    characters: int
+    beyond_ascii: int
+    lost: int
+
+
+def _fit(path: Path, codec: str) -> _Fit:
+    """Decode the whole file. A character cut off by its end is not counted."""
+    decoder = codecs.getincrementaldecoder(codec)(errors="replace")
+    characters = beyond = lost = 0
+    for chunk in _chunks(path):
+        text = decoder.decode(chunk)
+        characters += len(text)
+        if not text.isascii():
+            beyond += len(text) - len(text.encode("ascii", "ignore"))
+            lost += text.count(_LOST)
+    return _Fit(characters, beyond, lost)
 
 
 def escaped(cell: str) -> str:

@@ -1,5 +1,5 @@
 """Speeds measured on this machine: `python -m tests.bench [--full] [--write] [name …]`.
 
-Every benchmark interleaves a limit, a peer and ours in one process after asserting that they give equal results.
-Absolute figures do not travel; the ratios do.
+In every benchmark a limit, a peer and ours take turns, and it is asserted that they give equal results. Absolute
+figures do not travel; the ratios do.
 """

@@ -6,12 +6,14 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import django
 
 from retail import embedded
+from tests.bench import page
+from tests.bench.measure import Verdict
 
 _folder = tempfile.TemporaryDirectory(prefix="daogou-bench-")
 os.environ |= {
@@ -20,59 +22,60 @@ os.environ |= {
     "DAOGOU_API_RATE": "100000/min",
     "DAOGOU_VAR": _folder.name,
 }
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+NAMES = ("pricing", "peers", "accrue", "settle", "bulk", "http", "csv")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("names", nargs="*", help="pricing, accrue, settle, http, csv; all of them by default")
-    parser.add_argument("--full", action="store_true", help="ten times the size")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("names", nargs="*", help=f"{', '.join(NAMES)}; all of them by default")
+    parser.add_argument("--full", action="store_true", help="full sizes")
+    parser.add_argument("--write", action="store_true", help="write what came out into docs/benchmarks.md")
     given = parser.parse_args()
     with embedded.start(data=Path(_folder.name), durable=True) as server:
         os.environ.pop("DATABASE_URL", None)
         server.publish()
         django.setup()
-        verdicts = _run(given.names, full=given.full)
+        results = _run(given.names or NAMES, full=given.full)
         facts = _facts()
         _close()
     if given.write:
-        PAGE.write_text(_page(verdicts, facts, full=given.full), encoding="utf-8")
-    return 0 if all(verdict.is_met for verdict in verdicts) else 1
+        page.write(results, size="full size" if given.full else "quick size", facts=facts, names=NAMES)
+    return 0 if all(verdict.is_met for verdicts in results.values() for verdict in verdicts) else 1
 
 
-def _run(names: list[str], *, full: bool) -> list:
+def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
+    """The verdicts of each benchmark, said as they come."""
     from django.core.management import call_command
 
     from retail import scope
-    from tests.bench import commission, feeding
+    from tests.bench import bulk, commission, feeding, peers
     from tests.bench.worlds import Shop
 
-    benchmarks: dict[str, Callable] = {
-        "pricing": commission.pricing,
-        "accrue": commission.accrue,
-        "settle": commission.settle,
-        "http": feeding.http,
-        "csv": feeding.csv_file,
-    }
+    benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk)
+    by_name = dict(zip(NAMES, (*benchmarks, feeding.http, feeding.csv_file), strict=True))
     call_command("migrate", verbosity=0)
-    verdicts = []
+    results: dict[str, list[Verdict]] = {}
     with scope.within(scope.EVERYTHING):
         shop = Shop()
-        _analyze()
-        for name in names or benchmarks:
+        _prepare()
+        for name in names:
             began = time.monotonic()
-            for verdict in benchmarks[name](shop, full=full):
-                verdicts.append(verdict)
+            for verdict in by_name[name](shop, full=full):
+                results.setdefault(name, []).append(verdict)
                 _say(verdict)
             print(f"   ({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
-    return verdicts
+    return results
 
 
-def _analyze() -> None:
+def _prepare() -> None:
+    """The database does nothing that no way asked for."""
     from django.db import connection
 
     with connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET autovacuum = off")
+        cursor.execute("SELECT pg_reload_conf()")
         cursor.execute("ANALYZE")
 
 
@@ -82,12 +85,15 @@ def _close() -> None:
     connections.close_all()
 
 
-def _say(verdict) -> None:
+def _say(verdict: Verdict) -> None:
     print(verdict.headline())
-    for cells in verdict.table():
-        print("   " + "".join(f"{cell:<{width}}" for cell, width in zip(cells, (42, 32, 16, 16), strict=True)))
+    rows = verdict.table()
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    for cells in rows:
+        print("   " + "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)))
     for note in verdict.notes:
         print(f"   {note}")
+    sys.stdout.flush()
 
 
 def _facts() -> str:
@@ -102,26 +108,6 @@ def _facts() -> str:
         f"{timezone.localdate():%Y-%m-%d}, {cores} cores (shared), Python {platform.python_version()}, Django"
         f" {django.get_version()}, PostgreSQL {version} with fsync {fsync} on a Unix socket"
     )
-
-
-def _page(verdicts: list, facts: str, *, full: bool) -> str:
-    size = "--full" if full else "quick size"
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Written by `python -m tests.bench{' --full' if full else ''} --write` ({size}): {facts}.",
-        "",
-        "Absolute figures do not travel; the ratios do. The ways of one benchmark take turns in one process, and it",
-        "is asserted that they give equal results. The limit is the least a database can be asked for the same rows;",
-        "entries have no foreign keys there either, orders and lines keep theirs. CPU figures are means of one turn.",
-        "",
-    ]
-    for verdict in verdicts:
-        head, *rows = verdict.table()
-        lines += [f"## {verdict.headline()}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-        lines += [f"| {' | '.join(row)} |" for row in rows]
-        lines += ["", *(f"- {note}" for note in verdict.notes), ""]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":

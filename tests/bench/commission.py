@@ -24,7 +24,7 @@ def pricing(shop: Shop, *, full: bool) -> list[Verdict]:
     """The core with 300 rules, in CPU, against INSERT … SELECT of the entries it gives into the same indexes."""
     count, rounds = (20_000, 3) if full else (2_000, 3)
     plan = plans.at(brand_id=shop.world.brand.pk, moment=NOW).plan
-    facts = [_facts(shop, row, number) for number, row in enumerate(shop.orders(count, lines=LINES, prefix="p"))]
+    facts = [facts_of(shop, row, number) for number, row in enumerate(shop.orders(count, lines=LINES, prefix="p"))]
     entries = Copy("commissions_entry")
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS bench_stage")
@@ -66,7 +66,7 @@ def _stage(rows: list[tuple]) -> None:
             copy.write_row(row)
 
 
-def _facts(shop: Shop, row: shapes.Order, number: int) -> engine.Order:
+def facts_of(shop: Shop, row: shapes.Order, number: int) -> engine.Order:
     """An order for the engine, without the database."""
     category = {product.sku: product.category.code for product in shop.products}
     people = {code: place for place, code in enumerate(shop.clerks[row.store_code])}
@@ -91,13 +91,13 @@ def _entries(shop: Shop, number: int, awards: list[engine.Award]) -> Iterator[tu
     day, total = NOW.date(), 0
     for award in awards:
         for part in award.parts:
-            key = ledger._key(number, award.line_id, award.rule_id, part.role)
+            key = ledger._key(f"{number} {award.line_id} {award.rule_id} {part.role}")
             total += part.fen
             who = (part.role, 1, version, part.holder, store, part.fen, award.base_fen, award.pool_fen)
             yield (key, number, "earn", brand, number, award.line_id, *who, NOW, NOW, day, 1, 1)
     if total:
         house = ("", None, None, None, None, -total, 0, 0)
-        yield (ledger._key(number, "house"), number, "earn", brand, number, None, *house, NOW, NOW, day, 1, 1)
+        yield (ledger._key(f"{number} house"), number, "earn", brand, number, None, *house, NOW, NOW, day, 1, 1)
 
 
 # ── One order ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -41,6 +41,11 @@ class Copy:
             for row in rows:
                 copy.write_row(row)
 
+    def copy_text(self, text: bytes) -> None:
+        """Whole rows as COPY writes them, in one piece."""
+        with connection.cursor() as cursor, cursor.copy(f"COPY bench_{self.table} FROM STDIN") as copy:
+            copy.write(text)
+
     def sum(self, expression: str) -> Any:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {expression} FROM bench_{self.table}")

@@ -76,10 +76,35 @@ def test_two_versions_are_never_in_force_at_once(active):
         PlanVersion.objects.create(plan=active.plan, number=99, status="active", starts_at=NOW)
 
 
-def test_an_earlier_start_than_the_version_in_force_is_refused(active, draft):
+def test_an_earlier_start_than_that_of_a_version_to_come_is_refused(active, draft):
     plans.approve(version=draft, by=None, now=NOW)
+    plans.activate(version=draft, starts_at=NOW + timedelta(days=30), by=None, now=NOW)
+    third = plans.copy(version=active, by=None, now=NOW)
+    plans.approve(version=third, by=None, now=NOW)
+
     with pytest.raises(PlanRefused, match="晚于"):
-        plans.activate(version=draft, starts_at=active.starts_at, by=None, now=NOW)
+        plans.activate(version=third, starts_at=NOW + timedelta(days=7), by=None, now=NOW)
+
+
+def test_a_correction_takes_the_place_of_what_held_since_and_leaves_what_is_to_come(active, draft):
+    wrong, correction, to_come = draft, *(plans.copy(version=active, by=None, now=NOW) for _ in range(2))
+    for version in (wrong, correction, to_come):
+        plans.approve(version=version, by=None, now=NOW)
+    plans.activate(version=wrong, starts_at=NOW, by=None, now=NOW)
+    later = NOW + timedelta(days=20)
+    plans.activate(version=to_come, starts_at=NOW + timedelta(days=30), by=None, now=later)
+    since = NOW - timedelta(days=10)
+
+    plans.activate(version=correction, starts_at=since, by=None, now=later, reason="比例填错")
+
+    held = {
+        days: plans.at(brand_id=active.plan.brand_id, moment=NOW + timedelta(days=days)).version_id
+        for days in (-11, -10, 0, 25, 30)
+    }
+    assert held == {-11: active.pk, -10: correction.pk, 0: correction.pk, 25: correction.pk, 30: to_come.pk}
+    wrong.refresh_from_db()
+    assert (wrong.status, wrong.starts_at, wrong.ends_at) == ("retired", NOW, NOW)
+    assert AuditRow.objects.filter(action="plan.activate").latest("pk").after["reason"] == "比例填错"
 
 
 def test_what_is_sealed_cannot_be_approved_again(active, draft):

@@ -29,7 +29,7 @@ CALLS |= {"npgettext": (0, 1), "npgettext_lazy": (0, 1)}
 DATA = (
     "retail/demo/",
     "retail/management/commands/demo.py",
-    "retail/imports/journey.py",
+    "retail/imports/sample_world.py",
     "retail/imports/missing.py",
     "retail/desk/roles.py",
     "retail/settings.py",

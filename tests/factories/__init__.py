@@ -112,7 +112,7 @@ class World:
         if outcome.status in ("created", "corrected"):
             intake.settle_refund(refund_id=outcome.id, now=now)
         if outcome.left_order:
-            intake.settle_refunds(order_id=outcome.left_order, now=now)
+            intake.settle_refunds_of(order_id=outcome.left_order, now=now)
         return outcome
 
 

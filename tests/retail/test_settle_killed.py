@@ -1,56 +1,110 @@
-"""Settling in batches, killed between two of them."""
+"""Settling in batches by two processes, killed between two of them: the next run ends as if nothing had happened."""
 
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from commissions.models import Entry
-from members.models import Purchase
-from retail import scope, shapes
+from retail import bulk, scope
 from retail.models import Order
-from tests.factories import world
+from tests.factories import NOW
+from tests.factories.town import ONE_BY_ONE, Town, take, unsettled, written
 
-SETTLE_ALL = """
+SETTLE_ALL = f"""
 import django
 django.setup()
-from django.utils import timezone
-from retail import scope
-from retail.imports import settlement
+from datetime import datetime
+from retail import bulk, scope
 from retail.models import Order
+bulk.PAGE = 60
 with scope.within(scope.EVERYTHING):
-    settlement.run(among=Order.objects.all(), now=timezone.now(), batch=3)
+    bulk.settle(among=Order.objects.all(), now=datetime.fromisoformat("{NOW.isoformat()}"), batch=3)
 """
+
+
+@pytest.fixture
+def town(transactional_db):
+    with scope.within(scope.EVERYTHING):
+        town = Town(random.Random(11))
+        take(town.orders(160))
+        yield town
+
+
+def settled_one_by_one() -> dict[str, list[str]]:
+    with transaction.atomic():
+        ONE_BY_ONE.orders(unsettled())
+        rows = written()
+        transaction.set_rollback(True)
+    return rows
+
+
+def assert_same(rows: dict[str, list[str]], wanted: dict[str, list[str]]) -> None:
+    for name, expected in wanted.items():
+        assert rows[name] == expected, name
 
 
 @pytest.mark.kill
 @pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
-def test_what_a_killed_run_left_is_settled_by_the_next_one():
-    with scope.within(scope.EVERYTHING):
-        shop = world()
-        clerk = shop.hire("A1")
-        shop.plan({"id": "r", "calc": {"type": "fixed", "fen": 100}, "split": [{"role": "serve", "weight": 1}]})
-        rows = [shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", f"139{n:08}"),)) for n in range(240)]
-        shop.take(*rows)
-        database = {"DATABASE_URL": f"postgresql:///{connection.settings_dict['NAME']}"}
-        process = subprocess.Popen([sys.executable, "-c", SETTLE_ALL], env=os.environ | database)
-        while Order.objects.exclude(settled_at=None).count() < 6:
-            assert process.poll() is None
-            time.sleep(0.01)
+@pytest.mark.parametrize("victim", ["the first process", "the second process", "both"])
+def test_what_a_killed_run_left_is_settled_by_the_next_one(town, victim):
+    wanted = settled_one_by_one()
+    database = {"DATABASE_URL": f"postgresql:///{connection.settings_dict['NAME']}"}
+    process = subprocess.Popen([sys.executable, "-c", SETTLE_ALL], env=os.environ | database, stderr=subprocess.PIPE)
+    while Order.objects.exclude(settled_at=None).count() < 30:
+        assert process.poll() is None
+        time.sleep(0.01)
+    other = children(process.pid)
+    if victim != "the first process":
+        os.kill(other[0], signal.SIGKILL)
+    if victim != "the second process":
         process.kill()
-        process.wait()
+    said = process.communicate()[1].decode()
+    assert process.returncode != 0
+    if victim == "the second process":
+        assert "The other process ended" in said
+    wait_for_the_end_of(other)
 
-        done = Order.objects.exclude(settled_at=None)
-        assert 0 < done.count() < 240 and done.count() % 3 == 0
-        assert set(Entry.objects.values_list("order_id", flat=True)) == set(done.values_list("pk", flat=True))
-        call_command("settle")
+    done = Order.objects.exclude(settled_at=None)
+    assert 0 < done.count() < 160
+    assert set(Entry.objects.values_list("order_id", flat=True)) <= set(done.values_list("pk", flat=True))
+    bulk.settle(among=Order.objects.all(), now=NOW, batch=7)
 
-        assert not Order.objects.filter(settled_at=None).exists()
-        assert Purchase.objects.count() == 240
-        paid = Entry.objects.of_staff().values_list("staff_id", "fen")
-        assert sorted(paid) == [(clerk.pk, 100)] * 240
+    assert_same(written(), wanted)
+    count = Entry.objects.count()
+    call_command("settle")
+    assert Entry.objects.count() == count
+
+
+def children(pid: int) -> list[int]:
+    """Those of a process that is at work in two: it has one at any moment but between two pages."""
+    for _ in range(1_000):
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            if found := [int(child) for child in file.read().split()]:
+                return found
+        time.sleep(0.001)
+    raise AssertionError("it works alone")
+
+
+def wait_for_the_end_of(pids: list[int]) -> None:
+    """One whose parent was killed ends after its batch."""
+    for pid in pids:
+        while os.path.exists(f"/proc/{pid}"):
+            time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_two_processes_settle_as_one_after_another(town, monkeypatch):
+    monkeypatch.setattr(bulk, "PAGE", 70)
+    wanted = settled_one_by_one()
+
+    done = bulk.settle(among=Order.objects.all(), now=NOW, batch=5)
+
+    assert (done.orders, done.failed) == (160, [])
+    assert_same(written(), wanted)

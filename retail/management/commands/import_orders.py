@@ -28,6 +28,8 @@ class Command(TablesCommand):
         with scope.within(scope.EVERYTHING):
             orders = Orders(now=timezone.now(), make_under=_brand(**options), settle=settle)
             report = imported(file, orders, restart=restart)
+        if orders.unsettled:
+            self.stderr.write(f"{orders.unsettled:,} orders could not be settled; the workers will try again.")
         tell(self, report, "orders")
 
 
@@ -49,20 +51,32 @@ def imported(file: Path, kind: feed.Feed, *, restart: bool) -> feed.Report:
     except TableError as error:
         raise CommandError(f"{file}: {error}.") from None
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}.") from None
+        raise CommandError(f"{error.filename or file}: {error.strerror}.") from None
 
 
 def tell(command: BaseCommand, report: feed.Report, what: str) -> None:
     """The last line of an import. Exits with status 1 when rows failed."""
-    if report.is_cut:
-        command.stderr.write("The file does not end with a line break: its last row may be cut off.")
-    counts = {"created": 0, "corrected": 0, "unchanged": 0, **report.outcomes}
-    parts = [f"{_grouped(count)} {status}".replace(" created", f" {what} created") for status, count in counts.items()]
-    failed = f"{_grouped(report.failed)} rows failed" + (f" → {report.failed_path}" if report.failed else "")
-    command.stdout.write(f"{_grouped(report.rows)} rows: {', '.join(parts)}, {failed}")
+    command.stdout.write(_sentence(report, what))
     if report.failed:
         raise SystemExit(1)
 
 
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
+def _sentence(report: feed.Report, what: str) -> str:
+    """ "6 rows read: 2 orders created, 0 corrected, 1 unchanged; 1 row failed, see x.failed.csv." """
+    counts = {"created": 0, "corrected": 0, "unchanged": 0, **report.outcomes}
+    taken = ", ".join(f"{count:,} {status}" for status, count in counts.items()).replace(" ", f" {what} ", 1)
+    failed = f"{_rows(report.failed)} failed"
+    if report.failed:
+        failed += f", with reasons in {report.failed_path} (correct them there and import that file)"
+    notes = [f"{_rows(report.rows)} read: {taken}", failed]
+    if report.is_cut:
+        notes.append("the file is CUT OFF in its last row: fetch it again and import the whole of it")
+    if report.resumed_at:
+        notes.append(f"an earlier start had done the first {_rows(report.resumed_at)}")
+    if report.encoding != "UTF-8":
+        notes.append(f"read as {report.encoding}")
+    return f"{'; '.join(notes)}."
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,7 +1,6 @@
 """A CSV file of orders: good rows once, bad rows beside it with their number and the reason."""
 
-import csv
-import io
+import re
 import shutil
 from pathlib import Path
 
@@ -17,37 +16,12 @@ from retail.imports.orders import Orders
 from retail.imports.table import TableError
 from retail.models import Brand, Channel, Job, Order, OrderLine, OrderVersion, Product, Refund, Store
 from tests.factories import NOW, World, world
-
-COLUMNS = "channel,outer_order_id,paid_at,store_code,buyer_phone,serving_clerk,outer_line_id,sku,qty,tag_fen,paid_fen"
+from tests.retail.imports.files import COLUMNS, failures, lines_of, text_of
 
 
 @pytest.fixture
 def shop(everything) -> World:
     return world()
-
-
-def lines_of(shop: World, order: str, *lines: str, **cells: str) -> list[dict[str, str]]:
-    given = {
-        "channel": shop.pos.code,
-        "outer_order_id": order,
-        "paid_at": "2026-10-12T14:30:00+08:00",
-        "store_code": shop.store.code,
-        "buyer_phone": "138" + order.rjust(8, "0"),
-        "sku": shop.product.sku,
-        "qty": "1",
-        "tag_fen": "10000",
-        "paid_fen": "9000",
-        **cells,
-    }
-    return [{**given, "outer_line_id": line} for line in lines or ("1",)]
-
-
-def text_of(rows: list[dict[str, str]], columns: str = COLUMNS) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns.split(","))
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -62,11 +36,6 @@ def put(tmp_path: Path):
 
 def run(path: Path, **options: object) -> feed.Report:
     return feed.run(path=path, feed=Orders(now=NOW, **options), size=2)
-
-
-def failures(path: Path) -> dict[int, str]:
-    with path.with_name("orders.failed.csv").open(encoding="utf-8-sig", newline="") as file:
-        return {int(row["failed_row"]): row["failed_reason"] for row in csv.DictReader(file)}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -139,25 +108,6 @@ def test_unknown_and_missing_columns_are_named(shop, put):
         run(put(rows, columns=COLUMNS.replace("qty,", "")))
 
 
-def test_what_is_neither_utf8_nor_gb18030_is_refused(shop, put):
-    path = put(lines_of(shop, "1"), encoding="utf-16")
-    with pytest.raises(TableError, match="neither UTF-8 nor GB18030"):
-        run(path)
-
-
-def test_a_file_cut_in_the_middle_gives_its_whole_rows_and_the_rest_later(shop, put):
-    whole = put([row for n in range(1, 6) for row in lines_of(shop, str(n), serving_clerk="小王")])
-    content = whole.read_bytes()
-    cut = content.rindex("小".encode()) + 1  # amid a character
-    whole.write_bytes(content[:cut])
-
-    report = run(whole)
-
-    assert (report.outcomes, report.failed, report.is_cut) == ({"created": 4}, 1, True)
-    whole.write_bytes(content)
-    assert run(whole).outcomes == {"unchanged": 4, "created": 1}
-
-
 def test_a_killed_import_goes_on_where_it_stopped(shop, put):
     rows = [row for n in range(1, 8) for row in lines_of(shop, str(n))]
     path = put([{**rows[0], "qty": "x"}, *rows[1:]])
@@ -221,7 +171,7 @@ def test_the_progress_of_other_content_is_ignored(shop, put):
     assert run(path).outcomes == {"created": 1}
 
 
-def test_settling_at_once_leaves_no_job(shop, put):
+def test_settling_at_once_leaves_no_job(shop, put, capsys):
     shop.hire("A1")
     shop.plan({"id": "base", "calc": {"type": "rate", "ppm": 100_000}, "split": [{"role": "serve", "weight": 1}]})
 
@@ -229,6 +179,21 @@ def test_settling_at_once_leaves_no_job(shop, put):
 
     assert sorted(Entry.objects.values_list("fen", flat=True)) == [-900, 900]
     assert Job.objects.count() == 0
+    assert re.search(r"1 of 1 rows · [\d,]+ rows/s · 0 s left", capsys.readouterr().err)
+
+
+def test_what_cannot_be_settled_is_left_to_the_workers_and_said(shop, put, capsys):
+    (row,) = lines_of(shop, "1")
+    run(put([row]))
+    Order.objects.update(settled_version=7)  # of which there is no document
+    Job.objects.all().delete()
+
+    call_command("import_orders", put([{**row, "paid_fen": "8000"}]), settle=True)
+
+    said = capsys.readouterr()
+    assert "1 orders could not be settled; the workers will try again" in said.err
+    assert "0 orders created, 1 corrected" in said.out
+    assert Job.objects.get().kind == "settle_order"
 
 
 def test_create_missing_makes_channel_store_and_product(shop, put):
@@ -254,7 +219,10 @@ def test_the_command_says_the_sum_and_exits_with_one_for_failed_rows(shop, put, 
     assert exit_.value.code == 1
     last = capsys.readouterr().out.splitlines()[-1]
     beside = path.with_name("orders.failed.csv")
-    assert last == f"2 rows: 1 orders created, 0 corrected, 0 unchanged, 1 rows failed → {beside}"
+    assert last == (
+        "2 rows read: 1 orders created, 0 corrected, 0 unchanged; 1 row failed, with reasons in"
+        f" {beside} (correct them there and import that file)."
+    )
 
 
 def test_a_file_that_is_not_there_is_one_line(everything, tmp_path):
@@ -294,4 +262,4 @@ def test_refunds_are_read_the_same_way(shop, put, tmp_path, capsys):
         call_command("import_refunds", path)
 
     assert dict(Refund.objects.values_list("outer_refund_id", "order__outer_order_id")) == {"R1": "1", "R2": None}
-    assert "1 refunds created, 0 corrected, 0 unchanged, 1 parked, 1 rows failed" in capsys.readouterr().out
+    assert "1 refunds created, 0 corrected, 0 unchanged, 1 parked; 1 row failed" in capsys.readouterr().out

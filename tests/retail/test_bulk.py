@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from retail.imports import settlement
+from retail import bulk
 from retail.models import Order
 from tests.factories import NOW, world
 
@@ -30,11 +30,11 @@ def test_only_the_orders_asked_for(capsys):
 
 
 def test_orders_of_one_moment_are_not_lost_between_pages(monkeypatch):
-    monkeypatch.setattr(settlement, "PAGE", 2)
+    monkeypatch.setattr(bulk, "PAGE", 2)
     shop = world()
     shop.take(*(shop.order(lines=[{}, {}]) for _ in range(5)))
 
-    settled = settlement.run(among=Order.objects.all(), now=NOW, batch=2)
+    settled = bulk.settle(among=Order.objects.all(), now=NOW, batch=2)
 
     assert settled == (5, 10, [])
     assert waiting() == set()
@@ -45,7 +45,7 @@ def test_what_cannot_be_settled_is_named_and_left():
     first, second = (outcome.id for outcome in shop.take(shop.order(), shop.order()))
     Order.objects.filter(pk=first).update(settled_version=7)  # of which there is no document
 
-    settled = settlement.run(among=Order.objects.all(), now=NOW)
+    settled = bulk.settle(among=Order.objects.all(), now=NOW)
 
     assert settled == (1, 1 + 1, [first])
     assert not Order.objects.filter(pk=second, settled_at=None).exists()

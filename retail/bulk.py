@@ -1,0 +1,214 @@
+"""The verbs of intake over very many orders: in batches, shared between two processes, with a line of progress.
+
+Each batch is committed by itself, so whatever moment this is stopped at, the next run goes on from there. While one
+process reads and prices, the database writes for the other.
+"""
+
+import gc
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import NamedTuple, Protocol
+
+from django.db import connection, connections
+from django.db.models import Count, Q, QuerySet
+
+from members import identity
+from retail import intake
+from retail.imports.progress import Meter
+from retail.models import Order, OrderLine
+
+BATCH = 500  # orders in one transaction
+PAGE = 20_000  # orders whose ids are known at a time; both processes are through before the next ones are read
+PROCESSES = 2
+
+
+class Verb(Protocol):
+    """A batch verb of intake: returns the ids of the orders it cannot be done to."""
+
+    def __call__(self, *, order_ids: Sequence[int], now: datetime) -> list[int]: ...
+
+
+class Done(NamedTuple):
+    """How many it was done to; `lines` counts those of the failed ones too, whose ids are given."""
+
+    orders: int
+    lines: int
+    failed: list[int]
+
+
+def settle(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+    """Settle those of the orders that never were, in the order of payment; it ends as if one after another."""
+    return _each(intake.settle_orders, among.filter(settled_at=None), now, batch, processes)
+
+
+def settle_refunds(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+    """Post what those refunds of the orders take back that never did."""
+    waiting = among.exclude(settled_at=None).filter(refunds__settled_at=None, refunds__isnull=False).distinct()
+    return _each(intake.settle_refunds, waiting, now, batch, processes)
+
+
+def recompute(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+    """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
+    return _each(intake.recompute, among.exclude(settled_at=None), now, batch, processes)
+
+
+def _each(verb: Verb, orders: QuerySet[Order], now: datetime, batch: int, processes: int) -> Done:
+    if connection.in_atomic_block:
+        processes = 1  # another process would not see what is not committed yet
+    meter = Meter(total=OrderLine.objects.filter(order__in=orders.order_by()).count(), unit="lines")
+    count, lines, failed = 0, 0, list[int]()
+    for page in _pages(orders.order_by("paid_at", "pk")):
+        for done in _share(_Work(verb, now, batch), _parts(page, processes if len(page) > batch else 1)):
+            count, lines, failed = count + done.orders, lines + done.lines, failed + done.failed
+            meter(lines)
+    return Done(count, lines, failed)
+
+
+# ── Pages, and what of them can be done apart ────────────────────────────────────────────────────────────────────────
+class _Row(NamedTuple):
+    id: int
+    paid_at: datetime
+    buyer_keys: list[int]
+    lines: int
+
+
+def _pages(orders: QuerySet[Order]) -> Iterator[list[_Row]]:
+    last: _Row | None = None
+    while True:
+        rest = orders.filter(Q(paid_at__gt=last.paid_at) | Q(paid_at=last.paid_at, pk__gt=last.id)) if last else orders
+        rows = list(rest.values_list("pk", "paid_at", "buyer_keys")[:PAGE])
+        if not rows:
+            return
+        sizes = OrderLine.objects.filter(order__in=[row[0] for row in rows]).values("order_id")
+        lines = dict(sizes.annotate(count=Count("pk")).order_by().values_list("order_id", "count"))
+        page = [_Row(*row, lines.get(row[0], 0)) for row in rows]
+        yield page
+        last = page[-1]
+
+
+def _parts(page: Sequence[_Row], count: int) -> list[list[_Row]]:
+    """So many parts with about as many lines, each in the order of the page. Orders of one buyer stay together."""
+    if count == 1:
+        return [list(page)]
+    buyers = _buyers(page)
+    weights: Counter[int] = Counter()
+    for row, buyer in zip(page, buyers, strict=True):
+        weights[buyer] += row.lines
+    part_of: dict[int, int] = {}
+    loads = [0] * count
+    for buyer, weight in weights.most_common():
+        part_of[buyer] = lightest = loads.index(min(loads))
+        loads[lightest] += weight
+    parts: list[list[_Row]] = [[] for _ in range(count)]
+    for row, buyer in zip(page, buyers, strict=True):
+        parts[part_of[buyer]].append(row)
+    return [part for part in parts if part]
+
+
+def _buyers(page: Sequence[_Row]) -> list[int]:
+    """A number for each order, the same for all that may be one buyer's: those that share a key or know its owner."""
+    owners = identity.owners({key_id for row in page for key_id in row.buyer_keys})
+    leaders: dict[int, int] = {}
+
+    def leader(node: int) -> int:
+        while node in leaders:
+            node = leaders[node]
+        return node
+
+    # Members have numbers below 0, keys above; an order nobody is known of stands under a number of its own.
+    strangers = iter(range(max(owners.values(), default=0) + 1, 1 << 62))
+    nodes = []
+    for row in page:
+        known = [leader(-owners[key_id] if key_id in owners else key_id) for key_id in row.buyer_keys]
+        known = known or [-next(strangers)]
+        for other in {*known} - {known[0]}:
+            leaders[other] = known[0]
+        nodes.append(known[0])
+    return [leader(node) for node in nodes]
+
+
+# ── Two processes ────────────────────────────────────────────────────────────────────────────────────────────────────
+class _Work(NamedTuple):
+    verb: Verb
+    now: datetime
+    batch: int
+
+    def do(self, rows: Sequence[_Row]) -> Iterator[Done]:
+        """Batch by batch."""
+        with _garbage_collected_by_hand() as collect:
+            for start in range(0, len(rows), self.batch):
+                part = rows[start : start + self.batch]
+                failed = self.verb(order_ids=[row.id for row in part], now=self.now)
+                yield Done(len(part) - len(failed), sum(row.lines for row in part), failed)
+                collect()
+
+
+def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Done]:
+    """Do the first part here and each other one in a process of its own, which lives no longer than that."""
+    here, *elsewhere = parts
+    if elsewhere:
+        connections.close_all()  # a connection cannot be shared; every process opens its own
+    others = [_Other(work, rows) for rows in elsewhere]
+    for done in work.do(here):
+        yield done
+        for other in others:
+            yield from other.told()
+    for other in others:
+        yield from other.finish()
+
+
+class _Other:
+    """A process that does a part of the work, as seen from here."""
+
+    def __init__(self, work: _Work, rows: Sequence[_Row]) -> None:
+        context = multiprocessing.get_context("fork")  # it inherits the scope, the settings and the compiled plans
+        self._pipe, its_end = context.Pipe(duplex=False)
+        self._process = context.Process(target=_do_apart, args=(work, rows, its_end, os.getpid()), daemon=True)
+        self._process.start()
+        its_end.close()
+
+    def told(self) -> Iterator[Done]:
+        while self._pipe.poll():
+            try:
+                yield self._pipe.recv()
+            except EOFError:
+                return
+
+    def finish(self) -> Iterator[Done]:
+        while True:
+            try:
+                yield self._pipe.recv()
+            except EOFError:
+                break
+        self._process.join()
+        if self._process.exitcode:
+            raise RuntimeError(f"The other process ended with {self._process.exitcode}; what it said is above.")
+
+
+def _do_apart(work: _Work, rows: Sequence[_Row], pipe: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us is interrupted, and ends us
+    for done in work.do(rows):
+        pipe.send(done)
+        if os.getppid() != parent:
+            return  # a later run must not meet us
+    connections.close_all()
+
+
+@contextmanager
+def _garbage_collected_by_hand() -> Iterator[Callable[[], int]]:
+    """A batch makes a hundred thousand objects that die together; looking for dead ones meanwhile costs a quarter."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield partial(gc.collect, 0)
+    finally:
+        gc.enable()
+        gc.unfreeze()
