@@ -11,6 +11,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection
@@ -22,7 +23,7 @@ from django.db.models import Count, Q, QuerySet
 from members import identity
 from retail import intake
 from retail.imports.progress import Meter
-from retail.models import Order, OrderLine
+from retail.models import Order, OrderLine, Refund
 
 BATCH = 500  # orders in one transaction
 PAGE = 20_000  # orders whose ids are known at a time; both processes are through before the next ones are read
@@ -43,32 +44,47 @@ class Done(NamedTuple):
     failed: list[int]
 
 
-def settle(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+@dataclass(frozen=True, slots=True)
+class How:
+    """batch: orders in one transaction. progress: told the lines done and the lines in all; else a line is shown."""
+
+    batch: int = BATCH
+    processes: int = PROCESSES
+    progress: Callable[[int, int], None] | None = None
+
+
+def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """Settle those of the orders that never were, in the order of payment; it ends as if one after another."""
-    return _each(intake.settle_orders, among.filter(settled_at=None), now, batch, processes)
+    return _each(intake.settle_orders, among.filter(settled_at=None), now, how)
 
 
-def settle_refunds(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """Post what those refunds of the orders take back that never did."""
-    waiting = among.exclude(settled_at=None).filter(refunds__settled_at=None, refunds__isnull=False).distinct()
-    return _each(intake.settle_refunds, waiting, now, batch, processes)
+    waiting = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
+    return _each(intake.settle_refunds, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
 
 
-def recompute(*, among: QuerySet[Order], now: datetime, batch: int = BATCH, processes: int = PROCESSES) -> Done:
+def recompute(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
-    return _each(intake.recompute, among.exclude(settled_at=None), now, batch, processes)
+    return _each(intake.recompute, among.exclude(settled_at=None), now, how)
 
 
-def _each(verb: Verb, orders: QuerySet[Order], now: datetime, batch: int, processes: int) -> Done:
-    if connection.in_atomic_block:
-        processes = 1  # another process would not see what is not committed yet
-    meter = Meter(total=OrderLine.objects.filter(order__in=orders.order_by()).count(), unit="lines")
+def _each(verb: Verb, orders: QuerySet[Order], now: datetime, how: How) -> Done:
+    total = OrderLine.objects.filter(order__in=orders.order_by()).count()
+    progress = how.progress or _on_the_screen(total)
+    # Within a transaction another process would not see what is not committed yet.
+    processes = 1 if connection.in_atomic_block else how.processes
     count, lines, failed = 0, 0, list[int]()
     for page in _pages(orders.order_by("paid_at", "pk")):
-        for done in _share(_Work(verb, now, batch), _parts(page, processes if len(page) > batch else 1)):
+        for done in _share(_Work(verb, now, how.batch), _parts(page, processes if len(page) > how.batch else 1)):
             count, lines, failed = count + done.orders, lines + done.lines, failed + done.failed
-            meter(lines)
+            progress(lines, total)
     return Done(count, lines, failed)
+
+
+def _on_the_screen(total: int) -> Callable[[int, int], None]:
+    meter = Meter(total=total, unit="lines")
+    return lambda done, _total: meter(done)
 
 
 # ── Pages, and what of them can be done apart ────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """Loading the demo: a year of two brands, the same for the same day on every machine.
 
-Everything but the last days is written with COPY in one transaction. The orders of the last ten days then go through
-the real flow one by one, each at its own time, so that their commissions are the product's own work.
+The facts of the year are written with COPY in one transaction. Then they are settled: the year as history is, on the
+bulk path, and the last ten days one after another, each at its own time, so that all commissions are the product's own.
 """
 
 import heapq
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from retail import bulk, jobs, scope
@@ -67,7 +68,7 @@ def is_empty() -> bool:
 def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) -> None:
     """Make the world of the day of `now` in empty tables; the hour only moves what happens today.
 
-    Stopped in the first part it leaves nothing; stopped in the second, the worker settles the rest.
+    Stopped in the first part it leaves nothing; stopped in the second, `finish` settles the rest.
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
     with scope.within(scope.EVERYTHING):
@@ -75,7 +76,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             events = _write_facts(now=now, size=size, progress=progress)
             waiting = _enqueue(events, now)
         copying.analyze()
-        bulk.settle(among=Order.objects.filter(paid_at__lt=_first_settled_day(now)), now=now)
+        _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
@@ -116,6 +117,22 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     journal.close()
     progress("订单", wanted, wanted)
     return journal
+
+
+def finish(*, progress: Progress) -> None:
+    """Settle what a start that was stopped left unsettled."""
+    with scope.within(scope.EVERYTHING):
+        waiting = Order.objects.filter(settled_at=None)
+        if waiting.exists():
+            _settle(waiting, timezone.now(), progress)
+
+
+def _settle(waiting: QuerySet[Order], now: datetime, progress: Progress) -> None:
+    """As a brand's history is settled when it is first loaded."""
+    how = bulk.How(progress=lambda done, lines: progress("全年结算", done, lines))
+    settled = bulk.settle(among=waiting, now=now, how=how)
+    if settled.failed:
+        raise settling.SettlingFailed(f"These orders of the demo cannot be settled: {settled.failed[:20]}")
 
 
 def _first_settled_day(now: datetime) -> datetime:

@@ -34,7 +34,7 @@ def test_orders_of_one_moment_are_not_lost_between_pages(monkeypatch):
     shop = world()
     shop.take(*(shop.order(lines=[{}, {}]) for _ in range(5)))
 
-    settled = bulk.settle(among=Order.objects.all(), now=NOW, batch=2)
+    settled = bulk.settle(among=Order.objects.all(), now=NOW, how=bulk.How(batch=2))
 
     assert settled == (5, 10, [])
     assert waiting() == set()

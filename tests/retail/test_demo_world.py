@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from clerks.models import Binding
 from commissions import plans, returns
-from commissions.models import Entry, PlanVersion, Rule
+from commissions.models import ClaimRow, Entry, PlanVersion, Rule
 from members.models import Membership
 from retail import intake, jobs, privacy, scope, shapes
 from retail.demo import logins, seasons, shops, traffic, world
-from retail.models import BuyerKey, Order, OrderLine, Post, Refund, Staff, Store, User
+from retail.models import BuyerKey, Channel, Order, OrderLine, Post, Product, Refund, Staff, Store, User
 from tests.factories import NOW
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("demo"), pytest.mark.slow]
@@ -103,11 +103,28 @@ def test_nothing_happens_in_the_future():
 
 
 # ── True to the rules of the product ─────────────────────────────────────────────────────────────────────────────────
-def test_the_last_ten_days_are_settled_and_no_others():
-    first_day = NOW.replace(hour=0, minute=0) - timedelta(days=9)
-    assert not Order.objects.filter(paid_at__gte=first_day, settled_at=None).exists()
-    assert not Order.objects.filter(paid_at__lt=first_day).exclude(settled_at=None).exists()
-    assert not Refund.objects.filter(order__paid_at__gte=first_day, settled_at=None).exists()
+def test_all_of_its_year_is_settled():
+    assert not Order.objects.filter(settled_at=None).exists()
+    assert not Refund.objects.filter(settled_at=None).exists()
+    first_day = NOW - timedelta(days=360)
+    assert Entry.objects.of_staff().filter(paid_at__lt=first_day + timedelta(days=30)).exists()
+    assert ClaimRow.objects.values("order").distinct().count() > 1000
+
+
+def test_what_a_stopped_start_left_is_settled_by_the_next_one():
+    store = Store.objects.select_related("brand").first()
+    product = Product.objects.filter(brand=store.brand).first()
+    channel = Channel.objects.get(brand=store.brand, kind="pos")
+    line = shapes.Line(outer_line_id="1", sku=product.sku, qty=1, tag_fen=9_900, paid_fen=9_900)
+    order = shapes.Order(
+        channel=channel.code, outer_order_id="late", paid_at=NOW, store_code=store.code, lines=(line,)
+    )
+    intake.take_orders(channel=channel, data=[order], now=NOW)
+
+    world.finish(progress=lambda *_done: None)
+
+    assert Order.objects.get(outer_order_id="late").settled_at
+    assert not Order.objects.filter(settled_at=None).exists()
 
 
 def test_legs_add_up_to_zero():

@@ -25,7 +25,7 @@ from retail import bulk, scope
 from retail.models import Order
 bulk.PAGE = 60
 with scope.within(scope.EVERYTHING):
-    bulk.settle(among=Order.objects.all(), now=datetime.fromisoformat("{NOW.isoformat()}"), batch=3)
+    bulk.settle(among=Order.objects.all(), now=datetime.fromisoformat("{NOW.isoformat()}"), how=bulk.How(batch=3))
 """
 
 
@@ -74,7 +74,7 @@ def test_what_a_killed_run_left_is_settled_by_the_next_one(town, victim):
     done = Order.objects.exclude(settled_at=None)
     assert 0 < done.count() < 160
     assert set(Entry.objects.values_list("order_id", flat=True)) <= set(done.values_list("pk", flat=True))
-    bulk.settle(among=Order.objects.all(), now=NOW, batch=7)
+    bulk.settle(among=Order.objects.all(), now=NOW, how=bulk.How(batch=7))
 
     assert_same(written(), wanted)
     count = Entry.objects.count()
@@ -104,7 +104,7 @@ def test_two_processes_settle_as_one_after_another(town, monkeypatch):
     monkeypatch.setattr(bulk, "PAGE", 70)
     wanted = settled_one_by_one()
 
-    done = bulk.settle(among=Order.objects.all(), now=NOW, batch=5)
+    done = bulk.settle(among=Order.objects.all(), now=NOW, how=bulk.How(batch=5))
 
     assert (done.orders, done.failed) == (160, [])
     assert_same(written(), wanted)

@@ -85,6 +85,8 @@ class Command(BaseCommand):
         if world.is_empty():
             self.stdout.write("Making a world of shops, clerks and customers …")
             world.load(progress=Progress(self.stdout), size=world.scaled(scale))
+        else:
+            world.finish(progress=Progress(self.stdout))
 
     def work(self, address: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
