@@ -37,20 +37,26 @@ class Writer:
 
 @contextmanager
 def checked_at_the_end() -> Iterator[None]:
-    """Take the foreign keys of all tables away for this block, and put them back at its end, checked by one join each.
+    """Take the foreign keys and the plain indexes of all tables away for this block, and make them again at its end.
 
-    Row by row their checks cost more than all the COPYs together. Inside a transaction only: it ends with all of them.
+    Row by row they cost more than all the COPYs together. Inside a transaction only: it ends with all of them.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would forbid the change
         cursor.execute(_FOREIGN_KEYS, [_tables()])
-        known = cursor.fetchall()
-        for table, name, _ in known:
+        foreign_keys = cursor.fetchall()
+        for table, name, _ in foreign_keys:
             cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        cursor.execute(_INDEXES, [_tables()])
+        indexes = cursor.fetchall()
+        for name, _ in indexes:
+            cursor.execute(f"DROP INDEX {name}")
     yield
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for table, name, definition in known:
+        for _, definition in indexes:
+            cursor.execute(definition)
+        for table, name, definition in foreign_keys:
             cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
@@ -58,6 +64,10 @@ def checked_at_the_end() -> Iterator[None]:
 _FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE contype = 'f' AND conrelid::regclass::text = ANY(%s) ORDER BY conrelid, conname
+"""
+_INDEXES = """
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid::regclass::text = ANY(%s) AND NOT indisunique AND NOT indisexclusion ORDER BY indrelid, indexrelid
 """
 
 
