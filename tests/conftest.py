@@ -19,6 +19,7 @@ import pytest
 from django.db import connection
 
 from retail import embedded
+from tests import figures
 
 django.setup()  # for conftest files further down that import models
 
@@ -35,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"PostgreSQL: {error}") from None
         server.publish()
         config.add_cleanup(server.stop)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The figures the promises were proved with; the workers of xdist have written theirs into the same file."""
+    if lines := figures.all_said():
+        terminalreporter.section("promises", sep="-")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
