@@ -167,7 +167,8 @@ def kept_many(*, orders: Collection[Order]) -> dict[int, Kept]:
     """Order id → the latest revision of its inputs; an order that was never settled is left out."""
     if not orders:
         return {}
-    latest = BuyerSnapshot.objects.filter(order__in=orders).order_by("order", "-revision").distinct("order")
+    ids = [order.pk for order in orders]
+    latest = BuyerSnapshot.objects.filter(order__in=ids).order_by("order", "-revision").distinct("order")
     snapshots = {row.order_id: row for row in latest}
     claims: dict[int, list[KeptClaim]] = defaultdict(list)
     rows = ClaimRow.objects.filter(order__in=snapshots).order_by("pk")

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -248,9 +247,8 @@ def of_line(*, order: Order, line: OrderLine) -> LineStory:
     compiled = _judged_by(line) or plans.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return LineStory(problem=_("付款时没有生效的分佣方案。"), facts=_facts(order, line, kept))
-    lines = list(order.lines.annotate(sku=F("product__sku")))  # type: ignore[no-redef]  # fills the cached property
     claims = list(ClaimRow.objects.filter(order=order, revision=kept.buyer.revision).order_by("pk"))
-    trace = engine.explain(compiled.plan, ledger.order_facts(order=order, lines=lines, kept=kept), line.pk)
+    trace = engine.explain(compiled.plan, ledger.order_facts(order=order, kept=kept), line.pk)
     return LineStory(
         version=PlanVersion.objects.select_related("plan").get(pk=compiled.version_id),
         facts=_facts(order, line, kept),

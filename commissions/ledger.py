@@ -8,7 +8,7 @@ many; the number of statements is the same.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from commissions import engine, periods, plans, returns
 from commissions.claims import BuyerFacts, Claim, Kept
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
-from retail.models import Order, OrderLine
+from retail.models import Order
 
 _EARN, _DELTA, _REVERSE = (str(kind) for kind in (Entry.Kind.EARN, Entry.Kind.DELTA, Entry.Kind.REVERSE))
 
@@ -35,6 +35,9 @@ class Award(NamedTuple):
     staff_id: int
     store_id: int | None
     payer_id: int | None
+
+
+_new = tuple.__new__  # makes a named tuple without the detour of its constructor; there are hundreds of thousands
 
 
 @dataclass(slots=True)
@@ -162,7 +165,7 @@ def _books(orders: Collection[Order]) -> dict[int, _Book]:
     """Order id → its book, for orders that may have one."""
     books: dict[int, _Book] = defaultdict(_Book)
     if orders:
-        rows = Entry.objects.filter(order__in=orders).order_by("pk")
+        rows = Entry.objects.filter(order__in=[order.pk for order in orders]).order_by("pk")
         for row in rows.values_list(*(_COLUMN_OF.get(name, name) for name in _Booked._fields)):
             entry = _Booked._make(row)
             books[entry.order_id].add(entry)
@@ -178,9 +181,8 @@ def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, ke
     postings = []
     for order in orders:
         book = books.get(order.pk, _EMPTY)
-        lines = {line.pk: line for line in order.all_lines}
-        earned = _evaluate(order, lines, kept[order.pk], versions) if kept and versions else book.sums
-        if legs := _legs(order, lines, earned, book):
+        earned = _evaluate(order, kept[order.pk], versions) if kept and versions else book.sums
+        if legs := _legs(order, earned, book):
             postings.append(_Posting(order, book.count, legs))
     return _write(postings, now)
 
@@ -190,9 +192,11 @@ def _versions(orders: Sequence[Order]) -> plans.Timetable:
     return plans.timetable(brand_ids={order.brand_id for order in orders}, since=min(times), until=max(times))
 
 
-def _legs(order: Order, lines: Mapping[int, OrderLine], earned: Mapping[Award, Sum], book: _Book) -> list["_Leg"]:
+def _legs(order: Order, earned: Mapping[Award, Sum], book: _Book) -> list["_Leg"]:
     """The differences between what an order should add up to and what is booked for it."""
-    back = returns.tally(lines=lines.values(), refunds=order.all_refunds).back
+    if not book.sums and not order.all_refunds:  # nearly always; what follows would give the same
+        return [_new(_Leg, (award, _EARN, sum.earned_fen, sum, None)) for award, sum in earned.items()]
+    back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
     legs = []
     for award in {**earned, **book.sums} if book.sums else earned:
         wanted, booked = earned.get(award), book.sums.get(award)
@@ -209,12 +213,12 @@ def _legs(order: Order, lines: Mapping[int, OrderLine], earned: Mapping[Award, S
     return legs
 
 
-def _evaluate(order: Order, lines: Mapping[int, OrderLine], kept: Kept, versions: plans.Timetable) -> dict[Award, Sum]:
+def _evaluate(order: Order, kept: Kept, versions: plans.Timetable) -> dict[Award, Sum]:
     """What the plan of the moment of payment gives to whom."""
     compiled = versions.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return {}
-    facts = order_facts(order=order, lines=lines.values(), kept=kept)
+    facts = order_facts(order=order, kept=kept)
     # Line, role and holder come back from the engine as they went in: ids.
     claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     sums: dict[Award, Sum] = {}
@@ -224,12 +228,13 @@ def _evaluate(order: Order, lines: Mapping[int, OrderLine], kept: Kept, versions
         rule_id = compiled.rule_ids[award.rule_id]
         for part in award.parts:
             claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
-            key = Award(award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id)
+            # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
+            key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
             sums[key] = Sum(compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
     return sums
 
 
-def order_facts(*, order: Order, lines: Iterable[OrderLine], kept: Kept) -> engine.facts.Order:
+def order_facts(*, order: Order, kept: Kept) -> engine.facts.Order:
     """An order with its kept inputs, in the shape the engine prices. Channels are known by their kind."""
     roles: dict[int | None, dict[str, int | None]] = defaultdict(dict)
     for claim in kept.claims:
@@ -260,7 +265,7 @@ def order_facts(*, order: Order, lines: Iterable[OrderLine], kept: Kept) -> engi
                 cost_fen=line.cost_fen,
                 roles=roles.get(line.pk),
             )
-            for line in lines
+            for line in order.all_lines
         ),
     )
 
@@ -316,7 +321,7 @@ def _write(postings: Sequence[_Posting], now: datetime) -> int:
 def _places(brand_id: int, days: Collection[date]) -> dict[date, str]:
     """What an entry of each day says of its time: the day, and the periods it is booked in and comes from."""
     places = periods.places(brand_id=brand_id, days=days)
-    return {day: _text(day, *place) for day, place in places.items()}
+    return {day: _texts(day, *place) for day, place in places.items()}
 
 
 # Entries are most of what an order writes. COPY costs a fifth of an INSERT that lists their values. They go into it as
@@ -327,12 +332,16 @@ _COLUMNS = (
 )
 
 
-def _text(*values: object) -> str:
-    """Columns in PostgreSQL's text format. Ids, amounts, times and codes of ours: nothing in them needs escaping."""
-    return "\t".join(["\\N" if value is None else str(value) for value in values])
+def _text(value: object) -> str:
+    """A value in PostgreSQL's text format. Ids, amounts, times and codes of ours: nothing in them needs escaping."""
+    return "\\N" if value is None else str(value)
 
 
-_HOUSE = _text(None, "", None, None, None, None, None, 0, 0, None)  # from line_id to reverses_id
+def _texts(*values: object) -> str:
+    return "\t".join(map(_text, values))
+
+
+_HOUSE = _texts(None, "", None, None, None, None, None, 0, 0, None)  # from line_id to reverses_id
 
 
 def _rows(
@@ -346,17 +355,18 @@ def _rows(
 ) -> Iterator[str]:
     """The entries of one transaction, in the order of _COLUMNS; the house's leg has the id of the transaction."""
     order, seq, txn, due_on = posting.order, posting.seq, next(ids), earned_on(posting.order)
-    common = _text(order.pk, order.brand_id, payer_id, order.paid_at, now)
+    common = _texts(order.pk, order.brand_id, payer_id, order.paid_at, now)
     house_fen, last = 0, date.min
     for award, kind, fen, figures, booked in legs:
         day = _day(booked, due_on, today)
-        key = _key(f"{order.pk} {seq} {kind} {award}")
-        about = _text(
-            *(award.line_id, award.role, figures.rule_id, figures.version_id, figures.claim_id, award.staff_id),
-            *(award.store_id, figures.base_fen, figures.pool_fen),
-            booked.first_entry_id if booked and kind == _REVERSE else None,
+        line_id, rule, role, staff_id, store_id, _ = award
+        key = _key(f"{order.pk} {seq} {kind} {line_id} {rule} {role} {staff_id} {store_id} {payer_id}")
+        reverses = booked.first_entry_id if booked and kind == _REVERSE else None
+        yield (
+            f"{key}\t{next(ids)}\t{txn}\t{kind}\t{fen}\t{line_id}\t{role}\t{figures.rule_id}\t{figures.version_id}\t"
+            f"{_text(figures.claim_id)}\t{staff_id}\t{_text(store_id)}\t{figures.base_fen}\t{figures.pool_fen}\t"
+            f"{_text(reverses)}\t{when[day]}\t{common}\n"
         )
-        yield f"{key}\t{next(ids)}\t{txn}\t{kind}\t{fen}\t{about}\t{when[day]}\t{common}\n"
         house_fen, last = house_fen - fen, max(last, day)
     if house_fen:
         key = _key(f"{order.pk} {seq} house {payer_id}")
@@ -378,8 +388,9 @@ def _ids(count: int) -> list[int]:
     """So many ids of entries. As one text: reading ten thousand rows of a number each takes ten times as long."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT string_agg(nextval(pg_get_serial_sequence('commissions_entry', 'id'))::text, ' ')"
-            " FROM generate_series(1, %s)",
+            "SELECT string_agg(nextval(name)::text, ' ') FROM generate_series(1, %s),"
+            # Looked up once: for each row anew it would cost ten times what the number costs.
+            " (SELECT pg_get_serial_sequence('commissions_entry', 'id')::regclass AS name OFFSET 0) AS sequence",
             [count],
         )
         return [int(id) for id in cursor.fetchone()[0].split()]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from commissions.engine import Returned
 from retail.models import OrderLine, Refund
+from retail.models.orders import SoldLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Tally:
     astray: list[int] = field(default_factory=list)
 
 
-def tally(*, lines: Iterable[OrderLine], refunds: Iterable[Refund]) -> Tally:
+def tally(*, lines: Iterable[OrderLine | SoldLine], refunds: Iterable[Refund]) -> Tally:
     """Add the refunds up by their own time: a cumulative figure covers all that came before it."""
     by_number = {line.outer_line_id: line for line in lines}
     found = Tally()

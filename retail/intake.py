@@ -5,17 +5,19 @@ the same fact again changes nothing, and a job that runs twice posts nothing the
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import F, Prefetch
+from django.db.models import F
 
 from clerks import attribution, binding
 from commissions import ledger, returns
 from members import identity
 from retail import jobs, orders, shapes
-from retail.models import Channel, Order, OrderLine, Refund
+from retail.models import Channel, Order, Refund
+from retail.models.orders import lines_of
 from retail.orders import Taken
 
 log = logging.getLogger(__name__)
@@ -153,17 +155,13 @@ def _settled(order_ids: Sequence[int]) -> list[Order]:
 
 def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     """The orders, as they were asked for, with all that pricing reads; nobody else settles them meanwhile."""
-    lines = OrderLine.objects.annotate(sku=F("product__sku")).order_by("pk")  # type: ignore[no-redef]
-    found = (
-        Order.objects.select_for_update(of=("self",))
-        .select_related("channel", "brand", "store", *also)
-        .prefetch_related(  # type: ignore[no-redef]  # into the cached properties of these names
-            Prefetch("lines", lines, to_attr="all_lines"), Prefetch("refunds", to_attr="all_refunds")
-        )
-        .filter(pk__in=order_ids)
-        .order_by("pk")
-    )
-    by_id = {order.pk: order for order in found}
+    rows = Order.objects.select_for_update(of=("self",)).select_related("channel", "brand", "store", *also)
+    by_id = {order.pk: order for order in rows.filter(pk__in=order_ids).order_by("pk")}
+    lines, refunds = lines_of(by_id), defaultdict(list)
+    for refund in Refund.objects.filter(order__in=by_id):
+        refunds[refund.order_id].append(refund)
+    for order in by_id.values():
+        order.all_lines, order.all_refunds = lines.get(order.pk, []), refunds.get(order.pk, [])
     if missing := [order_id for order_id in order_ids if order_id not in by_id]:
         raise Order.DoesNotExist(f"There is no order {missing[0]}.")
     return [by_id[order_id] for order_id in dict.fromkeys(order_ids)]

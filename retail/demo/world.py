@@ -1,7 +1,7 @@
 """Loading the demo: a year of two brands, the same for the same day on every machine.
 
-The facts of the year are written with COPY in one transaction. Then they are settled: the year as history is, on the
-bulk path, and the last ten days one after another, each at its own time, so that all commissions are the product's own.
+The facts of the year are written with COPY in one transaction. Then they are settled, so that all commissions are the
+product's own work: the year as history is, on the bulk path, and the last ten days day by day.
 """
 
 import heapq

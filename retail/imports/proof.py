@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from django.db import connection
-from django.db.models import Prefetch, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from commissions import claims as inputs
 from commissions import engine, ledger, plans
 from commissions.claims import Kept
 from commissions.models import Entry
 from retail.imports.progress import Meter
-from retail.models import Channel, Order, OrderLine
+from retail.models import Channel, Order
+from retail.models.orders import lines_of
 
 _CHUNK = 500
 # All that pricing asks of a line; half a dozen columns less are a third of the time.
-_PRICED = ("brand_label", "category_label", "product__sku", "qty", "tag_fen", "paid_fen", "cost_fen")
 
 
 class Part(NamedTuple):
@@ -92,12 +92,11 @@ def _chunks(orders: QuerySet[Order]) -> Iterator[list[int]]:
 
 
 def _check_parts(ids: list[int], proof: Proof) -> None:
-    lines = Prefetch("lines", OrderLine.objects.select_related("product").only("order_id", *_PRICED).order_by("pk"))
-    rows = Order.objects.filter(pk__in=ids).select_related("channel", "store").prefetch_related(lines)
-    orders = list(rows)
+    orders, lines = list(Order.objects.filter(pk__in=ids).select_related("channel", "store")), lines_of(ids)
     kept, booked, versions = inputs.kept_many(orders=orders), _booked(ids), _versions(orders)
     for order in orders:
-        proof.orders, proof.lines = proof.orders + 1, proof.lines + len(order.lines.all())
+        order.all_lines = lines[order.pk]
+        proof.orders, proof.lines = proof.orders + 1, proof.lines + len(order.all_lines)
         wanted = _priced(order, kept[order.pk], versions, proof)
         if wanted != booked[order.pk]:
             odd = {part for part in {**wanted, **booked[order.pk]} if wanted.get(part) != booked[order.pk].get(part)}
@@ -114,7 +113,7 @@ def _priced(order: Order, kept: Kept, versions: plans.Timetable, proof: Proof) -
     if compiled is None:
         return {}
     parts: dict[Part, int] = {}
-    facts = ledger.order_facts(order=order, lines=order.lines.all(), kept=kept)
+    facts = ledger.order_facts(order=order, kept=kept)
     for award in engine.price(compiled.plan, facts):
         staff_fen = sum(part.fen for part in award.parts)
         proof.pools, proof.parts = proof.pools + 1, proof.parts + len(award.parts)

@@ -361,7 +361,7 @@ def assert_parts_make_pools(line: OrderLine) -> None:
     """Earned entries of a line are what the engine gives on the kept inputs; parts + house = pool."""
     kept = inputs.kept(order=line.order)
     compiled = plans.at(brand_id=line.order.brand_id, moment=line.order.paid_at)
-    facts = ledger.order_facts(order=line.order, lines=line.order.lines.all(), kept=kept)
+    facts = ledger.order_facts(order=line.order, kept=kept)
     wanted = Counter()
     for award in engine.price(compiled.plan, facts):
         assert sum(part.fen for part in award.parts) + award.house_fen == award.pool_fen

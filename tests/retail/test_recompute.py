@@ -86,7 +86,7 @@ class Shop:
 
 
 def _as_json(order: Order) -> dict[str, Any]:
-    facts = ledger.order_facts(order=order, lines=order.lines.order_by("pk"), kept=inputs.kept(order=order))
+    facts = ledger.order_facts(order=order, kept=inputs.kept(order=order))
     names = ("id", "channel", "store", "ownership", "member_is_new", "dormant_days", "tier", "buyer_clerk")
     head = {name: getattr(facts, name) for name in names}
     named = ("id", "paid_fen", "tag_fen", "qty", "brand", "category", "product", "cost_fen")
