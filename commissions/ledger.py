@@ -6,7 +6,7 @@ not matter, and a correction is a difference, never an overwrite. The caller hol
 many; the number of statements is the same.
 """
 
-import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -280,11 +280,15 @@ class _Leg(NamedTuple):
 
 
 class _Posting(NamedTuple):
-    """What is new of one order; `seq` entries are booked already."""
+    """What is new of one order; so many entries are booked already."""
 
     order: Order
-    seq: int
+    booked: int
     legs: list[_Leg]
+
+    def keys(self) -> Iterator[str]:
+        """Which entry in the book of the order it is, as a UUID in hex: who posts on an old state of it collides."""
+        return (f"{self.order.pk:016x}{place:016x}" for place in itertools.count(self.booked))
 
     def by_payer(self) -> dict[int | None, list[_Leg]]:
         groups: dict[int | None, list[_Leg]] = {}
@@ -307,14 +311,16 @@ def _write(postings: Sequence[_Posting], now: datetime) -> int:
     for posting in postings:
         days[posting.order.brand_id].update(posting.days(today))
     when = {brand_id: _places(brand_id, days[brand_id]) for brand_id in sorted(days)}
-    groups = [(posting, payer_id, legs) for posting in postings for payer_id, legs in posting.by_payer().items()]
-    ids = iter(_ids(len(groups) + sum(len(legs) for _, _, legs in groups)))
+    groups = [(posting, posting.by_payer()) for posting in postings]
+    ids = iter(_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
     count = 0
     with connection.cursor() as cursor, cursor.copy(f"COPY commissions_entry ({_COLUMNS}) FROM STDIN") as copy:
-        for posting, payer_id, legs in groups:
-            rows = list(_rows(posting, payer_id, legs, when[posting.order.brand_id], ids, today, now))
-            copy.write("".join(rows))
-            count += len(rows)
+        for posting, by_payer in groups:
+            keys = posting.keys()
+            for payer_id, legs in by_payer.items():
+                rows = list(_rows(posting.order, keys, payer_id, legs, when[posting.order.brand_id], ids, today, now))
+                copy.write("".join(rows))
+                count += len(rows)
     return count
 
 
@@ -345,7 +351,8 @@ _HOUSE = _texts(None, "", None, None, None, None, None, 0, 0, None)  # from line
 
 
 def _rows(
-    posting: _Posting,
+    order: Order,
+    keys: Iterator[str],
     payer_id: int | None,
     legs: Sequence[_Leg],
     when: Mapping[date, str],
@@ -354,23 +361,21 @@ def _rows(
     now: datetime,
 ) -> Iterator[str]:
     """The entries of one transaction, in the order of _COLUMNS; the house's leg has the id of the transaction."""
-    order, seq, txn, due_on = posting.order, posting.seq, next(ids), earned_on(posting.order)
+    txn, due_on = next(ids), earned_on(order)
     common = _texts(order.pk, order.brand_id, payer_id, order.paid_at, now)
     house_fen, last = 0, date.min
     for award, kind, fen, figures, booked in legs:
         day = _day(booked, due_on, today)
-        line_id, rule, role, staff_id, store_id, _ = award
-        key = _key(f"{order.pk} {seq} {kind} {line_id} {rule} {role} {staff_id} {store_id} {payer_id}")
+        line_id, _, role, staff_id, store_id, _ = award
         reverses = booked.first_entry_id if booked and kind == _REVERSE else None
         yield (
-            f"{key}\t{next(ids)}\t{txn}\t{kind}\t{fen}\t{line_id}\t{role}\t{figures.rule_id}\t{figures.version_id}\t"
-            f"{_text(figures.claim_id)}\t{staff_id}\t{_text(store_id)}\t{figures.base_fen}\t{figures.pool_fen}\t"
-            f"{_text(reverses)}\t{when[day]}\t{common}\n"
+            f"{next(keys)}\t{next(ids)}\t{txn}\t{kind}\t{fen}\t{line_id}\t{role}\t{figures.rule_id}\t"
+            f"{figures.version_id}\t{_text(figures.claim_id)}\t{staff_id}\t{_text(store_id)}\t{figures.base_fen}\t"
+            f"{figures.pool_fen}\t{_text(reverses)}\t{when[day]}\t{common}\n"
         )
         house_fen, last = house_fen - fen, max(last, day)
     if house_fen:
-        key = _key(f"{order.pk} {seq} house {payer_id}")
-        yield f"{key}\t{txn}\t{txn}\t{legs[0].kind}\t{house_fen}\t{_HOUSE}\t{when[last]}\t{common}\n"
+        yield f"{next(keys)}\t{txn}\t{txn}\t{legs[0].kind}\t{house_fen}\t{_HOUSE}\t{when[last]}\t{common}\n"
 
 
 def earned_on(order: Order) -> date:
@@ -394,8 +399,3 @@ def _ids(count: int) -> list[int]:
             [count],
         )
         return [int(id) for id in cursor.fetchone()[0].split()]
-
-
-def _key(what: str) -> str:
-    """A deterministic key (a UUID in hex): the same posting on the same state of the book can be written only once."""
-    return hashlib.blake2b(what.encode(), digest_size=16).hexdigest()

@@ -71,7 +71,7 @@ def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
 @transaction.atomic
 def _settle(order_ids: Sequence[int], now: datetime) -> None:
     """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
-    known = ("fulfil_store", "purchase__membership__tier")
+    known = ("brand", "fulfil_store", "purchase__membership__tier")
     waiting = [order for order in _locked(order_ids, known) if order.settled_version != order.version]
     corrected = [order for order in waiting if order.settled_version]
     reclaimed = dict.fromkeys(orders.with_other_clerks(orders=corrected), "clerk codes corrected")
@@ -155,7 +155,7 @@ def _settled(order_ids: Sequence[int]) -> list[Order]:
 
 def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     """The orders, as they were asked for, with all that pricing reads; nobody else settles them meanwhile."""
-    rows = Order.objects.select_for_update(of=("self",)).select_related("channel", "brand", "store", *also)
+    rows = Order.objects.select_for_update(of=("self",)).select_related("channel", "store", *also)
     by_id = {order.pk: order for order in rows.filter(pk__in=order_ids).order_by("pk")}
     lines, refunds = lines_of(by_id), defaultdict(list)
     for refund in Refund.objects.filter(order__in=by_id):

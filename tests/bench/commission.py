@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -88,16 +89,16 @@ def facts_of(shop: Shop, row: shapes.Order, number: int) -> engine.Order:
 def _entries(shop: Shop, number: int, awards: list[engine.Award]) -> Iterator[tuple]:
     """What the ledger would book for them, house leg included."""
     brand, version, store = shop.world.brand.pk, shop.version.pk, number % 20
-    day, total = NOW.date(), 0
+    day, total, places = NOW.date(), 0, count()
     for award in awards:
         for part in award.parts:
-            key = ledger._key(f"{number} {award.line_id} {award.rule_id} {part.role}")
+            key = f"{number:016x}{next(places):016x}"
             total += part.fen
             who = (part.role, 1, version, part.holder, store, part.fen, award.base_fen, award.pool_fen)
             yield (key, number, "earn", brand, number, award.line_id, *who, NOW, NOW, day, 1, 1)
     if total:
         house = ("", None, None, None, None, -total, 0, 0)
-        yield (ledger._key(f"{number} house"), number, "earn", brand, number, None, *house, NOW, NOW, day, 1, 1)
+        yield (f"{number:016x}{next(places):016x}", number, "earn", brand, number, None, *house, NOW, NOW, day, 1, 1)
 
 
 # ── One order ────────────────────────────────────────────────────────────────────────────────────────────────────────
