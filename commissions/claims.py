@@ -168,10 +168,10 @@ def kept_many(*, orders: Collection[Order]) -> dict[int, Kept]:
     if not orders:
         return {}
     ids = [order.pk for order in orders]
-    latest = BuyerSnapshot.objects.filter(order__in=ids).order_by("order", "-revision").distinct("order")
+    latest = BuyerSnapshot.objects.filter(order__pk__among=ids).order_by("order", "-revision").distinct("order")
     snapshots = {row.order_id: row for row in latest}
     claims: dict[int, list[KeptClaim]] = defaultdict(list)
-    rows = ClaimRow.objects.filter(order__in=snapshots).order_by("pk")
+    rows = ClaimRow.objects.filter(order__pk__among=snapshots).order_by("pk")
     for order_id, revision, *claim in rows.values_list("order_id", "revision", *KeptClaim._fields):
         if revision == snapshots[order_id].revision:
             claims[order_id].append(KeptClaim._make(claim))

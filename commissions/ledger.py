@@ -165,7 +165,7 @@ def _books(orders: Collection[Order]) -> dict[int, _Book]:
     """Order id → its book, for orders that may have one."""
     books: dict[int, _Book] = defaultdict(_Book)
     if orders:
-        rows = Entry.objects.filter(order__in=[order.pk for order in orders]).order_by("pk")
+        rows = Entry.objects.filter(order__pk__among=[order.pk for order in orders]).order_by("pk")
         for row in rows.values_list(*(_COLUMN_OF.get(name, name) for name in _Booked._fields)):
             entry = _Booked._make(row)
             books[entry.order_id].add(entry)
@@ -313,15 +313,14 @@ def _write(postings: Sequence[_Posting], now: datetime) -> int:
     when = {brand_id: _places(brand_id, days[brand_id]) for brand_id in sorted(days)}
     groups = [(posting, posting.by_payer()) for posting in postings]
     ids = iter(_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
-    count = 0
+    rows: list[str] = []
+    for posting, by_payer in groups:
+        keys = posting.keys()
+        for payer_id, legs in by_payer.items():
+            rows += _rows(posting.order, keys, payer_id, legs, when[posting.order.brand_id], ids, today, now)
     with connection.cursor() as cursor, cursor.copy(f"COPY commissions_entry ({_COLUMNS}) FROM STDIN") as copy:
-        for posting, by_payer in groups:
-            keys = posting.keys()
-            for payer_id, legs in by_payer.items():
-                rows = list(_rows(posting.order, keys, payer_id, legs, when[posting.order.brand_id], ids, today, now))
-                copy.write("".join(rows))
-                count += len(rows)
-    return count
+        copy.write("".join(rows))
+    return len(rows)
 
 
 def _places(brand_id: int, days: Collection[date]) -> dict[date, str]:

@@ -156,9 +156,9 @@ def _settled(order_ids: Sequence[int]) -> list[Order]:
 def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     """The orders, as they were asked for, with all that pricing reads; nobody else settles them meanwhile."""
     rows = Order.objects.select_for_update(of=("self",)).select_related("channel", "store", *also)
-    by_id = {order.pk: order for order in rows.filter(pk__in=order_ids).order_by("pk")}
+    by_id = {order.pk: order for order in rows.filter(pk__among=order_ids).order_by("pk")}
     lines, refunds = lines_of(by_id), defaultdict(list)
-    for refund in Refund.objects.filter(order__in=by_id):
+    for refund in Refund.objects.filter(order__pk__among=by_id):
         refunds[refund.order_id].append(refund)
     for order in by_id.values():
         order.all_lines, order.all_refunds = lines.get(order.pk, []), refunds.get(order.pk, [])
@@ -169,7 +169,7 @@ def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
 
 def _mark_settled(settled: Sequence[Order], now: datetime) -> None:
     if settled:
-        Order.objects.filter(pk__in=[order.pk for order in settled]).update(
+        Order.objects.filter(pk__among=[order.pk for order in settled]).update(
             settled_at=now, settled_version=F("version")
         )
     _close_refunds(settled, now)

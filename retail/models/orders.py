@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from retail.models import lookups as _lookups  # noqa: F401  `among`
 from retail.models.catalog import Product
 from retail.models.channels import Channel
 from retail.models.org import Brand, Store
@@ -96,7 +97,7 @@ def lines_of(order_ids: Collection[int]) -> dict[int, list[SoldLine]]:
     """The lines of orders by the order's id, as they came in."""
     columns = ("product__sku" if name == "sku" else name for name in SoldLine._fields)
     lines: dict[int, list[SoldLine]] = defaultdict(list)
-    rows = OrderLine.objects.filter(order__in=order_ids).order_by("pk")
+    rows = OrderLine.objects.filter(order__pk__among=order_ids).order_by("pk")
     for order_id, *line in rows.values_list("order_id", *columns):
         lines[order_id].append(SoldLine._make(line))
     return lines
