@@ -44,7 +44,7 @@ class Split:
     `to_role` adds it to the role `to_role`, and forfeits it when nobody holds that role either.
     """
 
-    __slots__ = ("_by_presence", "_heir", "_reallocates", "_sole", "_weights", "declared", "roles")
+    __slots__ = ("_by_presence", "_heir", "_reallocates", "_sole", "_total", "_weights", "declared", "roles")
 
     def __init__(self, *, shares: Sequence[Share], missing: Missing = "forfeit", to_role: str | None = None) -> None:
         weights = [share.weight for share in shares]
@@ -56,17 +56,17 @@ class Split:
         self._sole = self.roles[0] if len(self.roles) == 1 and self.roles[0] != HOUSE else None
         self._heir = None if to_role is None else self.roles.index(to_role)
         self._reallocates = missing == "reallocate"
-        self._by_presence: dict[tuple[bool, ...], tuple[int, ...]] = {}
+        self._total = sum(self._weights)
+        self._by_presence: dict[tuple[bool, ...], tuple[tuple[int, ...], int]] = {}
 
     def divide(self, pool_fen: int, staff: Staff) -> Division:
         """Divide a pool of any sign among the holders in `staff`."""
         if self._sole is not None and (sole := staff.get(self._sole)) is not None:
             return ((_new(Part, (self._sole, sole, pool_fen)),) if pool_fen else ()), 0
         holders = [staff.get(role) for role in self.roles]
-        weights = self._weights if None not in holders else self._weights_for(holders)
+        weights, total = (self._weights, self._total) if None not in holders else self._weights_for(holders)
         parts, house_fen = [], pool_fen
-        for position, fen in enumerate(apportion(pool_fen, weights, sum(weights))):
-            holder, role = holders[position], self.roles[position]
+        for role, holder, fen in zip(self.roles, holders, apportion(pool_fen, weights, total), strict=True):
             if fen and holder is not None and role != HOUSE:
                 parts.append(_new(Part, (role, holder, fen)))
                 house_fen -= fen
@@ -76,12 +76,14 @@ class Split:
         """Return the roles of the split that nobody holds, in split order."""
         return [role for role in self.declared if role != HOUSE and staff.get(role) is None]
 
-    def _weights_for(self, holders: Sequence[Hashable | None]) -> tuple[int, ...]:
+    def _weights_for(self, holders: Sequence[Hashable | None]) -> tuple[tuple[int, ...], int]:
+        """The weights, and their sum, for who is there of the roles."""
         presence = tuple([holder is not None for holder in holders])
-        weights = self._by_presence.get(presence)
-        if weights is None:
-            weights = self._by_presence[presence] = self._reweigh(presence)
-        return weights
+        known = self._by_presence.get(presence)
+        if known is None:
+            weights = self._reweigh(presence)
+            known = self._by_presence[presence] = weights, sum(weights)
+        return known
 
     def _reweigh(self, presence: Sequence[bool]) -> tuple[int, ...]:
         """Return the weights after the `missing` policy for one pattern of who is there."""
