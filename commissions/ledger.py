@@ -188,8 +188,9 @@ def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, ke
 
 
 def _versions(orders: Sequence[Order]) -> plans.Timetable:
-    times = [order.paid_at for order in orders]
-    return plans.timetable(brand_ids={order.brand_id for order in orders}, since=min(times), until=max(times))
+    brand_ids, times = {order.brand_id for order in orders}, [order.paid_at for order in orders]
+    plans.hold(brand_ids=brand_ids)
+    return plans.timetable(brand_ids=brand_ids, since=min(times), until=max(times))
 
 
 def _legs(order: Order, earned: Mapping[Award, Sum], book: _Book) -> list["_Leg"]:
@@ -296,9 +297,13 @@ class _Posting(NamedTuple):
             groups.setdefault(leg.award.payer_id, []).append(leg)
         return groups
 
+    def due_on(self, today: date) -> date:
+        """The day its new awards count on: what a correction adds counts when what it takes away does."""
+        return max(earned_on(self.order), today) if self.booked else earned_on(self.order)
+
     def days(self, today: date) -> list[date]:
         """The day each leg counts on."""
-        due_on = earned_on(self.order)
+        due_on = self.due_on(today)
         return [_day(leg.booked, due_on, today) for leg in self.legs]
 
 
@@ -315,9 +320,9 @@ def _write(postings: Sequence[_Posting], now: datetime) -> int:
     ids = iter(_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
     rows: list[str] = []
     for posting, by_payer in groups:
-        keys = posting.keys()
+        keys, due_on = posting.keys(), posting.due_on(today)
         for payer_id, legs in by_payer.items():
-            rows += _rows(posting.order, keys, payer_id, legs, when[posting.order.brand_id], ids, today, now)
+            rows += _rows(posting.order, keys, payer_id, legs, when[posting.order.brand_id], ids, due_on, today, now)
     with connection.cursor() as cursor, cursor.copy(f"COPY commissions_entry ({_COLUMNS}) FROM STDIN") as copy:
         copy.write("".join(rows))
     return len(rows)
@@ -356,11 +361,12 @@ def _rows(
     legs: Sequence[_Leg],
     when: Mapping[date, str],
     ids: Iterator[int],
+    due_on: date,
     today: date,
     now: datetime,
 ) -> Iterator[str]:
     """The entries of one transaction, in the order of _COLUMNS; the house's leg has the id of the transaction."""
-    txn, due_on = next(ids), earned_on(order)
+    txn = next(ids)
     common = _texts(order.pk, order.brand_id, payer_id, order.paid_at, now)
     house_fen, last = 0, date.min
     for award, kind, fen, figures, booked in legs:
@@ -384,7 +390,7 @@ def earned_on(order: Order) -> date:
 
 
 def _day(booked: Sum | None, due_on: date, today: date) -> date:
-    """Earnings count on the due day; a difference to something already earned counts today."""
+    """Earnings count on the due day; a difference to something already earned counts today, or on its own day."""
     return due_on if booked is None or booked.earned_on is None else max(booked.earned_on, today)
 
 

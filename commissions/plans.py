@@ -75,6 +75,15 @@ def timetable(*, brand_ids: Iterable[int], since: datetime, until: datetime) -> 
         return Timetable(_Version(*row) for row in cursor.fetchall())
 
 
+def hold(*, brand_ids: Iterable[int]) -> None:
+    """Let no version of these brands be put in force before our commit: what is judged now is judged by what holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtext('plan'), b::int) FROM unnest(%s::bigint[]) AS b ORDER BY b",
+            [sorted(set(brand_ids))],
+        )
+
+
 def at(*, brand_id: int, moment: datetime) -> Compiled | None:
     """The compiled version that holds for payments of that moment, or None."""
     return timetable(brand_ids=[brand_id], since=moment, until=moment).at(brand_id=brand_id, moment=moment)
@@ -174,23 +183,24 @@ def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
 
 @transaction.atomic
 def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now: datetime, reason: str = "") -> None:
-    """Put an approved version in force from `starts_at`; the version in force then ends at that minute.
+    """Put an approved version in force from `starts_at` up to the next one still to come; the one in force then ends.
 
-    In the past it is a correction, and needs a reason: the version takes the place of all that held since, up to the
-    next one still to come. What is settled stays as it is until it is judged again (`intake.recompute`).
+    In the past it is a correction, and needs a reason: the version takes the place of all that held since. What is
+    settled stays as it is until it is judged again (`intake.recompute`).
     """
+    with connection.cursor() as cursor:  # waits for the batches in flight, see `hold`
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('plan'), %s)", [version.plan.brand_id])
     version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
     if version.status != PlanVersion.Status.APPROVED:
         raise PlanRefused(_("只有已批准的版本可以生效。"))
+    reason = reason.strip()
     others = PlanVersion.objects.select_for_update(of=("self",)).filter(plan=version.plan, status__in=_IN_FORCE)
-    later = others.filter(starts_at__gte=starts_at).order_by("starts_at")
-    if starts_at < now and others.exists():
-        if not reason:
-            raise PlanRefused(_("生效时间早于现在，是更正：请写明原因。"))
-        to_come = later.filter(starts_at__gt=now).first()
-        version.ends_at = to_come.starts_at if to_come else None
-    elif later.exists():
-        raise PlanRefused(_("生效时间必须晚于现行版本的生效时间。"))
+    if starts_at < now and others.exists() and not reason:
+        raise PlanRefused(_("生效时间早于现在，是更正：请写明原因。"))
+    to_come = others.filter(starts_at__gt=max(now, starts_at)).order_by("starts_at").first()
+    if starts_at > now and others.filter(starts_at=starts_at).exists():
+        raise PlanRefused(_("这一刻已经排定了另一个版本。"))
+    version.ends_at = to_come.starts_at if to_come else None
     for other in others.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at), starts_at__lte=max(now, starts_at)):
         # One that began later held for nothing: its time is empty.
         other.status, other.ends_at = PlanVersion.Status.RETIRED, max(starts_at, cast(datetime, other.starts_at))

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple, Protocol
 
 from django.db import connection, connections
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from members import identity
 from retail import intake
@@ -54,8 +54,13 @@ class How:
 
 
 def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
-    """Settle those of the orders that never were, in the order of payment; it ends as if one after another."""
-    return _each(intake.settle_orders, among.filter(settled_at=None), now, how)
+    """Settle those of the orders that are not, or were corrected since, in the order of payment.
+
+    It ends as if they had been settled one after another. Jobs that waited for it have nothing left to do.
+    """
+    done = _each(intake.settle_orders, among.exclude(settled_version=F("version")), now, how)
+    intake.end_needless_jobs(now=now)
+    return done
 
 
 def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
@@ -102,7 +107,7 @@ def _pages(orders: QuerySet[Order]) -> Iterator[list[_Row]]:
         rows = list(rest.values_list("pk", "paid_at", "buyer_keys")[:PAGE])
         if not rows:
             return
-        sizes = OrderLine.objects.filter(order__in=[row[0] for row in rows]).values("order_id")
+        sizes = OrderLine.objects.filter(order__pk__among=[row[0] for row in rows]).values("order_id")
         lines = dict(sizes.annotate(count=Count("pk")).order_by().values_list("order_id", "count"))
         page = [_Row(*row, lines.get(row[0], 0)) for row in rows]
         yield page
@@ -172,12 +177,16 @@ def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Done]:
     if elsewhere:
         connections.close_all()  # a connection cannot be shared; every process opens its own
     others = [_Other(work, rows) for rows in elsewhere]
-    for done in work.do(here):
-        yield done
+    try:
+        for done in work.do(here):
+            yield done
+            for other in others:
+                yield from other.told()
         for other in others:
-            yield from other.told()
-    for other in others:
-        yield from other.finish()
+            yield from other.finish()
+    finally:
+        for other in others:
+            other.end()
 
 
 class _Other:
@@ -206,6 +215,11 @@ class _Other:
         self._process.join()
         if self._process.exitcode:
             raise RuntimeError(f"The other process ended with {self._process.exitcode}; what it said is above.")
+
+    def end(self) -> None:
+        """When we fail, it stops too; its batch is rolled back."""
+        self._process.terminate()
+        self._process.join()
 
 
 def _do_apart(work: _Work, rows: Sequence[_Row], pipe: Connection, parent: int) -> None:

@@ -148,6 +148,19 @@ def _sparing(verb: Callable[[Sequence[int], datetime], None], order_ids: Sequenc
     return []
 
 
+def end_needless_jobs(*, now: datetime) -> int:
+    """Mark the jobs done that wait to settle what is settled by now; a first load would leave one for each order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE retail_job SET state = 'done', ended_at = %s WHERE id IN ("
+            " SELECT j.id FROM retail_job j JOIN retail_order o ON o.id = (j.payload ->> 'order_id')::bigint"
+            " WHERE j.state = 'due' AND j.kind = 'settle_order' AND o.settled_version = o.version"
+            " FOR UPDATE OF j SKIP LOCKED)",
+            [now],
+        )
+        return cursor.rowcount
+
+
 def _settled(order_ids: Sequence[int]) -> list[Order]:
     """Those of the orders that are settled as they now stand."""
     return [order for order in _locked(order_ids) if order.settled_version == order.version]

@@ -230,6 +230,9 @@ def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[
         written[row.data.outer_order_id] = _Written(
             standing[row.data.outer_order_id].id, "created", _first_key(row, keys)
         )
+    if changed:  # all at once and by id, as settling does: in the order of the feed they would deadlock with it
+        ids = [standing[row.data.outer_order_id].id for row in changed]
+        list(Order.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk").values_list("pk"))
     for row in changed:
         pk = standing[row.data.outer_order_id].id
         status: Status = "corrected" if _correct(pk, row, keys, now) else "unchanged"

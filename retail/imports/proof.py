@@ -18,7 +18,6 @@ from retail.models import Channel, Order
 from retail.models.orders import lines_of
 
 _CHUNK = 500
-# All that pricing asks of a line; half a dozen columns less are a third of the time.
 
 
 class Part(NamedTuple):

@@ -59,11 +59,8 @@ class Table:
 
     def rows(self) -> Iterator[Row]:
         """The rows after the header, blank lines left out. Raises TableError where it is no CSV any more."""
-        width, is_ours = len(self.header), self.header[-len(NOTES) :] == list(NOTES)
-        pick = self._picker(self._order)
+        width, pick = len(self.header), self._picker(self._order)
         for number, cells, fault in self._read():
-            if is_ours:
-                cells = [_unescaped(cell) for cell in cells]
             if self._is_damaged and not fault and any(_LOST in cell for cell in cells):
                 fault = f"holds bytes that are not {self.encoding}"
             if len(cells) != width:
@@ -86,12 +83,14 @@ class Table:
 
     def _read(self) -> Iterator[tuple[int, list[str], str]]:
         """Number, cells and perhaps a fault of the rows that are not blank."""
-        number, end = 1, _End()
+        number, end, is_ours = 1, _End(), self.header[-len(NOTES) :] == list(NOTES)
         with self._open() as file:
             try:
                 for number, cells in enumerate(csv.reader(end.watched(file)), start=1):
                     if number > 1 and any(cells):
                         self.is_cut = self.is_cut or bool(end.fault)
+                        if is_ours:
+                            cells = [_unescaped(cell) for cell in cells]
                         yield number, cells, end.fault
             except csv.Error as error:
                 raise TableError(f"no CSV after row {number}: {error}") from None

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -18,6 +19,14 @@ from retail.management.base import TablesCommand
 from retail.models import Channel, Order, OrderLine
 
 BATCH = 500
+
+
+def at_least_one(text: str) -> int:
+    """A number on the command line of which zero or less makes no sense."""
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 class SampleCommand(TablesCommand):

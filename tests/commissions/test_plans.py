@@ -76,14 +76,28 @@ def test_two_versions_are_never_in_force_at_once(active):
         PlanVersion.objects.create(plan=active.plan, number=99, status="active", starts_at=NOW)
 
 
-def test_an_earlier_start_than_that_of_a_version_to_come_is_refused(active, draft):
+def test_a_version_may_start_before_one_to_come_and_holds_until_then(active, draft):
     plans.approve(version=draft, by=None, now=NOW)
     plans.activate(version=draft, starts_at=NOW + timedelta(days=30), by=None, now=NOW)
     third = plans.copy(version=active, by=None, now=NOW)
     plans.approve(version=third, by=None, now=NOW)
 
-    with pytest.raises(PlanRefused, match="晚于"):
-        plans.activate(version=third, starts_at=NOW + timedelta(days=7), by=None, now=NOW)
+    with pytest.raises(PlanRefused, match="另一个版本"):
+        plans.activate(version=third, starts_at=NOW + timedelta(days=30), by=None, now=NOW)
+    plans.activate(version=third, starts_at=NOW + timedelta(days=7), by=None, now=NOW)
+
+    held = [
+        plans.at(brand_id=active.plan.brand_id, moment=NOW + timedelta(days=days)).version_id
+        for days in (6, 7, 29, 30)
+    ]
+    assert held == [active.pk, third.pk, third.pk, draft.pk]
+
+
+def test_blanks_are_no_reason(draft):
+    plans.approve(version=draft, by=None, now=NOW)
+
+    with pytest.raises(PlanRefused, match="原因"):
+        plans.activate(version=draft, starts_at=NOW - timedelta(days=1), by=None, now=NOW, reason="  ")
 
 
 def test_a_correction_takes_the_place_of_what_held_since_and_leaves_what_is_to_come(active, draft):

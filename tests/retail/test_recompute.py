@@ -158,6 +158,22 @@ def test_again_it_posts_nothing_and_back_it_takes_everything_back():
     assert ClaimRow.objects.count() == claims  # nobody is asked again who it was
 
 
+def test_a_rule_under_another_code_is_taken_back_and_given_on_one_day():
+    shop = Shop(8)
+    before = nonzero(earned())
+    draft = plans.copy(version=shop.plan, by=None, now=LATER)
+    Rule.objects.filter(version=draft, code="shoes").update(code="footwear")
+    plans.approve(version=draft, by=None, now=LATER)
+    plans.activate(version=draft, starts_at=LONG_AGO, by=None, now=LATER, reason="改名")
+
+    intake.recompute(order_ids=shop.ids, now=LATER)
+
+    renamed = {(line, rule.replace("shoes", "footwear"), *who): fen for (line, rule, *who), fen in before.items()}
+    assert nonzero(earned()) == renamed
+    posted = Entry.objects.of_staff().filter(posted_at=LATER)
+    assert {day for (day,) in posted.values_list("earned_on").distinct()} == {LATER.date()}
+
+
 def test_only_sales_since_then_are_judged_by_the_correction():
     shop = Shop(5)
     since = NOW - timedelta(days=15)

@@ -5,16 +5,19 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from commissions.models import Entry
-from retail import bulk, scope
+from commissions import plans
+from commissions.models import Entry, PlanVersion
+from retail import bulk, intake, scope
 from retail.models import Order
-from tests.factories import NOW
+from tests.factories import NOW, world
 from tests.factories.town import ONE_BY_ONE, Town, take, unsettled, written
 
 SETTLE_ALL = f"""
@@ -97,6 +100,38 @@ def wait_for_the_end_of(pids: list[int]) -> None:
     for pid in pids:
         while os.path.exists(f"/proc/{pid}"):
             time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_correction_of_the_plan_waits_for_the_batch_in_flight(transactional_db):
+    with scope.within(scope.EVERYTHING):
+        shop = world()
+        shop.hire("A1")
+        split = [{"role": "serve", "weight": 1}]
+        wrong = shop.plan({"id": "r", "calc": {"type": "fixed", "fen": 100}, "split": split})
+        right = plans.copy(version=wrong, by=None, now=NOW)
+        right.rules.update(calc={"type": "fixed", "fen": 700})
+        plans.approve(version=right, by=None, now=NOW)
+        (taken,) = shop.take(shop.order(serving_clerk="A1"))
+        done: list[str] = []
+        with transaction.atomic():
+            intake.settle_order(order_id=taken.id, now=NOW)
+            thread = threading.Thread(target=correct, args=[right, done])
+            thread.start()
+            thread.join(0.5)
+            assert not done
+        thread.join()
+
+        assert done == ["corrected"]
+        intake.recompute(order_ids=[taken.id], now=NOW)
+        assert sum(Entry.objects.of_staff().values_list("fen", flat=True)) == 700
+
+
+def correct(version: PlanVersion, done: list[str]) -> None:
+    with scope.within(scope.EVERYTHING):
+        plans.activate(version=version, starts_at=NOW - timedelta(days=1), by=None, now=NOW, reason="填错")
+    done.append("corrected")
+    connection.close()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from retail.imports.cdnow import Cdnow
-from retail.management.samples import SampleCommand
+from retail.management.samples import SampleCommand, at_least_one
 
 
 class Command(SampleCommand):
@@ -13,7 +13,7 @@ class Command(SampleCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--customers", type=int, help="how many of the 23 570; without it all of them")
+        parser.add_argument("--customers", type=at_least_one, help="how many of the 23 570; without it all of them")
 
     def purchases(self, *, customers: int | None, **options: Any) -> Cdnow:
         return Cdnow(customers=customers)

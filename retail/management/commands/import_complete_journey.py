@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from retail.imports.journey import Journey
-from retail.management.samples import SampleCommand
+from retail.management.samples import SampleCommand, at_least_one
 
 
 class Command(SampleCommand):
@@ -13,7 +13,7 @@ class Command(SampleCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--households", type=int, help="how many of the 2 469; without it all of them")
+        parser.add_argument("--households", type=at_least_one, help="how many of the 2 469; without it all of them")
 
     def purchases(self, *, households: int | None, **options: Any) -> Journey:
         return Journey(households=households)

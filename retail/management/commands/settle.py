@@ -12,16 +12,19 @@ from retail.management.base import TablesCommand
 
 
 class Command(TablesCommand):
-    help = "Settle all orders that never were, in the order of payment. Stopped, it goes on where it was."
+    help = "Settle all orders and refunds that wait, in the order of payment. Stopped, it goes on where it was."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         ranges.add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
         with scope.within(scope.EVERYTHING):
-            settled = bulk.settle(among=ranges.orders(**options), now=timezone.now())
+            orders, now = ranges.orders(**options), timezone.now()
+            settled = bulk.settle(among=orders, now=now)
+            refunded = bulk.settle_refunds(among=orders, now=now)
         self.stdout.write(
-            f"Settled: {settled.orders:,} orders, {settled.lines:,} lines; {len(settled.failed):,} failed"
+            f"Settled: {settled.orders:,} orders, {settled.lines:,} lines; refunds of {refunded.orders:,} orders;"
+            f" {len(settled.failed) + len(refunded.failed):,} failed"
         )
-        if settled.failed:
-            raise CommandError(f"These orders cannot be settled: {settled.failed[:20]}")
+        if failed := settled.failed + refunded.failed:
+            raise CommandError(f"These orders cannot be settled: {failed[:20]}")
