@@ -124,10 +124,12 @@ def sweep(*, now: datetime) -> int:
     lease = timedelta(seconds=settings.JOB_LEASE_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE retail_job SET rung_at = %(now)s WHERE id IN ("
+            # MATERIALIZED: the planner may else run the LIMIT again and again, and ring for more than the capacity.
+            "WITH chosen AS MATERIALIZED ("
             " SELECT id FROM retail_job WHERE state IN ('due', 'running') AND due_at <= %(now)s"
             "  AND (lease_until IS NULL OR lease_until < %(now)s) AND (rung_at IS NULL OR rung_at < %(before)s)"
-            " ORDER BY due_at, id LIMIT %(capacity)s FOR UPDATE SKIP LOCKED) RETURNING id",
+            " ORDER BY due_at, id LIMIT %(capacity)s FOR UPDATE SKIP LOCKED)"
+            " UPDATE retail_job j SET rung_at = %(now)s FROM chosen WHERE chosen.id = j.id RETURNING j.id",
             {"now": now, "before": now - lease, "capacity": settings.JOB_WORKER_CAPACITY},
         )
         ids = sorted(row[0] for row in cursor.fetchall())
