@@ -108,18 +108,21 @@ def test_unknown_and_missing_columns_are_named(shop, put):
         run(put(rows, columns=COLUMNS.replace("qty,", "")))
 
 
+class Killed(Orders):
+    """Is stopped in its third batch."""
+
+    taken = 0
+
+    def take(self, channel, data):
+        self.taken += 1
+        if self.taken == 3:
+            raise KeyboardInterrupt
+        return super().take(channel, data)
+
+
 def test_a_killed_import_goes_on_where_it_stopped(shop, put):
     rows = [row for n in range(1, 8) for row in lines_of(shop, str(n))]
     path = put([{**rows[0], "qty": "x"}, *rows[1:]])
-
-    class Killed(Orders):
-        taken = 0
-
-        def take(self, channel, data):
-            self.taken += 1
-            if self.taken == 3:
-                raise KeyboardInterrupt
-            return super().take(channel, data)
 
     with pytest.raises(KeyboardInterrupt):
         feed.run(path=path, feed=Killed(now=NOW), size=2)
@@ -136,15 +139,6 @@ def test_a_killed_import_takes_scattered_rows_once(shop, put, capsys):
     heads = [row for n in range(1, 6) for row in lines_of(shop, str(n), "1")]
     tails = [row for n in range(1, 6) for row in lines_of(shop, str(n), "2")]
     path = put([*heads, {**tails[0], "qty": "x"}, *tails[1:], *lines_of(shop, "9")])
-
-    class Killed(Orders):
-        taken = 0
-
-        def take(self, channel, data):
-            self.taken += 1
-            if self.taken == 3:
-                raise KeyboardInterrupt
-            return super().take(channel, data)
 
     with pytest.raises(KeyboardInterrupt):
         feed.run(path=path, feed=Killed(now=NOW), size=2)
