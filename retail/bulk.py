@@ -4,16 +4,13 @@ Each batch is committed by itself, so whatever moment this is stopped at, the ne
 process reads and prices, the database writes for the other.
 """
 
-import gc
 import multiprocessing
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import NamedTuple, Protocol
 
@@ -21,7 +18,7 @@ from django.db import connection, connections
 from django.db.models import Count, F, Q, QuerySet
 
 from members import identity
-from retail import intake
+from retail import garbage, intake
 from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
 
@@ -163,7 +160,7 @@ class _Work(NamedTuple):
 
     def do(self, rows: Sequence[_Row]) -> Iterator[Done]:
         """Batch by batch."""
-        with _garbage_collected_by_hand() as collect:
+        with garbage.collected_by_hand() as collect:
             for start in range(0, len(rows), self.batch):
                 part = rows[start : start + self.batch]
                 failed = self.verb(order_ids=[row.id for row in part], now=self.now)
@@ -229,16 +226,3 @@ def _do_apart(work: _Work, rows: Sequence[_Row], pipe: Connection, parent: int) 
         if os.getppid() != parent:
             return  # a later run must not meet us
     connections.close_all()
-
-
-@contextmanager
-def _garbage_collected_by_hand() -> Iterator[Callable[[], int]]:
-    """A batch makes a hundred thousand objects that die together; looking for dead ones meanwhile costs a quarter."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield partial(gc.collect, 0)
-    finally:
-        gc.enable()
-        gc.unfreeze()

@@ -5,7 +5,6 @@ killed at, the next start repeats at most one batch, and what was taken is found
 """
 
 import fcntl
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from retail import garbage
 from retail.imports.progress import Checkpoint, FailedRows, Meter, Tally
 from retail.imports.scattered import Key, Scattered
 from retail.imports.table import Row, Table, TableError
@@ -67,7 +67,7 @@ def run(*, path: Path, feed: Feed, restart: bool = False, size: int | None = Non
 
     Raises TableError.
     """
-    with _sole(path), _collecting_by_hand():
+    with _sole(path), garbage.collected_by_hand() as collect:
         source = Table(path, columns=feed.columns, required=feed.required)
         checkpoint = Checkpoint(source)
         tally = (None if restart else checkpoint.load()) or Tally()
@@ -83,7 +83,7 @@ def run(*, path: Path, feed: Feed, restart: bool = False, size: int | None = Non
                 tally.failed_bytes = failed.add(wrong)
             checkpoint.save(tally)
             meter(tally.rows)
-            gc.collect(0)
+            collect()
         checkpoint.clear()
     return Report(tally.rows, tally.outcomes, tally.failed, failed.path, source.encoding, source.is_cut, resumed_at)
 
@@ -97,20 +97,6 @@ def _sole(path: Path) -> Iterator[None]:
         except OSError:
             raise TableError("is being imported by another process") from None
         yield
-
-
-@contextmanager
-def _collecting_by_hand() -> Iterator[None]:
-    """A batch makes ten thousand objects that live as long as it does: looking through them time and again for garbage
-    takes a tenth of the import, and once at its end is enough.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class _Batch(NamedTuple):

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from commissions import ledger
 from commissions.models import Entry
 from retail import bulk as verbs
-from retail import intake, orders
+from retail import garbage, intake, orders
 from retail.models import Order
 from tests.bench.copies import Copy
 from tests.bench.measure import Verdict, Way
@@ -140,7 +140,7 @@ def _posting(load: Load, twin: Copy, *, rounds: int, shown: list[Way]) -> Iterat
 def _revise(ids: range, posting: Way, reading: Way) -> int:
     """Stream the orders through the ledger as bulk does; how many entries that took."""
     count = 0
-    with verbs._garbage_collected_by_hand() as collect:
+    with garbage.collected_by_hand() as collect:
         for start in range(0, len(ids), verbs.BATCH):
             with reading.turn(goes_on=start > 0), transaction.atomic():
                 batch = intake._locked(ids[start : start + verbs.BATCH])
