@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from members.models import Identity, Member, Membership, Purchase, Tier
+from retail.masked import UnmaskingAdmin
+from retail.models import BuyerKey
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
 
 
@@ -40,7 +42,7 @@ class MembershipInline(ScopedTabularInline):
 
 
 @admin.register(Member)
-class MemberAdmin(ScopedAdmin):
+class MemberAdmin(UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
@@ -49,6 +51,9 @@ class MemberAdmin(ScopedAdmin):
     ordering = ("-pk",)
     fields = ("title", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline)
+
+    def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
+        return BuyerKey.objects.filter(identity__member=obj)
 
     @display(description=_("会员"))
     def title(self, row: Member) -> str:

@@ -257,16 +257,29 @@ class ScopedAdmin(_Narrow, ModelAdmin):
 
     def _journal(self, request: HttpRequest, action: str, target: models.Model, form: Any) -> None:
         names = [name for name in form.changed_data if name != "DELETE"]
+        if action == "change" and not names:  # a page saved as it was is no act
+            return
         audit.record(
             by=request.user,
             action=action,
             target=target,
             now=timezone.now(),
-            before={name: self._plain(name, form.initial.get(name)) for name in names} if action == "change" else None,
+            before={name: self._before(name, form) for name in names} if action == "change" else None,
             after={name: self._plain(name, form.cleaned_data.get(name)) for name in names},
         )
 
+    def _before(self, name: str, form: Any) -> str:
+        """A form remembers chosen rows by number; the journal calls them by name, before as after."""
+        value, field = form.initial.get(name), form.fields.get(name)
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            return self._plain(name, value or [])
+        if isinstance(field, forms.ModelChoiceField) and value is not None:
+            value = field.queryset.model._base_manager.filter(pk=getattr(value, "pk", value)).first() or value
+        return self._plain(name, value)
+
     def _plain(self, name: str, value: Any) -> str:
+        if isinstance(value, QuerySet | list | tuple):
+            value = str(_("、")).join(sorted(map(str, value)))
         return "****" if name in self.secrets and value else str(value)
 
     def log_addition(self, *args: Any) -> None:

@@ -62,6 +62,7 @@ UNSCOPED = {
     "retail.Employment": "read through its Staff",
     "retail.Post": "what a scope is made of, so it is read before there is one",
     "retail.BuyerKey": "opaque values, read through the rows that hold their ids",
+    "retail.Suppression": "blind indexes of erased values, found by the value only",
     "retail.Job": "work of the whole installation, shown to headquarters only",
     "retail.ApiToken": "what a scope of the API is made of",
     "retail.ApiCall": "stored answers, found by their token only",
