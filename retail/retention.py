@@ -1,4 +1,4 @@
-"""What is kept how long. One table: periodic work runs it, `manage.py retention` prints it, docs/privacy.md shows it."""
+"""What is kept how long, in one table: periodic work runs it, `manage.py retention` prints it."""
 
 import hashlib
 from collections.abc import Callable

@@ -141,10 +141,9 @@ class AuditRowAdmin(ScopedAdmin):
     @display(description=_("之前 → 之后"))
     def changes(self, row: AuditRow) -> SafeString:
         said = format_html_join("", '<div class="change"><b>{}</b> {}</div>', _told(row))
-        why = (
-            format_html('<div class="change"><b>{}</b> {}</div>', _("原因"), folded(row.reason)) if row.reason else ""
-        )
-        return format_html("{}{}", said, why)
+        if not row.reason:
+            return said
+        return said + format_html('<div class="change"><b>{}</b> {}</div>', _("原因"), folded(row.reason))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {**(extra_context or {}), "about": _about(request)})

@@ -58,7 +58,8 @@ class Checkpoint:
 class FailedRows:
     """FILE.failed.csv: the rows that were not taken, as they came, each with its number and the reason.
 
-    It may hold phone numbers, so only its owner may read it, and it goes after a week. It can be corrected and imported itself.
+    It may hold phone numbers, so only its owner may read it, and it goes after a week. It can be corrected and
+    imported itself.
     """
 
     def __init__(self, source: Table, *, keep_bytes: int) -> None:

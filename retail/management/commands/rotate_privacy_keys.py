@@ -24,7 +24,11 @@ class Command(TablesCommand):
         if faults := privacy.faults():
             raise CommandError(" ".join(faults))
         if drop is not None:
-            return self._drop(drop)
+            self._drop(drop)
+        else:
+            self._rotate(new=new, batch=batch)
+
+    def _rotate(self, *, new: bool, batch: int) -> None:
         if new:
             self._add()
         count = 0

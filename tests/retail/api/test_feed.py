@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from retail import scope
+from retail import retention, scope
 from retail.api import tokens
 from retail.models import ApiCall, Job, Order, OrderVersion, Refund
 from tests.factories import number, world
