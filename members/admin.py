@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from members.models import Identity, Member, Membership, Purchase, Tier
+from retail import privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
@@ -57,7 +58,7 @@ class MemberAdmin(UnmaskingAdmin):
 
     @display(description=_("会员"))
     def title(self, row: Member) -> str:
-        return row.name or _("会员 %(number)s") % {"number": row.pk}
+        return privacy.without_numbers(row.name) or _("会员 %(number)s") % {"number": row.pk}
 
 
 class PurchaseInline(ScopedTabularInline):
@@ -88,7 +89,7 @@ class MembershipAdmin(ScopedAdmin):
 
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
-        return row.member.name or _("会员 %(number)s") % {"number": row.member_id}
+        return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
 
 
 @admin.register(Tier)

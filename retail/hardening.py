@@ -1,5 +1,6 @@
 """What stands before every page: nothing too large is read, and the browser is told what it may do."""
 
+import re
 from collections.abc import Callable
 
 from csp.constants import HEADER
@@ -8,6 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+
+_NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either
 
 
 class HardeningMiddleware:
@@ -22,6 +25,8 @@ class HardeningMiddleware:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else settings.FORM_MAX_BYTES
         if _length(request) > limit:
             response = _too_large(request, limit=limit, is_api=is_api)
+        elif "\x00" in request.path_info or _NUL.search(request.META.get("QUERY_STRING", "")):
+            response = _no_such_address(request, is_api=is_api)
         else:
             response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
@@ -43,3 +48,9 @@ def _too_large(request: HttpRequest, *, limit: int, is_api: bool) -> HttpRespons
         return JsonResponse({"detail": f"The body is larger than {limit} bytes."}, status=413)
     words = _("一次最多提交 %(size)s MB，请分几次提交。") % {"size": limit // 2**20}
     return render(request, "413.html", {"said": words}, status=413)
+
+
+def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
+    if is_api:
+        return JsonResponse({"detail": "The address holds a NUL."}, status=400)
+    return render(request, "400.html", status=400)

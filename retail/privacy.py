@@ -119,6 +119,14 @@ def mask(type: str, value: str) -> str:
     return f"{value[:2]}****{value[-2:]}" if len(value) > 6 else "****"
 
 
+_LONG_NUMBER = re.compile(r"\d{7,}")
+
+
+def without_numbers(name: str) -> str:
+    """A name as it may be shown: some give their phone number for one."""
+    return _LONG_NUMBER.sub(lambda number: mask(BuyerKey.Type.PHONE, number[0]), name)
+
+
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 class _Ring(NamedTuple):
     ids: tuple[int, ...]  # newest first

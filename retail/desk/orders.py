@@ -16,7 +16,7 @@ from commissions import explain
 from commissions.admin import known, person_of, state_of, told
 from commissions.models import ClaimRow, Entry
 from members.models import Purchase
-from retail import scope
+from retail import privacy, scope
 from retail.admin import refund_amount
 from retail.exports import ExportingAdmin
 from retail.masked import UnmaskingAdmin
@@ -194,7 +194,7 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
         if purchase is None:
             return "–"
         member = purchase.membership.member
-        text = member.name or _("会员 %(number)s") % {"number": member.pk}
+        text = privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk}
         return _link("members_membership_change", purchase.membership_id, text)
 
     @display(description=_("买家标识（已打码）"))
