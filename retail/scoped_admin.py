@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django import forms
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import ListFilter
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import AutocompleteMixin, RelatedFieldWidgetWrapper
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -135,6 +136,25 @@ def _label(field: models.Field, unit: str) -> str:
     return _("%(name)s（%(unit)s）") % {"name": name, "unit": unit}
 
 
+class _NumbersOnly(AutocompleteMixin):
+    """Shows a refused form again even where what was sent as a choice is no number."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        numbers = [one for one in value if not one or (str(one).isdecimal() and len(str(one)) < 19)]
+        return super().optgroups(name, numbers, attr)
+
+
+@cache
+def _tolerant_class(widget: type) -> type:
+    return type(f"Tolerant{widget.__name__}", (_NumbersOnly, widget), {})
+
+
+def _tolerant(field: Any) -> Any:
+    if field is not None and isinstance(field.widget, AutocompleteMixin):
+        field.widget.__class__ = _tolerant_class(type(field.widget))
+    return field
+
+
 # ── Rows and choices ─────────────────────────────────────────────────────────────────────────────────────────────────
 class _Narrow(BaseModelAdmin):
     """What holds for pages and inlines alike. The scope of the request narrows `objects` of every scoped model."""
@@ -150,11 +170,11 @@ class _Narrow(BaseModelAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs.setdefault("queryset", visible(db_field.remote_field.model))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return _tolerant(super().formfield_for_foreignkey(db_field, request, **kwargs))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs.setdefault("queryset", visible(db_field.remote_field.model))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return _tolerant(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """By the naming rule of the house: `…_fen` is typed in yuan, `ppm` in percent."""
