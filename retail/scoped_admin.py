@@ -13,8 +13,10 @@ from typing import Any
 from django import forms
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import ListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.widgets import AutocompleteMixin, RelatedFieldWidgetWrapper
+from django.core.exceptions import SuspiciousOperation
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -109,7 +111,7 @@ class _Scaled(forms.DecimalField):
         return None if typed is None else int(typed * self.factor)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.prepare_value(initial), data)
+        return super().has_changed(self.to_python(self.prepare_value(initial)), data)
 
 
 class YuanField(_Scaled):
@@ -149,6 +151,22 @@ def _tolerant_class(widget: type) -> type:
     return type(f"Tolerant{widget.__name__}", (_NumbersOnly, widget), {})
 
 
+class StrictJSON(json.JSONDecoder):
+    """What Python's reader gives up on (depth, digits) or lets through (NaN) is not JSON to a form."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, parse_constant=self._refuse)
+
+    def decode(self, text: str, *args: Any) -> Any:
+        try:
+            return super().decode(text, *args)
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), text, 0) from None
+
+    def _refuse(self, name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+
 def _tolerant(field: Any) -> Any:
     if field is not None and isinstance(field.widget, AutocompleteMixin):
         field.widget.__class__ = _tolerant_class(type(field.widget))
@@ -184,6 +202,8 @@ class _Narrow(BaseModelAdmin):
         if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
             return PercentField(label=_label(db_field, "%"), min_value=0, **common)
         formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(formfield, forms.JSONField):
+            formfield.decoder = StrictJSON
         if formfield and isinstance(formfield.widget, RelatedFieldWidgetWrapper):
             # Rows of other tables are made on their own pages, by those who may.
             formfield.widget.can_add_related = formfield.widget.can_change_related = False
@@ -257,6 +277,12 @@ class ScopedAdmin(_Narrow, ModelAdmin):
             return queryset.none(), False
         return super().get_search_results(request, queryset, search_term)
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME) if request.method == "POST" else []
+        if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in chosen):
+            raise SuspiciousOperation("A chosen row is no number.")
+        return super().changelist_view(request, extra_context)
+
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         """A row of another scope is not there: 404, not a friendly redirect that confirms the page exists."""
         raise Http404
@@ -327,6 +353,12 @@ class _Inline(_Narrow):
             return rows.none()
         related = [name for name in self._foreign_keys() if name != self.fk_name]
         return self._ordered(rows.select_related(*related) if related else rows, request)
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Who says that a thousand million rows follow gets no page of two thousand empty ones."""
+        if not self.is_read_only:
+            kwargs = {"max_num": 100, "absolute_max": 200, **kwargs}
+        return super().get_formset(request, obj, **kwargs)
 
     def _foreign_keys(self) -> list[str]:
         shown = set(self.fields or ()) | set(self.readonly_fields)

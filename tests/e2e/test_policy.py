@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page
 
@@ -46,19 +47,13 @@ def town(live_server, settings):
 
 
 def sign_in(page: Page, world, code: str) -> None:
-    """Through the door of the demo."""
+    """With the cookie of a session of theirs."""
+    client = Client()
     with scope.within(scope.EVERYTHING):
-        post = world.staff[code].posts.get()
-    page.goto("/")
-    page.evaluate(
-        """post => {
-            const form = document.querySelector("form");
-            const field = form.querySelector("[name=post]") || form.appendChild(document.createElement("input"));
-            field.name = "post"; field.value = post; form.submit();
-        }""",
-        str(post.pk),
-    )
-    page.wait_for_load_state()
+        client.force_login(Staff.objects.get(code=code).user)
+    page.goto("/m/sign-in/")
+    root = page.url.removesuffix("m/sign-in/")
+    page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": root}])
 
 
 def watched(page: Page, paths: list[str], faults: list[str]) -> int:
@@ -66,8 +61,9 @@ def watched(page: Page, paths: list[str], faults: list[str]) -> int:
     for path in paths:
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        for summary in page.locator("summary:visible").all()[:2]:
-            summary.click()
+        assert "/login/" not in page.url, path
+        if page.locator("summary:visible").count():
+            page.locator("summary:visible").first.click()
         assert [fault for fault in faults if "404" not in fault] == [], path
     faults.clear()
     return len(paths)

@@ -58,8 +58,10 @@ def form_data(form, prefix=""):
         value = bound.value()
         if not isinstance(value, bool) and hasattr(field.widget, "format_value"):
             value = field.widget.format_value(value)
+            if isinstance(value, list) and not isinstance(bound.value(), list | tuple):  # a select of one
+                value = next(iter(value), "")
         key = bound.html_name
-        if hasattr(field.widget, "decompress") and not isinstance(value, str):
+        if hasattr(field.widget, "decompress"):
             parts = field.widget.decompress(bound.value())
             data |= {f"{key}_{place}": str(part or "") for place, part in enumerate(parts)}
         elif isinstance(bound.value(), list | tuple):
@@ -119,9 +121,13 @@ def test_every_page_that_changes_something_leaves_one_row(shop, sold, superuser)
             continue
         address = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
         answer = superuser.get(address)
+        if not answer.context["has_change_permission"]:  # sealed
+            left_out.append(opts.label)
+            continue
         data = shown(answer)
         before = len(acts())
-        assert superuser.post(address, **data).status_code == 302, (opts.label, address)
+        answer = superuser.post(address, **data)
+        assert answer.status_code == 302, (opts.label, answer.context["errors"])
         assert len(acts()) == before, f"{opts.label}: saved as it was, and yet an act"
         wanted = changed(model, data)
         if wanted is None:
