@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from retail.models import AuditRow, Staff, User
+from retail.models import AuditRow, BuyerKey, Staff, User
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, as_percent, as_yuan, moment
 
 ACTIONS = {
@@ -201,7 +201,7 @@ def words(label: str, name: str, value: Any) -> SafeString | str:
     if said in ("True", "False") and (field is None or isinstance(field, models.BooleanField)):
         return str(_("是")) if said == "True" else str(_("否"))
     if field is None:
-        return said
+        return str(dict(BuyerKey.Type.choices).get(said, said)) if name == "type" else said
     if field.choices:
         return str(dict(field.flatchoices).get(value, said))
     if said.lstrip("-").isdecimal() and name.endswith("_fen"):
