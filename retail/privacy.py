@@ -29,7 +29,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as said
 from django.utils.translation import gettext_lazy as _
 
 from retail import audit
@@ -307,12 +306,12 @@ def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: dat
     the page's business. Raises NoReason, QuotaUsed, LookupError once erased.
     """
     if not 2 <= len(reason.strip()) <= 200:
-        raise NoReason(said("请写明为什么要看，2 到 200 个字。"))
+        raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
     with transaction.atomic():
         with connection.cursor() as cursor:  # the same person in two windows counts one after the other
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('unmask', %s))", [by.pk])
         if unmasked_today(by=by, now=now) >= most_a_day():
-            words = said("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
+            words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
             raise QuotaUsed(words % {"count": most_a_day()})
         value = reveal(key)
         shown = {"type": key.type, "masked": key.masked}
@@ -400,7 +399,7 @@ def rotate(*, batch: int = 2000) -> Iterator[int]:
             cursor.execute(
                 "UPDATE retail_buyerkey k SET cipher = w.cipher"
                 " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, cipher) WHERE k.id = w.id",
-                [[key_id for key_id, _ in rows], _array(cipher for _, cipher in rows)],
+                [[row[0] for row in rows], _array(row[1] for row in rows)],
             )
         place = rows[-1][0]
         yield len(rows)

@@ -27,7 +27,9 @@ class Column(NamedTuple):
     value: Callable[[Any], Any]
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_WIDE = tuple(map(chr, (0xFF1D, 0xFF0B, 0xFF0D, 0xFF20)))  # = + - @ as a Chinese keyboard types them
+_BLANKS = " " + "".join(map(chr, (0x3000, 0xA0, 0xFEFF)))
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *_WIDE)
 # What XML cannot hold, and what a spreadsheet shows as nothing at all.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _LONGEST = 32_767  # characters a cell of a spreadsheet holds
@@ -42,7 +44,7 @@ def plain(text: object) -> str:
 def escaped(text: object) -> str:
     """Text for a cell of a CSV: an apostrophe stands before what a spreadsheet would run."""
     said = plain(text)
-    is_formula = said.lstrip(" \u3000\xa0\ufeff").startswith(_FORMULA) or said.startswith(("\t", "\n"))
+    is_formula = said.lstrip(_BLANKS).startswith(_FORMULA) or said.startswith(("\t", "\n"))
     return "'" + said[: _LONGEST - 1] if is_formula else said
 
 
