@@ -26,7 +26,7 @@ test-full: test ## the same with full sizes: more random worlds, more orders, mo
 # A production-like environment for `check --deploy`; nothing connects anywhere.
 DEPLOYED = DATABASE_URL=postgresql:///daogou ALLOWED_HOSTS=daogou.example DAOGOU_BROKER_URL=memory:// \
 	SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(60))') \
-	DAOGOU_PRIVACY_KEYS=k1:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')
+	DAOGOU_PRIVACY_KEYS=1:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')
 
 check: .venv/.test ## lint, types, import layers, templates, deployment settings, migrations, known vulnerabilities
 	$(PY) -m ruff check .

@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from commissions import engine, plans, rule_words
 from commissions.models import Rule
+from retail.scoped_admin import StrictJSON
 from retail.templatetags.figures import percent
 
 _JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"})}
@@ -21,6 +22,9 @@ class ReadableJSON(forms.JSONField):
     """JSON as a person types it: Chinese as Chinese, errors in plain words."""
 
     default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON：请检查引号、逗号和括号。")}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"decoder": StrictJSON, **options})
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, str) and value != "forfeit" and value != "reallocate":

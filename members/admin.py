@@ -7,6 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from members.models import Identity, Member, Membership, Purchase, Tier
+from retail import privacy
+from retail.masked import UnmaskingAdmin
+from retail.models import BuyerKey
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
 
 
@@ -40,7 +43,7 @@ class MembershipInline(ScopedTabularInline):
 
 
 @admin.register(Member)
-class MemberAdmin(ScopedAdmin):
+class MemberAdmin(UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
@@ -50,9 +53,12 @@ class MemberAdmin(ScopedAdmin):
     fields = ("title", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline)
 
+    def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
+        return BuyerKey.objects.filter(identity__member=obj)
+
     @display(description=_("会员"))
     def title(self, row: Member) -> str:
-        return row.name or _("会员 %(number)s") % {"number": row.pk}
+        return privacy.without_numbers(row.name) or _("会员 %(number)s") % {"number": row.pk}
 
 
 class PurchaseInline(ScopedTabularInline):
@@ -83,7 +89,7 @@ class MembershipAdmin(ScopedAdmin):
 
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
-        return row.member.name or _("会员 %(number)s") % {"number": row.member_id}
+        return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
 
 
 @admin.register(Tier)

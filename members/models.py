@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from retail import privacy
 from retail.models import Brand, BuyerKey, Channel, Order, Staff, Store
 from retail.scope import ANY, Paths, Scoped
 
@@ -26,7 +27,7 @@ class Member(Scoped):
         ]
 
     def __str__(self) -> str:
-        return self.name or f"#{self.pk}"
+        return privacy.without_numbers(self.name) or f"#{self.pk}"
 
 
 class Identity(Scoped):

@@ -4,10 +4,9 @@ import hashlib
 import secrets
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.core.exceptions import FieldDoesNotExist
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -25,11 +24,10 @@ from django_celery_beat.models import (
 )
 from unfold.decorators import display
 
-from retail import jobs
+from retail import audit, jobs
 from retail.jobs import Job
 from retail.models import (
     ApiToken,
-    AuditRow,
     Brand,
     Category,
     Channel,
@@ -42,7 +40,7 @@ from retail.models import (
     Store,
     StoreGroup,
 )
-from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
+from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
 
 # Roles are granted through posts (retail.desk.roles); nobody edits groups by hand.
 admin.site.unregister(Group)
@@ -306,7 +304,12 @@ class JobAdmin(ScopedAdmin):
     @admin.action(description=_("重新执行所选的失败任务"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         asked = queryset.count()
-        count = jobs.replay(jobs=queryset, now=timezone.now())
+        now = timezone.now()
+        with transaction.atomic():
+            ids = list(queryset.dead().values_list("pk", flat=True)[:1000])
+            count = jobs.replay(jobs=queryset, now=now)
+            if count:
+                audit.record(by=request.user, action="job.replay", target=Job, now=now, after={"jobs": ids})
         if count:
             done = ngettext("%(count)s 个任务会马上重新执行。", "%(count)s 个任务会马上重新执行。", count)
             messages.success(request, done % {"count": count})
@@ -325,81 +328,13 @@ def _subject(name: str, value: object) -> SafeString | str:
     return _link(model, int(str(value)), f"{label} {value}")
 
 
-AUDIT_ACTIONS = {
-    "add": _("新建"),
-    "change": _("修改"),
-    "delete": _("删除"),
-    "password": _("改密码"),
-    "plan.approve": _("批准方案"),
-    "plan.activate": _("启用方案"),
-    "plan.copy": _("复制方案"),
-}
-
-
-# Names in the journal that are no column of their table.
-_JOURNAL_NAMES = {"version": _("版本"), "row": _("去掉的行"), "phone": _("手机号")}
-
-
-@admin.register(AuditRow)
-class AuditRowAdmin(ScopedAdmin):
-    is_read_only = True
-    paginator = EstimatedPaginator
-    list_display = ("when", "by", "what", "target", "changes")
-    list_select_related = ("by",)
-    list_filter = ("at",)
-    lookups = ("target_type", "target_id")
-    ordering = ("-at",)
-    fields = ("at", "by", "what", "target", "changes", "reason")
-
-    when = moment("at", _("时间"))
-
-    @display(description=_("动作"), ordering="action")
-    def what(self, row: AuditRow) -> str:
-        return str(AUDIT_ACTIONS.get(row.action, row.action))
-
-    @display(description=_("对象"))
-    def target(self, row: AuditRow) -> str:
-        return f"{_model_name(row.target_type)} {row.target_id}"
-
-    @display(description=_("之前 → 之后"))
-    def changes(self, row: AuditRow) -> SafeString:
-        before, after = row.before or {}, row.after or {}
-        rows = (
-            (_field_name(row.target_type, name), _short(before, name), "→" if row.before else "", _short(after, name))
-            for name in {**before, **after}
-        )
-        return format_html_join("", '<div class="change"><b>{}</b> {} {} {}</div>', rows)
-
-
-def _short(values: dict[str, Any], name: str) -> str:
-    """A value of the journal as it fits into a line; a hash tells enough by its beginning."""
-    value = str(values.get(name, ""))
-    return value if len(value) <= 60 else f"{value[:16]}…"
-
-
-def _model_name(label: str) -> str:
-    try:
-        return str(apps.get_model(label)._meta.verbose_name)
-    except LookupError:
-        return label
-
-
-def _field_name(label: str, name: str) -> str:
-    if name in _JOURNAL_NAMES:
-        return str(_JOURNAL_NAMES[name])
-    try:
-        return str(apps.get_model(label)._meta.get_field(name).verbose_name)
-    except (LookupError, FieldDoesNotExist):  # a table since dropped, or a form field of no column
-        return name
-
-
 # ── Periodic work ────────────────────────────────────────────────────────────────────────────────────────────────────
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
 
 PERIODIC = {
     "retail.sweep": _("再次唤醒到期的任务"),
-    "retail.forget": _("清理已完成的任务和过期的接口应答"),
+    "retail.forget": _("清理过了保留期的内容：任务、接口应答、未导入的行"),
     "retail.demo_traffic": _("演示：每分钟来几笔订单"),
     "celery.backend_cleanup": _("清理任务结果"),
 }

@@ -11,6 +11,10 @@ class RetailConfig(AppConfig):
     def ready(self) -> None:
         # The framework's own hook, not business flow: the schedule's rows exist as soon as its table does.
         post_migrate.connect(_register_periodic_work, sender=self)
+        if not (settings.DEMO or settings.TESTING):
+            from retail import privacy
+
+            privacy.require_keys()  # better no start than values that nobody can read again
 
 
 def _register_periodic_work(**_options: object) -> None:

@@ -29,7 +29,11 @@ class AuditRow(Scoped):
     class Meta:
         verbose_name = _("操作记录")
         verbose_name_plural = _("操作记录")
-        indexes = [models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target")]
+        indexes = [
+            models.Index(fields=["target_type", "target_id", "-at"], name="audit_by_target"),
+            models.Index(fields=["by", "-at"], name="audit_by_person"),
+            models.Index(fields=["-at"], name="audit_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_type} {self.target_id}"
@@ -39,19 +43,22 @@ def record(
     *,
     by: Any,
     action: str,
-    target: models.Model,
+    target: models.Model | type[models.Model],
     now: Any,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     reason: str = "",
 ) -> AuditRow:
-    """Write one act. `by` is the user, or None for the system itself; `before` / `after` must be plain JSON."""
+    """Write one act. `by` is the user, or None for the system itself; `before` / `after` must be plain JSON.
+
+    `target` is the row it was done to, or a model when it was done to many of its rows (an export).
+    """
     return AuditRow._base_manager.create(
         at=now,
         by=by,
         action=action,
         target_type=target._meta.label_lower,
-        target_id=str(target.pk),
+        target_id=str(target.pk) if isinstance(target, models.Model) else "",
         before=before,
         after=after,
         reason=reason,

@@ -24,7 +24,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from retail import scope
+from retail import logs, scope
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def run_one(*, job_id: int, registry: Registry) -> bool:
             registry[job.kind](**job.payload)
             Job.objects.filter(pk=job_id).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
     except Exception:
-        _record_failure(job_id, attempt, traceback.format_exc(limit=-6))
+        _record_failure(job_id, attempt, logs.masked(traceback.format_exc(limit=-6)))
         return False
     return True
 

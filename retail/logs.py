@@ -3,15 +3,29 @@
 import logging
 import re
 
-_PHONE_IN_TEXT = re.compile(r"(?<!\d)(1[3-9]\d)\d{4}(\d{4})(?!\d)")
+# Also with the country in front, in groups, and as an address spells it (%20, +).
+_GAP = r"(?:[\s\-]|%20|\+)?"
+_PHONE_IN_TEXT = re.compile(rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?86{_GAP})?1[3-9]\d){_GAP}\d{{4}}{_GAP}(\d{{4}})(?!\d)")
+_PLAIN = logging.Formatter()
+
+
+def masked(text: str) -> str:
+    """The text with every mainland mobile number in it masked."""
+    return _PHONE_IN_TEXT.sub(r"\1****\2", text)
 
 
 class PrivacyFilter(logging.Filter):
-    """Masks mainland mobile numbers in whatever reaches a log handler."""
+    """Masks mainland mobile numbers in whatever reaches a log handler: message, traceback, stack."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        masked = _PHONE_IN_TEXT.sub(r"\1****\2", message)
-        if masked != message:
-            record.msg, record.args = masked, ()
+        if (safe := masked(message)) != message:
+            record.msg, record.args = safe, ()
+        if record.exc_info and not record.exc_text:
+            # A formatter writes what stands here and looks at the exception no more.
+            record.exc_text = _PLAIN.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = masked(record.exc_text)
+        if record.stack_info:
+            record.stack_info = masked(record.stack_info)
         return True

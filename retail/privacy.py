@@ -6,7 +6,8 @@ the id of that row.
 
 Keys: `settings.PRIVACY_KEYS`, or a key file that the demo makes on its first start. Each key is 32 bytes with an id of
 one byte; the first one encrypts, every one decrypts. The HMAC secret is derived from the *oldest* key, so that adding
-a key at the front never loses the index.
+a key at the front never loses the index; so the oldest key stays for good, only those between may be dropped once
+`rotate` has re-encrypted what they sealed (docs/privacy.md).
 """
 
 import base64
@@ -14,16 +15,23 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Iterable
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, models
+from django.db import connection, models, transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from retail import audit
 
 
 class Known(NamedTuple):
@@ -32,6 +40,9 @@ class Known(NamedTuple):
     type: str
     scope: str
     value: str
+
+
+PERMISSION = "unmask_buyerkey"
 
 
 class BuyerKey(models.Model):
@@ -55,13 +66,32 @@ class BuyerKey(models.Model):
         # The HMAC covers type and scope too, so it alone tells identities apart.
         constraints = [models.UniqueConstraint(fields=["hmac"], name="buyer_key_once")]
         indexes = [models.Index(fields=["hmac_last4"], name="buyer_key_last4")]
+        permissions = [(PERMISSION, _("查看完整号码"))]
 
     def __str__(self) -> str:
         return self.masked
 
+    @property
+    def is_erased(self) -> bool:
+        return self.cipher is None
+
+
+class Suppression(models.Model):
+    """The blind index of an erased identity: it tells that this person asked to be forgotten, and nothing else."""
+
+    hmac = models.BinaryField(max_length=32)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hmac"], name="suppression_once")]
+
 
 class BadValue(ValueError):
     """An identifying value that cannot be one (an empty card number, a phone of letters)."""
+
+
+class MissingKey(LookupError):
+    """A value cannot be read: its key is not among the keys of this installation."""
 
 
 _SEPARATORS = re.compile(r"[\s\-()()]")
@@ -88,48 +118,94 @@ def mask(type: str, value: str) -> str:
     return f"{value[:2]}****{value[-2:]}" if len(value) > 6 else "****"
 
 
+_LONG_NUMBER = re.compile(r"\d{7,}")
+
+
+def without_numbers(name: str) -> str:
+    """A name as it may be shown: some give their phone number for one."""
+    return _LONG_NUMBER.sub(lambda number: mask(BuyerKey.Type.PHONE, number[0]), name)
+
+
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 class _Ring(NamedTuple):
-    newest_id: int
+    ids: tuple[int, ...]  # newest first
     ciphers: dict[int, AESGCM]
     index_secret: bytes
 
 
 @cache
 def _ring() -> _Ring:
-    spelled = settings.PRIVACY_KEYS or _key_file(settings.PRIVACY_KEY_FILE)
     keys: dict[int, bytes] = {}
-    for item in spelled:
-        key_id, separator, encoded = item.partition(":")
-        try:
-            raw = base64.b64decode(encoded, validate=True)
-        except ValueError:
-            raw = b""
-        if not separator or not key_id.isdigit() or not 0 < int(key_id) < 256 or len(raw) != 32:
-            raise ImproperlyConfigured("DAOGOU_PRIVACY_KEYS: each key is `id:base64 of 32 bytes`, id from 1 to 255.")
-        keys[int(key_id)] = raw
+    for item in settings.PRIVACY_KEYS or _key_file(settings.PRIVACY_KEY_FILE):
+        key_id, raw = _spelled(item)
+        if key_id in keys:
+            raise ImproperlyConfigured(f"DAOGOU_PRIVACY_KEYS: id {key_id} is given twice.")
+        keys[key_id] = raw
+    if not keys:
+        raise ImproperlyConfigured("DAOGOU_PRIVACY_KEYS: no key is given.")
     ids = list(keys)
-    oldest = keys[ids[-1]]
     return _Ring(
-        newest_id=ids[0],
+        ids=tuple(ids),
         ciphers={key_id: AESGCM(raw) for key_id, raw in keys.items()},
-        index_secret=hashlib.blake2b(b"buyer key index", key=oldest, digest_size=32).digest(),
+        index_secret=hashlib.blake2b(b"buyer key index", key=keys[ids[-1]], digest_size=32).digest(),
     )
+
+
+def _spelled(item: str) -> tuple[int, bytes]:
+    """ "1:base64 of 32 bytes" as id and key. Raises ImproperlyConfigured, without the key in its words."""
+    key_id, separator, encoded = item.partition(":")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raw = b""
+    is_id = key_id.isascii() and key_id.isdigit() and 0 < int(key_id) < 256
+    if not separator or not is_id or len(raw) != 32:
+        raise ImproperlyConfigured("DAOGOU_PRIVACY_KEYS: each key is `id:base64 of 32 bytes`, id from 1 to 255.")
+    # 32 random bytes have at least 20 different ones; a typed or padded key has not.
+    if not _is_playground() and len(set(raw)) < 16:
+        raise ImproperlyConfigured(f"DAOGOU_PRIVACY_KEYS: key {key_id} is not random.")
+    return int(key_id), raw
+
+
+def _is_playground() -> bool:
+    return bool(settings.DEMO or settings.TESTING)
+
+
+def require_keys() -> None:
+    """Raise ImproperlyConfigured unless there are good keys: asked at every start outside demo and tests."""
+    _ring()
+
+
+def new_key(id: int) -> str:
+    return f"{id}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
 def _key_file(path: Path) -> list[str]:
     """Read the key file; in demo and tests make it on the first start."""
     if not path.exists():
-        if not (settings.DEMO or settings.TESTING):
+        if not _is_playground():
             raise ImproperlyConfigured("DAOGOU_PRIVACY_KEYS must be set (id:base64 of 32 random bytes).")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        key = "1:" + base64.b64encode(os.urandom(32)).decode()
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(key + "\n")
-        except FileExistsError:  # another process was first
-            pass
+        write_key_file(path, [new_key(1)])
+    if not _is_playground() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ImproperlyConfigured(f"{path.name}: only its owner may read it (chmod 600).")
     return path.read_text().split()
+
+
+def write_key_file(path: Path, spelled: list[str], *, replace: bool = False) -> None:
+    """Put the file there whole or not at all: who starts at the same time never reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("\n".join(spelled) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        (os.replace if replace else os.link)(scratch, path)
+    except FileExistsError:  # another process was first
+        pass
+    finally:
+        scratch.unlink(missing_ok=True)
+    _ring.cache_clear()
 
 
 def _index(text: str) -> bytes:
@@ -143,15 +219,24 @@ def fingerprint(known: Known) -> bytes:
 
 def _seal(value: str) -> bytes:
     ring, nonce = _ring(), os.urandom(12)
-    return bytes([ring.newest_id]) + nonce + ring.ciphers[ring.newest_id].encrypt(nonce, value.encode(), None)
+    return bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, value.encode(), None)
+
+
+def _open(sealed: bytes) -> str:
+    """Raises MissingKey when the key that sealed it is gone, or is not the one it was."""
+    if sealed[0] not in _ring().ciphers and not settings.PRIVACY_KEYS:
+        _ring.cache_clear()  # another process put a new key into the file
+    try:
+        return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None).decode()
+    except (KeyError, InvalidTag):
+        raise MissingKey(f"Key {sealed[0]} of DAOGOU_PRIVACY_KEYS is missing or was changed.") from None
 
 
 def reveal(key: BuyerKey) -> str:
     """The value itself. Callers are few, ask for a reason and leave an audit row. Raises LookupError once erased."""
     if key.cipher is None:
         raise LookupError("This value was erased.")
-    sealed = bytes(key.cipher)
-    return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None).decode()
+    return _open(bytes(key.cipher))
 
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,3 +288,146 @@ def _ids(fingerprints: list[bytes]) -> dict[bytes, int]:
 def _array(values: Iterable[bytes]) -> str:
     """A bytea[] as PostgreSQL spells it: psycopg takes longer to dump such a list than the statement takes to run."""
     return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
+
+
+# ── Shown to a person ────────────────────────────────────────────────────────────────────────────────────────────────
+class NoReason(ValueError):
+    """Nobody sees a value without saying why."""
+
+
+class QuotaUsed(PermissionError):
+    """Enough for one day; the words are for the person who asked."""
+
+
+def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: datetime) -> str:
+    """The value itself, for a person: with a reason, within the day's quota, and never without its audit row.
+
+    `about` is the row on whose page the masked value stood, fetched through the scope of `by`. Who may ask at all is
+    the page's business. Raises NoReason, QuotaUsed, LookupError once erased.
+    """
+    if not 2 <= len(reason.strip()) <= 200:
+        raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
+    with transaction.atomic():
+        with connection.cursor() as cursor:  # the same person in two windows counts one after the other
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('unmask', %s))", [by.pk])
+        if unmasked_today(by=by, now=now) >= most_a_day():
+            words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
+            raise QuotaUsed(words % {"count": most_a_day()})
+        value = reveal(key)
+        shown = {"type": key.type, "masked": key.masked}
+        audit.record(by=by, action=UNMASK, target=about, now=now, after=shown, reason=reason.strip())
+    return value
+
+
+UNMASK = "unmask"
+
+
+def most_a_day() -> int:
+    return int(settings.UNMASK_PER_DAY)
+
+
+def unmasked_today(*, by: Any, now: datetime) -> int:
+    """How many values this person has seen since midnight, here."""
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    return audit.AuditRow._base_manager.filter(by=by, action=UNMASK, at__gte=midnight).count()
+
+
+# ── Forgotten ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
+    """Forget one value for good; False when it was forgotten before.
+
+    The row stays, since facts hold its id, but tells nothing any more: no cipher, no mask, and random bytes for its
+    indexes. The blind index moves to the suppressions. Whoever comes back with the same value gets a new row that
+    nothing old hangs on; `suppressed` still knows that the person asked to be left alone.
+    """
+    key = BuyerKey.objects.select_for_update().get(pk=key_id)
+    if key.is_erased:
+        return False
+    Suppression.objects.bulk_create([Suppression(hmac=key.hmac, at=now)], ignore_conflicts=True)
+    key.cipher, key.masked = None, "****"
+    key.hmac, key.hmac_last4 = os.urandom(32), os.urandom(32)
+    key.save(update_fields=["cipher", "masked", "hmac", "hmac_last4"])
+    # The journal outlives the value: it keeps what kind of value went, not even the masked form.
+    audit.record(by=by, action="erase", target=key, now=now, before={"type": key.type}, reason=reason)
+    return True
+
+
+def suppressed(identities: Iterable[Known]) -> set[Known]:
+    """Those of the normalised identities whose owner asked to be forgotten."""
+    wanted = {fingerprint(known): known for known in identities}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hmac FROM retail_suppression WHERE hmac = ANY(%s::bytea[])", [_array(wanted)])
+        return {wanted[bytes(print_)] for (print_,) in cursor.fetchall()}
+
+
+# ── New keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+class KeyInUse(ValueError):
+    """This key cannot go yet, or ever."""
+
+
+def key_ids() -> tuple[int, ...]:
+    """The ids of the keys, newest first."""
+    return _ring().ids
+
+
+def sealed_by() -> dict[int, int]:
+    """How many values each key has sealed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT get_byte(cipher, 0), count(*) FROM retail_buyerkey WHERE cipher IS NOT NULL GROUP BY 1 ORDER BY 1"
+        )
+        return dict(cursor.fetchall())
+
+
+def rotate(*, batch: int = 2000) -> Iterator[int]:
+    """Seal again with the newest key what an older one sealed; yields the size of each batch, committed by itself.
+
+    Where it was stopped, it goes on: what is done is told by the first byte of the cipher.
+    """
+    newest, place = key_ids()[0], 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, cipher FROM retail_buyerkey WHERE id > %s AND get_byte(cipher, 0) <> %s"
+                " ORDER BY id LIMIT %s FOR UPDATE",
+                [place, newest, batch],
+            )
+            rows = [(key_id, _seal(_open(bytes(cipher)))) for key_id, cipher in cursor.fetchall()]
+            if not rows:
+                return
+            cursor.execute(
+                "UPDATE retail_buyerkey k SET cipher = w.cipher"
+                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, cipher) WHERE k.id = w.id",
+                [[row[0] for row in rows], _array(row[1] for row in rows)],
+            )
+        place = rows[-1][0]
+        yield len(rows)
+
+
+def refuse_drop(key_id: int) -> None:
+    """Raise KeyInUse unless this key may be taken away."""
+    ids = key_ids()
+    if key_id not in ids:
+        raise KeyInUse(f"There is no key {key_id}.")
+    if key_id == ids[-1]:
+        raise KeyInUse(f"Key {key_id} is the oldest: the index by which buyers are found hangs on it. It stays.")
+    if key_id == ids[0]:
+        raise KeyInUse(f"Key {key_id} is the newest: it seals what comes in.")
+    if count := sealed_by().get(key_id):
+        raise KeyInUse(f"{count} values are still sealed with key {key_id}: run rotate_privacy_keys first.")
+
+
+def faults() -> list[str]:
+    """What is wrong between the keys and the table: values no key opens, or an index made with another oldest key."""
+    missing = sorted(set(sealed_by()) - set(key_ids()))
+    found = [f"Key {key_id} is missing, and values are sealed with it." for key_id in missing]
+    key = BuyerKey.objects.filter(cipher__isnull=False).order_by("-pk").first()
+    if key is not None and not missing:
+        try:
+            is_same = fingerprint(Known(key.type, key.scope, reveal(key))) == bytes(key.hmac)
+        except MissingKey as error:
+            return [*found, str(error)]
+        if not is_same:
+            found.append("The oldest key is not the one the index was made with: buyers would not be found again.")
+    return found

@@ -7,13 +7,16 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django import forms
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import ListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import AutocompleteMixin, RelatedFieldWidgetWrapper
+from django.core.exceptions import SuspiciousOperation
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -108,7 +111,7 @@ class _Scaled(forms.DecimalField):
         return None if typed is None else int(typed * self.factor)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.prepare_value(initial), data)
+        return super().has_changed(self.to_python(self.prepare_value(initial)), data)
 
 
 class YuanField(_Scaled):
@@ -135,6 +138,41 @@ def _label(field: models.Field, unit: str) -> str:
     return _("%(name)s（%(unit)s）") % {"name": name, "unit": unit}
 
 
+class _NumbersOnly(AutocompleteMixin):
+    """Shows a refused form again even where what was sent as a choice is no number."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        numbers = [one for one in value if not one or (str(one).isdecimal() and len(str(one)) < 19)]
+        return super().optgroups(name, numbers, attr)
+
+
+@cache
+def _tolerant_class(widget: type) -> type:
+    return type(f"Tolerant{widget.__name__}", (_NumbersOnly, widget), {})
+
+
+class StrictJSON(json.JSONDecoder):
+    """What Python's reader gives up on (depth, digits) or lets through (NaN) is not JSON to a form."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, parse_constant=self._refuse)
+
+    def decode(self, text: str, *args: Any) -> Any:
+        try:
+            return super().decode(text, *args)
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), text, 0) from None
+
+    def _refuse(self, name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+
+def _tolerant(field: Any) -> Any:
+    if field is not None and isinstance(field.widget, AutocompleteMixin):
+        field.widget.__class__ = _tolerant_class(type(field.widget))
+    return field
+
+
 # ── Rows and choices ─────────────────────────────────────────────────────────────────────────────────────────────────
 class _Narrow(BaseModelAdmin):
     """What holds for pages and inlines alike. The scope of the request narrows `objects` of every scoped model."""
@@ -150,11 +188,11 @@ class _Narrow(BaseModelAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs.setdefault("queryset", visible(db_field.remote_field.model))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return _tolerant(super().formfield_for_foreignkey(db_field, request, **kwargs))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs.setdefault("queryset", visible(db_field.remote_field.model))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return _tolerant(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """By the naming rule of the house: `…_fen` is typed in yuan, `ppm` in percent."""
@@ -164,6 +202,8 @@ class _Narrow(BaseModelAdmin):
         if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
             return PercentField(label=_label(db_field, "%"), min_value=0, **common)
         formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(formfield, forms.JSONField):
+            formfield.decoder = StrictJSON
         if formfield and isinstance(formfield.widget, RelatedFieldWidgetWrapper):
             # Rows of other tables are made on their own pages, by those who may.
             formfield.widget.can_add_related = formfield.widget.can_change_related = False
@@ -237,6 +277,12 @@ class ScopedAdmin(_Narrow, ModelAdmin):
             return queryset.none(), False
         return super().get_search_results(request, queryset, search_term)
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME) if request.method == "POST" else []
+        if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in chosen):
+            raise SuspiciousOperation("A chosen row is no number.")
+        return super().changelist_view(request, extra_context)
+
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         """A row of another scope is not there: 404, not a friendly redirect that confirms the page exists."""
         raise Http404
@@ -257,16 +303,29 @@ class ScopedAdmin(_Narrow, ModelAdmin):
 
     def _journal(self, request: HttpRequest, action: str, target: models.Model, form: Any) -> None:
         names = [name for name in form.changed_data if name != "DELETE"]
+        if action == "change" and not names:  # a page saved as it was is no act
+            return
         audit.record(
             by=request.user,
             action=action,
             target=target,
             now=timezone.now(),
-            before={name: self._plain(name, form.initial.get(name)) for name in names} if action == "change" else None,
+            before={name: self._before(name, form) for name in names} if action == "change" else None,
             after={name: self._plain(name, form.cleaned_data.get(name)) for name in names},
         )
 
+    def _before(self, name: str, form: Any) -> str:
+        """A form remembers chosen rows by number; the journal calls them by name, before as after."""
+        value, field = form.initial.get(name), form.fields.get(name)
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            return self._plain(name, value or [])
+        if isinstance(field, forms.ModelChoiceField) and value is not None:
+            value = field.queryset.model._base_manager.filter(pk=getattr(value, "pk", value)).first() or value
+        return self._plain(name, value)
+
     def _plain(self, name: str, value: Any) -> str:
+        if isinstance(value, QuerySet | list | tuple):
+            value = str(_("、")).join(sorted(map(str, value)))
         return "****" if name in self.secrets and value else str(value)
 
     def log_addition(self, *args: Any) -> None:
@@ -294,6 +353,12 @@ class _Inline(_Narrow):
             return rows.none()
         related = [name for name in self._foreign_keys() if name != self.fk_name]
         return self._ordered(rows.select_related(*related) if related else rows, request)
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Who says that a thousand million rows follow gets no page of two thousand empty ones."""
+        if not self.is_read_only:
+            kwargs = {"max_num": 100, "absolute_max": 200, **kwargs}
+        return super().get_formset(request, obj, **kwargs)
 
     def _foreign_keys(self) -> list[str]:
         shown = set(self.fields or ()) | set(self.readonly_fields)

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.contrib.humanize",
+    "csp",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -53,6 +54,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "retail.hardening.HardeningMiddleware",  # what is too large is not read; the admin has a policy of its own
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -117,6 +120,7 @@ JOB_WORKER_CAPACITY = env.int("DAOGOU_JOB_WORKER_CAPACITY", default=200)  # jobs
 # "id:base64 of 32 bytes", newest first; the first encrypts, all decrypt. Empty in demo: a key file is made once.
 PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
 PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
+UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
 
 # ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "zh-hans"
@@ -157,6 +161,38 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
+FORM_MAX_BYTES = 1024 * 1024  # what people send from pages; the feed may send DATA_UPLOAD_MAX_MEMORY_SIZE
+
+# ── What a browser may do with our pages ─────────────────────────────────────────────────────────────────────────────
+_SELF = ["'self'"]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": _SELF,
+        "style-src": _SELF,
+        "img-src": [*_SELF, "data:"],
+        "font-src": [*_SELF, "data:"],
+        "connect-src": _SELF,
+        "manifest-src": _SELF,
+        "form-action": _SELF,
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    },
+}
+# The admin's theme is built on Alpine.js, which evaluates attributes and writes style attributes.
+ADMIN_CONTENT_SECURITY_POLICY = {
+    **CONTENT_SECURITY_POLICY["DIRECTIVES"],
+    "script-src": [*_SELF, "'unsafe-eval'"],
+    "style-src": [*_SELF, "'unsafe-inline'"],
+}
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in ("accelerometer", "camera", "geolocation", "gyroscope", "microphone", "payment", "usb")
+)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # ── API ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,7 +224,7 @@ UNFOLD = {
     "SITE_HEADER": _("导购台"),
     "SITE_SYMBOL": "storefront",
     "DASHBOARD_CALLBACK": "retail.desk.dashboard.fill",
-    "SHOW_HISTORY": False,
+    "SHOW_HISTORY": lambda request: request.user.has_perm("retail.view_auditrow"),
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "THEME": "light",
@@ -223,6 +259,9 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["privacy"]}},
     # A page refused or not found is an answer, not a fault of ours: no traceback for it.
     "loggers": {
+        # Django's own handlers know no filter: everything goes through the one above.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedModelAdminLookup": {"level": "CRITICAL"},
     },

@@ -3,8 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from retail import intake, jobs
-from retail.api import answers
+from retail import intake, jobs, retention
 
 
 def _settle_order(order_id: int) -> None:
@@ -41,6 +40,5 @@ def sweep() -> int:
 
 @shared_task(name="retail.forget")
 def forget() -> int:
-    """Drop what is kept only for a while: done jobs and stored API answers."""
-    now = timezone.now()
-    return jobs.forget_done(now=now) + answers.forget_answers(now=now)
+    """Drop what is kept only for a while."""
+    return sum(retention.forget(now=timezone.now()).values())

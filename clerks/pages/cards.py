@@ -1,6 +1,5 @@
 """A sale as the phone shows it: the earnings of one order beside the name of who bought."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -8,9 +7,7 @@ from django.utils.translation import gettext as _
 
 from commissions.earnings import Sale
 from commissions.models import Entry
-from retail.privacy import BuyerKey, mask
-
-_LONG_NUMBER = re.compile(r"\d{7,}")
+from retail import privacy
 
 
 class Card(NamedTuple):
@@ -27,9 +24,4 @@ def of(sales: Sequence[Sale]) -> list[Card]:
 def _names(order_ids: Iterable[int]) -> dict[int, str]:
     """What the buyers call themselves; reached through the entries, so never further than the scope."""
     rows = Entry.objects.filter(order__in=order_ids).values_list("order", "order__purchase__membership__member__name")
-    return {order_id: _without_numbers(name) for order_id, name in rows.distinct() if name}
-
-
-def _without_numbers(name: str) -> str:
-    """Some give their phone number as their name; nobody sees it whole."""
-    return _LONG_NUMBER.sub(lambda number: mask(BuyerKey.Type.PHONE, number[0]), name)
+    return {order_id: privacy.without_numbers(name) for order_id, name in rows.distinct() if name}

@@ -4,7 +4,7 @@ The answer is a row written in the transaction of the facts themselves: either b
 """
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection
 
@@ -34,8 +34,3 @@ def keep(*, token: ApiToken, key: str, request_hash: bytes, status: int, answer:
     ApiCall.objects.create(
         token=token, key=key, request_hash=request_hash, status=status, answer=answer, created_at=now
     )
-
-
-def forget_answers(*, now: datetime, days: int = 7) -> int:
-    """Delete answers older than that; their keys may then be used again. Returns how many."""
-    return ApiCall.objects.filter(created_at__lt=now - timedelta(days=days)).delete()[0]

@@ -16,8 +16,10 @@ from commissions import explain
 from commissions.admin import known, person_of, state_of, told
 from commissions.models import ClaimRow, Entry
 from members.models import Purchase
-from retail import scope
+from retail import privacy, scope
 from retail.admin import refund_amount
+from retail.exports import ExportingAdmin
+from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Order, OrderLine, OrderVersion, Refund, Staff
 from retail.scoped_admin import (
     Badge,
@@ -28,6 +30,7 @@ from retail.scoped_admin import (
     moment,
     money,
 )
+from retail.sheets import Column
 
 
 def _link(page: str, pk: int, text: object) -> SafeString:
@@ -123,7 +126,7 @@ class OrderVersionInline(ScopedTabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ScopedAdmin):
+class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("outer_order_id", "channel", "store", "paid", "paid_on", "clerk", "settled")
@@ -146,6 +149,23 @@ class OrderAdmin(ScopedAdmin):
     paid = money("paid_fen", _("实付"))
     tag = money("tag_fen", _("吊牌额"))
     paid_on = moment("paid_at", _("付款时间"))
+
+    sheet = (
+        Column(_("单号"), "text", lambda order: order.outer_order_id),
+        Column(_("渠道"), "text", lambda order: order.channel.name),
+        Column(_("品牌"), "text", lambda order: order.brand.name),
+        Column(_("门店编码"), "text", lambda order: order.store.code if order.store else ""),
+        Column(_("门店"), "text", lambda order: order.store.name if order.store else ""),
+        Column(_("付款时间"), "moment", lambda order: order.paid_at),
+        Column(_("吊牌额（元）"), "money", lambda order: order.tag_fen),
+        Column(_("实付（元）"), "money", lambda order: order.paid_fen),
+        Column(_("开单工号"), "text", lambda order: order.serving_clerk),
+        Column(_("开单导购"), "text", lambda order: order.clerk_name),
+    )
+    sheet_related = ("channel", "brand", "store")
+
+    def keys_of(self, obj: Order) -> QuerySet[BuyerKey]:
+        return BuyerKey.objects.filter(pk__in=obj.buyer_keys)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         named = Staff._base_manager.filter(code=OuterRef("serving_clerk")).values("name")
@@ -174,7 +194,7 @@ class OrderAdmin(ScopedAdmin):
         if purchase is None:
             return "–"
         member = purchase.membership.member
-        text = member.name or _("会员 %(number)s") % {"number": member.pk}
+        text = privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk}
         return _link("members_membership_change", purchase.membership_id, text)
 
     @display(description=_("买家标识（已打码）"))

@@ -16,7 +16,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from retail import audit, privacy
 from retail.desk import roles
-from retail.models import Employment, Post, Staff, User
+from retail.masked import UnmaskingAdmin
+from retail.models import BuyerKey, Employment, Post, Staff, User
 from retail.scoped_admin import ScopedAdmin, ScopedStackedInline, ScopedTabularInline
 
 
@@ -63,7 +64,7 @@ class StaffForm(forms.ModelForm):
 
 
 @admin.register(Staff)
-class StaffAdmin(ScopedAdmin):
+class StaffAdmin(UnmaskingAdmin):
     form = StaffForm
     list_display = ("name", "code", "posts_now", "masked_phone", "is_employed")
     list_select_related = ("phone_key",)
@@ -120,6 +121,9 @@ class StaffAdmin(ScopedAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         roles.follow_posts(staff=form.instance, now=timezone.now())
+
+    def keys_of(self, obj: Staff) -> QuerySet[BuyerKey]:
+        return BuyerKey.objects.filter(pk=obj.phone_key_id)
 
     @display(description=_("现任岗位"))
     def posts_now(self, staff: Staff) -> str:

@@ -14,7 +14,7 @@ from retail import org
 from retail.models import Post, Staff, User
 
 # Permissions that no model declares: label of the model, codename, what the person sees.
-EXTRA = {"commissions.approve_planversion": "批准与启用分佣方案"}
+EXTRA = {"commissions.approve_planversion": "批准与启用分佣方案", "retail.export_order": "导出订单"}
 
 _ORDERS = [
     *("retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion"),
@@ -50,8 +50,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, "retail.user"], "add", "change")
     | _may(_PARTS, "delete")
-    | _may(["retail.job", "django_celery_beat.periodictask"], "change"),
-    Post.Role.HQ_FINANCE: _EVERYTHING | {"commissions.approve_planversion"},
+    | _may(["retail.job", "django_celery_beat.periodictask"], "change")
+    | {"retail.unmask_buyerkey", "retail.export_order"},
+    Post.Role.HQ_FINANCE: _EVERYTHING | {"commissions.approve_planversion", "retail.export_order"},
     Post.Role.AUDITOR: _EVERYTHING,
 }
 

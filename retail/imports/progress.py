@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import IO
 
+from retail import retention
 from retail.imports import table
 from retail.imports.table import Row, Table, TableError
 
@@ -57,11 +58,12 @@ class Checkpoint:
 class FailedRows:
     """FILE.failed.csv: the rows that were not taken, as they came, each with its number and the reason.
 
-    It may hold phone numbers, so only its owner may read it. It can be corrected and imported itself.
+    It may hold phone numbers, so only its owner may read it, and it goes after a week. It can be corrected and
+    imported itself.
     """
 
     def __init__(self, source: Table, *, keep_bytes: int) -> None:
-        self.path = source.path.with_name(source.path.name.removesuffix(".csv") + ".failed.csv")
+        self.path = source.path.with_name(source.path.name.removesuffix(".csv") + retention.FAILED)
         self._source = source
         if keep_bytes:
             if not self.path.exists() or self.path.stat().st_size < keep_bytes:
@@ -74,6 +76,7 @@ class FailedRows:
         """Append and make durable; returns the size of the file."""
         with open(self.path, "a", encoding="utf-8", newline="", opener=_private) as file:
             if not file.tell():
+                retention.remember(self.path)
                 file.write("\ufeff")  # without it spreadsheets take UTF-8 for something else
                 csv.writer(file).writerow([*self._source.columns, *table.NOTES])
             write = csv.writer(file).writerow

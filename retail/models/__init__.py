@@ -6,7 +6,7 @@ from retail.models.catalog import Category, Product
 from retail.models.channels import ApiCall, ApiToken, Channel
 from retail.models.orders import Order, OrderLine, OrderVersion, Refund, RefundVersion
 from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, Store, StoreGroup, User
-from retail.privacy import BuyerKey
+from retail.privacy import BuyerKey, Suppression
 
 __all__ = [
     "ApiCall",
@@ -30,5 +30,6 @@ __all__ = [
     "Staff",
     "Store",
     "StoreGroup",
+    "Suppression",
     "User",
 ]

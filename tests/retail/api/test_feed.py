@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from retail import scope
-from retail.api import answers, tokens
+from retail import retention, scope
+from retail.api import tokens
 from retail.models import ApiCall, Job, Order, OrderVersion, Refund
 from tests.factories import number, world
 from tests.retail.api.conftest import Api
@@ -310,8 +310,8 @@ def test_a_key_has_1_to_128_printable_characters(shop, till, key):
 def test_answers_are_forgotten_after_a_week(shop, till):
     till.post("orders/", {"orders": [order(shop)]}, **KEY)
 
-    assert answers.forget_answers(now=timezone.now() + timedelta(days=6)) == 0
-    assert answers.forget_answers(now=timezone.now() + timedelta(days=8)) == 1
+    assert retention.forget(now=timezone.now() + timedelta(days=6))["stored API answers"] == 0
+    assert retention.forget(now=timezone.now() + timedelta(days=8))["stored API answers"] == 1
     assert not ApiCall.objects.exists()
 
 

@@ -1,0 +1,249 @@
+"""The journal: who did what when, and what it was before and after, in the words of the pages.
+
+The list is the page of one person or of one thing, too: a filter away, and linked from every row.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from retail.models import AuditRow, BuyerKey, Staff, User
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, as_percent, as_yuan, moment
+
+ACTIONS = {
+    "add": _("新建"),
+    "change": _("修改"),
+    "delete": _("删除"),
+    "password": _("改密码"),
+    "unmask": _("查看完整号码"),
+    "erase": _("抹去个人标识"),
+    "export": _("导出"),
+    "job.replay": _("重新执行任务"),
+    "plan.approve": _("批准方案"),
+    "plan.activate": _("启用方案"),
+    "plan.copy": _("复制方案"),
+}
+# Names in the journal that are no column of their table.
+_NAMES = {
+    "version": _("版本"),
+    "row": _("去掉的行"),
+    "phone": _("手机号"),
+    "masked": _("号码（已打码）"),
+    "type": _("类型"),
+    "rows": _("行数"),
+    "format": _("格式"),
+    "filter": _("筛选"),
+    "jobs": _("任务编号"),
+    "reason": _("原因"),
+    "content_hash": _("内容指纹"),
+    "password1": _("密码"),
+    "password2": _("密码（再输一遍）"),
+}
+_LONG = 60
+
+
+# ── Filters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class _Choice(admin.SimpleListFilter):
+    """One of the values offered; anything else in the address finds nothing."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        value = self.value()
+        if value is None:
+            return queryset
+        offered = {str(key) for key, _ in self.lookup_choices}
+        return queryset.filter(**{self.parameter_name: value}) if value in offered else queryset.none()
+
+
+class ActionFilter(_Choice):
+    title = _("动作")
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        return list(ACTIONS.items())
+
+
+class ThingFilter(_Choice):
+    title = _("对象")
+    parameter_name = "target_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        own = (model for model in apps.get_models() if model._meta.app_label in _ROOMS)
+        return sorted(((m._meta.label_lower, str(m._meta.verbose_name)) for m in own), key=lambda pair: pair[1])
+
+
+_ROOMS = ("retail", "members", "commissions", "clerks", "django_celery_beat")
+
+
+class PersonFilter(_Choice):
+    """Those who work with the admin; their people's names before their sign-ins."""
+
+    title = _("谁")
+    parameter_name = "by__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        rows = User.objects.filter(models.Q(is_staff=True) | models.Q(pk__in=self._asked(request)))
+        named = rows.order_by("staff__name", "username").values_list("pk", "staff__name", "username")
+        return [(str(pk), f"{name} {username}" if name else username) for pk, name, username in named[:500]]
+
+    def _asked(self, request: HttpRequest) -> list[int]:
+        asked = request.GET.get(self.parameter_name, "")
+        return [int(asked)] if asked.isdecimal() and len(asked) < 19 else []
+
+
+# ── The page ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@admin.register(AuditRow)
+class AuditRowAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("when", "who", "what", "target", "changes")
+    list_display_links = ("when",)
+    list_select_related = ("by__staff",)
+    list_filter = ("at", ActionFilter, PersonFilter, ThingFilter)
+    lookups = ("target_id",)
+    ordering = ("-at", "-pk")
+    list_before_template = "admin/retail/auditrow/about.html"
+    fields = ("when", "who", "what", "target", "changes")
+
+    when = moment("at", _("时间"))
+
+    @display(description=_("谁"))
+    def who(self, row: AuditRow) -> SafeString | str:
+        if row.by is None:
+            return str(_("系统"))
+        return _filtered(_person(row.by), by__id__exact=row.by_id)
+
+    @display(description=_("动作"))
+    def what(self, row: AuditRow) -> str:
+        return str(ACTIONS.get(row.action, row.action))
+
+    @display(description=_("对象"))
+    def target(self, row: AuditRow) -> SafeString | str:
+        name = model_name(row.target_type)
+        if not row.target_id:
+            return name
+        return _filtered(f"{name} {row.target_id}", target_type=row.target_type, target_id=row.target_id)
+
+    @display(description=_("之前 → 之后"))
+    def changes(self, row: AuditRow) -> SafeString:
+        said = format_html_join("", '<div class="change"><b>{}</b> {}</div>', _told(row))
+        if not row.reason:
+            return said
+        return said + format_html('<div class="change"><b>{}</b> {}</div>', _("原因"), folded(row.reason))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "about": _about(request)})
+
+
+def _about(request: HttpRequest) -> dict[str, Any] | None:
+    """What the page is about when it is that of one thing or one person: a name, and where it lives."""
+    kind, number = request.GET.get("target_type", ""), request.GET.get("target_id", "")
+    if kind and number:
+        return {"name": f"{model_name(kind)} {number}", "link": _page_of(kind, number)}
+    asked = request.GET.get("by__id__exact", "")
+    if not (asked.isdecimal() and len(asked) < 19):
+        return None
+    user = User.objects.select_related("staff").filter(pk=int(asked)).first()
+    return user and {"name": _person(user), "link": _page_of("retail.user", asked)}
+
+
+def _page_of(kind: str, number: str) -> str:
+    try:
+        return reverse(f"admin:{kind.replace('.', '_')}_change", args=[number])
+    except NoReverseMatch:  # it has no page of its own
+        return ""
+
+
+def _filtered(text: str, **query: Any) -> SafeString:
+    page = f"{reverse('admin:retail_auditrow_changelist')}?{urlencode(query)}"
+    return format_html('<a class="text-link" href="{}">{}</a>', page, text)
+
+
+def _person(user: User) -> str:
+    staff: Staff | None = getattr(user, "staff", None)
+    return f"{staff.name} {user.username}" if staff else user.username
+
+
+# ── In words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _told(row: AuditRow) -> Iterator[tuple[str, SafeString]]:
+    """Field by field: its name, and "before → after"; what is new or gone has one side only."""
+    before, after = row.before or {}, row.after or {}
+    for name in {**before, **after}:
+        sides = [
+            format_html("<{0}>{1}</{0}>", tag, folded(words(row.target_type, name, values[name])))
+            for tag, values in (("del", before), ("ins", after))
+            if name in values
+        ]
+        yield field_name(row.target_type, name), format_html_join(" → ", "{}", ((side,) for side in sides))
+
+
+def words(label: str, name: str, value: Any) -> SafeString | str:
+    """A value of the journal as the pages would show it."""
+    if value in (None, "", "None", [], "[]"):
+        return str(_("（空）"))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    said, field = str(value), _field(label, name)
+    if said in ("True", "False") and (field is None or isinstance(field, models.BooleanField)):
+        return str(_("是")) if said == "True" else str(_("否"))
+    if field is None:
+        return str(dict(BuyerKey.Type.choices).get(said, said)) if name == "type" else said
+    if field.choices:
+        return str(dict(field.flatchoices).get(value, said))
+    if said.lstrip("-").isdecimal() and name.endswith("_fen"):
+        return as_yuan(int(said))
+    if said.isdecimal() and (name == "ppm" or name.endswith("_ppm")):
+        return as_percent(int(said))
+    if isinstance(field, models.DateTimeField) and (at := _moment(said)):
+        return f"{timezone.localtime(at):%Y-%m-%d %H:%M}" if timezone.is_aware(at) else f"{at:%Y-%m-%d %H:%M}"
+    return said
+
+
+def _moment(said: str) -> Any:
+    try:
+        return parse_datetime(said)
+    except ValueError:
+        return None
+
+
+def folded(text: SafeString | str) -> SafeString | str:
+    """Long text shows its beginning and opens at a touch."""
+    if isinstance(text, SafeString) or len(text) <= _LONG:
+        return text
+    return format_html("<details><summary>{}…</summary>{}</details>", text[:40], text)
+
+
+def model_name(label: str) -> str:
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return label
+
+
+def field_name(label: str, name: str) -> str:
+    if name in _NAMES:
+        return str(_NAMES[name])
+    field = _field(label, name)
+    return str(field.verbose_name) if field is not None else name
+
+
+def _field(label: str, name: str) -> models.Field | None:
+    try:
+        field = apps.get_model(label)._meta.get_field(name)
+    except (LookupError, ValueError, FieldDoesNotExist):  # a table since dropped, or a form field of no column
+        return None
+    return field if isinstance(field, models.Field) else None

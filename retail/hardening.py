@@ -1,0 +1,56 @@
+"""What stands before every page: nothing too large is read, and the browser is told what it may do."""
+
+import re
+from collections.abc import Callable
+
+from csp.constants import HEADER
+from csp.utils import build_policy
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+_NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either
+
+
+class HardeningMiddleware:
+    """413 before a large body is read; Permissions-Policy on all pages, a content policy of its own for /admin/."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self.admin_policy = build_policy(replace=settings.ADMIN_CONTENT_SECURITY_POLICY)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_api = request.path_info.startswith("/api/")
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else settings.FORM_MAX_BYTES
+        if _length(request) > limit:
+            response = _too_large(request, limit=limit, is_api=is_api)
+        elif "\x00" in request.path_info or _NUL.search(request.META.get("QUERY_STRING", "")):
+            response = _no_such_address(request, is_api=is_api)
+        else:
+            response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        if request.path_info.startswith("/admin/"):
+            response.headers.setdefault(HEADER, self.admin_policy)
+        return response
+
+
+def _length(request: HttpRequest) -> int:
+    """Django reads no more than this of a body, so it need not be true."""
+    said = request.META.get("CONTENT_LENGTH") or "0"
+    if not said.isdecimal():
+        return 0
+    return int(said) if len(said) < 19 else 2**63
+
+
+def _too_large(request: HttpRequest, *, limit: int, is_api: bool) -> HttpResponse:
+    if is_api:
+        return JsonResponse({"detail": f"The body is larger than {limit} bytes."}, status=413)
+    words = _("一次最多提交 %(size)s MB，请分几次提交。") % {"size": limit // 2**20}
+    return render(request, "413.html", {"said": words}, status=413)
+
+
+def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
+    if is_api:
+        return JsonResponse({"detail": "The address holds a NUL."}, status=400)
+    return render(request, "400.html", status=400)

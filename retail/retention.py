@@ -1,0 +1,79 @@
+"""What is kept how long, in one table: periodic work runs it, `manage.py retention` prints it."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+
+from retail import jobs
+from retail.models import ApiCall
+
+
+class Kept(NamedTuple):
+    """`days` after which `forget(before)` deletes and says how many; without `forget` nothing is ever deleted."""
+
+    name: str
+    days: int | None
+    why: str
+    forget: Callable[[datetime], int] | None = None
+
+
+def _done_jobs(before: datetime) -> int:
+    return jobs.forget_done(now=before, days=0)
+
+
+def _answers(before: datetime) -> int:
+    """Their keys may then be used again."""
+    return ApiCall.objects.filter(created_at__lt=before).delete()[0]
+
+
+def _failed_rows(before: datetime) -> int:
+    """Files of rows that were not imported, wherever they lie, and the notes that named them."""
+    gone = 0
+    for note in _notes().glob("*.path"):
+        path = Path(note.read_text(encoding="utf-8"))
+        if not path.name.endswith(FAILED) or not path.exists():
+            note.unlink(missing_ok=True)
+        elif path.stat().st_mtime < before.timestamp():
+            path.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+FAILED = ".failed.csv"
+
+
+def _notes() -> Path:
+    return Path(settings.VAR_DIR) / "failed-rows"
+
+
+def remember(path: Path) -> None:
+    """A file of failed rows was written: it is to go when its time is over."""
+    _notes().mkdir(parents=True, exist_ok=True)
+    whole = str(path.resolve())
+    (_notes() / f"{hashlib.sha256(whole.encode()).hexdigest()[:16]}.path").write_text(whole, encoding="utf-8")
+
+
+TABLE = (
+    Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", _failed_rows),
+    Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
+    Kept("done jobs", 7, "show what ran; failed jobs stay until they are replayed", _done_jobs),
+    Kept("raw callback XML", 30, "none is stored yet"),
+    Kept("audit rows", None, "the law asks for 180 days; the database refuses to delete them"),
+    Kept("identifying values", None, "until the person asks to be forgotten"),
+    Kept("suppressed identities", None, "blind indexes only, so that a stop outlives the data"),
+    Kept("orders, refunds and commission entries", None, "money; they hold no identifying values"),
+)
+
+
+def forget(*, now: datetime) -> dict[str, int]:
+    """Delete what is past its time; how many of each."""
+    return {
+        kept.name: kept.forget(now - timedelta(days=kept.days))
+        for kept in TABLE
+        if kept.forget is not None and kept.days is not None
+    }
