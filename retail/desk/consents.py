@@ -14,6 +14,7 @@ from unfold.forms import BaseDialogForm
 
 from retail import approvals, gate
 from retail.approvals import Approval
+from retail.models import User
 from retail.scoped_admin import Badge, ScopedAdmin, moment
 
 COLOURS = {"waiting": "warning", "approved": "success", "refused": "danger", "expired": "info"}
@@ -40,12 +41,12 @@ REFUSE = ActionDialog(
 @admin.register(Approval)
 class ApprovalAdmin(ScopedAdmin):
     is_read_only = True
-    list_display = ("title", "changes", "asked_by", "asked", "state_label", "decided_by")
+    list_display = ("title", "changes", "asker", "asked", "state_label", "decider")
     list_select_related = ("asked_by__staff", "decided_by__staff")
     list_filter = ("state",)
     ordering = ("-asked_at",)
     fields = (
-        "title", "changes", "reason", "asked_by", "asked", "until", "state_label", "decided_by", "decided",
+        "title", "changes", "reason", "asker", "asked", "until", "state_label", "decider", "decided",
     )  # fmt: skip
     actions_detail = ("agree", "refuse")
 
@@ -61,6 +62,14 @@ class ApprovalAdmin(ScopedAdmin):
     def changes(self, row: Approval) -> SafeString:
         lines = ((name, row.before.get(name, "–"), row.after.get(name, "–")) for name in {**row.before, **row.after})
         return format_html_join("", '<div class="change"><b>{}</b> {} → {}</div>', lines)
+
+    @display(description=_("谁提出"))
+    def asker(self, row: Approval) -> str:
+        return _person(row.asked_by)
+
+    @display(description=_("谁决定"))
+    def decider(self, row: Approval) -> str:
+        return _person(row.decided_by) if row.decided_by else "–"
 
     @display(description=_("状态"), ordering="state", label=COLOURS)
     def state_label(self, row: Approval) -> Badge:
@@ -92,3 +101,8 @@ class ApprovalAdmin(ScopedAdmin):
         except approvals.Refused as refusal:
             messages.error(request, str(refusal))
         return HttpResponse(headers={"HX-Refresh": "true"})
+
+
+def _person(user: User) -> str:
+    """The person by name where the account has one."""
+    return str(user.staff) if hasattr(user, "staff") else user.get_username()

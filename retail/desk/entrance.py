@@ -1,6 +1,8 @@
-"""The pages between the password and the admin: the second factor, its setting up, proof again, and one's own safety."""
+"""The pages between the password and the admin: second factor, its setting up, proof again, one's own safety."""
 
 from base64 import b32encode
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import segno
@@ -22,6 +24,18 @@ from retail import gate, second_factor
 ENROL_KEY = "enrol_key"
 
 form_page = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def of_the_desk(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """For whoever is signed in and may use the admin at all; that they are confirmed is the gate's business."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if not (request.user.is_authenticated and request.user.is_staff):
+            return redirect("admin:login")
+        return view(request)
+
+    return guarded
 
 
 @form_page
@@ -73,6 +87,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 @form_page
 @sensitive_post_parameters("again_code")
+@of_the_desk
 def again(request: HttpRequest) -> HttpResponse:
     """Proof again before going back to where it was asked for."""
     now, problem = timezone.now(), ""
@@ -85,6 +100,7 @@ def again(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@of_the_desk
 def safety(request: HttpRequest) -> HttpResponse:
     """What guards one's own account, and the way to make it safe again."""
     context = {
@@ -96,6 +112,7 @@ def safety(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@of_the_desk
 @gate.fresh
 def codes(request: HttpRequest) -> HttpResponse:
     made = second_factor.new_recovery_codes(user=request.user, by=request.user, now=timezone.now())
@@ -103,6 +120,7 @@ def codes(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@of_the_desk
 @gate.fresh
 def end_others(request: HttpRequest) -> HttpResponse:
     """Sign oneself out everywhere but here."""
@@ -146,10 +164,10 @@ def _next(request: HttpRequest) -> str:
 def _key_shown(request: HttpRequest, key: str) -> dict[str, Any]:
     """The key as a picture for the camera and as groups of four for the fingers."""
     device = second_factor.unsaved(user=request.user, key=key)
-    picture = segno.make(device.config_url, error="m").svg_inline(scale=4, border=2, omitsize=True)
+    picture = segno.make(device.config_url, error="m").svg_inline(scale=4, border=4, omitsize=True)
     written = b32encode(device.bin_key).decode()
     groups = [written[place : place + 4] for place in range(0, len(written), 4)]
-    return {"picture": mark_safe(picture), "groups": groups}  # noqa: S308  drawn by us from random bytes
+    return {"picture": mark_safe(picture), "groups": groups}
 
 
 def _page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
@@ -157,5 +175,3 @@ def _page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpRespo
     answer = render(request, f"admin/entrance/{name}.html", gate.framed(request, page))
     add_never_cache_headers(answer)
     return answer
-
-

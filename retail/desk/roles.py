@@ -195,6 +195,15 @@ def _grant_post(*, target_id: str, payload: dict[str, Any], by: User, now: datet
     follow_posts(staff=staff, now=now)
 
 
+@transaction.atomic
+def give_post(*, staff: Staff, role: str, by: User | None, now: datetime) -> Post:
+    """Give a post of headquarters at once: for the server's own operator, who has nobody to ask."""
+    post = Post.objects.create(staff=staff, role=role, starts_at=now)
+    audit.record(by=by, action=GRANT_POST, target=post, now=now, after={"role": role, "staff": staff.code})
+    follow_posts(staff=staff, now=now)
+    return post
+
+
 def _names_of(group: Group) -> set[str]:
     rows = group.permissions.values_list("content_type__app_label", "codename")
     return {f"{app}.{codename}" for app, codename in rows}
