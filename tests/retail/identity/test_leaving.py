@@ -105,6 +105,7 @@ def test_a_manager_signs_a_clerk_out_everywhere(shop):
 
     assert answer.status_code == 200
     assert [phone.get("/m/").status_code for phone in phones] == [302] * 3
+    clerk.user.refresh_from_db()
     assert signed_in(clerk.user).get("/m/").status_code == 200, "who signs in again is in"
     with scope.within(scope.EVERYTHING):
         assert AuditRow.objects.get(action="end_sessions").by == manager.user

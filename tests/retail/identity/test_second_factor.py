@@ -242,7 +242,13 @@ def test_nothing_dangerous_happens_without_a_fresh_login(shop, stale: Client, bo
         (f"/admin/commissions/planversion/{version.pk}/approve/", {"_form_submitted": "True"}),
         (
             f"/admin/commissions/planversion/{approved.pk}/activate/",
-            {"starts_at_0": "2027-01-01", "starts_at_1": "0:0"},
+            {
+                "_form_submitted": "True",
+                "starts_at": "2027-01-01T00:00",
+                "starts_at_0": "2027-01-01",
+                "starts_at_1": "00:00",
+                "reason": "新季",
+            },
         ),
         (f"/admin/retail/staff/{clerk.pk}/change/", {"code": "new", "name": "new", **posts, **jobs}),
         ("/admin/retail/staff/add/", {"code": "new2", "name": "new", **posts, **jobs}),
