@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -22,9 +23,11 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
 
-from retail import audit, jobs
+from retail import audit, gate, jobs
 from retail.jobs import Job
 from retail.models import (
     ApiToken,
@@ -42,8 +45,9 @@ from retail.models import (
 )
 from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
 
-# Roles are granted through posts (retail.desk.roles); nobody edits groups by hand.
-admin.site.unregister(Group)
+# Roles are granted through posts (retail.desk.roles); nobody edits groups by hand. Nor the secrets of second factors.
+for model in (Group, TOTPDevice, StaticDevice):
+    admin.site.unregister(model)
 
 
 def _link(model: str, pk: int, text: object) -> SafeString:
@@ -173,17 +177,24 @@ class ApiTokenAdmin(ScopedAdmin):
     list_display = ("name", "channel", "can_read", "created_at", "revoked_at")
     list_select_related = ("channel",)
     list_filter = ("channel",)
-    autocomplete_fields = ("store", "franchisee")
-    fields = ("name", "channel", "can_read", "brand", "region", "store", "franchisee", "created_at", "revoked_at")
+    autocomplete_fields = ("store", "franchisee", "staff")
+    fields = (
+        "name", "channel", "can_read", "brand", "region", "store", "franchisee", "staff", "created_at", "revoked_at",
+    )  # fmt: skip
     readonly_fields = ("created_at",)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
             "channel": _("选了渠道，就可以推送这个渠道的订单和退款。"),
             "can_read": _("可以读订单、商品、门店、员工和佣金流水；下面选了品牌、区域、门店或公司，就只读那一部分。"),
+            "staff": _("选了人，这个人离职或没有岗位时令牌马上失效；空着 = 系统之间用的令牌。"),
             "revoked_at": _("填了时间，这个令牌从那时起就不能再用。"),
         }
         return super().get_form(request, obj, change, **kwargs)
+
+    @gate.fresh
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         secret = "" if change else secrets.token_urlsafe(32)
@@ -326,6 +337,26 @@ def _subject(name: str, value: object) -> SafeString | str:
         return f"{name} {value}"
     model, label = _PAYLOAD[name]
     return _link(model, int(str(value)), f"{label} {value}")
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(ScopedAdmin):
+    """Failed sign-ins of the last minutes, as django-axes counts them."""
+
+    is_read_only = True
+    list_display = ("when", "username", "ip_address", "failures", "device")
+    ordering = ("-attempt_time",)
+    fields = ("when", "username", "ip_address", "failures", "device")
+
+    when = moment("attempt_time", _("最近一次"))
+
+    @display(description=_("错了几次"), ordering="failures_since_start")
+    def failures(self, row: AccessAttempt) -> int:
+        return row.failures_since_start
+
+    @display(description=_("浏览器"))
+    def device(self, row: AccessAttempt) -> str:
+        return row.user_agent[:80]
 
 
 # ── Periodic work ────────────────────────────────────────────────────────────────────────────────────────────────────

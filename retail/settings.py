@@ -4,6 +4,7 @@ Variables (see docs/settings.md for the full table):
 DATABASE_URL, SECRET_KEY, ALLOWED_HOSTS, DAOGOU_DEMO, DAOGOU_VAR, DAOGOU_BROKER_URL, DAOGOU_PRIVACY_KEYS.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -44,6 +45,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "django_celery_beat",
     "django_htmx",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
     "retail",
     "members",
     "commissions",
@@ -62,10 +67,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",  # which device, if any, has confirmed this session
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "retail.gate.PostMiddleware",  # the chosen post of the user becomes the scope of the request
+    "retail.gate.SecondFactorMiddleware",  # below /admin/ nobody without one
+    "axes.middleware.AxesMiddleware",  # says so when sign-in is locked
 ]
 ROOT_URLCONF = "retail.urls"
 WSGI_APPLICATION = "retail.wsgi.application"
@@ -153,9 +161,23 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEMO or TESTING)
 SECURE_HSTS_SECONDS = 0 if DEMO or TESTING else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not (DEMO or TESTING)
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("DAOGOU_BEHIND_PROXY", default=False) else None
-)
+BEHIND_PROXY = env.bool("DAOGOU_BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SESSION_COOKIE_AGE = 30 * 24 * 3600  # of the phone; retail.gate shortens that of the admin
+DESK_SESSION_SECONDS = 12 * 3600  # without a click
+FRESH_LOGIN_SECONDS = 600  # what cannot be undone asks who you are again after this long
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "retail.gate.PostBackend"]
+OTP_TOTP_ISSUER = "导购台"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # trying on does not lock the owner out for longer
+AXES_CLIENT_IP_CALLABLE = "retail.gate.client_ip"
+AXES_LOCKOUT_CALLABLE = "retail.desk.entrance.locked"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
+AXES_DISABLE_ACCESS_LOG = True  # successes are nobody's business; the journal has what people did
+AXES_ENABLE_ADMIN = False  # retail.admin has a page that only shows
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -233,6 +255,7 @@ UNFOLD = {
     ],
     "STYLES": [lambda _request: static("css/desk.css")],
     "SIDEBAR": {"navigation": "retail.desk.menu.groups"},
+    "ACCOUNT": {"navigation": "retail.desk.menu.account"},
     "COLORS": {  # one calm green for everything that can be pressed
         "primary": {
             "50": "oklch(97% .02 165)",

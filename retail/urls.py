@@ -8,6 +8,7 @@ from retail.desk import site as _desk  # noqa: F401  registers its pages before 
 urlpatterns = [
     path("api/", include("retail.api.urls")),
     path("m/", include("clerks.pages.urls")),
+    path("admin/", include("retail.desk.entrance_urls")),  # before the admin's own, which answer everything below
     path("admin/", admin.site.urls),
     path("", include("retail.desk.urls")),
 ]

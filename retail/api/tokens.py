@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-from retail.models import ApiToken, Brand, Channel, Franchisee, Region, Store
+from retail import org
+from retail.models import ApiToken, Brand, Channel, Franchisee, Region, Staff, Store
 from retail.scope import Scope
 
 if TYPE_CHECKING:  # the settings name classes of this module, so that rest_framework.views imports it first
@@ -28,6 +30,7 @@ def issue(
     region: Region | None = None,
     store: Store | None = None,
     franchisee: Franchisee | None = None,
+    staff: Staff | None = None,
 ) -> tuple[ApiToken, str]:
     """A new token and its secret, which nobody can be shown again."""
     secret = secrets.token_urlsafe(32)
@@ -40,6 +43,7 @@ def issue(
         region=region,
         store=store,
         franchisee=franchisee,
+        staff=staff,
     )
     return token, secret
 
@@ -77,10 +81,10 @@ class TokenAuthentication(BaseAuthentication):
             return None
         token = (
             ApiToken.objects.filter(digest=_digest(secret.strip()), revoked_at=None)
-            .select_related("channel__brand")
+            .select_related("channel__brand", "staff")
             .first()
         )
-        if token is None:
+        if token is None or (token.staff and not org.posts_of(staff=token.staff, now=timezone.now())):
             raise AuthenticationFailed("Unknown or revoked token.")
         return Caller(token), token
 

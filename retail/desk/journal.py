@@ -37,6 +37,14 @@ ACTIONS = {
     "plan.approve": _("批准方案"),
     "plan.activate": _("启用方案"),
     "plan.copy": _("复制方案"),
+    "post.grant": _("授予总部岗位"),
+    "approval.ask": _("提出审批"),
+    "approval.approve": _("同意审批"),
+    "approval.refuse": _("不同意审批"),
+    "end_sessions": _("退出所有设备"),
+    "second_factor.enrol": _("绑定验证器"),
+    "second_factor.codes": _("换恢复码"),
+    "second_factor.reset": _("重设两步验证"),
 }
 # Names in the journal that are no column of their table.
 _NAMES = {

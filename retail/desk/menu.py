@@ -69,7 +69,9 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         [
             Page("commissions.claimrow", pgettext_lazy("plural", "业绩归因"), "person_search"),
             Page("commissions.buyersnapshot", pgettext_lazy("plural", "购买人快照"), "photo_camera"),
+            Page("retail.approval", pgettext_lazy("plural", "双人审批"), "how_to_reg"),
             Page("retail.auditrow", pgettext_lazy("plural", "操作记录"), "history"),
+            Page("axes.accessattempt", _("登录失败"), "lock_person"),
             Page("retail.job", pgettext_lazy("plural", "后台任务"), "conveyor_belt"),
             Page("django_celery_beat.periodictask", pgettext_lazy("plural", "定时工作"), "schedule"),
         ],
@@ -96,3 +98,11 @@ def _may_open(request: HttpRequest, page: Page) -> bool:
 def _item(page: Page) -> dict[str, Any]:
     link = reverse(f"admin:{page.model.replace('.', '_')}_changelist")
     return {"title": page.title, "icon": page.icon, "link": link}
+
+
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """The links below one's own name."""
+    links = [{"title": _("登录与安全"), "link": reverse("entrance:safety")}]
+    if request.user.is_authenticated and request.user.has_usable_password():
+        links.append({"title": _("改密码"), "link": reverse("admin:password_change")})
+    return links

@@ -3,22 +3,41 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from retail import audit, privacy
+from retail import approvals, audit, gate, privacy, scope, second_factor
 from retail.desk import roles
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Employment, Post, Staff, User
 from retail.scoped_admin import ScopedAdmin, ScopedStackedInline, ScopedTabularInline
+
+
+class Confirm(BaseDialogForm):
+    """A dialog with nothing to fill in."""
+
+
+END_SESSIONS = ActionDialog(
+    title=_("从所有设备退出？"),
+    description=_("手机和电脑上的登录马上失效，要重新登录才能再用。手机丢了、人离开了，用这个。"),
+    form_class=Confirm,
+    form_submit_text=_("全部退出"),
+)
+RESET_FACTOR = ActionDialog(
+    title=_("重设两步验证？"),
+    description=_("验证器和恢复码都丢了才用。请先当面或打电话确认是本人；下次登录时重新绑定。"),
+    form_class=Confirm,
+    form_submit_text=_("重设并全部退出"),
+)
 
 
 # ── Staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -35,11 +54,16 @@ class PostInline(ScopedStackedInline):
     fields = ("role", "store", "region", "franchisee", "starts_at", "ends_at")
     ordering = ("starts_at",)
     autocomplete_fields = ("store", "region", "franchisee")
-    verbose_name_plural = _("岗位：决定看得到什么、能做什么")
+    verbose_name_plural = _("岗位：决定看得到什么、能做什么（总部岗位要另一个人同意后才生效）")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Posts in the reader's stores; those elsewhere are no business of theirs."""
+        posts, stores = super().get_queryset(request), scope.current().store_ids
+        return posts if stores is None else posts.filter(store__in=stores)
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "role":
-            allowed = roles.grantable(by=request.user)
+            allowed = roles.grantable(by=request.user, post=request.post)
             kwargs["choices"] = [("", _("选择角色")), *((r, name) for r, name in Post.Role.choices if r in allowed)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
@@ -74,6 +98,7 @@ class StaffAdmin(UnmaskingAdmin):
     autocomplete_fields = ("user",)
     readonly_fields = ("masked_phone",)
     inlines = (PostInline, EmploymentInline)
+    actions_detail = ("end_sessions",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         now = timezone.now()
@@ -102,15 +127,15 @@ class StaffAdmin(UnmaskingAdmin):
             return False
         if obj is None:
             return True
-        allowed = roles.grantable(by=request.user)
-        if Post.objects.filter(staff=obj).exclude(role__in=allowed).exists():
+        by, post = request.user, request.post
+        if not roles.is_above(by=by, post=post, staff=obj):
             return False
-        return obj.user is None or roles.outranks(by=request.user, user=obj.user)
+        return obj.user is None or roles.outranks(by=by, post=post, user=obj.user)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "user":
-            field.validators.append(lambda user: _refuse_higher(request.user, user))
+            field.validators.append(lambda user: _refuse_higher(request, user))
         return field
 
     def save_model(self, request: HttpRequest, obj: Staff, form: StaffForm, change: bool) -> None:
@@ -118,12 +143,37 @@ class StaffAdmin(UnmaskingAdmin):
             obj.phone_key_id = privacy.keep([known])[known]
         super().save_model(request, obj, form, change)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """What takes two persons is not saved but asked for."""
+        if formset.model is Post:
+            for part in formset.forms:
+                if part.has_changed() and _takes_two(part):
+                    _ask_for_post(request, part.instance)
+                    part.changed_data = []
+        super().save_formset(request, form, formset, change)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         roles.follow_posts(staff=form.instance, now=timezone.now())
 
     def keys_of(self, obj: Staff) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(pk=obj.phone_key_id)
+
+    @gate.fresh
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """A manager signs a lower person of their stores out, even one they may not change otherwise."""
+        staff = self.get_object(request, str(object_id)) if object_id else None
+        if staff is None or staff.user is None or staff.user.is_superuser:
+            return False
+        return roles.is_above(by=request.user, post=request.post, staff=staff)
+
+    @action(description=_("退出所有设备"), icon="phonelink_erase", permissions=["end"], dialog=END_SESSIONS)
+    @gate.fresh
+    def end_sessions(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        return _end_sessions(request, self.get_object(request, object_id).user)
 
     @display(description=_("现任岗位"))
     def posts_now(self, staff: Staff) -> str:
@@ -138,9 +188,33 @@ class StaffAdmin(UnmaskingAdmin):
         return staff.phone_key.masked if staff.phone_key else ""
 
 
-def _refuse_higher(by: User, user: User | None) -> None:
-    if user is not None and not roles.outranks(by=by, user=user):
+def _refuse_higher(request: HttpRequest, user: User | None) -> None:
+    if user is not None and not roles.outranks(by=request.user, post=request.post, user=user):
         raise ValidationError(_("这个账号的权限比您高，不能由您来关联。"))
+
+
+def _takes_two(part: Any) -> bool:
+    """Whether a changed row of posts needs a second person: a post of headquarters, unless it only ends earlier."""
+    post, before = part.instance, part.initial
+    if not (roles.takes_two(post.role) or roles.takes_two(before.get("role", post.role))):
+        return False
+    old_end = before.get("ends_at")
+    only_ends = part.changed_data == ["ends_at"] and post.ends_at is not None
+    return not (only_ends and (old_end is None or post.ends_at <= old_end))
+
+
+def _ask_for_post(request: HttpRequest, post: Post) -> None:
+    try:
+        roles.ask_for_post(post=post, by=request.user, reason="", now=timezone.now())
+        messages.warning(request, _("“%(post)s”要另一个人同意后才生效，已经放进双人审批。") % {"post": post})
+    except approvals.Refused as refusal:
+        messages.error(request, str(refusal))
+
+
+def _end_sessions(request: HttpRequest, user: User) -> HttpResponse:
+    gate.end_sessions(user=user, by=request.user, now=timezone.now())
+    messages.success(request, _("%(user)s 已经从所有设备退出。") % {"user": user})
+    return HttpResponse(headers={"HX-Refresh": "true"})
 
 
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -159,6 +233,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
     ordering = ("username",)
     filter_horizontal = ()
     readonly_fields = ("person", "last_login", "date_joined")
+    actions_detail = ("end_sessions", "reset_factor")
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -174,8 +249,34 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and (
-            obj is None or roles.outranks(by=request.user, user=obj)
+            obj is None or roles.outranks(by=request.user, post=request.post, user=obj)
         )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Headquarters sees all accounts, others those of their people."""
+        if scope.current().is_everything:
+            return super().get_queryset(request)
+        return self._ordered(User.objects.filter(staff__in=Staff.objects.all()), request)
+
+    @gate.fresh
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        user = self.get_object(request, str(object_id)) if object_id else None
+        return user is not None and self.has_change_permission(request, user)
+
+    @action(description=_("退出所有设备"), icon="phonelink_erase", permissions=["end"], dialog=END_SESSIONS)
+    @gate.fresh
+    def end_sessions(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        return _end_sessions(request, self.get_object(request, object_id))
+
+    @action(description=_("重设两步验证"), icon="lock_reset", permissions=["end"], dialog=RESET_FACTOR)
+    @gate.fresh
+    def reset_factor(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        user = self.get_object(request, object_id)
+        second_factor.reset(user=user, by=request.user, now=timezone.now())
+        return _end_sessions(request, user)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return ScopedAdmin.lookup_allowed(self, lookup, value, request)
@@ -184,6 +285,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
     def person(self, user: User) -> str:
         return str(getattr(user, "staff", "–"))
 
+    @gate.fresh
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:

@@ -5,16 +5,36 @@ below, so a change here reaches everybody at the next `grant` or `refresh`.
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from retail import org
+from retail import approvals, audit, org, scope
 from retail.models import Post, Staff, User
 
 # Permissions that no model declares: label of the model, codename, what the person sees.
-EXTRA = {"commissions.approve_planversion": "批准与启用分佣方案", "retail.export_order": "导出订单"}
+EXTRA = {
+    "commissions.approve_planversion": "批准与启用分佣方案",
+    "retail.decide_post": "决定总部岗位",
+    "retail.export_order": "导出订单",
+}
+
+# Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
+# which take two persons; what no post has is the superuser's.
+LEVELS: dict[str, int] = {
+    Post.Role.CLERK: 0,
+    Post.Role.STORE_MANAGER: 1,
+    Post.Role.FRANCHISE_OWNER: 2,
+    Post.Role.REGION_MANAGER: 2,
+    **dict.fromkeys(org.HEADQUARTERS, 3),
+}
+SUPERUSER_LEVEL = 4
+NO_LEVEL = -1
 
 _ORDERS = [
     *("retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion"),
@@ -30,7 +50,8 @@ _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "reta
 _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
-_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", "retail.user", *_SCHEDULE]
+_PEOPLE = ["retail.user", "retail.approval", "axes.accessattempt"]
+_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -51,8 +72,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_STRUCTURE, *_PLANS, "retail.user"], "add", "change")
     | _may(_PARTS, "delete")
     | _may(["retail.job", "django_celery_beat.periodictask"], "change")
-    | {"retail.unmask_buyerkey", "retail.export_order"},
-    Post.Role.HQ_FINANCE: _EVERYTHING | {"commissions.approve_planversion", "retail.export_order"},
+    | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
+    Post.Role.HQ_FINANCE: _EVERYTHING
+    | {"commissions.approve_planversion", "retail.export_order", "retail.decide_post"},
     Post.Role.AUDITOR: _EVERYTHING,
 }
 
@@ -70,7 +92,7 @@ def grant(*, user: User, role: str) -> Group:
 
 def refresh(*, role: str) -> Group:
     """The group of a role with exactly the permissions of the table above."""
-    group, _ = Group.objects.get_or_create(name=role)
+    group = Group.objects.get_or_create(name=role)[0]
     names = PERMISSIONS[role]
     if _names_of(group) != names:
         group.permissions.set(_rows(names))
@@ -88,15 +110,103 @@ def follow_posts(*, staff: Staff, now: datetime) -> None:
         grant(user=staff.user, role=role)
 
 
-def grantable(*, by: User) -> list[str]:
-    """The roles a user may hand out: those that allow nothing they may not do themselves."""
-    own = by.get_all_permissions()
-    return [role for role, names in PERMISSIONS.items() if by.is_superuser or names <= own]
+def level_of(*, by: User, post: Post | None) -> int:
+    """How high somebody stands who acts in this post: posts never add up."""
+    if by.is_superuser:
+        return SUPERUSER_LEVEL
+    return LEVELS[post.role] if post else NO_LEVEL
 
 
-def outranks(*, by: User, user: User) -> bool:
-    """Whether `by` may change the account of `user`: nobody changes an account that may do more than their own."""
-    return by.is_superuser or (not user.is_superuser and user.get_all_permissions() <= by.get_all_permissions())
+def grantable(*, by: User, post: Post | None) -> list[str]:
+    """The roles a user acting in `post` may give, or ask a second person to give.
+
+    Those below their own level; headquarters may ask for its own level, as far as it allows nothing they lack.
+    """
+    level, own = level_of(by=by, post=post), by.get_all_permissions()
+    if level == SUPERUSER_LEVEL:
+        return list(PERMISSIONS)
+    below = [role for role in PERMISSIONS if LEVELS[role] < level]
+    asked = [role for role in PERMISSIONS if takes_two(role) and LEVELS[role] == level and PERMISSIONS[role] <= own]
+    return below + asked
+
+
+def takes_two(role: str) -> bool:
+    """Whether a post of this role is given by two persons."""
+    return role in org.HEADQUARTERS
+
+
+def is_above(*, by: User, post: Post | None, staff: Staff) -> bool:
+    """Whether `by` may change this person: every post they hold, held or will hold is lower and in the scope."""
+    level, visible = level_of(by=by, post=post), scope.current()
+    theirs = Post.objects.filter(staff=staff)
+    if any(LEVELS[held.role] >= level for held in theirs):
+        return False
+    stores = visible.store_ids
+    return stores is None or all(held.store_id in stores for held in theirs)
+
+
+def outranks(*, by: User, post: Post | None, user: User) -> bool:
+    """Whether `by` may change an account: nobody changes one that may do more than theirs, nor one of their equals."""
+    if by.is_superuser:
+        return by != user
+    staff = Staff._base_manager.filter(user=user).first()
+    if user.is_superuser or not user.get_all_permissions() <= by.get_all_permissions():
+        return False
+    # An account of nobody is headquarters' to change.
+    return is_above(by=by, post=post, staff=staff) if staff else scope.current().is_everything
+
+
+# ── Posts of headquarters, by two persons ────────────────────────────────────────────────────────────────────────────
+GRANT_POST = "post.grant"
+
+
+def ask_for_post(*, post: Post, by: User, reason: str, now: datetime) -> approvals.Approval:
+    """Put a post of headquarters, new or changed and not saved, before a second person. Raises approvals.Refused."""
+    staff = post.staff
+    held = [str(row) for row in org.posts_of(staff=staff, now=now)]
+    wanted = {
+        "post_id": post.pk,
+        "role": post.role,
+        "starts_at": post.starts_at.isoformat(),
+        "ends_at": post.ends_at.isoformat() if post.ends_at else None,
+    }
+    until = f"{timezone.localtime(post.ends_at):%Y-%m-%d %H:%M}" if post.ends_at else _("不限")
+    since = f"{timezone.localtime(post.starts_at):%Y-%m-%d %H:%M}"
+    return approvals.ask(
+        kind=GRANT_POST,
+        target=staff,
+        payload=wanted,
+        before={str(staff): _("、").join(held) or _("没有岗位")},
+        after={str(staff): _("%(post)s，从 %(since)s 到 %(until)s") % {"post": post, "since": since, "until": until}},
+        by=by,
+        reason=reason,
+        now=now,
+        concerns=staff.user,
+    )
+
+
+@approvals.kind(GRANT_POST, name=gettext_lazy("授予总部岗位"), permission="retail.decide_post")
+def _grant_post(*, target_id: str, payload: dict[str, Any], by: User, now: datetime) -> None:
+    if not PERMISSIONS[payload["role"]] <= by.get_all_permissions():
+        raise approvals.Refused(_("这个岗位能做的事比您多，要由级别更高的人决定。"))
+    staff = Staff._base_manager.select_for_update(of=("self",)).get(pk=target_id)
+    post = Post.objects.get(pk=payload["post_id"]) if payload["post_id"] else Post(staff=staff)
+    post.role, post.store, post.region, post.franchisee = payload["role"], None, None, None
+    post.starts_at = datetime.fromisoformat(payload["starts_at"])
+    post.ends_at = datetime.fromisoformat(payload["ends_at"]) if payload["ends_at"] else None
+    post.full_clean()
+    post.save()
+    audit.record(by=by, action=GRANT_POST, target=post, now=now, after=payload)
+    follow_posts(staff=staff, now=now)
+
+
+@transaction.atomic
+def give_post(*, staff: Staff, role: str, by: User | None, now: datetime) -> Post:
+    """Give a post of headquarters at once: for the server's own operator, who has nobody to ask."""
+    post = Post.objects.create(staff=staff, role=role, starts_at=now)
+    audit.record(by=by, action=GRANT_POST, target=post, now=now, after={"role": role, "staff": staff.code})
+    follow_posts(staff=staff, now=now)
+    return post
 
 
 def _names_of(group: Group) -> set[str]:

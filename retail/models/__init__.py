@@ -1,5 +1,6 @@
 """The facts of the retail group, and the tables of the services below them."""
 
+from retail.approvals import Approval
 from retail.audit import AuditRow
 from retail.jobs import Job
 from retail.models.catalog import Category, Product
@@ -11,6 +12,7 @@ from retail.privacy import BuyerKey, Suppression
 __all__ = [
     "ApiCall",
     "ApiToken",
+    "Approval",
     "AuditRow",
     "Brand",
     "BuyerKey",

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from retail.models.org import Brand, Franchisee, Region, Store
+from retail.models.org import Brand, Franchisee, Region, Staff, Store
 from retail.scope import ANY, Paths, Scoped
 
 
@@ -43,7 +43,8 @@ class Channel(Scoped):
 class ApiToken(models.Model):
     """A secret with which one system calls the API. Only its SHA-256 is kept; it is shown once, when made.
 
-    With a channel it may post that channel's facts; a place narrows what it may read (none = the whole group).
+    With a channel it may post that channel's facts; a place narrows what it may read (none = the whole group). With a
+    person it works only as long as that person holds a post.
     """
 
     name = models.CharField(_("用途"), max_length=64)
@@ -56,6 +57,9 @@ class ApiToken(models.Model):
     store = models.ForeignKey(Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT)
     franchisee = models.ForeignKey(
         Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT
+    )
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("持有人"), null=True, blank=True, on_delete=models.PROTECT, related_name="api_tokens"
     )
     can_read = models.BooleanField(_("可读"), default=False)
     created_at = models.DateTimeField(_("创建"), auto_now_add=True)

@@ -5,6 +5,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from retail.privacy import BuyerKey
@@ -14,9 +15,16 @@ from retail.scope import ANY, Paths, Scoped
 class User(AbstractUser):
     """Somebody who signs in. What they may see comes from the posts of their `staff`, never from this row."""
 
+    session_epoch = models.PositiveIntegerField(_("登录批次"), default=0, editable=False)
+
     class Meta:
         verbose_name = _("账号")
         verbose_name_plural = _("账号")
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What Django compares with the session at every request: a new password or epoch ends every session."""
+        said = f"{self.password}:{self.session_epoch}"
+        return salted_hmac("retail.User.session", said, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Brand(Scoped):

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
@@ -25,7 +27,8 @@ def shop(everything):
 def seen_by(account, **session):
     """The post and the scope in which a request of this user runs."""
     request = RequestFactory().get("/", HTTP_COOKIE="sessionid=x")
-    request.user, request.session = account, session
+    request.user, request.session = account, SessionStore()
+    request.session.update(session)
     seen = {}
 
     def view(request):
@@ -81,13 +84,15 @@ def test_somebody_elses_post_cannot_be_chosen(shop):
     assert seen_by(account, **{SESSION_KEY: theirs.pk})[0].role == "clerk"
 
 
-def test_who_left_sees_nothing_from_the_next_request_on(shop):
+def test_who_left_is_out_from_the_next_request_on(shop):
     account = sign_in_of(shop, "A1")
     shop.staff["A1"].employments.update(ends_at=timezone.now())
 
-    assert seen_by(account) == (None, scope.NOTHING)
+    with pytest.raises(PermissionDenied, match="岗位已经结束"):
+        seen_by(account)
 
 
-def test_an_account_without_a_person_sees_nothing_unless_it_is_the_owner(shop):
-    assert seen_by(user()) == (None, scope.NOTHING)
+def test_an_account_without_a_person_is_out_unless_it_is_the_owner(shop):
+    with pytest.raises(PermissionDenied):
+        seen_by(user())
     assert seen_by(user(is_superuser=True)) == (None, scope.EVERYTHING)

@@ -6,9 +6,8 @@ import pytest
 import time_machine
 from django.test import Client
 
-from retail import gate
 from retail.models import Post, Staff
-from tests import factories
+from tests import factories, signing_in
 from tests.factories import NOW, World
 
 RULES = (
@@ -40,12 +39,7 @@ def signed_in(staff: Staff) -> Client:
     """A browser in which this person is signed in, in their only post."""
     staff.user = staff.user or factories.user()
     staff.save()
-    client = Client()
-    client.force_login(staff.user)
-    session = client.session
-    session[gate.SESSION_KEY] = staff.posts.get().pk
-    session.save()
-    return client
+    return signing_in.signed_in(staff.user, post=staff.posts.get())
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from retail import scope
 from retail.desk import roles
 from retail.models import Staff, User
 from tests.factories import World, number, world
+from tests.signing_in import signed_in
 
 
 @dataclass
@@ -47,8 +48,6 @@ def sign_in(db) -> Callable[..., Person]:
             staff.user = account
             staff.save()
             roles.grant(user=account, role=role)
-        client = Client()
-        client.force_login(account)
-        return Person(client, account, staff)
+        return Person(signed_in(account), account, staff)
 
     return enter

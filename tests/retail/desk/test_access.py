@@ -2,7 +2,6 @@
 
 import pytest
 from django.contrib import admin
-from django.test import Client
 from django.urls import reverse
 
 import retail.urls  # noqa: F401  registers every page
@@ -13,6 +12,7 @@ from retail.desk import roles
 from retail.models import AuditRow, Order, OrderLine, Post, Staff
 from retail.scoped_admin import ScopedAdmin
 from tests.factories import franchisee, user, world
+from tests.signing_in import signed_in
 
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
 BUYER = (shapes.Buyer(type="phone", value="13800005678"),)
@@ -221,15 +221,14 @@ def test_entries_cannot_be_added_changed_or_deleted(shop, sign_in, role):
         assert Entry.objects.get(pk=entry.pk).fen == entry.fen
 
 
-def test_without_a_post_nothing_is_listed(shop):
+def test_without_a_post_there_is_no_admin(shop):
     settled(shop)
     account = user(is_staff=True)
     roles.grant(user=account, role="auditor")
-    client = Client()
-    client.force_login(account)
+    client = signed_in(account)
 
-    assert client.get("/admin/retail/order/").context["cl"].result_count == 0
-    assert client.get("/admin/retail/job/").context["cl"].result_count == 0
+    assert client.get("/admin/retail/order/").status_code == 403
+    assert client.get("/admin/retail/order/")["Location"].startswith("/admin/login/")
 
 
 def test_every_role_of_the_table_has_its_permissions(db):
@@ -274,7 +273,8 @@ def test_operations_cannot_grant_the_post_of_finance(shop, sign_in):
     assert answer.context["inline_admin_formsets"][0].formset.errors[0]["role"]
 
 
-def test_a_new_post_brings_its_role(shop, sign_in):
+@pytest.mark.parametrize(("role", "groups"), [("store_manager", ["clerk", "store_manager"]), ("auditor", ["clerk"])])
+def test_a_new_post_brings_its_role_at_once_below_headquarters(shop, sign_in, role, groups):
     ops = sign_in(shop, "hq_ops")
     account = user()
     with scope.within(scope.EVERYTHING):
@@ -282,10 +282,12 @@ def test_a_new_post_brings_its_role(shop, sign_in):
         clerk.user = account
         clerk.save()
 
-    answer = ops.post(f"/admin/retail/staff/{clerk.pk}/change/", **_staff_form(clerk, role="auditor", user=account.pk))
+    place = {"posts-0-store": clerk.posts.get().store_id} if role == "store_manager" else {}
+    form = _staff_form(clerk, role=role, user=account.pk, **place)
+    answer = ops.post(f"/admin/retail/staff/{clerk.pk}/change/", **form)
 
     assert answer.status_code == 302, answer.context["errors"]
-    assert sorted(account.groups.values_list("name", flat=True)) == ["auditor", "clerk"]
+    assert sorted(account.groups.values_list("name", flat=True)) == groups
 
 
 def _staff_form(staff, *, role, **fields):

@@ -1,0 +1,210 @@
+"""Two persons for one act: one asks, another decides, and only then it happens.
+
+A kind of act is a function, registered under a name with the permission its decision takes:
+
+    @approvals.kind("post.grant", name=_("授予总部岗位"), permission="retail.decide_post")
+    def grant(*, target_id: str, payload: dict, by: User, now: datetime) -> None: ...
+
+`ask` keeps what is wanted, `decide` runs the function in its own transaction with the decision and the journal.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from retail import audit
+from retail.scope import Paths, Scoped
+
+LIFE = timedelta(days=7)
+
+
+class Refused(ValueError):
+    """This cannot be asked for, or not be decided by this person; the message is for the person at the screen."""
+
+
+class Act(Protocol):
+    """What happens once a second person agrees. Raises Refused when it no longer can."""
+
+    def __call__(self, *, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None: ...
+
+
+class Kind(NamedTuple):
+    name: str | Promise
+    permission: str
+    act: Act
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(code: str, *, name: str | Promise, permission: str) -> Callable[[Act], Act]:
+    """Register the function that carries out approvals of this kind."""
+
+    def register(act: Act) -> Act:
+        KINDS[code] = Kind(name, permission, act)
+        return act
+
+    return register
+
+
+class Approval(Scoped):
+    """Something one person wants and another must agree to. `before` / `after` say it in words, for the decider.
+
+    `store` and `brand` are those it touches; without them only people without a limit see and decide it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", gettext_lazy("等待")
+        APPROVED = "approved", pgettext_lazy("approval", "已同意")
+        REFUSED = "refused", gettext_lazy("未同意")
+        EXPIRED = "expired", gettext_lazy("已过期")
+
+    kind = models.CharField(gettext_lazy("事项"), max_length=64)
+    target_type = models.CharField(gettext_lazy("对象"), max_length=64)
+    target_id = models.CharField(gettext_lazy("编号"), max_length=64)
+    payload = models.JSONField(default=dict, editable=False)
+    before = models.JSONField(gettext_lazy("之前"), default=dict)
+    after = models.JSONField(gettext_lazy("之后"), default=dict)
+    reason = models.TextField(gettext_lazy("原因"), blank=True, default="")
+    brand = models.ForeignKey("retail.Brand", null=True, on_delete=models.PROTECT, related_name="+")
+    store = models.ForeignKey("retail.Store", null=True, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(gettext_lazy("状态"), max_length=8, choices=State.choices, default=State.WAITING)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=gettext_lazy("谁提出"), on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField(gettext_lazy("提出时间"))
+    expires_at = models.DateTimeField(gettext_lazy("有效到"))
+    # Whom it is about, if anybody: they do not decide it either.
+    concerns = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=gettext_lazy("谁决定"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    decided_at = models.DateTimeField(gettext_lazy("决定时间"), null=True)
+
+    scope_paths = Paths(brand="brand", store="store")
+
+    class Meta:
+        verbose_name = gettext_lazy("双人审批")
+        verbose_name_plural = gettext_lazy("双人审批")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "target_type", "target_id"], condition=Q(state="waiting"), name="approval_waits_once"
+            ),
+            models.CheckConstraint(
+                name="approval_decided_by_another",
+                condition=Q(state__in=["waiting", "expired"], decided_by=None, decided_at=None)
+                | Q(state__in=["approved", "refused"], decided_by__isnull=False, decided_at__isnull=False)
+                & ~Q(decided_by=models.F("asked_by")),
+                violation_error_message=gettext_lazy("提出的人不能自己决定。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} #{self.pk}"
+
+    @property
+    def title(self) -> str:
+        return str(KINDS[self.kind].name) if self.kind in KINDS else self.kind
+
+    def may_be_decided(self, *, by: Any, now: datetime) -> bool:
+        """Whether `by` may say yes or no now. Whether they see it at all is the scope's business."""
+        return self.state == self.State.WAITING and self.expires_at > now and not _objection(self, by)
+
+
+def ask(
+    *,
+    kind: str,
+    target: models.Model,
+    payload: dict[str, Any],
+    by: Any,
+    reason: str,
+    now: datetime,
+    before: dict[str, str] | None = None,
+    after: dict[str, str] | None = None,
+    concerns: Any = None,
+    brand_id: int | None = None,
+    store_id: int | None = None,
+) -> Approval:
+    """Put an act before a second person. Raises Refused while the same is already waiting, KeyError for no such kind.
+
+    `payload` is plain JSON for the act; `before` and `after` are words for people: {name: what it says}.
+    """
+    KINDS[kind]
+    expire(now=now)
+    try:
+        with transaction.atomic():
+            row = Approval._base_manager.create(
+                kind=kind,
+                target_type=target._meta.label_lower,
+                target_id=str(target.pk),
+                payload=payload,
+                before=before or {},
+                after=after or {},
+                reason=reason,
+                brand_id=brand_id,
+                store_id=store_id,
+                asked_by=by,
+                asked_at=now,
+                expires_at=now + LIFE,
+                concerns=concerns,
+            )
+            audit.record(by=by, action="approval.ask", target=row, now=now, before=before, after=after, reason=reason)
+    except IntegrityError:
+        raise Refused(_("同样的事项已经在等人审批。")) from None
+    return row
+
+
+def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime) -> Approval:
+    """Say yes or no, and on yes do it: one transaction, with the journal. Raises Refused; then nothing happened.
+
+    Call it inside the scope of the decider: an approval outside it is not there (Approval.DoesNotExist).
+    """
+    expire(now=now)
+    with transaction.atomic():
+        row = Approval.objects.select_for_update(of=("self",)).get(pk=approval.pk)
+        if row.state != Approval.State.WAITING:
+            raise Refused(_("这件事已经不在等待：%(state)s。") % {"state": row.get_state_display()})
+        if objection := _objection(row, by):
+            raise Refused(objection)
+        if is_approved and not row.asked_by.is_active:
+            raise Refused(_("提出的人已经停用，请由在职的人重新提出。"))
+        row.state = Approval.State.APPROVED if is_approved else Approval.State.REFUSED
+        row.decided_by, row.decided_at = by, now
+        row.save(update_fields=["state", "decided_by", "decided_at"])
+        action = "approval.approve" if is_approved else "approval.refuse"
+        audit.record(by=by, action=action, target=row, now=now, before=row.before, after=row.after, reason=row.reason)
+        if is_approved:
+            KINDS[row.kind].act(target_id=row.target_id, payload=row.payload, by=by, now=now)
+    return row
+
+
+def expire(*, now: datetime) -> int:
+    """Close what nobody decided in time; how many."""
+    late = Approval._base_manager.filter(state=Approval.State.WAITING, expires_at__lte=now)
+    return late.update(state=Approval.State.EXPIRED)
+
+
+def _objection(row: Approval, by: Any) -> str:
+    """Why `by` must not decide this; "" when they may."""
+    if row.kind not in KINDS:
+        return _("这个版本不认识这种事项。")
+    if by.pk == row.asked_by_id:
+        return _("提出的人不能自己决定，要另一个人。")
+    if by.pk == row.concerns_id:
+        return _("这件事关系到您自己，要由别人决定。")
+    if not by.has_perm(KINDS[row.kind].permission):
+        return _("您的岗位不能决定这种事项。")
+    return ""
