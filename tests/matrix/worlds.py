@@ -13,21 +13,38 @@ from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
 from clerks.models import Binding
-from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion
-from members.models import Member, Membership, Tier
+from commissions.models import (
+    Attainment,
+    AttainmentStep,
+    BuyerSnapshot,
+    ClaimRow,
+    Entry,
+    Period,
+    Plan,
+    PlanVersion,
+    Rule,
+    Share,
+)
+from members.models import Identity, Member, Membership, Purchase, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.desk import roles
 from retail.models import (
+    ApiToken,
     AuditRow,
     Brand,
     Category,
     Channel,
     Employment,
     Franchisee,
+    Job,
     Order,
+    OrderLine,
+    OrderVersion,
     Post,
     Product,
+    Refund,
+    RefundVersion,
     Region,
     Staff,
     Store,
@@ -60,6 +77,7 @@ class Part:
     rows: dict[type[Model], Model] = field(default_factory=dict)
     accounts: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    colleagues: dict[type[Model], Model] = field(default_factory=dict)  # rows of the clerk's store, not the clerk's
 
     @property
     def sentinels(self) -> list[str]:
@@ -156,7 +174,7 @@ def _sale(part: Part, name: str, **fields: Any) -> shapes.Order:
         "coupons": (f"{part.mark}-coupon",),
         "share_code": f"s-{part.mark}-clerk",
     }
-    return part.world.order(outer_order_id=f"{part.mark}-{name}", **{**usual, **fields})
+    return part.world.order(**{"outer_order_id": f"{part.mark}-{name}", **usual, **fields})
 
 
 def _trade(part: Part) -> None:
@@ -194,14 +212,17 @@ def _between(ours: Part, beside: Part, theirs: Part) -> None:
     """Who is of several worlds: a clerk who moved, a customer of all, an order one store sold and another sent."""
     nomad = Staff.objects.create(code="nomad", name="流动员工", share_code="nomad")
     Employment.objects.create(staff=nomad, starts_at=LONG_AGO)
-    for part in (ours, beside, theirs):
-        Post.objects.create(staff=nomad, role="clerk", store=part.world.store, starts_at=LONG_AGO)
+    moves = [LONG_AGO, LONG_AGO + timedelta(days=200), LONG_AGO + timedelta(days=400), None]
+    for part, since, until in zip((theirs, beside, ours), moves, moves[1:], strict=True):
+        Post.objects.create(staff=nomad, role="clerk", store=part.world.store, starts_at=since, ends_at=until)
         buyer = (shapes.Buyer("phone", "13011112222"),)
-        part.world.settle(_sale(part, "O2", buyer=buyer, serving_clerk="nomad", share_code=None))
-    # Our customer is served once next door, by them: the purchase is theirs, the clerk behind it ours.
+        paid_at = since + timedelta(days=10)
+        part.world.settle(_sale(part, "O2", buyer=buyer, serving_clerk="nomad", share_code=None, paid_at=paid_at))
+    # Our clerk's customer buys next door: part of the commission is our clerk's, who sees the number of that order.
     buyer = (shapes.Buyer("phone", "13011113333"),)
     ours.world.settle(_sale(ours, "O3", buyer=buyer, share_code=None))
-    beside.world.settle(_sale(beside, "O3", buyer=buyer, share_code=None, paid_at=NOW + timedelta(minutes=1)))
+    later = {"paid_at": NOW + timedelta(minutes=1), "outer_order_id": "next-door", "coupons": ()}
+    beside.world.settle(_sale(beside, "O3", **{"buyer": buyer, "share_code": None, **later}))
     Member.objects.filter(name="").update(name="老顾客")
 
 
@@ -209,7 +230,6 @@ def _sample(part: Part) -> None:
     """One row of every model that has rows of this world."""
     world, order = part.world, Order.objects.get(outer_order_id=f"{part.mark}-O1")
     membership = Membership.objects.get(purchases__order=order)
-    version = part.rows.get(PlanVersion)
     part.rows |= {
         Order: order,
         Staff: world.staff[f"{part.mark}-clerk"],
@@ -225,14 +245,29 @@ def _sample(part: Part) -> None:
         AuditRow: AuditRow.objects.get(reason=part.mark),
         Binding: Binding.objects.get(member=membership.member, brand=world.brand),
     }
-    for model, found in _found(part, order, version):
+    for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
+    clerk = part.rows[Staff]
+    for model in (Entry, ClaimRow, Binding):
+        rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
+        if row := rows.order_by("pk").first():
+            part.colleagues[model] = row
+    part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
 
 
-def _found(part: Part, order: Order, version: Any) -> list[tuple[type[Model], Any]]:
-    from commissions.models import BuyerSnapshot, ClaimRow, Entry, Period, Rule
-    from retail.models import ApiToken, Job, OrderLine, Refund
+def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
+    draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    return [
+        (Identity, Identity.objects.filter(member=membership.member).earliest("pk")),
+        (Purchase, order.purchase),
+        (OrderVersion, order.versions.get()),
+        (RefundVersion, RefundVersion.objects.get(refund__order=order)),
+        (Share, Share.objects.filter(rule__version=draft).earliest("pk")),
+        (AttainmentStep, AttainmentStep.objects.get(attainment__version=draft)),
+    ]
 
+
+def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
     return [
         (OrderLine, order.lines.get()),
         (Refund, order.refunds.get()),
