@@ -213,7 +213,7 @@ def _between(ours: Part, beside: Part, theirs: Part) -> None:
     nomad = Staff.objects.create(code="nomad", name="流动员工", share_code="nomad")
     Employment.objects.create(staff=nomad, starts_at=LONG_AGO)
     moves = [LONG_AGO, LONG_AGO + timedelta(days=200), LONG_AGO + timedelta(days=400), None]
-    for part, since, until in zip((theirs, beside, ours), moves, moves[1:], strict=True):
+    for part, since, until in zip((theirs, beside, ours), moves[:-1], moves[1:], strict=True):
         Post.objects.create(staff=nomad, role="clerk", store=part.world.store, starts_at=since, ends_at=until)
         buyer = (shapes.Buyer("phone", "13011112222"),)
         paid_at = since + timedelta(days=10)
@@ -221,6 +221,12 @@ def _between(ours: Part, beside: Part, theirs: Part) -> None:
     # Our clerk's customer buys next door: part of the commission is our clerk's, who sees the number of that order.
     buyer = (shapes.Buyer("phone", "13011113333"),)
     ours.world.settle(_sale(ours, "O3", buyer=buyer, share_code=None))
+    ours.world.settle(
+        _sale(
+            ours, "O4", buyer=(shapes.Buyer("phone", "13011114444"),), share_code=None,
+            serving_clerk=f"{ours.mark}-store_manager",
+        )
+    )  # fmt: skip
     later = {"paid_at": NOW + timedelta(minutes=1), "outer_order_id": "next-door", "coupons": ()}
     beside.world.settle(_sale(beside, "O3", **{"buyer": buyer, "share_code": None, **later}))
     Member.objects.filter(name="").update(name="老顾客")

@@ -60,7 +60,7 @@ TAMPERS = {
     "replace what the guard does": "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
     " 'BEGIN RETURN NULL; END'",
     "step around the guard": "SET session_replication_role = replica",
-    "change a sealed rule": "UPDATE commissions_rule SET calc = '{\"type\": \"rate\", \"ppm\": 999999}'",
+    "change a sealed rule": 'UPDATE commissions_rule SET calc = \'{"type": "rate", "ppm": 999999}\'',
     "open a sealed version": "UPDATE commissions_planversion SET status = 'draft'",
     "an entry out of nothing": "INSERT INTO commissions_entry (key, txn, kind, brand_id, fen, base_fen, pool_fen,"
     " role, paid_at, posted_at, earned_on) SELECT gen_random_uuid(), 1, 'adjust', brand_id, 1, 0, 0, '', now(), now(),"
@@ -157,7 +157,7 @@ def test_the_feed_stores_and_finds_keys_as_the_web_role(shop, monkeypatch):
 
 
 def test_a_page_shows_its_keys_as_the_web_role(two_shops, monkeypatch):
-    ours, other = two_shops
+    ours, _other = two_shops
     manager = ours.hire("M1", role="store_manager")
     account = User.objects.create(username="M1")
     Staff.objects.filter(pk=manager.pk).update(user=account)
