@@ -1,7 +1,7 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -9,7 +9,7 @@ from unfold.decorators import display
 from members.models import Identity, Member, Membership, Purchase, Tier
 from retail import privacy
 from retail.masked import UnmaskingAdmin
-from retail.models import BuyerKey
+from retail.models import BuyerKey, Staff, Store
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
 
 
@@ -35,9 +35,32 @@ class IdentityInline(ScopedTabularInline):
         return row.channel.name if row.channel else row.source
 
 
-class MembershipInline(ScopedTabularInline):
+class _Joined:
+    """Where and through whom somebody joined: named to those who see that store and that person in their lists."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request)
+        return rows.select_related("registered_store", "registered_by").annotate(
+            is_store_known=Exists(Store.objects.filter(pk=OuterRef("registered_store"))),
+            is_staff_known=Exists(Staff.objects.filter(pk=OuterRef("registered_by"))),
+        )
+
+    @display(description=_("入会门店"))
+    def joined_in(self, row: Membership) -> str:
+        if row.registered_store is None:
+            return "–"
+        return str(row.registered_store) if row.is_store_known else _("其他门店")
+
+    @display(description=_("招募导购"))
+    def joined_through(self, row: Membership) -> str:
+        if row.registered_by is None:
+            return "–"
+        return str(row.registered_by) if row.is_staff_known else _("其他门店的同事")
+
+
+class MembershipInline(_Joined, ScopedTabularInline):
     model = Membership
-    fields = ("brand", "tier", "registered_at", "registered_store", "registered_by", "last_purchase_at")
+    fields = ("brand", "tier", "registered_at", "joined_in", "joined_through", "last_purchase_at")
     is_read_only = True
     show_change_link = True
 
@@ -70,16 +93,16 @@ class PurchaseInline(ScopedTabularInline):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ScopedAdmin):
+class MembershipAdmin(_Joined, ScopedAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "brand", "tier", "registered", "registered_store", "registered_by", "last_purchase")
-    list_select_related = ("member", "brand", "tier", "registered_store", "registered_by")
+    list_display = ("title", "brand", "tier", "registered", "joined_in", "joined_through", "last_purchase")
+    list_select_related = ("member", "brand", "tier")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
     search_fields = ("member__name",)
     ordering = ("-pk",)
     fields = (
-        "member", "brand", "tier", "registered_at", "registered_store", "registered_by",
+        "member", "brand", "tier", "registered_at", "joined_in", "joined_through",
         "first_purchase_at", "last_purchase_at",
     )  # fmt: skip
     inlines = (PurchaseInline,)

@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
@@ -15,9 +15,18 @@ class RetailConfig(AppConfig):
             from retail import privacy
 
             privacy.require_keys()  # better no start than values that nobody can read again
+        post_migrate.connect(_make_roles, sender=apps.get_app_config("clerks"))
 
 
 def _register_periodic_work(**_options: object) -> None:
     from retail import periodic
 
     periodic.register(with_demo=settings.DEMO)
+
+
+def _make_roles(**options: object) -> None:
+    """After the last app's tables, whichever that is; `flush` sends the same signal without a plan."""
+    from retail import database
+
+    if "plan" in options:
+        database.make_roles()

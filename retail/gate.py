@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp import login as confirm
 
-from retail import audit, org, scope, second_factor
+from retail import audit, database, org, scope, second_factor
 from retail.models import Post, Staff, User
 
 SESSION_KEY = "post"
@@ -39,18 +39,23 @@ PHONE_ROLES = (Post.Role.CLERK, Post.Role.STORE_MANAGER)
 
 
 class PostBackend(ModelBackend):
-    """Accounts with passwords. Inside a request the roles of other posts than the chosen one give nothing."""
+    """Accounts with passwords. Permissions follow the chosen post, as rows do: those of the one role acted in.
+
+    Outside a request nobody acts in a post, and the groups a user is in add up.
+    """
 
     def _get_group_permissions(self, user_obj: Any) -> QuerySet[Permission]:
-        rows = super()._get_group_permissions(user_obj)
-        role = getattr(user_obj, "acting_role", None)
-        return rows if role is None else rows.filter(group__name=role)
+        if not hasattr(user_obj, "acts_as"):
+            return super()._get_group_permissions(user_obj)
+        # One filter(): the group of the role, and the user in that very group.
+        return Permission.objects.filter(group__user=user_obj, group__name=user_obj.acts_as)
 
 
 class PostMiddleware:
-    """Sets `request.post` (a Post or None) and enters its scope. A superuser without posts sees everything.
+    """Sets `request.post` (a Post or None), `request.posts` (all one may choose from), and enters the post's scope.
 
-    Somebody else without a post has left: the session ends here, and the answer says why.
+    A superuser without posts sees everything. Somebody else without a post has left: the session ends here, and the
+    answer says why.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -59,17 +64,19 @@ class PostMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         # Only a session can hold a sign-in; the feed has none and is spared the look-up.
         user = request.user if request.COOKIES else None
-        request.post = None
+        request.post, request.posts = None, []
         if user is None or not user.is_authenticated:
             return self.get_response(request)
         now = timezone.now()
-        request.post = chosen_post(user=user, wanted=request.session.get(SESSION_KEY), now=now)
+        request.posts = posts_of(user=user, now=now)
+        request.post = _chosen(request.posts, request.session.get(SESSION_KEY))
         if request.post is None and not user.is_superuser:
             logout(request)
             raise PermissionDenied(_("您的岗位已经结束，看不到这里的内容。如果弄错了，请联系店长。"))
-        user.acting_role = request.post.role if request.post else None
+        user.acts_as = request.post.role if request.post else ""
         _prolong(request, now)
-        with scope.within(org.scope_of(request.post) if request.post else scope.EVERYTHING):
+        visible = org.scope_of(request.post) if request.post else scope.EVERYTHING
+        with scope.within(visible), database.published(visible):
             response = self.get_response(request)
             # Lazy templates read rows while they render: inside the scope, not after it.
             if hasattr(response, "render") and callable(response.render) and not response.is_rendered:
@@ -130,6 +137,26 @@ def is_confirmed(*, request: HttpRequest, now: datetime) -> bool:
     """Whether a second factor has confirmed this session, and the admin was used within its time since."""
     idle = _seconds(now) - request.session.get(DESK_SEEN_AT, 0)
     return bool(request.user.is_verified()) and idle <= settings.DESK_SESSION_SECONDS
+
+
+# ── Posts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def posts_of(*, user: User, now: datetime) -> list[Post]:
+    """The posts the user may choose from, highest first; none for an ex-clerk."""
+    staff = Staff._base_manager.filter(user=user).first()
+    return org.posts_of(staff=staff, now=now) if staff else []
+
+
+def _chosen(posts: list[Post], wanted: int | None) -> Post | None:
+    """The wanted post while it is held, else the highest."""
+    return next((post for post in posts if post.pk == wanted), posts[0] if posts else None)
+
+
+def choose(*, request: HttpRequest, wanted: str) -> Post | None:
+    """From the next request on act in this post (the text of its id). None, and nothing changes, unless it is held."""
+    post = next((post for post in request.posts if str(post.pk) == wanted), None)
+    if post is not None:
+        request.session[SESSION_KEY] = post.pk
+    return post
 
 
 def enter(*, request: HttpRequest, post: Post) -> None:
@@ -234,11 +261,3 @@ def client_ip(request: HttpRequest) -> str | None:
     if settings.BEHIND_PROXY and (chain := request.headers.get("X-Forwarded-For")):
         return chain.rpartition(",")[2].strip() or None
     return request.META.get("REMOTE_ADDR")
-
-
-# ── The post ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def chosen_post(*, user: User, wanted: int | None, now: datetime) -> Post | None:
-    """The post the user acts in: the wanted one while they hold it, else their highest; None for an ex-clerk."""
-    staff = Staff._base_manager.filter(user=user).first()
-    posts = org.posts_of(staff=staff, now=now) if staff else []
-    return next((post for post in posts if post.pk == wanted), posts[0] if posts else None)

@@ -18,23 +18,28 @@ def scope_of(post: Post) -> Scope:
     if post.role in HEADQUARTERS:
         return EVERYTHING
     if post.role == Post.Role.CLERK:
-        return Scope(store_ids=_one(post.store_id), staff_id=post.staff_id)
+        return _scope_of_store(post.store, staff_id=post.staff_id)
     if post.role == Post.Role.STORE_MANAGER:
-        return Scope(store_ids=_one(post.store_id))
+        return _scope_of_store(post.store)
     if post.role == Post.Role.REGION_MANAGER:
-        return Scope(store_ids=_store_ids(region_id=post.region_id))
+        return scope_of_stores(region=post.region_id)
     if post.role == Post.Role.FRANCHISE_OWNER:
-        return Scope(store_ids=_store_ids(franchisee_id=post.franchisee_id))
+        return scope_of_stores(franchisee=post.franchisee_id)
     return NOTHING
 
 
-def _one(store_id: int | None) -> frozenset[int]:
+def _scope_of_store(store: Store | None, staff_id: int | None = None) -> Scope:
     """A post that lost its store sees none."""
-    return frozenset() if store_id is None else frozenset([store_id])
+    stores, brands = ([store.pk], [store.brand_id]) if store else ([], [])
+    return Scope(store_ids=frozenset(stores), staff_id=staff_id, store_brand_ids=frozenset(brands))
 
 
-def _store_ids(**place: int | None) -> frozenset[int]:
-    return frozenset(Store._base_manager.filter(**place).values_list("pk", flat=True))
+def scope_of_stores(*, brand_ids: frozenset[int] | None = None, **place: int | None) -> Scope:
+    """The scope of the stores at a place (`pk`, `region`, `franchisee`; all must hold). A lost place has no stores."""
+    is_lost = None in place.values()
+    rows = [] if is_lost else list(Store._base_manager.filter(**place).values_list("pk", "brand"))
+    stores, brands = frozenset(store for store, _ in rows), frozenset(brand for _, brand in rows)
+    return Scope(brand_ids=brand_ids, store_ids=stores, store_brand_ids=brands)
 
 
 def posts_of(*, staff: Staff, now: datetime) -> list[Post]:

@@ -25,12 +25,14 @@ class Scope:
     """Limits that all hold at once; None in a field means "no limit of this kind".
 
     brand_ids, store_ids: the brands and stores whose rows are visible.
+    store_brand_ids: the brands of those stores, whose rows of no store (products, tiers) are visible with them.
     staff_id: the clerk whose own rows are visible.
     """
 
     brand_ids: frozenset[int] | None = None
     store_ids: frozenset[int] | None = None
     staff_id: int | None = None
+    store_brand_ids: frozenset[int] | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -44,11 +46,17 @@ class Scope:
         """
         if self.staff_id is not None and paths.staff is not ANY:
             return Q(**{paths.staff: self.staff_id}) if paths.staff else Q(pk__in=[])
+        # What hangs on a brand and on no store is seen from the stores of that brand.
+        of_stores = self.store_brand_ids if paths.store is ANY and paths.brand else None
+        limits = ((paths.brand, self.brand_ids), (paths.brand, of_stores), (paths.store, self.store_ids))
         condition = Q()
-        for path, ids in ((paths.brand, self.brand_ids), (paths.store, self.store_ids)):
+        for path, ids in limits:
             if ids is None or path is ANY:
                 continue
-            condition &= Q(**{f"{path}__in": ids}) if path else Q(pk__in=[])
+            admitted = Q(**{f"{path}__in": ids}) if path else Q(pk__in=[])
+            if path and path is paths.brand and paths.is_shared_without_brand:
+                admitted |= Q(**{path: None})
+            condition &= admitted
         return condition
 
 
@@ -61,11 +69,15 @@ ANY: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """How a model's rows hang on brand, store and clerk, as lookups ("order__store"); None = they do not."""
+    """How a model's rows hang on brand, store and clerk, as lookups ("order__store"); None = they do not.
+
+    `is_shared_without_brand`: a row whose brand is null belongs to the whole group, and every brand sees it.
+    """
 
     brand: Any = None
     store: Any = None
     staff: Any = None
+    is_shared_without_brand: bool = False
 
 
 _current: ContextVar[Scope | None] = ContextVar("scope", default=None)

@@ -38,9 +38,15 @@ from retail.templatetags.figures import percent, yuan
 
 def visible(model: type[models.Model]) -> QuerySet:
     """The rows of a model in the scope in force. A model that belongs to nobody is for those who see everything."""
+    rows = model._default_manager.all()
     if issubclass(model, scope.Scoped) or scope.current().is_everything:
-        return model._default_manager.all()
-    return model._default_manager.none()
+        return rows
+    return rows.filter(scope.current().rows(model.scope_paths)) if _has_paths(model) else rows.none()
+
+
+def _has_paths(model: type[models.Model]) -> bool:
+    """Whether it is known how rows hang on brand, store and clerk: of scoped models, and of posts."""
+    return hasattr(model, "scope_paths")
 
 
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,7 +354,7 @@ class _Inline(_Narrow):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         # Rows without a scope of their own follow the page they hang on, which was fetched through the scope.
-        rows = visible(self.model) if issubclass(self.model, scope.Scoped) else self.model._default_manager.all()
+        rows = visible(self.model) if _has_paths(self.model) else self.model._default_manager.all()
         if not self.has_view_or_change_permission(request):
             return rows.none()
         related = [name for name in self._foreign_keys() if name != self.fk_name]

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "clerks",
 ]
 AUTH_USER_MODEL = "retail.User"
+AUTHENTICATION_BACKENDS = ["retail.gate.PostBackend"]  # permissions of the chosen post only
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
@@ -94,12 +95,15 @@ TEMPLATES = [
 ]
 
 # ── PostgreSQL, the only database ────────────────────────────────────────────────────────────────────────────────────
+# The role acted in after connecting (retail.database): daogou_web, daogou_job, or the login's own for migrations.
+DB_ROLE = env.str("DAOGOU_DB_ROLE", default="")
 DATABASES = {
     "default": {
         **env.db_url("DATABASE_URL", default="postgresql:///daogou"),
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": env.int("DAOGOU_CONN_MAX_AGE", default=600),
         "CONN_HEALTH_CHECKS": True,
+        **({"OPTIONS": {"options": f"-c role={DB_ROLE}"}} if DB_ROLE else {}),
     },
 }
 

@@ -18,7 +18,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from retail import intake, scope, shapes
+from retail import database, intake, scope, shapes
 from retail.api import answers, bodies, schema
 from retail.api.schema import Problem
 from retail.api.tokens import TokenPermission
@@ -106,7 +106,7 @@ class Feed(ViewSet):
         except bodies.BadBody as error:
             raise ParseError(str(error)) from None
         good = [row for row in rows if not isinstance(row, bodies.Refused)]
-        with scope.within(scope.EVERYTHING):
+        with scope.within(scope.EVERYTHING) as everything, database.published(everything):
             outcomes = type(self).take(channel=channel, data=good, now=now) if good else []
         answer = self._answer(rows, outcomes)
         return _json(msgspec.json.encode(answer), 422 if answer.rejected else 200)

@@ -297,7 +297,12 @@ class StaffFilters(_Filters):
 
     def holding(self, people: QuerySet, name: str, value: str) -> QuerySet:
         path = {"store": "store__code", "role": "role"}[name]
-        return people.filter(pk__in=Post.objects.at(timezone.now()).filter(**{path: value}).values("staff"))
+        return people.filter(pk__in=_posts().at(timezone.now()).filter(**{path: value}).values("staff"))
+
+
+def _posts() -> Any:
+    """The posts of the scope: where else somebody works is not for the eyes of one store."""
+    return Post.objects.filter(scope.current().rows(Post.scope_paths))
 
 
 class PostDetail(serializers.ModelSerializer):
@@ -331,9 +336,7 @@ class People(Read):
     filterset_class = StaffFilters
 
     def get_queryset(self) -> QuerySet:
-        # Where else somebody works is not for the eyes of one store.
-        here = scope.current().rows(scope.Paths(brand="store__brand", store="store"))
-        posts = Post.objects.filter(here).select_related("store", "region", "franchisee")
+        posts = _posts().select_related("store", "region", "franchisee")
         return Staff.objects.prefetch_related(Prefetch("posts", posts.order_by("starts_at", "pk")))
 
 

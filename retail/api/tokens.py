@@ -57,11 +57,8 @@ def scope_of_token(token: ApiToken) -> Scope:
     """What the token may read, should it be allowed to read at all. Several places must all hold; none: everything."""
     place = {"region": token.region_id, "franchisee": token.franchisee_id, "pk": token.store_id}
     limits = {name: pk for name, pk in place.items() if pk is not None}
-    stores = Store._base_manager.filter(**limits).values_list("pk", flat=True) if limits else None
-    return Scope(
-        brand_ids=frozenset([token.brand_id]) if token.brand_id else None,
-        store_ids=frozenset(stores) if stores is not None else None,
-    )
+    brands = frozenset([token.brand_id]) if token.brand_id else None
+    return org.scope_of_stores(brand_ids=brands, **limits) if limits else Scope(brand_ids=brands)
 
 
 @dataclass(frozen=True, slots=True)

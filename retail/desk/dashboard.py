@@ -180,7 +180,9 @@ def _unclaimed(today: date) -> Unclaimed:
 
 # ── What the page shows of them ──────────────────────────────────────────────────────────────────────────────────────
 def _by_channel(daily: Daily, today: date) -> list[Row]:
-    rows = {channel.pk: Row(channel) for channel in Channel.objects.all()}
+    # By what was sold and earned, which is the reader's, not by the channels of the reader's brands.
+    channels = Channel._base_manager.filter(pk__in={channel_id for _day, channel_id in daily})
+    rows = {channel.pk: Row(channel) for channel in channels}
     for (day, channel_id), sales in daily.items():
         row = rows[channel_id]
         row.month = row.month + sales

@@ -29,7 +29,7 @@ class Channel(Scoped):
     corp = models.CharField(_("企业微信"), max_length=64, blank=True, default="")
     return_days = models.PositiveSmallIntegerField(_("退货天数"), default=15)
 
-    scope_paths = Paths(brand=ANY, store=ANY, staff=ANY)
+    scope_paths = Paths(brand="brand", store=ANY, staff=ANY, is_shared_without_brand=True)
 
     class Meta:
         verbose_name = _("渠道")

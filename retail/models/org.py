@@ -49,7 +49,8 @@ class Region(Scoped):
     code = models.CharField(_("编码"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=64)
 
-    scope_paths = Paths(brand=ANY, store=ANY, staff=ANY)
+    scope_paths = Paths(brand="stores__brand", store="stores", staff=ANY)
+    scope_is_to_many = True
 
     class Meta:
         verbose_name = _("区域")
@@ -114,7 +115,8 @@ class StoreGroup(Scoped):
     name = models.CharField(_("名称"), max_length=64)
     stores = models.ManyToManyField(Store, verbose_name=_("门店"), related_name="groups", blank=True)
 
-    scope_paths = Paths(brand=ANY, store=ANY, staff=ANY)
+    scope_paths = Paths(brand="stores__brand", store="stores", staff=ANY)
+    scope_is_to_many = True
 
     class Meta:
         verbose_name = _("门店组")
@@ -212,6 +214,8 @@ class Post(models.Model):
     ends_at = models.DateTimeField(_("结束"), null=True, blank=True)
 
     objects = DatedQuerySet.as_manager()
+    # Not for the manager (a scope is made of posts): where else somebody works is not for the eyes of one store.
+    scope_paths = Paths(brand="store__brand", store="store", staff="staff")
 
     class Meta:
         verbose_name = _("岗位")

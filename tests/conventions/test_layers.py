@@ -60,7 +60,7 @@ def test_foreign_keys_point_to_their_own_or_a_lower_room():
 UNSCOPED = {
     "retail.User": "a sign-in; the admin page of users limits itself by role",
     "retail.Employment": "read through its Staff",
-    "retail.Post": "what a scope is made of, so it is read before there is one",
+    "retail.Post": "what a scope is made of, so it is read before there is one; lists apply its scope_paths",
     "retail.BuyerKey": "opaque values, read through the rows that hold their ids",
     "retail.Suppression": "blind indexes of erased values, found by the value only",
     "retail.Job": "work of the whole installation, shown to headquarters only",

@@ -7,12 +7,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from retail import scope
+from retail.desk import roles
 from retail.gate import SESSION_KEY, PostMiddleware
-from retail.models import Post
+from retail.models import Post, User
 from tests.factories import user, world
 
 
@@ -96,3 +97,58 @@ def test_an_account_without_a_person_is_out_unless_it_is_the_owner(shop):
     with pytest.raises(PermissionDenied):
         seen_by(user())
     assert seen_by(user(is_superuser=True)) == (None, scope.EVERYTHING)
+
+
+# ── The switcher ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def of_two_posts(shop):
+    """A browser of somebody who manages one store and is a clerk in another."""
+    account = sign_in_of(shop, "M1")
+    other = shop.another_store()
+    began = timezone.now() - timedelta(days=1)
+    clerk = Post.objects.create(staff=shop.staff["M1"], role="clerk", store=other, starts_at=began)
+    roles.follow_posts(staff=shop.staff["M1"], now=timezone.now())
+    client = Client()
+    client.force_login(account)
+    return client, Post.objects.get(staff=shop.staff["M1"], role="store_manager"), clerk
+
+
+def test_permissions_follow_the_chosen_post(of_two_posts):
+    client, manager, clerk = of_two_posts
+
+    assert client.get("/admin/retail/order/").status_code == 200
+    chosen = client.post("/post/", {"post": clerk.pk})
+    assert (chosen.status_code, chosen["Location"]) == (302, "/m/")
+    assert client.get("/admin/retail/order/").status_code == 403
+    client.post("/post/", {"post": manager.pk})
+    assert client.get("/admin/retail/order/").status_code == 200
+
+
+def test_the_switch_stands_on_both_rooms_and_only_for_several_posts(of_two_posts, shop):
+    client, manager, _clerk = of_two_posts
+    desk, phone = client.get("/admin/").content.decode(), client.get("/m/me/").content.decode()
+    assert 'action="/post/"' in desk and 'action="/post/"' in phone
+    assert client.post("/post/", {"post": manager.pk, "room": "phone"})["Location"] == "/m/"
+
+    single = Client()
+    single.force_login(sign_in_of(shop, "A1"))
+    assert 'action="/post/"' not in single.get("/m/me/").content.decode()
+
+
+@pytest.mark.parametrize("wanted", ["", "x", "-1", "0", "9" * 30])
+def test_only_a_post_of_ones_own_can_be_switched_to(of_two_posts, shop, wanted):
+    client, _manager, _clerk = of_two_posts
+    theirs = Post.objects.get(staff=shop.staff["A1"])
+
+    assert client.post("/post/", {"post": wanted}).status_code == 403
+    assert client.post("/post/", {"post": theirs.pk}).status_code == 403
+    assert client.get("/post/").status_code == 405
+    assert client.get("/admin/retail/order/").status_code == 200
+
+
+def test_outside_a_request_the_groups_add_up(of_two_posts, shop):
+    account = User.objects.get(staff=shop.staff["M1"])
+    assert account.has_perm("retail.view_order")
+    account = User.objects.get(pk=account.pk)
+    account.acts_as = "clerk"
+    assert not account.has_perm("retail.view_order")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import celery.worker.state
 from celery.beat import EmbeddedService
@@ -26,7 +27,7 @@ from django.db import connections
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import embedded
+from retail import database, embedded
 from retail.celery import app
 from retail.demo import logins, traffic, world
 
@@ -56,6 +57,7 @@ class Command(BaseCommand):
                 web = running.enter_context(taken_port(port))
                 self.start_database(running)
                 self.fill_database(scale)
+                database.act_as(database.JOB)
                 address = os.environ[traffic.ADDRESS] = f"http://{HOST}:{web.getsockname()[1]}/"
                 running.enter_context(served(web))
                 running.enter_context(clock())
@@ -172,12 +174,22 @@ def served(web: socket.socket) -> Iterator[None]:
     """The web server, in threads of its own; requests being answered get two seconds to end."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
     warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic: whitenoise asks finders
-    server = create_server(get_wsgi_application(), sockets=[web], threads=8, ident="daogou")
+    server = create_server(_as_web(get_wsgi_application()), sockets=[web], threads=8, ident="daogou")
     threading.Thread(target=server.run, name="web", daemon=True).start()
     try:
         yield
     finally:
         server.task_dispatcher.shutdown(timeout=2)
+
+
+def _as_web(application: WSGIApplication) -> WSGIApplication:
+    """The application in threads that act as the web role; the other threads of this process are workers."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        database.act_as(database.WEB, thread_only=True)
+        return application(environ, start_response)
+
+    return answer
 
 
 @contextmanager

@@ -72,10 +72,12 @@ def test_the_scope_of_a_token_is_the_place_it_names(everything):
 
     assert scope_of() == scope.EVERYTHING
     assert scope_of(brand=shop.brand) == Scope(brand_ids=frozenset([shop.brand.pk]))
-    assert scope_of(store=theirs) == Scope(store_ids=frozenset([theirs.pk]))
-    assert scope_of(region=shop.region) == Scope(store_ids=frozenset([shop.store.pk, theirs.pk]))
-    assert scope_of(franchisee=company) == Scope(store_ids=frozenset([theirs.pk]))
-    assert scope_of(franchisee=company, store=shop.store) == Scope(store_ids=frozenset())
+    brand = frozenset([shop.brand.pk])
+    both = frozenset([shop.store.pk, theirs.pk])
+    assert scope_of(store=theirs) == Scope(store_ids=frozenset([theirs.pk]), store_brand_ids=brand)
+    assert scope_of(region=shop.region) == Scope(store_ids=both, store_brand_ids=brand)
+    assert scope_of(franchisee=company) == Scope(store_ids=frozenset([theirs.pk]), store_brand_ids=brand)
+    assert scope_of(franchisee=company, store=shop.store) == Scope(store_ids=frozenset(), store_brand_ids=frozenset())
 
 
 def test_the_command_prints_a_secret_that_works(shop, till, capsys):

@@ -1,0 +1,138 @@
+"""Every address of the product with every row it can name: what the matrix is made of."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+
+from retail.models import Order, Product, Staff, Store
+
+ROLES = (
+    *("anonymous", "clerk", "ex_clerk", "store_manager", "region_manager", "franchise_owner"),
+    *("hq_ops", "hq_finance", "auditor"),
+)
+TOKENS = ("store_token", "region_token", "franchisee_token", "brand_token", "feed_token")
+NARROW = {*ROLES, *TOKENS} - {"hq_ops", "hq_finance", "auditor"}
+WHOSE = ("ours", "beside", "theirs")
+METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_API = {"order": Order, "product": Product, "store": Store, "staff": Staff}
+
+
+@dataclass(frozen=True)
+class Address:
+    """One pattern of the resolver. `name` is its name, or its route where it has none; `model` whose row it names."""
+
+    name: str
+    route: str
+    model: type[Model] | None
+
+    @property
+    def names_a_row(self) -> bool:
+        return self.path("x") != self.path("y")
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What sort of page, and of what: ("change", "retail.order"), or (its name, "")."""
+        if self.model is None or not self.route.startswith("admin/"):
+            return self.name, ""
+        label = self.model._meta.label_lower
+        prefix = f"admin:{label.replace('.', '_')}_"
+        page = self.name.removeprefix(prefix) if self.name.startswith(prefix) else self.name
+        return page.replace("admin:-bare", "bare"), label
+
+    def path(self, pk: object) -> str:
+        path = re.sub(r"<path:content_type_id>", "1", self.route)
+        path = re.sub(r"<(path:object_id|int:line_id|int:order_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
+        path = path.replace("<day:day>", "2026-10-12")
+        path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
+        path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
+        return "/" + re.sub(r"[\^$]", "", path)
+
+
+def addresses() -> list[Address]:
+    return [
+        Address(name if not name.endswith("-") else f"{name}{_page(route)}", route, _model(name, route))
+        for name, route in _walk(get_resolver().url_patterns)
+    ]
+
+
+def _page(route: str) -> str:
+    return "bare" if "object_id" in route else "rest"
+
+
+def _walk(patterns: list[Any], spaces: tuple[str, ...] = (), before: str = "") -> Iterator[tuple[str, str]]:
+    for one in patterns:
+        route = before + str(one.pattern)
+        if isinstance(one, URLResolver):
+            yield from _walk(one.url_patterns, (*spaces, *filter(None, [one.namespace])), route)
+        else:
+            yield ":".join([*spaces, one.name or "-"]), route
+
+
+def _model(name: str, route: str) -> type[Model] | None:
+    if found := re.match(r"admin/(\w+)/(\w+)/", route):
+        try:
+            return apps.get_model(*found.groups())
+        except LookupError:
+            return None
+    if name.endswith("-detail"):
+        return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
+    return Order if name == "clerks:sale" else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    address: Address
+    whose: str  # "-" where no row is named
+    path: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (*self.address.kind, self.whose)
+
+
+def cells(worlds: Any) -> list[Cell]:
+    """Every address, once for each world whose row it can name."""
+    made = []
+    for address in addresses():
+        if not address.names_a_row or address.model is None:
+            made.append(Cell(address, "-", address.path(1)))
+            continue
+        for whose in WHOSE:
+            row = getattr(worlds, whose).rows.get(address.model)
+            row = row or address.model._base_manager.first()
+            assert row is not None, f"the worlds have no {address.model._meta.label}"
+            made.append(Cell(address, whose, address.path(row.pk)))
+    return made
+
+
+class Caller:
+    """One role or token of `ours`, with a browser that is as new at every call."""
+
+    def __init__(self, worlds: Any, role: str) -> None:
+        self.client = Client(raise_request_exception=False)
+        self.headers: dict[str, str] = {}
+        if role in TOKENS:
+            self.headers = {"Authorization": f"Bearer {worlds.ours.tokens[role]}"}
+        elif role != "anonymous":
+            self.client.force_login(worlds.ours.accounts[role])
+        self.cookies = {name: morsel.value for name, morsel in self.client.cookies.items()}
+
+    def ask(self, method: str, path: str, data: Any = None, **headers: str) -> HttpResponse:
+        """The answer; whatever the call wrote is taken back."""
+        self.client.cookies.clear()  # of an earlier call: a sign-out, a new session
+        self.client.cookies.load(self.cookies)
+        options = {"data": data or {}} if method in ("GET", "HEAD", "POST") else {}
+        send = getattr(self.client, method.lower())
+        with transaction.atomic():
+            answer = send(path, **options, headers={**headers, **self.headers})
+            transaction.set_rollback(True)
+        return answer

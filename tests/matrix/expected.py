@@ -1,0 +1,163 @@
+"""The answers of the matrix: one row per group of addresses, one column per caller. The first row that fits counts.
+
+page: the sort of admin page, or the name of the address; models: of that page, `*` any; whose: the world of the row
+named (`-` none, `other` another than ours); method: `GET` stands for every method that is not listed by itself.
+`a/b`: either will do. Signed-in people are nobody to the API (401), tokens are asked nothing else.
+"""
+
+from dataclasses import dataclass
+
+from tests.matrix import cells
+
+# Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
+GROUPS = {
+    "STORES": "order orderline refund entry claimrow buyersnapshot member membership binding tier"
+    " brand region store staff category product channel",
+    "COMPANY": "franchisee",
+    "BRANDS": "brand product channel tier",
+    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
+    " attainment staff user",
+}
+
+PEOPLE = """
+page            models   whose method  anonymous clerk ex_clerk store_manager region_manager franchise_owner hq_ops hq_finance auditor
+changelist      STORES   -     *       302 302 302  200 200 200  200 200 200
+changelist      COMPANY  -     *       302 302 302  403 200 200  200 200 200
+changelist      *        -     *       302 302 302  403 403 403  200 200 200
+add             WRITTEN  -     *       302 302 302  403 403 403  200 403 403
+add             *        -     *       302 302 302  403 403 403  403 403 403
+change          orderline ours *       302 302 302  302 302 302  302 302 302
+change          orderline other *      302 302 302  404 404 404  302 302 302
+change          category *     GET     302 302 302  200 200 200  200 200 200
+change          BRANDS   beside GET    302 302 302  200 200 200  200 200 200
+change          STORES   ours  GET     302 302 302  200 200 200  200 200 200
+change          STORES   other GET     302 302 302  404 404 404  200 200 200
+change          COMPANY  ours  GET     302 302 302  403 200 200  200 200 200
+change          COMPANY  other GET     302 302 302  403 404 404  200 200 200
+change          *        *     GET     302 302 302  403 403 403  200 200 200
+change          WRITTEN  *     POST    302 302 302  403 403 403  200 403 403
+change          periodictask * POST    302 302 302  403 403 403  200 403 403
+change          *        *     POST    302 302 302  403 403 403  403 403 403
+delete          *        *     *       302 302 302  403 403 403  403 403 403
+history         *        *     *       302 302 302  404 404 404  302 302 302
+bare            *        *     *       302 302 302  302 302 302  302 302 302
+why             *        ours  *       302 302 302  200 200 200  200 200 200
+why             *        other *       302 302 302  404 404 404  200 200 200
+add_rule        *        *     *       302 302 302  403 403 403  302 403 403
+add_attainment  *        *     *       302 302 302  403 403 403  302 403 403
+copy            *        *     *       302 302 302  403 403 403  200 403 403
+approve         *        *     *       302 302 302  403 403 403  403 200 403
+activate        *        *     *       302 302 302  403 403 403  403 403 403
+admin:auth_user_password_change user * * 302 302 302  403 403 403  200 403 403
+admin:-rest     *        -     *       302 302 302  404 404 404  404 404 404
+admin:app_list  *        -     *       302 302 302  200 200 200  200 200 200
+admin:autocomplete *     -     POST    302 302 302  405 405 405  405 405 405
+admin:autocomplete *     -     *       302 302 302  403 403 403  403 403 403
+admin:index     *        -     *       302 302 302  200 200 200  200 200 200
+admin:search    *        -     *       302 302 302  200 200 200  200 200 200
+admin:jsi18n    *        -     POST    302 302 302  405 405 405  405 405 405
+admin:jsi18n    *        -     *       302 302 302  200 200 200  200 200 200
+admin:login     *        -     POST    200 200 200  200 200 200  200 200 200
+admin:login     *        -     *       200 200 200  302 302 302  302 302 302
+admin:logout    *        -     POST    302 302 302  200 200 200  200 200 200
+admin:logout    *        -     *       302 302 302  405 405 405  405 405 405
+admin:password_change *  -     *       302 302 302  200 200 200  200 200 200
+admin:password_change_done * - POST    302 302 302  405 405 405  405 405 405
+admin:password_change_done * - *       302 302 302  200 200 200  200 200 200
+admin:view_on_site *     -     *       302 302 302  404 404 404  404 404 404
+clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:sale     *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:sale     *        other READ    302 404 403  404 403 403  403 403 403
+clerks:sign_in  *        -     READ    404 404 404  404 404 404  404 404 404
+clerks:sign_out *        -     POST    302 302 302  302 302 302  302 302 302
+clerks:type_size *       -     POST    302 302 302  302 302 302  302 302 302
+clerks:*        *        *     *       405 405 405  405 405 405  405 405 405
+doors           *        -     READ    302 302 302  302 302 302  302 302 302
+doors           *        -     *       405 405 405  405 405 405  405 405 405
+enter           *        -     POST    404 404 404  404 404 404  404 404 404
+enter           *        -     *       405 405 405  405 405 405  405 405 405
+switch          *        -     POST    302 403 403  403 403 403  403 403 403
+switch          *        -     *       405 405 405  405 405 405  405 405 405
+schema          *        -     SAFE    200 200 200  200 200 200  200 200 200
+schema          *        -     *       405 405 405  405 405 405  405 405 405
+order-*         *        *     *       401 401 401  401 401 401  401 401 401
+refund-*        *        *     *       401 401 401  401 401 401  401 401 401
+product-*       *        *     *       401 401 401  401 401 401  401 401 401
+store-*         *        *     *       401 401 401  401 401 401  401 401 401
+staff-*         *        *     *       401 401 401  401 401 401  401 401 401
+entry-*         *        *     *       401 401 401  401 401 401  401 401 401
+"""  # noqa: E501
+
+# Reading takes `can_read`, which the feed's token has not; posting takes a channel, which only it has.
+SYSTEMS = """
+page            models   whose method  store_token region_token franchisee_token brand_token feed_token
+schema          *        -     SAFE    200 200 200 200 200
+schema          *        -     *       405 405 405 405 405
+refund-list     *        -     OPTIONS 200 200 200 200 403
+refund-list     *        -     READ    405 405 405 405 403
+*-list          *        -     SAFE    200 200 200 200 403
+order-list      *        -     POST    403 403 403 403 400
+refund-list     *        -     POST    403 403 403 403 400
+*-list          *        -     *       403 403 403 403 405
+product-detail  *        beside SAFE   200 200 200 200 403
+*-detail        *        *     OPTIONS 200 200 200 200 403
+*-detail        *        ours  READ    200 200 200 200 403
+*-detail        *        beside READ   404 404 404 200 403
+*-detail        *        theirs READ   404 404 404 404 403
+*-detail        *        *     *       403 403 403 403 405
+"""
+
+METHODS = {"READ": {"GET", "HEAD"}, "SAFE": {"GET", "HEAD", "OPTIONS"}}
+
+
+@dataclass(frozen=True)
+class Row:
+    page: str
+    models: frozenset[str]
+    whose: str
+    method: str
+    answers: dict[str, frozenset[int]]
+
+    def fits(self, cell: "cells.Cell", method: str) -> bool:
+        whose = {"*", cell.whose} | ({"other"} if cell.whose in ("beside", "theirs") else set())
+        return self.is_of(cell.address) and self.whose in whose and self._takes(method)
+
+    def is_of(self, address: "cells.Address") -> bool:
+        page, label = address.kind
+        named = page.startswith(self.page[:-1]) if self.page.endswith("*") else page == self.page
+        if self.page.startswith("*"):
+            named = page.endswith(self.page[1:])
+        return named and ("*" in self.models or label.rpartition(".")[2] in self.models)
+
+    def _takes(self, method: str) -> bool:
+        if self.method == "GET":  # the admin answers to every other method as to GET
+            return method != "POST"
+        return method == self.method or self.method == "*" or method in METHODS.get(self.method, ())
+
+
+def _read(table: str) -> list[Row]:
+    head, *lines = table.strip().splitlines()
+    callers = head.split()[4:]
+    rows = []
+    for line in lines:
+        page, models, whose, method, *answers = line.split()
+        statuses = (frozenset(map(int, answer.split("/"))) for answer in answers)
+        group = frozenset(GROUPS.get(models, models).split())
+        rows.append(Row(page, group, whose, method, dict(zip(callers, statuses, strict=True))))
+    return rows
+
+
+_PEOPLE, _SYSTEMS = _read(PEOPLE), _read(SYSTEMS)
+
+
+def statuses(cell: "cells.Cell", method: str, caller: str) -> frozenset[int]:
+    """The statuses that will do; none where the table has no row."""
+    rows = _SYSTEMS if caller in cells.TOKENS else _PEOPLE
+    return next((row.answers[caller] for row in rows if row.fits(cell, method)), frozenset())
+
+
+def has_row(address: "cells.Address") -> bool:
+    return any(row.is_of(address) for row in _PEOPLE)

@@ -1,0 +1,84 @@
+"""Which rows of each scoped model each kind of scope shows: the matrix below the pages."""
+
+from django.apps import apps
+from django.db.models import Model
+
+from retail import org, scope
+from retail.api import tokens
+from retail.models import ApiToken, Post
+from tests.matrix.worlds import Worlds
+
+# What a scope of one clerk, of one place (store, region or company), and of one brand shows of our clerk's row (`o`),
+# our clerk's colleague's (`c`), the row beside in our brand (`b`) and theirs (`t`). A brand's own row is ours and
+# beside at once. `-`: nothing.
+EXPECTED = """
+retail.Brand            ob  ob  ob
+retail.Product          ob  ob  ob
+retail.Channel          ob  ob  ob
+members.Tier            ob  ob  ob
+retail.Category         obt obt obt
+retail.Region           o   o   ob
+retail.Franchisee       -   o   ob
+retail.Store            o   o   ob
+retail.StoreGroup       o   o   ob
+retail.Staff            o   oc  ocb
+retail.Order            -   o   ob
+retail.OrderLine        -   o   ob
+retail.OrderVersion     -   o   ob
+retail.Refund           -   o   ob
+retail.RefundVersion    -   o   ob
+retail.AuditRow         -   -   -
+members.Member          -   o   ob
+members.Identity        -   o   ob
+members.Membership      -   o   ob
+members.Purchase        -   o   ob
+commissions.Plan            -   -   ob
+commissions.PlanVersion     -   -   ob
+commissions.Rule            -   -   ob
+commissions.Share           -   -   ob
+commissions.Attainment      -   -   ob
+commissions.AttainmentStep  -   -   ob
+commissions.Period          -   -   ob
+commissions.Entry           o   oc  ocb
+commissions.ClaimRow        o   oc  ocb
+commissions.BuyerSnapshot   -   o   ob
+clerks.Binding              o   oc  ocb
+"""
+TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
+
+
+def scopes(worlds: Worlds) -> dict[str, tuple[int, scope.Scope]]:
+    """Name → (its column in the table, the scope), made as the product makes them."""
+    made = {}
+    for role in ("clerk", "store_manager", "region_manager", "franchise_owner"):
+        post = Post.objects.select_related("store").get(staff__user=worlds.ours.accounts[role])
+        made[role] = (0 if role == "clerk" else 1, org.scope_of(post))
+    for name in ("store", "region", "franchisee", "brand"):
+        token = ApiToken.objects.get(name=f"{worlds.ours.mark}-{name}")
+        made[f"{name} token"] = (2 if name == "brand" else 1, tokens.scope_of_token(token))
+    return made
+
+
+def scoped_models() -> list[type[Model]]:
+    return [model for model in apps.get_models() if issubclass(model, scope.Scoped)]
+
+
+def wrong(worlds: Worlds, models: list[type[Model]] | None = None) -> list[str]:
+    """Where the rows that are seen are not those of the table."""
+    faults = []
+    for name, (column, visible) in scopes(worlds).items():
+        for model in models or scoped_models():
+            seen = _seen(worlds, model, visible)
+            expected = TABLE[model._meta.label][column].strip("-")
+            if set(seen) != set(expected):
+                faults.append(f"{model._meta.label} as {name}: {seen or '-'} instead of {expected or '-'}")
+    return faults
+
+
+def _seen(worlds: Worlds, model: type[Model], visible: scope.Scope) -> str:
+    samples = {"o": worlds.ours.rows[model], "b": worlds.beside.rows[model], "t": worlds.theirs.rows[model]}
+    if model in worlds.ours.colleagues:
+        samples["c"] = worlds.ours.colleagues[model]
+    with scope.within(visible):
+        pks = set(model.objects.filter(pk__in=[row.pk for row in samples.values()]).values_list("pk", flat=True))
+    return "".join(letter for letter, row in samples.items() if row.pk in pks)

@@ -1,0 +1,300 @@
+"""Worlds beside each other, each with a mark in every text that can hold one.
+
+`ours` and `theirs` are two brands with everything of their own. `beside` is of our brand, but another region, company
+and store. A few people belong to several worlds and carry no mark: what is seen of them must still be our part only.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.db.models import Model
+from django_celery_beat.models import CrontabSchedule
+
+from clerks.models import Binding
+from commissions.models import (
+    Attainment,
+    AttainmentStep,
+    BuyerSnapshot,
+    ClaimRow,
+    Entry,
+    Period,
+    Plan,
+    PlanVersion,
+    Rule,
+    Share,
+)
+from members.models import Identity, Member, Membership, Purchase, Tier
+from retail import audit, jobs, privacy, shapes
+from retail.api import tokens
+from retail.desk import roles
+from retail.models import (
+    ApiToken,
+    AuditRow,
+    Brand,
+    Category,
+    Channel,
+    Employment,
+    Franchisee,
+    Job,
+    Order,
+    OrderLine,
+    OrderVersion,
+    Post,
+    Product,
+    Refund,
+    RefundVersion,
+    Region,
+    Staff,
+    Store,
+    StoreGroup,
+    User,
+)
+from tests.factories import LONG_AGO, NOW, World, add_rule
+
+SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
+PHONES = {"qOURS": "13800004417", "qBESIDE": "13700005528", "qTHEIRS": "13900006639"}
+STAFF_PHONES = {"qOURS": "15800001174", "qBESIDE": "15700002285", "qTHEIRS": "15900003396"}
+PLACED = {
+    "clerk": "store",
+    "ex_clerk": "store",
+    "store_manager": "store",
+    "region_manager": "region",
+    "franchise_owner": "franchisee",
+    "hq_ops": "",
+    "hq_finance": "",
+    "auditor": "",
+}
+
+
+@dataclass
+class Part:
+    """One world: its mark, its factory, one row of each model, an account per role."""
+
+    mark: str
+    world: World
+    rows: dict[type[Model], Model] = field(default_factory=dict)
+    accounts: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    colleagues: dict[type[Model], Model] = field(default_factory=dict)  # rows of the clerk's store, not the clerk's
+
+    @property
+    def sentinels(self) -> list[str]:
+        phones = (PHONES[self.mark], STAFF_PHONES[self.mark])
+        return [self.mark, *phones, *(privacy.mask("phone", phone) for phone in phones)]
+
+
+@dataclass
+class Worlds:
+    ours: Part
+    beside: Part
+    theirs: Part
+
+
+def build() -> Worlds:
+    """To be called within EVERYTHING."""
+    ours = _part("qOURS")
+    beside = _part("qBESIDE", brand=ours.world)
+    theirs = _part("qTHEIRS")
+    parts = (ours, beside, theirs)
+    _between(*parts)
+    CrontabSchedule.objects.create(minute="7")
+    for part in parts:
+        _sample(part)
+    return Worlds(*parts)
+
+
+def _part(mark: str, *, brand: World | None = None) -> Part:
+    region = Region.objects.create(code=f"{mark}-R", name=f"{mark}区域")
+    company = Franchisee.objects.create(code=f"{mark}-F", name=f"{mark}公司")
+    if brand:
+        made, product, pos = brand.brand, brand.product, brand.pos
+    else:
+        made = Brand.objects.create(code=f"{mark}-B", name=f"{mark}品牌", corp=mark)
+        category = Category.objects.create(code=f"cat-{len(mark)}-{made.pk}", name=f"品类{made.pk}")
+        product = Product.objects.create(
+            sku=f"{mark}-P", name=f"{mark}商品", brand=made, category=category, tag_fen=10000
+        )
+        pos = Channel.objects.create(code=f"{mark}-pos", name=f"{mark}门店", kind="pos", brand=made, corp=mark)
+        Tier.objects.create(brand=made, code=f"{mark}-T", name=f"{mark}等级", rank=1)
+    store = Store.objects.create(
+        code=f"{mark}-S", name=f"{mark}门店", brand=made, region=region, franchisee=company, city=f"{mark}市"
+    )
+    StoreGroup.objects.create(code=f"{mark}-G", name=f"{mark}组").stores.add(store)
+    part = Part(mark, World(made, region, store, product, pos))
+    if not brand:
+        _plan(part)
+    _people(part, company)
+    _trade(part)
+    _tokens(part, company)
+    return part
+
+
+def _plan(part: Part) -> None:
+    plan = Plan.objects.create(brand=part.world.brand, name=f"{part.mark}方案")
+    rule = {
+        "id": f"{part.mark}-rule",
+        "name": f"{part.mark}规则",
+        "calc": {"type": "rate", "ppm": 30000},
+        "split": SPLIT,
+    }
+    part.world.plan(rule, note=f"{part.mark}说明")
+    draft = PlanVersion.objects.create(plan=plan, number=9001, note=f"{part.mark}草稿")
+    add_rule(draft, {**rule, "id": f"{part.mark}-draft"})
+    tiers = Attainment.objects.create(version=draft, code=f"{part.mark}-a", name=f"{part.mark}阶梯")
+    AttainmentStep.objects.create(attainment=tiers, from_fen=0, ppm=1000)
+    part.rows |= {PlanVersion: draft, Attainment: tiers, Plan: plan}
+
+
+def _people(part: Part, company: Franchisee) -> None:
+    places = {"store": part.world.store, "region": part.world.region, "franchisee": company}
+    for role, place in PLACED.items():
+        is_gone = role == "ex_clerk"
+        there = {place: places[place]} if place in ("region", "franchisee") else {}
+        staff = part.world.hire(f"{part.mark}-{role}", role="clerk" if is_gone else role, **there)
+        account = User.objects.create(username=f"{part.mark}-u-{role}")
+        staff.user = account
+        if role == "store_manager":
+            known = privacy.Known("phone", "", STAFF_PHONES[part.mark])
+            staff.phone_key_id = privacy.keep([known])[known]
+        staff.save()
+        roles.grant(user=account, role="clerk" if is_gone else role)
+        if is_gone:
+            Employment.objects.filter(staff=staff).update(ends_at=LONG_AGO + timedelta(days=700))
+        part.accounts[role] = account
+
+
+def _sale(part: Part, name: str, **fields: Any) -> shapes.Order:
+    usual = {
+        "serving_clerk": f"{part.mark}-clerk",
+        "buyer": (shapes.Buyer("phone", PHONES[part.mark]),),
+        "chat_id": f"{part.mark}-chat",
+        "live_event": f"{part.mark}-live",
+        "coupons": (f"{part.mark}-coupon",),
+        "share_code": f"s-{part.mark}-clerk",
+    }
+    return part.world.order(**{"outer_order_id": f"{part.mark}-{name}", **usual, **fields})
+
+
+def _trade(part: Part) -> None:
+    """A sale, its correction, a refund and its correction, and work and a journal row of it."""
+    sale = _sale(part, "O1")
+    part.world.settle(sale)
+    part.world.settle(_sale(part, "O1", coupons=(f"{part.mark}-coupon2",)))
+    for fen in (100, 200):
+        part.world.refund(sale, outer_refund_id=f"{part.mark}-RF1", fen=fen)
+    order = Order.objects.get(outer_order_id=f"{part.mark}-O1")
+    member = Member.objects.get(memberships__purchases__order=order)
+    Member.objects.filter(pk=member.pk).update(name=f"{part.mark}会员")
+    tier = Tier.objects.filter(brand=part.world.brand).get()
+    Membership.objects.filter(member=member).update(
+        tier=tier, registered_store=part.world.store, registered_by=part.world.staff[f"{part.mark}-clerk"]
+    )
+    work = jobs.Work("settle_order", {"order_id": order.pk, "note": part.mark})
+    (job,) = jobs.enqueue(work=[work], now=NOW)
+    jobs.Job.objects.filter(pk=job).update(state="dead", last_error=part.mark)
+    audit.record(
+        by=part.accounts["hq_ops"], action="change", target=part.world.store, now=NOW,
+        before={"name": part.mark}, after={"name": part.mark}, reason=part.mark,
+    )  # fmt: skip
+
+
+def _tokens(part: Part, company: Franchisee) -> None:
+    world = part.world
+    places = {"store": world.store, "region": world.region, "franchisee": company, "brand": world.brand}
+    for name, place in places.items():
+        part.tokens[f"{name}_token"] = tokens.issue(name=f"{part.mark}-{name}", can_read=True, **{name: place})[1]
+    part.tokens["feed_token"] = tokens.issue(name=f"{part.mark}-feed", channel=world.pos)[1]
+
+
+def _between(ours: Part, beside: Part, theirs: Part) -> None:
+    """Who is of several worlds: a clerk who moved, a customer of all, an order one store sold and another sent."""
+    nomad = Staff.objects.create(code="nomad", name="流动员工", share_code="nomad")
+    Employment.objects.create(staff=nomad, starts_at=LONG_AGO)
+    moves = [LONG_AGO, LONG_AGO + timedelta(days=200), LONG_AGO + timedelta(days=400), None]
+    for part, since, until in zip((theirs, beside, ours), moves[:-1], moves[1:], strict=True):
+        Post.objects.create(staff=nomad, role="clerk", store=part.world.store, starts_at=since, ends_at=until)
+        buyer = (shapes.Buyer("phone", "13011112222"),)
+        paid_at = since + timedelta(days=10)
+        part.world.settle(_sale(part, "O2", buyer=buyer, serving_clerk="nomad", share_code=None, paid_at=paid_at))
+    # Our clerk's customer buys next door: part of the commission is our clerk's, who sees the number of that order.
+    buyer = (shapes.Buyer("phone", "13011113333"),)
+    ours.world.settle(_sale(ours, "O3", buyer=buyer, share_code=None))
+    ours.world.settle(
+        _sale(
+            ours, "O4", buyer=(shapes.Buyer("phone", "13011114444"),), share_code=None,
+            serving_clerk=f"{ours.mark}-store_manager",
+        )
+    )  # fmt: skip
+    later = {"paid_at": NOW + timedelta(minutes=1), "outer_order_id": "next-door", "coupons": ()}
+    beside.world.settle(_sale(beside, "O3", **{"buyer": buyer, "share_code": None, **later}))
+    Member.objects.filter(name="").update(name="老顾客")
+
+
+def _sample(part: Part) -> None:
+    """One row of every model that has rows of this world."""
+    world, order = part.world, Order.objects.get(outer_order_id=f"{part.mark}-O1")
+    membership = Membership.objects.get(purchases__order=order)
+    part.rows |= {
+        Order: order,
+        Staff: world.staff[f"{part.mark}-clerk"],
+        User: part.accounts["clerk"],
+        Store: world.store,
+        Brand: world.brand,
+        Region: world.region,
+        Member: membership.member,
+        Membership: membership,
+        Channel: world.pos,
+        Product: world.product,
+        Category: world.product.category,
+        AuditRow: AuditRow.objects.get(reason=part.mark),
+        Binding: Binding.objects.get(member=membership.member, brand=world.brand),
+    }
+    for model, found in [*_found(part, order), *_parts(part, order, membership)]:
+        part.rows.setdefault(model, found)
+    clerk = part.rows[Staff]
+    for model in (Entry, ClaimRow, Binding):
+        rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
+        if row := rows.order_by("pk").first():
+            part.colleagues[model] = row
+    part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
+
+
+def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
+    draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    return [
+        (Identity, Identity.objects.filter(member=membership.member).earliest("pk")),
+        (Purchase, order.purchase),
+        (OrderVersion, order.versions.get()),
+        (RefundVersion, RefundVersion.objects.get(refund__order=order)),
+        (Share, Share.objects.filter(rule__version=draft).earliest("pk")),
+        (AttainmentStep, AttainmentStep.objects.get(attainment__version=draft)),
+    ]
+
+
+def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
+    return [
+        (OrderLine, order.lines.get()),
+        (Refund, order.refunds.get()),
+        (Entry, Entry.objects.filter(order=order, staff=part.rows[Staff]).first()),
+        (ClaimRow, ClaimRow.objects.filter(order=order, store=part.world.store).first()),
+        (BuyerSnapshot, BuyerSnapshot.objects.filter(order=order).first()),
+        (Franchisee, Franchisee.objects.get(stores=part.world.store)),
+        (StoreGroup, StoreGroup.objects.get(stores=part.world.store)),
+        (Tier, Tier.objects.get(brand=part.world.brand)),
+        (Period, Period.objects.filter(brand=part.world.brand).first()),
+        (Plan, Plan.objects.get(brand=part.world.brand)),
+        (PlanVersion, PlanVersion.objects.filter(plan__brand=part.world.brand, number=9001).get()),
+        (Attainment, Attainment.objects.get(version__plan__brand=part.world.brand)),
+        (Rule, Rule.objects.get(version__plan__brand=part.world.brand, version__number=9001)),
+        (ApiToken, ApiToken.objects.get(name=f"{part.mark}-feed")),
+        (Job, Job.objects.get(last_error=part.mark)),
+    ]
+
+
+def permit_everything(account: User) -> None:
+    """Every permission there is, given by mistake: the rows alone must hold then."""
+    account.user_permissions.set(Permission.objects.all())
+    account.is_staff = True
+    account.save()
