@@ -3,11 +3,15 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from retail import health
 from retail.desk import site as _desk  # noqa: F401  registers its pages before the admin lists its addresses
 
 urlpatterns = [
     path("api/", include("retail.api.urls")),
     path("m/", include("clerks.pages.urls")),
     path("admin/", admin.site.urls),
+    path("healthz/live", health.live, name="live"),
+    path("healthz/ready", health.ready, name="ready"),
+    path("metrics", health.metrics, name="metrics"),
     path("", include("retail.desk.urls")),
 ]
