@@ -8,8 +8,9 @@ row done in one transaction. A lost message costs a delay, never work: `sweep` r
      ▲               │ error: back-off, attempt counted
      └───────────────┴── after JOB_MAX_ATTEMPTS ──▶ dead (admin shows it, `replay` makes it due again)
 
-Jobs of one shard (one buyer, one order, one chat) run one at a time, oldest first. While one of them is tried again the
-later ones wait, since it may be what they build on; once it is dead they go on without it, and a replay runs it late.
+Jobs of one shard (one buyer, one order, one chat) run one at a time, oldest first. While one of them is tried again
+the later ones wait, since it may be what they build on; once it is dead they go on without it, and a replay of it
+comes late.
 """
 
 import json
@@ -92,46 +93,42 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
     both. (Two transactions at the same moment do not see each other's rows and may write one each; that costs a run.)
     """
     due_at = due_at or now
-    texts = [json.dumps(w._asdict(), sort_keys=True) for w in work]
-    ids = _waiting(sorted({text for text, w in zip(texts, work, strict=True) if w.shard}), due_at)
-    if fresh := [text for text in dict.fromkeys(texts) if text not in ids]:
-        ids |= zip(fresh, _insert(fresh, now, due_at), strict=True)
+    texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
+    ids = _written(list(dict.fromkeys(texts)), now, due_at)
     if ids and due_at <= now:
-        news = sorted(ids.values())
-        transaction.on_commit(lambda: ring(news))
+        transaction.on_commit(lambda: ring(sorted(ids.values())))
     return [ids[text] for text in texts]
 
 
-def _waiting(texts: Sequence[str], due_at: datetime) -> dict[str, int]:
-    """Of these works, those whose row waits unstarted, with its id.
-
-    The rows stay locked until the caller commits: no worker may start one before it can see what the caller wrote.
-    One that is being started at this moment is passed over.
-    """
+def _written(texts: Sequence[str], now: datetime, due_at: datetime) -> dict[str, int]:
+    """The id of each work's row, the one that waits or a new one."""
     if not texts:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT w.place, j.id FROM ROWS FROM (jsonb_to_recordset(%s) AS (kind text, payload jsonb, shard text))"
-            " WITH ORDINALITY AS w(kind, payload, shard, place) JOIN retail_job j ON j.shard = w.shard"
-            " AND j.kind = w.kind AND j.payload = w.payload AND j.state IN ('due', 'running')"
-            " WHERE j.state = 'due' AND j.due_at <= %s FOR SHARE OF j SKIP LOCKED",
-            [f"[{','.join(texts)}]", due_at],
-        )
-        return {texts[place - 1]: job_id for place, job_id in cursor.fetchall()}
+        work, rung_at = f"[{','.join(texts)}]", now if due_at <= now else None
+        cursor.execute(_ENQUEUE, {"work": work, "now": now, "due_at": due_at, "rung_at": rung_at})
+        rows = cursor.fetchall()
+    ids = {texts[place - 1]: job_id for place, job_id in rows if place}
+    fresh = (text for text in texts if text not in ids)
+    return ids | dict(zip(fresh, sorted(job_id for place, job_id in rows if not place), strict=True))
 
 
-def _insert(texts: Sequence[str], now: datetime, due_at: datetime) -> list[int]:
-    rung_at = now if due_at <= now else None
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)"
-            " SELECT w.kind, w.payload, w.shard, 'due', %s, 0, %s, %s, ''"
-            " FROM ROWS FROM (jsonb_to_recordset(%s) AS (kind text, payload jsonb, shard text))"
-            " WITH ORDINALITY AS w(kind, payload, shard, place) ORDER BY w.place RETURNING id",
-            [due_at, rung_at, now, f"[{','.join(texts)}]"],
-        )
-        return [row[0] for row in cursor.fetchall()]
+# A row that waits is locked until the caller commits: no worker may start it before it can see what the caller wrote.
+# One that is being started at this moment is passed over.
+_ENQUEUE = """
+WITH given AS (
+    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text))
+        WITH ORDINALITY AS w(kind, payload, shard, place)
+), waiting AS (
+    SELECT given.place, j.id FROM given JOIN retail_job j USING (shard, kind, payload)
+    WHERE given.shard <> '' AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE OF j SKIP LOCKED
+), made AS (
+    INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)
+    SELECT kind, payload, shard, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
+    FROM given WHERE place NOT IN (SELECT place FROM waiting) ORDER BY place RETURNING id
+)
+SELECT place, id FROM waiting UNION ALL SELECT NULL, id FROM made
+"""
 
 
 # ── The bell ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -62,11 +62,9 @@ def note(*, task: str, now: datetime, found: dict[str, Any] | None = None) -> No
 
 def last(*, task: str) -> Ran | None:
     """The last run that was noted; None when there was none, or its row was removed or overwritten by hand."""
-    said = (
-        PeriodicTask.objects.filter(name__startswith=_PREFIX, task=task).values_list("description", flat=True).first()
-    )
+    row = PeriodicTask.objects.filter(name__startswith=_PREFIX, task=task).first()
     try:
-        known = json.loads(said or "")
+        known = json.loads(row.description if row else "")
         return Ran(datetime.fromisoformat(known["at"]), known["found"])
     except (ValueError, TypeError, KeyError):
         return None
