@@ -8,7 +8,9 @@ row done in one transaction. A lost message costs a delay, never work: `sweep` r
      ▲               │ error: back-off, attempt counted
      └───────────────┴── after JOB_MAX_ATTEMPTS ──▶ dead (admin shows it, `replay` makes it due again)
 
-Jobs of one shard (one buyer, one order, one chat) run one at a time, oldest first.
+Jobs of one shard (one buyer, one order, one chat) run one at a time, oldest first. While one of them is tried again
+the later ones wait, since it may be what they build on; once it is dead they go on without it, and a replay of it
+comes late.
 """
 
 import json
@@ -19,8 +21,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connection, models, transaction
-from django.db.models import F, Q
+from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -85,28 +87,55 @@ class Work(NamedTuple):
 
 
 def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = None) -> list[int]:
-    """Write the rows inside the caller's transaction and ring the bell after its commit. Returns the job ids."""
-    if not work:
-        return []
+    """Write the rows inside the caller's transaction and ring the bell after its commit. Returns the job ids.
+
+    Work of a shard that already waits there, not started, is not written a second time: the row that waits does for
+    both. (Two transactions at the same moment do not see each other's rows and may write one each; that costs a run.)
+    """
+    due_at = due_at or now
+    texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
+    ids = _written(list(dict.fromkeys(texts)), now, due_at)
+    if ids and due_at <= now:
+        transaction.on_commit(lambda: ring(sorted(ids.values())))
+    return [ids[text] for text in texts]
+
+
+def _written(texts: Sequence[str], now: datetime, due_at: datetime) -> dict[str, int]:
+    """The id of each work's row, the one that waits or a new one."""
+    if not texts:
+        return {}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)"
-            " SELECT w.kind, w.payload, w.shard, 'due', %s, 0, %s, %s, ''"
-            " FROM ROWS FROM (jsonb_to_recordset(%s) AS (kind text, payload jsonb, shard text))"
-            " WITH ORDINALITY AS w(kind, payload, shard, place) ORDER BY w.place RETURNING id",
-            [due_at or now, now, now, json.dumps([w._asdict() for w in work])],
-        )
-        ids = [row[0] for row in cursor.fetchall()]
-    if due_at is None or due_at <= now:
-        transaction.on_commit(lambda: ring(ids))
-    return ids
+        work, rung_at = f"[{','.join(texts)}]", now if due_at <= now else None
+        cursor.execute(_ENQUEUE, {"work": work, "now": now, "due_at": due_at, "rung_at": rung_at})
+        rows = cursor.fetchall()
+    ids = {texts[place - 1]: job_id for place, job_id in rows if place}
+    fresh = (text for text in texts if text not in ids)
+    return ids | dict(zip(fresh, sorted(job_id for place, job_id in rows if not place), strict=True))
+
+
+# A row that waits is locked until the caller commits: no worker may start it before it can see what the caller wrote.
+# One that is being started at this moment is passed over.
+_ENQUEUE = """
+WITH given AS (
+    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text))
+        WITH ORDINALITY AS w(kind, payload, shard, place)
+), waiting AS (
+    SELECT given.place, j.id FROM given JOIN retail_job j USING (shard, kind, payload)
+    WHERE given.shard <> '' AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE OF j SKIP LOCKED
+), made AS (
+    INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)
+    SELECT kind, payload, shard, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
+    FROM given WHERE place NOT IN (SELECT place FROM waiting) ORDER BY place RETURNING id
+)
+SELECT place, id FROM waiting UNION ALL SELECT NULL, id FROM made
+"""
 
 
 # ── The bell ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 RING_SIZE = 50  # ids in one message: few enough to spread over workers, enough not to flood the broker
 
 
-def ring(ids: Sequence[int]) -> None:
+def ring(ids: Sequence[int], *, is_catching_up: bool = False) -> None:
     """Tell the workers. Never raises: the work is safe in its rows, and the sweeper rings again."""
     from retail.celery import app
 
@@ -114,76 +143,83 @@ def ring(ids: Sequence[int]) -> None:
         for start in range(0, len(ids), RING_SIZE):
             some = list(ids[start : start + RING_SIZE])
             # argsrepr: Celery's own picture of the list takes longer than all the rest of sending it.
-            app.send_task("retail.run_jobs", args=[some], argsrepr=f"[{len(some)} ids]", retry=False)
+            app.send_task("retail.run_jobs", args=[some, is_catching_up], argsrepr=f"[{len(some)} ids]", retry=False)
     except Exception as error:
         log.warning("The broker did not take %d job ids (%s); the sweeper will ring again.", len(ids), error)
 
 
 def sweep(*, now: datetime) -> int:
-    """Ring for due jobs, each at most once per lease and no more than the workers can take. Returns how many."""
+    """Ring for due jobs, each at most once per lease, no more at a time than the workers can take. Returns how many.
+
+    Jobs whose worker died JOB_MAX_ATTEMPTS times are given up first. A worker that has done what it was so rung for
+    sweeps by itself, so that a backlog is worked off at the workers' speed and not at that of the clock.
+    """
     lease = timedelta(seconds=settings.JOB_LEASE_SECONDS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # MATERIALIZED: the planner may else run the LIMIT again and again, and ring for more than the capacity.
-            "WITH chosen AS MATERIALIZED ("
-            " SELECT id FROM retail_job WHERE state IN ('due', 'running') AND due_at <= %(now)s"
-            "  AND (lease_until IS NULL OR lease_until < %(now)s) AND (rung_at IS NULL OR rung_at < %(before)s)"
-            " ORDER BY due_at, id LIMIT %(capacity)s FOR UPDATE SKIP LOCKED)"
-            " UPDATE retail_job j SET rung_at = %(now)s FROM chosen WHERE chosen.id = j.id RETURNING j.id",
-            {"now": now, "before": now - lease, "capacity": settings.JOB_WORKER_CAPACITY},
-        )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('retail.jobs.sweep'))")  # the room is counted by one
+        cursor.execute(_BURY, {"now": now, "attempts": settings.JOB_MAX_ATTEMPTS})
+        cursor.execute(_RING, {"now": now, "before": now - lease, "capacity": settings.JOB_WORKER_CAPACITY})
         ids = sorted(row[0] for row in cursor.fetchall())
-    ring(ids)
+    ring(ids, is_catching_up=True)
     return len(ids)
+
+
+# Nobody lived to count these failures: the attempts were counted when they began.
+_BURY = """
+UPDATE retail_job SET state = 'dead', ended_at = %(now)s, lease_until = NULL, last_error = 'Its worker died each time.'
+WHERE id IN (SELECT id FROM retail_job WHERE state = 'running' AND lease_until < %(now)s AND attempts >= %(attempts)s
+    FOR UPDATE SKIP LOCKED)
+"""
+# Of a shard only the first is rung for: the others could not be claimed. The room: what was rung for again (later than
+# it was made) within a lease and is still open lies with the broker or a worker.
+# MATERIALIZED: the planner may else run the LIMIT again and again, and ring for more than the capacity.
+_RING = """
+WITH chosen AS MATERIALIZED (
+    SELECT id FROM retail_job j WHERE state IN ('due', 'running') AND due_at <= %(now)s
+        AND (lease_until IS NULL OR lease_until < %(now)s) AND (rung_at IS NULL OR rung_at < %(before)s)
+        AND (shard = '' OR NOT EXISTS (SELECT 1 FROM retail_job e
+            WHERE e.shard = j.shard AND e.id < j.id AND e.state IN ('due', 'running')))
+    ORDER BY due_at, id FOR UPDATE SKIP LOCKED
+    LIMIT greatest(0, %(capacity)s - (SELECT count(*) FROM retail_job
+        WHERE state IN ('due', 'running') AND rung_at >= %(before)s AND rung_at > created_at))
+) UPDATE retail_job j SET rung_at = %(now)s FROM chosen WHERE chosen.id = j.id RETURNING j.id
+"""
 
 
 # ── The worker's side ────────────────────────────────────────────────────────────────────────────────────────────────
 def run(*, ids: Iterable[int], registry: Registry) -> int:
-    """Run those of the jobs that can be claimed now; returns how many ended done. Errors stay in their rows."""
-    done = 0
-    for job_id in ids:
-        following: int | None = job_id
-        for _place in range(RING_SIZE):
-            if following is None or not run_one(job_id=following, registry=registry):
-                break
-            done += 1
-            # A job that waited for this one was passed over when its own bell rang.
-            following = _next_in_shard(following)
-        else:
-            # A long shard goes on with a bell of its own: others wait too, and a worker must be able to stop.
-            if following is not None:
-                ring([following])
+    """Run those of the jobs that can be claimed now; returns how many ended done. Errors stay in their rows.
+
+    Raises only when the database is gone: then the lease ends, and the sweeper rings again.
+    """
+    return sum(_run_shard(job_id, registry) for job_id in ids)
+
+
+def _run_shard(job_id: int, registry: Registry) -> int:
+    """Run a job, then those of its shard that waited for it: they were passed over when their own bells rang."""
+    done, following = 0, job_id
+    for _place in range(RING_SIZE):
+        claim = _claim(following)
+        if claim is None:
+            return done
+        state = _do(claim, registry)
+        done += state == Job.State.DONE
+        successor = _successor(claim) if state in (Job.State.DONE, Job.State.DEAD) else None
+        if successor is None:
+            return done
+        following = successor
+    # A long shard goes on with a bell of its own: others wait too, and a worker must be able to stop.
+    ring([following])
     return done
 
 
-def _next_in_shard(job_id: int) -> int | None:
-    shard = Job.objects.filter(pk=job_id).exclude(shard="").values_list("shard", flat=True).first()
-    if shard is None:
-        return None
-    waiting = Job.objects.pending().filter(shard=shard, pk__gt=job_id)
-    return waiting.order_by("pk").values_list("pk", flat=True).first()
+class _Claim(NamedTuple):
+    job_id: int
+    attempt: int
+    shard: str
 
 
-def run_one(*, job_id: int, registry: Registry) -> bool:
-    """Claim one job, do its effect and mark it done in one transaction. False when not claimed or failed."""
-    attempt = _claim(job_id)
-    if attempt is None:
-        return False
-    try:
-        with transaction.atomic(), scope.within(scope.EVERYTHING):
-            # The lease may have run out meanwhile and another worker taken over: then `attempts` has moved on.
-            job = Job.objects.select_for_update().get(pk=job_id)
-            if job.state != Job.State.RUNNING or job.attempts != attempt:
-                return False
-            registry[job.kind](**job.payload)
-            Job.objects.filter(pk=job_id).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
-    except Exception:
-        _record_failure(job_id, attempt, logs.masked(traceback.format_exc(limit=-6)))
-        return False
-    return True
-
-
-def _claim(job_id: int) -> int | None:
+def _claim(job_id: int) -> _Claim | None:
     """Take a due job for one lease; None when another worker has it, it is done, or its shard is busy."""
     now = timezone.now()
     with connection.cursor() as cursor:
@@ -191,38 +227,68 @@ def _claim(job_id: int) -> int | None:
             "UPDATE retail_job SET state = 'running', attempts = attempts + 1, lease_until = %(lease)s"
             " WHERE id = (SELECT j.id FROM retail_job j WHERE j.id = %(id)s AND j.state IN ('due', 'running')"
             "  AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until < %(now)s)"
-            "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id < j.id"
-            "   AND e.state IN ('due', 'running')) FOR UPDATE SKIP LOCKED)"
-            " RETURNING attempts",
+            # A later one may run already: it was committed before this one.
+            "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
+            "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
+            "  FOR UPDATE SKIP LOCKED)"
+            " RETURNING id, attempts, shard",
             {"id": job_id, "now": now, "lease": now + timedelta(seconds=settings.JOB_LEASE_SECONDS)},
         )
         row = cursor.fetchone()
-    return row[0] if row else None
+    return _Claim(*row) if row else None
 
 
-def _record_failure(job_id: int, attempt: int, error: str) -> None:
-    """Back off (5 s, 10 s, 20 s … at most an hour), or give up after JOB_MAX_ATTEMPTS."""
+def _successor(claim: _Claim) -> int | None:
+    if not claim.shard:
+        return None
+    waiting = Job.objects.pending().filter(shard=claim.shard, pk__gt=claim.job_id)
+    return waiting.order_by("pk").values_list("pk", flat=True).first()
+
+
+def _do(claim: _Claim, registry: Registry) -> str:
+    """Do the effect and mark the job done in one transaction; returns the state it is then in."""
+    try:
+        with transaction.atomic(), scope.within(scope.EVERYTHING):
+            # The lease may have run out meanwhile and another worker taken over: then `attempts` has moved on.
+            job = Job.objects.select_for_update().get(pk=claim.job_id)
+            if job.state != Job.State.RUNNING or job.attempts != claim.attempt:
+                return Job.State.RUNNING
+            registry[job.kind](**job.payload)
+            Job.objects.filter(pk=job.pk).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
+    except Exception as error:
+        if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
+            raise  # it is the database that is gone, not a job that is bad
+        return _record_failure(claim, logs.masked(traceback.format_exc(limit=-6)))
+    return Job.State.DONE
+
+
+def _record_failure(claim: _Claim, error: str) -> str:
+    """Back off (5 s, 10 s, 20 s … at most an hour), or give up after JOB_MAX_ATTEMPTS. Returns the new state."""
     now = timezone.now()
-    is_last = attempt >= settings.JOB_MAX_ATTEMPTS
-    log.warning("Job %s failed (attempt %s): %s", job_id, attempt, error.strip().splitlines()[-1])
-    Job.objects.filter(pk=job_id, attempts=attempt).exclude(state=Job.State.DONE).update(
-        state=Job.State.DEAD if is_last else Job.State.DUE,
-        due_at=now + timedelta(seconds=min(3600, 5 * 2 ** (attempt - 1))),
+    is_last = claim.attempt >= settings.JOB_MAX_ATTEMPTS
+    state = Job.State.DEAD if is_last else Job.State.DUE
+    # What broke the job may stand in the message, and must not keep it from being written down.
+    error = error.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
+    log.warning("Job %s failed (attempt %s): %s", claim.job_id, claim.attempt, error.strip().splitlines()[-1])
+    Job.objects.filter(pk=claim.job_id, attempts=claim.attempt).exclude(state=Job.State.DONE).update(
+        state=state,
+        due_at=now + timedelta(seconds=min(3600, 5 * 2 ** (claim.attempt - 1))),
+        rung_at=None,
         ended_at=now if is_last else None,
         lease_until=None,
         last_error=error[-4000:],
     )
+    return state
 
 
 # ── The operator's side ──────────────────────────────────────────────────────────────────────────────────────────────
 def replay(*, jobs: models.QuerySet[Job], now: datetime) -> int:
-    """Make dead jobs due again with a fresh count of attempts. Returns how many."""
-    ids = list(jobs.filter(state=Job.State.DEAD).values_list("pk", flat=True))
-    Job.objects.filter(pk__in=ids).update(
-        state=Job.State.DUE, attempts=0, due_at=now, rung_at=now, ended_at=None, lease_until=None
+    """Make dead jobs due again with a fresh count of attempts. Returns how many; the sweeper rings for them."""
+    count = jobs.filter(state=Job.State.DEAD).update(
+        state=Job.State.DUE, attempts=0, due_at=now, rung_at=None, ended_at=None, lease_until=None
     )
-    transaction.on_commit(lambda: ring(ids))
-    return len(ids)
+    transaction.on_commit(lambda: sweep(now=now))
+    return count
 
 
 def forget_done(*, now: datetime, days: int = 7) -> int:
@@ -231,16 +297,26 @@ def forget_done(*, now: datetime, days: int = 7) -> int:
 
 
 class Depth(NamedTuple):
-    waiting: int
-    dead: int
-    oldest_at: datetime | None
+    """How much work is open, how much is dead, and since when the oldest open job is due."""
+
+    waiting: int = 0
+    dead: int = 0
+    oldest_at: datetime | None = None
+
+
+def depths() -> dict[str, Depth]:
+    """The depth of each kind that has open or dead work. Done rows, most of the table, are not read."""
+    dead = dict(Job.objects.dead().order_by().values_list("kind").annotate(models.Count("pk")))
+    rows = Job.objects.pending().order_by().values_list("kind").annotate(models.Count("pk"), models.Min("due_at"))
+    found = {kind: Depth(waiting, dead.get(kind, 0), oldest_at) for kind, waiting, oldest_at in rows}
+    return {kind: Depth(dead=count) for kind, count in dead.items()} | found
 
 
 def depth() -> Depth:
-    """How much work is open, how much is dead, and since when the oldest open job is due."""
-    figures = Job.objects.aggregate(
-        waiting=models.Count("pk", filter=Q(state__in=["due", "running"])),
-        dead=models.Count("pk", filter=Q(state="dead")),
-        oldest_at=models.Min(F("due_at"), filter=Q(state__in=["due", "running"])),
+    """The depth of all kinds together."""
+    each = depths().values()
+    return Depth(
+        sum(one.waiting for one in each),
+        sum(one.dead for one in each),
+        min((one.oldest_at for one in each if one.oldest_at), default=None),
     )
-    return Depth(**figures)

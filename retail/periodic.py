@@ -2,9 +2,14 @@
 
 It runs after every migrate and may run any number of times. People may switch a row off or change its rhythm in the
 admin; what they changed is left alone. Rows of jobs that no longer exist are removed.
+
+When a task last ran, and what it found, stands in the description of its row: the clock's own `last_run_at` says when
+it was sent, whether or not a worker was there.
 """
 
-from typing import NamedTuple
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -20,6 +25,7 @@ class Periodic(NamedTuple):
 TABLE = [
     Periodic("ring again for due jobs", "retail.sweep", 10),
     Periodic("forget finished jobs and old answers", "retail.forget", 3600),
+    Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]
 DEMO_TABLE = [
     Periodic("demo: a few orders a minute", "retail.demo_traffic", 20),
@@ -39,3 +45,26 @@ def register(*, with_demo: bool) -> None:
             task.save()
     stale = PeriodicTask.objects.filter(name__startswith=_PREFIX)
     stale.exclude(name__in=[_PREFIX + row.name for row in table]).delete()
+
+
+class Ran(NamedTuple):
+    """When a task last ran, and what it found."""
+
+    at: datetime
+    found: dict[str, Any]
+
+
+def note(*, task: str, now: datetime, found: dict[str, Any] | None = None) -> None:
+    """Write down that a task ran, and what it found (plain JSON)."""
+    said = json.dumps({"at": now.isoformat(), "found": found or {}})
+    PeriodicTask.objects.filter(name__startswith=_PREFIX, task=task).update(description=said)
+
+
+def last(*, task: str) -> Ran | None:
+    """The last run that was noted; None when there was none, or its row was removed or overwritten by hand."""
+    row = PeriodicTask.objects.filter(name__startswith=_PREFIX, task=task).first()
+    try:
+        known = json.loads(row.description if row else "")
+        return Ran(datetime.fromisoformat(known["at"]), known["found"])
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -111,8 +111,18 @@ DATABASES = {
 CELERY_BROKER_URL = env.str(
     "DAOGOU_BROKER_URL", default="memory://" if DEMO or TESTING else "redis://127.0.0.1:6379/0"
 )
-# memory:// asks once a second unless told otherwise.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05} if CELERY_BROKER_URL.startswith("memory") else {}
+# These two ask once a second unless told otherwise.
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = (
+    {"polling_interval": 0.05} if CELERY_BROKER_URL.startswith(("memory", "filesystem")) else {}
+)
+if CELERY_BROKER_URL.startswith("filesystem://"):  # filesystem:///a/folder: for one machine without Redis
+    _folder = CELERY_BROKER_URL.removeprefix("filesystem://")
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {
+        "data_folder_in": _folder,
+        "data_folder_out": _folder,
+        "control_folder": _folder,
+    }
+    CELERY_BROKER_URL = "filesystem://"
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
@@ -127,6 +137,11 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 JOB_LEASE_SECONDS = env.int("DAOGOU_JOB_LEASE_SECONDS", default=60)
 JOB_MAX_ATTEMPTS = env.int("DAOGOU_JOB_MAX_ATTEMPTS", default=8)
 JOB_WORKER_CAPACITY = env.int("DAOGOU_JOB_WORKER_CAPACITY", default=200)  # jobs rung at once by one sweep
+
+# ── Health ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# Who may read /metrics: networks of callers (never that of a proxy in front), or whoever bears the token.
+METRICS_FROM = env.list("DAOGOU_METRICS_FROM", default=["127.0.0.1"] if DEMO else [])
+METRICS_TOKEN = env.str("DAOGOU_METRICS_TOKEN", default="")
 
 # ── Personal data ────────────────────────────────────────────────────────────────────────────────────────────────────
 # "id:base64 of 32 bytes", newest first; the first encrypts, all decrypt. Empty in demo: a key file is made once.
@@ -165,6 +180,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not (DEMO or TESTING)
 SECURE_HSTS_SECONDS = 0 if DEMO or TESTING else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not (DEMO or TESTING)
+SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]  # asked by machines next door, without TLS
 BEHIND_PROXY = env.bool("DAOGOU_BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SESSION_COOKIE_AGE = 30 * 24 * 3600  # of the phone; retail.gate shortens that of the admin

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from retail import intake, jobs, retention
+from retail import doctor, intake, jobs, periodic, retention, scope
 
 
 def _settle_order(order_id: int) -> None:
@@ -27,18 +27,33 @@ REGISTRY: jobs.Registry = {
 
 
 @shared_task(name="retail.run_jobs")
-def run_jobs(ids: list[int]) -> int:
-    """Rung by `jobs.ring`: run those of the jobs that are still to do."""
-    return jobs.run(ids=ids, registry=REGISTRY)
+def run_jobs(ids: list[int], is_catching_up: bool = False) -> int:
+    """Rung by `jobs.ring`: run those of the jobs that are still to do. The sweeper's are followed by more of them."""
+    done = jobs.run(ids=ids, registry=REGISTRY)
+    if is_catching_up:
+        jobs.sweep(now=timezone.now())
+    return done
 
 
 @shared_task(name="retail.sweep")
 def sweep() -> int:
     """Ring again for due work whose bell was lost."""
-    return jobs.sweep(now=timezone.now())
+    now = timezone.now()
+    rung = jobs.sweep(now=now)
+    periodic.note(task="retail.sweep", now=now)
+    return rung
 
 
 @shared_task(name="retail.forget")
 def forget() -> int:
     """Drop what is kept only for a while."""
     return sum(retention.forget(now=timezone.now()).values())
+
+
+@shared_task(name="retail.doctor")
+def examine() -> int:
+    """Look whether the invariants hold, on a sample of the orders; the outcome shows in the metrics."""
+    now = timezone.now()
+    with scope.within(scope.EVERYTHING):
+        found = doctor.examine(now=now, sample=doctor.SAMPLE)
+    return doctor.note(found=found, now=now)

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from retail import health
 from retail.desk import site as _desk  # noqa: F401  registers its pages before the admin lists its addresses
 
 urlpatterns = [
@@ -10,5 +11,8 @@ urlpatterns = [
     path("m/", include("clerks.pages.urls")),
     path("admin/", include("retail.desk.entrance_urls")),  # before the admin's own, which answer everything below
     path("admin/", admin.site.urls),
+    path("healthz/live", health.live, name="live"),
+    path("healthz/ready", health.ready, name="ready"),
+    path("metrics", health.metrics, name="metrics"),
     path("", include("retail.desk.urls")),
 ]

@@ -1,9 +1,10 @@
 """Durable work: rows are the queue, the bell may be lost."""
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from commissions.models import Entry
@@ -87,6 +88,7 @@ def test_a_dead_job_can_be_replayed(bench, settings):
     bench.broken.clear()
 
     assert jobs.replay(jobs=Job.objects.dead(), now=timezone.now()) == 1
+    assert jobs.sweep(now=timezone.now()) == 1
     bench.run([job_id])
 
     assert bench.done == [1]
@@ -122,8 +124,8 @@ def test_a_dead_job_does_not_block_its_shard(bench, settings):
     first, second = enqueue(1, 2, shard="buyer:7")
     bench.broken.add(1)
 
-    bench.run([first])
-    bench.run([second])
+    assert bench.run([second]) == 0
+    assert bench.run([first]) == 1  # the one that waited follows at once
 
     assert bench.done == [2]
 
@@ -139,12 +141,136 @@ def test_a_lease_keeps_others_out_until_it_ends(bench):
 
 def test_the_sweeper_rings_once_per_lease_and_within_capacity(settings):
     settings.JOB_WORKER_CAPACITY = 3
-    enqueue(*range(5))
+    ids = enqueue(*range(5))
     now = timezone.now()
     assert jobs.sweep(now=now) == 0  # just rung when they were made
 
     later = now + timedelta(seconds=settings.JOB_LEASE_SECONDS + 1)
-    assert [jobs.sweep(now=later), jobs.sweep(now=later), jobs.sweep(now=later)] == [3, 2, 0]
+    assert jobs.sweep(now=later) == 3
+    assert jobs.sweep(now=later) == 0  # there is no room before some of those are done
+    Job.objects.filter(pk__in=ids[:2]).update(state="done")
+    assert [jobs.sweep(now=later), jobs.sweep(now=later)] == [2, 0]
+
+
+def test_the_sweeper_rings_for_the_first_of_a_shard_only(settings):
+    enqueue(*range(5), shard="buyer:7")
+    enqueue(6)
+
+    assert jobs.sweep(now=after_a_lease(settings)) == 2
+
+
+def test_a_worker_that_did_what_the_sweeper_rang_for_sweeps_again(monkeypatch, settings):
+    """A backlog is worked off at the workers' speed; the clock only starts that."""
+    rung = []
+    monkeypatch.setattr(jobs, "RING_SIZE", 2)
+    monkeypatch.setattr("retail.celery.app.send_task", lambda *_, args, **__: rung.append(args))
+    monkeypatch.setattr(tasks, "REGISTRY", {"do": lambda n: None})
+    settings.JOB_WORKER_CAPACITY = 2
+    enqueue(*range(7))
+    Job.objects.update(rung_at=timezone.now() - timedelta(hours=1))
+
+    jobs.sweep(now=timezone.now())
+    while rung:
+        tasks.run_jobs(*rung.pop())
+
+    assert Job.objects.filter(state="done").count() == 7
+
+
+def test_a_failed_job_is_rung_for_as_soon_as_it_is_due_again(bench):
+    (job_id,) = enqueue(1)
+    bench.broken.add(1)
+    bench.run([job_id])
+
+    assert jobs.sweep(now=timezone.now() + timedelta(seconds=4)) == 0
+    assert jobs.sweep(now=timezone.now() + timedelta(seconds=6)) == 1
+
+
+def test_work_for_later_is_rung_for_when_it_is_due(bench, settings):
+    now = timezone.now()
+    jobs.enqueue(work=[Work("do", {"n": 1})], now=now, due_at=now + timedelta(seconds=30))
+
+    assert jobs.sweep(now=now + timedelta(seconds=29)) == 0
+    assert jobs.sweep(now=now + timedelta(seconds=31)) == 1
+
+
+def after_a_lease(settings):
+    return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS + 1)
+
+
+# ── The same work twice ──────────────────────────────────────────────────────────────────────────────────────────────
+def test_work_that_waits_in_its_shard_is_not_written_twice(bench):
+    first = enqueue(1, 2, shard="buyer:7")
+
+    assert enqueue(2, 3, 2, shard="buyer:7")[:2] != first and Job.objects.count() == 3
+    assert bench.run(first) == 3 and bench.done == [1, 2, 3]
+
+
+def test_work_of_another_shard_or_that_has_started_is_work_of_its_own(bench):
+    (running,) = enqueue(1, shard="buyer:7")
+    Job.objects.update(state="running")
+
+    assert len({running, *enqueue(1, shard="buyer:7"), *enqueue(1, shard="buyer:8"), *enqueue(1)}) == 4
+
+
+def test_work_for_later_does_not_do_for_work_that_is_due_now():
+    now = timezone.now()
+    work = [Work("do", {"n": 1}, "buyer:7")]
+    later = jobs.enqueue(work=work, now=now, due_at=now + timedelta(hours=1))
+
+    assert jobs.enqueue(work=work, now=now) != later
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_worker_starts_work_before_it_sees_for_what_it_was_asked_again():
+    (job_id,) = enqueue(1, shard="buyer:7")
+    seen = []
+
+    def elsewhere():
+        seen.append(jobs.run(ids=[job_id], registry={"do": lambda n: None}))
+        connection.close()
+
+    with transaction.atomic():
+        assert enqueue(1, shard="buyer:7") == [job_id]
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    assert seen == [0] and Job.objects.get().state == "due"
+
+
+# ── Workers that die, databases that go ──────────────────────────────────────────────────────────────────────────────
+def test_a_job_that_kills_its_worker_each_time_ends_dead(settings):
+    killer, victim = enqueue(1), enqueue(2)
+    past = timezone.now() - timedelta(seconds=1)
+    Job.objects.filter(pk__in=killer).update(state="running", attempts=settings.JOB_MAX_ATTEMPTS, lease_until=past)
+    Job.objects.filter(pk__in=victim).update(state="running", attempts=1, lease_until=past, rung_at=None)
+
+    assert jobs.sweep(now=timezone.now()) == 1
+    assert Job.objects.get(pk=killer[0]).state == "dead" and Job.objects.get(pk=victim[0]).state == "running"
+
+
+@pytest.mark.parametrize("value", ["\x00", "\ud800", "x" * 100_000, "", "\n"])
+def test_whatever_stands_in_an_error_it_can_be_written_down(settings, value):
+    settings.JOB_MAX_ATTEMPTS = 1
+    (job_id,) = enqueue(1)
+
+    def do(n):
+        raise ValueError(value)
+
+    jobs.run(ids=[job_id], registry={"do": do})
+
+    assert Job.objects.get().state == "dead"
+
+
+def test_the_depth_of_each_kind(bench, settings):
+    settings.JOB_MAX_ATTEMPTS = 1
+    now = timezone.now()
+    bench.broken.add(1)
+    bench.run([*enqueue(1), *enqueue(2)])
+    jobs.enqueue(work=[Work("other", {"n": n}) for n in range(3)], now=now)
+
+    assert jobs.depths() == {"do": jobs.Depth(0, 1, None), "other": jobs.Depth(3, 0, now)}
+    assert jobs.depth() == jobs.Depth(3, 1, now)
 
 
 def test_an_order_is_settled_by_its_job():

@@ -1,0 +1,181 @@
+"""The invariants of the whole house, looked at from above: what must hold whatever happened, and where it does not.
+
+Nothing here mends anything, and nothing is changed: what has to write in order to compare is rolled back.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
+
+from django.apps import apps
+from django.db import connection, models, transaction
+from django.db.models import F, Max, Min, Q
+
+from commissions import plans
+from commissions.models import Entry, PlanVersion
+from members.models import Membership
+from retail import intake, periodic
+from retail.models import Job, Order
+
+SAMPLE = 2_000  # orders judged again when not all are
+PAGE = 500
+SHOWN = 5
+STALE = timedelta(hours=24)
+
+
+class Finding(NamedTuple):
+    """How often an invariant fails, with a few examples; 0 and none where it holds."""
+
+    name: str
+    says: str
+    failures: int
+    examples: tuple[str, ...]
+
+
+class Look(NamedTuple):
+    """What one examination goes by. `sample`: how many orders are judged again, None = all."""
+
+    now: datetime
+    sample: int | None
+
+
+def examine(*, now: datetime, sample: int | None) -> list[Finding]:
+    """Look at every invariant. Needs the scope of everything."""
+    return [_finding(name, check, Look(now, sample)) for name, check in INVARIANTS.items()]
+
+
+def _finding(name: str, check: Callable[[Look], Iterator[str]], look: Look) -> Finding:
+    examples, failures = [], 0
+    for failure in check(look):
+        failures += 1
+        if failures <= SHOWN:
+            examples.append(failure)
+    return Finding(name, str(check.__doc__), failures, tuple(examples))
+
+
+def note(*, found: Sequence[Finding], now: datetime) -> int:
+    """Keep the counts of an examination for the metrics; returns how many invariants fail."""
+    periodic.note(task="retail.doctor", now=now, found={finding.name: finding.failures for finding in found})
+    return sum(finding.failures > 0 for finding in found)
+
+
+# ── People ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _one_active_binding(_look: Look) -> Iterator[str]:
+    """A member has at most one clerk per brand at a time."""
+    yield from _rows(
+        "SELECT format('brand %s, member %s: %s active bindings', brand_id, member_id, count(*)) FROM clerks_binding"
+        " WHERE ended_at IS NULL GROUP BY brand_id, member_id HAVING count(*) > 1"
+    )
+
+
+def _purchase_dates(_look: Look) -> Iterator[str]:
+    """The first and last purchase of a membership are those of its purchases."""
+    known = Membership.objects.alias(first=Min("purchases__paid_at"), last=Max("purchases__paid_at"))
+    bought = ~Q(first=F("first_purchase_at")) | ~Q(last=F("last_purchase_at"))
+    one_only = Q(first=None, first_purchase_at__isnull=False) | Q(first__isnull=False, first_purchase_at=None)
+    for pk in known.filter(bought | one_only).order_by("pk").values_list("pk", flat=True).iterator():
+        yield f"membership {pk}"
+
+
+# ── Money ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _legs_add_up(_look: Look) -> Iterator[str]:
+    """The legs of every transaction add up to 0."""
+    yield from _rows(
+        "SELECT format('transaction %s is out by %s fen', txn, sum(fen)) FROM commissions_entry"
+        " GROUP BY txn HAVING sum(fen) <> 0 ORDER BY txn"
+    )
+
+
+def _entries_follow(look: Look) -> Iterator[str]:
+    """What is booked for an order is what its plan gives on the inputs that were kept."""
+    settled = Order.objects.filter(settled_version=F("version"))
+    settled = settled.order_by("pk") if look.sample is None else settled.order_by("?")[: look.sample]
+    ids = list(settled.values_list("pk", flat=True))
+    for start in range(0, len(ids), PAGE):
+        yield from _judged_otherwise(sorted(ids[start : start + PAGE]), look.now)
+
+
+def _judged_otherwise(order_ids: Sequence[int], now: datetime) -> list[str]:
+    """The verb that corrects them is asked, and what it posts is rolled back."""
+    with transaction.atomic():
+        before = Entry.objects.aggregate(last=Max("pk"))["last"] or 0
+        impossible = intake.recompute(order_ids=order_ids, now=now)
+        posted = Entry.objects.filter(order__in=order_ids, pk__gt=before, posted_at=now).of_staff()
+        sums = posted.values_list("order_id").annotate(models.Count("pk")).order_by("order_id")
+        failures = [f"order {order_id}: {count} differences" for order_id, count in sums]
+        transaction.set_rollback(True)
+    return failures + [f"order {order_id} cannot be judged" for order_id in impossible]
+
+
+def _refunds_within_sales(_look: Look) -> Iterator[str]:
+    """Of what somebody earned on a line, refunds take back no more than all of it."""
+    yield from _rows(
+        "SELECT format('order %s, line %s, %s of staff %s: %s fen of %s', order_id, line_id, role, staff_id, back,"
+        " earned) FROM (SELECT e.order_id, e.line_id, r.code, e.role, e.staff_id, e.store_id, e.payer_id,"
+        "  coalesce(sum(e.fen) FILTER (WHERE e.kind = 'reverse'), 0) AS back,"
+        "  coalesce(sum(e.fen) FILTER (WHERE e.kind <> 'reverse'), 0) AS earned"
+        "  FROM commissions_entry e LEFT JOIN commissions_rule r ON r.id = e.rule_id"
+        "  WHERE e.staff_id IS NOT NULL AND e.order_id IS NOT NULL"
+        "  AND e.order_id IN (SELECT order_id FROM commissions_entry WHERE kind = 'reverse')"
+        "  GROUP BY 1, 2, 3, 4, 5, 6, 7) awards"
+        " WHERE back <> 0 AND (sign(back) = sign(earned) OR abs(back) > abs(earned)) ORDER BY order_id"
+    )
+
+
+def _seals_whole(_look: Look) -> Iterator[str]:
+    """The content of an approved plan version is what was approved."""
+    for version in PlanVersion.objects.filter(status__in=PlanVersion.SEALED).order_by("pk"):
+        if plans.content_hash(version) != version.content_hash:
+            yield f"plan version {version.pk}"
+
+
+# ── Work and rows ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _nothing_waits(look: Look) -> Iterator[str]:
+    """No work is due for more than a day."""
+    late = Job.objects.pending().filter(due_at__lt=look.now - STALE).order_by("pk")
+    for pk, kind in late.values_list("pk", "kind").iterator():
+        yield f"{kind} #{pk}"
+
+
+def _references_point(_look: Look) -> Iterator[str]:
+    """What a row points to exists, also where the database does not see to it."""
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            # Of a field's arguments Django's types know only some.
+            if isinstance(field, models.ForeignKey) and not cast(Any, field).db_constraint:
+                yield from _dangling(model, field)
+
+
+def _dangling(model: type[models.Model], field: Any) -> Iterator[str]:
+    names = {
+        "table": model._meta.db_table,
+        "column": field.column,
+        "other": field.related_model._meta.db_table,
+        "key": field.target_field.column,
+    }
+    quoted = {name: connection.ops.quote_name(value) for name, value in names.items()}
+    yield from _rows(
+        "SELECT format('{label} %s: {column} %s', t.id, t.{column}) FROM {table} t WHERE t.{column} IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM {other} o WHERE o.{key} = t.{column}) ORDER BY t.id".format(
+            label=model._meta.label, **quoted
+        )
+    )
+
+
+def _rows(sql: str) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        for (said,) in cursor:
+            yield said
+
+
+INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
+    "one_active_binding": _one_active_binding,
+    "purchase_dates": _purchase_dates,
+    "legs_add_up": _legs_add_up,
+    "entries_follow_the_plan": _entries_follow,
+    "refunds_within_sales": _refunds_within_sales,
+    "seals_whole": _seals_whole,
+    "nothing_waits_a_day": _nothing_waits,
+    "references_point_somewhere": _references_point,
+}

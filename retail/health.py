@@ -1,0 +1,138 @@
+"""What a machine asks of the installation: is it alive, may it be sent work, how is it doing.
+
+These pages name no person and no order. The figures are for those who are let in by address or by token; everybody
+else finds nothing there.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cache
+from ipaddress import ip_address, ip_network
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from retail import jobs, periodic
+from retail.doctor import INVARIANTS
+from retail.tasks import REGISTRY
+
+LATE = timedelta(minutes=2)  # a dozen rounds of the sweeper
+
+
+@never_cache
+@require_safe
+def live(_request: HttpRequest) -> JsonResponse:
+    """The process answers. Asks nobody else: a restart does not mend a database."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def ready(_request: HttpRequest) -> JsonResponse:
+    """503 while no order could be taken down. A late sweeper is said, but orders are safe without it: still 200."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        _require_migrations()
+        swept = periodic.last(task="retail.sweep")
+    except _Pending:
+        return JsonResponse({"status": "unavailable", "database": "ok", "migrations": "pending"}, status=503)
+    except (DatabaseError, InterfaceError):
+        return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
+    sweeper = {"sweeper": _punctuality(swept, timezone.now()), "swept_at": swept.at.isoformat() if swept else None}
+    return JsonResponse({"status": "ok", "database": "ok", "migrations": "applied", **sweeper})
+
+
+def _punctuality(swept: periodic.Ran | None, now: datetime) -> str:
+    return "ok" if swept and now - swept.at < LATE else "late"
+
+
+class _Pending(Exception):
+    """The tables are not what this code was written for."""
+
+
+@cache
+def _require_migrations() -> None:
+    """What is applied stays applied while this process lives: only a refusal is not remembered. Raises _Pending."""
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise _Pending
+
+
+# ── Metrics ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text format. 404 for whoever is not let in."""
+    if not _may_read(request):
+        raise Http404
+    registry = CollectorRegistry()
+    registry.register(_Figures(timezone.now()))
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    token = settings.METRICS_TOKEN
+    if token and scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode()):
+        return True
+    try:
+        caller = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False  # a Unix socket has no address
+    return any(caller in ip_network(allowed, strict=False) for allowed in settings.METRICS_FROM)
+
+
+class _Figures(Collector):
+    """Read when asked for: every process of an installation says the same, and none has to remember anything."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._work()
+        yield _moment("daogou_sweeper_last_run", "When due work was last rung for again.", "retail.sweep")
+        yield _moment("daogou_doctor_last_run", "When the invariants were last looked at.", "retail.doctor")
+        yield self._invariants()
+
+    def _work(self) -> Iterable[Metric]:
+        waiting = GaugeMetricFamily("daogou_jobs_waiting", "Jobs due or running.", labels=["kind"])
+        dead = GaugeMetricFamily("daogou_jobs_dead", "Jobs given up, waiting for a replay.", labels=["kind"])
+        oldest = GaugeMetricFamily(
+            "daogou_jobs_oldest_seconds", "For how long the oldest open job is due.", labels=["kind"]
+        )
+        depths = jobs.depths()
+        for kind in sorted({*REGISTRY, *depths}):  # also those with nothing to do: an absent figure alarms nobody
+            depth = depths.get(kind, jobs.Depth())
+            age = (self.now - depth.oldest_at).total_seconds() if depth.oldest_at else 0
+            waiting.add_metric([kind], depth.waiting)
+            dead.add_metric([kind], depth.dead)
+            oldest.add_metric([kind], max(0, age))
+        return waiting, dead, oldest
+
+    def _invariants(self) -> Metric:
+        family = GaugeMetricFamily(
+            "daogou_invariant_failures",
+            "Failures of each invariant, the last time they were looked at.",
+            labels=["name"],
+        )
+        ran = periodic.last(task="retail.doctor")
+        for name in INVARIANTS:
+            if ran and name in ran.found:
+                family.add_metric([name], ran.found[name])
+        return family
+
+
+def _moment(name: str, says: str, task: str) -> Metric:
+    """A time in seconds since 1970; 0 = never."""
+    ran = periodic.last(task=task)
+    return GaugeMetricFamily(f"{name}_timestamp_seconds", says, value=ran.at.timestamp() if ran else 0)

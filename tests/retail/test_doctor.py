@@ -1,0 +1,177 @@
+"""The doctor names each invariant that is broken, and only that one."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from clerks.models import Binding
+from commissions.models import ClaimRow, Entry, Rule
+from members.models import Membership, Purchase
+from retail import doctor, jobs, periodic, shapes, tasks
+from retail.models import Order
+from tests.factories import NOW, world
+
+pytestmark = pytest.mark.usefixtures("everything")
+
+
+@pytest.fixture
+def shop():
+    """A shop with a settled sale to a customer of its own, half of it given back."""
+    shop = world()
+    shop.hire("A1")
+    shop.plan(
+        {"id": "r", "calc": {"type": "rate", "ppm": 50_000}, "split": [{"role": "serve", "weight": 1}]},
+    )
+    sold = shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", "13912345678"),))
+    shop.settle(sold, shop.order(serving_clerk="A1"))
+    shop.refund(sold, fen=5000)
+    return shop
+
+
+def failing(sample=None):
+    return {found.name: found.failures for found in doctor.examine(now=NOW, sample=sample) if found.failures}
+
+
+def tamper(sql, *values):
+    """As the owner of the database, past every trigger."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(sql, values)
+        assert cursor.rowcount, "nothing was touched"
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+
+
+def test_a_sound_house_has_no_failures(shop):
+    assert failing() == {}
+
+
+def test_two_active_bindings(shop):
+    known = Binding.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX binding_one_active")
+    Binding.objects.create(
+        brand=known.brand,
+        member=known.member,
+        staff=shop.hire("A2"),
+        store=shop.store,
+        source="manual",
+        started_at=NOW,
+        protected_until=NOW,
+    )
+
+    assert failing() == {"one_active_binding": 1}
+
+
+def test_a_leg_that_was_changed(shop):
+    tamper("UPDATE commissions_entry SET fen = fen + 1 WHERE id = %s", Entry.objects.of_staff().earliest("pk").pk)
+
+    assert failing() == {"legs_add_up": 1, "entries_follow_the_plan": 1}
+
+
+def test_legs_that_were_changed_together(shop):
+    """They still add up to 0; the plan says otherwise."""
+    txn = Entry.objects.of_staff().earliest("pk").txn
+    tamper("UPDATE commissions_entry SET fen = fen * 2 WHERE txn = %s", txn)
+
+    assert failing() == {"entries_follow_the_plan": 1}
+
+
+def test_a_leg_that_was_given_to_another(shop):
+    entry = Entry.objects.of_staff().filter(kind="earn").latest("pk")
+    tamper("UPDATE commissions_entry SET staff_id = %s WHERE id = %s", shop.hire("A2").pk, entry.pk)
+
+    assert failing() == {"entries_follow_the_plan": 1}
+
+
+def test_a_correction_that_was_not_posted(shop):
+    Order.objects.update(paid_at=NOW - timedelta(days=2_000))  # before there was a plan
+
+    assert failing()["entries_follow_the_plan"] == 2
+    assert failing(sample=1)["entries_follow_the_plan"] == 1
+    assert not Entry.objects.filter(posted_at=NOW, kind="delta").exists()  # the doctor posts nothing
+
+
+def test_more_given_back_than_was_sold(shop):
+    tamper("UPDATE commissions_entry SET fen = fen * 3 WHERE kind = 'reverse'")
+
+    assert failing() == {"refunds_within_sales": 1, "entries_follow_the_plan": 1}
+
+
+def test_a_rule_that_was_changed_under_its_seal(shop):
+    tamper("""UPDATE commissions_rule SET "group" = 'other' WHERE id = %s""", Rule.objects.get().pk)
+
+    assert failing() == {"seals_whole": 1}
+
+
+def test_work_that_waits_for_more_than_a_day(shop):
+    jobs.Job.objects.all().delete()
+    jobs.enqueue(work=[jobs.Work("settle_order", {"order_id": 1})], now=NOW - timedelta(hours=25))
+    jobs.enqueue(work=[jobs.Work("settle_order", {"order_id": 2})], now=NOW - timedelta(hours=23))
+
+    assert failing() == {"nothing_waits_a_day": 1}
+
+
+@pytest.mark.parametrize("column", ["claim_id", "store_id", "period_booked_id", "reverses_id"])
+def test_an_entry_that_points_nowhere(shop, column):
+    tamper(f"UPDATE commissions_entry SET {column} = 999999 WHERE kind = 'reverse' AND staff_id IS NOT NULL")
+
+    found = failing()
+
+    assert found.pop("references_point_somewhere") == 1
+    assert set(found) <= {"entries_follow_the_plan", "refunds_within_sales"}  # the store is part of whose it is
+
+
+def test_a_claim_that_points_nowhere(shop):
+    tamper("UPDATE commissions_claimrow SET payer_id = 999999 WHERE id = %s", ClaimRow.objects.earliest("pk").pk)
+
+    assert failing()["references_point_somewhere"] == 1
+
+
+@pytest.mark.parametrize("field", ["first_purchase_at", "last_purchase_at"])
+def test_a_purchase_date_that_no_purchase_has(shop, field):
+    shift = timedelta(days=-1 if field == "first_purchase_at" else 1)
+    Membership.objects.update(**{field: Purchase.objects.get().paid_at + shift})
+
+    assert failing() == {"purchase_dates": 1}
+
+
+def test_dates_of_somebody_who_never_bought(shop):
+    purchase = Purchase.objects.get()
+    purchase.delete()
+
+    assert failing() == {"purchase_dates": 1}
+
+
+# ── The command ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_command_says_what_holds(shop, capsys):
+    jobs.Job.objects.all().delete()
+    call_command("doctor", "--all")
+
+    said = capsys.readouterr().out
+    assert "All 8 invariants hold." in said and "FAIL" not in said
+    assert set(periodic.last(task="retail.doctor").found.values()) == {0}
+
+
+def test_the_command_fails_and_gives_examples(shop, capsys):
+    jobs.Job.objects.all().delete()
+    tamper("UPDATE commissions_entry SET fen = fen + 1")
+
+    with pytest.raises(CommandError, match="of 8 invariants do not hold"):
+        call_command("doctor", "--all")
+
+    said = capsys.readouterr().out
+    assert "FAIL legs_add_up" in said and "is out by" in said
+    assert periodic.last(task="retail.doctor").found["legs_add_up"] > 0
+
+
+def test_the_nightly_run_keeps_what_it_found(shop):
+    tamper("UPDATE commissions_entry SET fen = fen + 1")
+    before = timezone.now()
+
+    assert tasks.examine() >= 1
+
+    ran = periodic.last(task="retail.doctor")
+    assert ran.at >= before and ran.found["legs_add_up"] > 0
