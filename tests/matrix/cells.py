@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from retail.models import Order, Product, Staff, Store
+from tests.signing_in import signed_in
 
 ROLES = (
     *("anonymous", "clerk", "ex_clerk", "store_manager", "region_manager", "franchise_owner"),
@@ -118,12 +119,14 @@ class Caller:
     """One role or token of `ours`, with a browser that is as new at every call."""
 
     def __init__(self, worlds: Any, role: str) -> None:
-        self.client = Client(raise_request_exception=False)
         self.headers: dict[str, str] = {}
+        if role in TOKENS or role == "anonymous":
+            self.client = Client()
+        else:
+            self.client = signed_in(worlds.ours.accounts[role])
+        self.client.raise_request_exception = False
         if role in TOKENS:
             self.headers = {"Authorization": f"Bearer {worlds.ours.tokens[role]}"}
-        elif role != "anonymous":
-            self.client.force_login(worlds.ours.accounts[role])
         self.cookies = {name: morsel.value for name, morsel in self.client.cookies.items()}
 
     def ask(self, method: str, path: str, data: Any = None, **headers: str) -> HttpResponse:
