@@ -209,3 +209,5 @@ def test_the_command_says_what_it_changed(capsys):
     assert "12 orders" in said and "A1" in said and more > 0
     with pytest.raises(CommandError, match="no brand 'nobody'"):
         call_command("recompute", brand="nobody")
+    with pytest.raises(CommandError, match="--to 2026-09-30 lies before --from 2026-10-01"):
+        call_command("recompute", "--from", "2026-10-01", "--to", "2026-09-30")
