@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from members.models import Member
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
 
@@ -49,8 +50,9 @@ class Address:
         page = self.name.removeprefix(prefix) if self.name.startswith(prefix) else self.name
         return page.replace("admin:-bare", "bare"), label
 
-    def path(self, pk: object) -> str:
+    def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
+        path = re.sub(r"<int:key_id>", str(key_id), path)
         path = re.sub(r"<(path:object_id|int:line_id|int:order_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
@@ -111,8 +113,15 @@ def cells(worlds: Any) -> list[Cell]:
             row = getattr(worlds, whose).rows.get(address.model)
             row = row or address.model._base_manager.first()
             assert row is not None, f"the worlds have no {address.model._meta.label}"
-            made.append(Cell(address, whose, address.path(row.pk)))
+            made.append(Cell(address, whose, address.path(row.pk, _key_id(row))))
     return made
+
+
+def _key_id(row: Model) -> int:
+    """An identity that stands on the page of this row: that of a member or a buyer, or the telephone of staff."""
+    if isinstance(row, Member):
+        return row.identities.earliest("pk").key_id
+    return row.buyer_keys[0] if isinstance(row, Order) else getattr(row, "phone_key_id", None) or 0
 
 
 class Caller:
