@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
@@ -101,6 +102,7 @@ def build() -> Worlds:
     parts = (ours, beside, theirs)
     _between(*parts)
     CrontabSchedule.objects.create(minute="7")
+    AccessAttempt.objects.create(username="nobody", failures_since_start=1)
     for part in parts:
         _sample(part)
     return Worlds(*parts)
