@@ -339,6 +339,11 @@ def _subject(name: str, value: object) -> SafeString | str:
     return _link(model, int(str(value)), f"{label} {value}")
 
 
+# django-axes calls them "access attempts", also in Chinese.
+AccessAttempt._meta.verbose_name = AccessAttempt._meta.verbose_name_plural = _("登录失败")
+AccessAttempt._meta.app_config.verbose_name = _("登录与安全")
+
+
 @admin.register(AccessAttempt)
 class AccessAttemptAdmin(ScopedAdmin):
     """Failed sign-ins of the last minutes, as django-axes counts them."""
