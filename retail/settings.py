@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "axes",
     "retail",
+    "retail.wecom",
+    "retail.desk",  # no tables: its admin pages are to be found with all others
     "members",
     "commissions",
     "clerks",
@@ -148,6 +150,21 @@ METRICS_TOKEN = env.str("DAOGOU_METRICS_TOKEN", default="")
 PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
 PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
 UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
+
+# ── WeCom (企业微信): the vendor's limits with a margin (docs/wecom.md) ──────────────────────────────────────────────
+WECOM_API_URL = env.str("DAOGOU_WECOM_URL", default="https://qyapi.weixin.qq.com")
+WECOM_OAUTH_URL = env.str("DAOGOU_WECOM_OAUTH_URL", default="https://open.weixin.qq.com")
+WECOM_TIMEOUT = (3, 8)  # seconds to connect, to answer
+# By path, "" for all others: calls an hour, and how many of them at once (a minute's quota is burst + an hour's 60th).
+WECOM_RATES = {
+    "": (135_000, 5_000),
+    "get_jsapi_ticket": (80, 15),
+    "ticket/get": (80, 15),
+    "externalcontact/add_moment_task": (240, 5),
+}
+WECOM_MEMBER_RATE = (980, 13)  # of message/send to one person; the vendor drops more without a word
+WECOM_AT_ONCE = {"": 8, "externalcontact/mark_tag": 4}  # calls under way at the same time
+WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many seconds
 
 # ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "zh-hans"

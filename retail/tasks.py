@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from retail import doctor, intake, jobs, periodic, retention, scope
+from retail.wecom import inbox, outbox
 
 
 def _settle_order(order_id: int) -> None:
@@ -18,11 +19,35 @@ def _settle_refunds(order_id: int) -> None:
     intake.settle_refunds_of(order_id=order_id, now=timezone.now())
 
 
+@jobs.apart
+def _wecom_event(message_id: int) -> None:
+    from clerks import callbacks
+
+    now = timezone.now()
+    with inbox.noting_failure(message_id=message_id, now=now):
+        callbacks.take(message_id=message_id, now=now)
+
+
+@jobs.apart
+def _wecom_welcome(message_id: int) -> None:
+    from clerks.outreach import welcome
+
+    welcome.send(message_id=message_id, now=timezone.now())
+
+
+@jobs.apart
+def _wecom_call(call_id: int) -> None:
+    outbox.send(call_id=call_id, now=timezone.now())
+
+
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
     "settle_refund": _settle_refund,
     "settle_refunds": _settle_refunds,
+    "wecom_event": _wecom_event,
+    "wecom_welcome": _wecom_welcome,
+    "wecom_call": _wecom_call,
 }
 
 
