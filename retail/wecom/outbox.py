@@ -110,16 +110,17 @@ def _kept(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @transaction.atomic
-def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> None:
-    """A query or a person found out what became of an unknown one: it is sent, or goes out once more."""
+def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> bool:
+    """A query or a person found out about an unknown one: it is sent, or goes out once more. False if it is known."""
     call = Call.objects.select_for_update().get(pk=call.pk)
-    if call.state != State.UNKNOWN:
-        return
+    if call.state != State.UNKNOWN or call.sealed is None:
+        return False
     call.state = State.SENT if was_sent else State.WAITING
     call.save(update_fields=["state"])
     if not was_sent:
         jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now)
     audit.record(by=by, action="wecom_call.settle", target=call, now=now, after={"state": call.state})
+    return True
 
 
 def forget(*, before: datetime) -> int:
