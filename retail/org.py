@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from retail.models import Employment, Post, Staff, Store
+from retail.models import Employment, Post, Staff, StaffAccount, Store
 from retail.scope import EVERYTHING, NOTHING, Scope
 
 HEADQUARTERS = frozenset({Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR})
@@ -48,6 +48,19 @@ def posts_of(*, staff: Staff, now: datetime) -> list[Post]:
     posts = Post.objects.at(now).filter(staff=staff, staff__employments__in=Employment.objects.at(now))
     posts = posts.select_related("staff", "store", "region", "franchisee")
     return sorted(posts, key=lambda post: (ranks[post.role], post.pk))
+
+
+def staff_of_account(*, corp: str, userid: str) -> Staff | None:
+    """Who a member of a WeCom corp is here, employed or not; None for somebody we do not know."""
+    accounts = StaffAccount._base_manager.filter(corp=corp, userid__iexact=userid).select_related("staff")
+    account = accounts.first() if corp and userid else None
+    return account.staff if account else None
+
+
+def account_of(*, staff_id: int, corp: str) -> str:
+    """The userid of a person in a WeCom corp, "" where they have none."""
+    userids = StaffAccount._base_manager.filter(corp=corp, staff=staff_id).values_list("userid", flat=True)
+    return userids.first() or ""
 
 
 class Held(NamedTuple):

@@ -5,6 +5,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
+from django.db.models.functions import Upper
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -151,6 +152,41 @@ class Staff(Scoped):
 
     def __str__(self) -> str:
         return f"{self.name} {self.code}"
+
+
+class StaffAccount(Scoped):
+    """Who a person is to a WeCom corp. `corp` is its id, as brands and channels hold it; `userid` in its own spelling.
+
+    WeCom takes no notice of the case of a userid, and answers in any: it is looked up without regard to it.
+    """
+
+    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="accounts")
+    corp = models.CharField(_("企业微信"), max_length=64)
+    userid = models.CharField(_("企业微信账号"), max_length=64)
+
+    scope_paths = Paths(brand="staff__posts__store__brand", store="staff__posts__store", staff="staff")
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("企业微信账号")
+        verbose_name_plural = _("企业微信账号")
+        ordering = ["corp", "userid"]
+        constraints = [
+            models.UniqueConstraint(
+                F("corp"),
+                Upper("userid"),
+                name="staff_account_once",
+                violation_error_message=_("这个企业微信账号已经是另一位员工的了。"),
+            ),
+            models.UniqueConstraint(
+                fields=["corp", "staff"],
+                name="staff_account_one_each",
+                violation_error_message=_("一位员工在一个企业里只有一个企业微信账号。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.userid
 
 
 def _span() -> Func:

@@ -22,6 +22,7 @@ retail.Franchisee       -   o   ob
 retail.Store            o   o   ob
 retail.StoreGroup       o   o   ob
 retail.Staff            o   oc  ocb
+retail.StaffAccount     o   oc  ocb
 retail.Order            -   o   ob
 retail.OrderLine        -   o   ob
 retail.OrderVersion     -   o   ob

@@ -47,6 +47,7 @@ from retail.models import (
     RefundVersion,
     Region,
     Staff,
+    StaffAccount,
     Store,
     StoreGroup,
     User,
@@ -159,6 +160,7 @@ def _people(part: Part, company: Franchisee) -> None:
             known = privacy.Known("phone", "", STAFF_PHONES[part.mark])
             staff.phone_key_id = privacy.keep([known])[known]
         staff.save()
+        StaffAccount.objects.create(staff=staff, corp=part.mark, userid=f"{part.mark}-wx-{role}")
         roles.grant(user=account, role="clerk" if is_gone else role)
         if is_gone:
             Employment.objects.filter(staff=staff).update(ends_at=LONG_AGO + timedelta(days=700))
@@ -239,6 +241,7 @@ def _sample(part: Part) -> None:
     part.rows |= {
         Order: order,
         Staff: world.staff[f"{part.mark}-clerk"],
+        StaffAccount: world.staff[f"{part.mark}-clerk"].accounts.get(),
         User: part.accounts["clerk"],
         Store: world.store,
         Brand: world.brand,
@@ -259,6 +262,7 @@ def _sample(part: Part) -> None:
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
     part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
+    part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
 
 
 def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
