@@ -24,22 +24,22 @@ class Control:
         self.url = url.rstrip("/")
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def get(self, path: str, **query: Any) -> Told:
+    def get(self, path: str, /, **query: Any) -> Told:
         return self._asked(urllib.request.Request(f"{self.url}/_control/{path}?{urlencode(query)}"))
 
-    def post(self, path: str, **body: Any) -> Told:
+    def post(self, path: str, /, **body: Any) -> Told:
         head = {"Content-Type": "application/json"}
         url = f"{self.url}/_control/{path}"
         return self._asked(urllib.request.Request(url, data=json.dumps(body).encode(), headers=head))
 
-    def act(self, name: str, **given: Any) -> Told:
+    def act(self, name: str, /, **given: Any) -> Told:
         """What somebody does; see `acts`. Raises ControlError."""
         return self.post(f"act/{name}", **given)
 
     def advance(self, seconds: float) -> None:
         self.post("clock", advance=seconds)
 
-    def fault(self, path: str = "*", **given: Any) -> None:
+    def fault(self, path: str = "*", /, **given: Any) -> None:
         """Let the next calls of `path` fail; see `traffic.Fault`."""
         self.post("faults", path=path, **given)
 

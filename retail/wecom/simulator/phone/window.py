@@ -239,7 +239,7 @@ class Window:
         if len(members) + len(customers) == 1:
             return {"chatId": "", "opened": [*members, *customers][0]}
         given = {"owner": session.userid, "name": params.get("groupName", ""), "members": [*members, *customers]}
-        return dict(self.simulator.acts.do("create_chat", corp, given))
+        return {"chatId": self.simulator.acts.do("create_chat", corp, given)["chat_id"]}
 
     def _nothing(self, corp: Corp, session: Session, params: Answer) -> Answer:
         return {}
