@@ -132,7 +132,7 @@ def lock(pairs: Iterable[Pair]) -> None:
     """Nobody else changes these relations until commit. Sorted, so that lockers never deadlock."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xactlock(k) FROM unnest(%s::bigint[]) AS k ORDER BY k",
+            "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k ORDER BY k",
             [sorted((brand_id << 40) + member_id for brand_id, member_id in pairs)],
         )
 

@@ -12,6 +12,7 @@ What only callbacks tell: that the customer deleted the clerk, that they wait to
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -170,7 +171,7 @@ def _note(friend: Friend, told: Told, kind: str, at: datetime, state_code: str, 
 def _drop_conclusions(moves: list[FriendMove]) -> None:
     """Of two endings, or two beginnings, without anything between them the one that only a reading showed goes."""
     changes = [move for move in moves if move.kind in STATES and move.kind != Kind.HALF]
-    for earlier, later in zip(changes, changes[1:], strict=False):
+    for earlier, later in pairwise(changes):
         if _sort(earlier) == _sort(later) and earlier.is_read != later.is_read:
             dropped = earlier if earlier.is_read else later
             dropped.delete()

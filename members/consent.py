@@ -1,4 +1,4 @@
-"""同意: whether a member may be contacted. Do-not-contact is per corp, channel and purpose, and outlives everything."""
+"""同意: whether a member may be contacted. Do-not-contact is per corp, channel and purpose."""
 
 from datetime import datetime
 from typing import Any

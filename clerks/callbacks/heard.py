@@ -19,7 +19,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`at`: the second WeCom says it happened; `now`: when this reading began; `round`: how often was looked before."""
+    """`at`: when WeCom says it happened; `now`: when this reading began; `round`: how often was looked before."""
 
     app: App
     message_id: int

@@ -208,7 +208,7 @@ def _vanish(run: SyncRun, held: dict[_Place, _Held], told: dict[str, _Customer],
     gone = standing - listed
     if _brakes(len(gone), len(standing), run):
         return len(gone)
-    for key_id in sorted({key_id for _, key_id in gone}):
+    for key_id in sorted({key_id for _userid, key_id in gone}):
         run.gone += friends.forget(
             corp=run.corp, key_id=key_id, userids=frozenset(userid for userid, one in gone if one == key_id), now=now
         )

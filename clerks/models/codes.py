@@ -59,7 +59,7 @@ class ContactWay(Scoped):
 
 
 class Shift(Scoped):
-    """When somebody stands behind a code: on these weekdays, between these times of Shanghai; without times all day."""
+    """When somebody stands behind a code: on which weekdays, between which times of Shanghai (none: all day)."""
 
     way = models.ForeignKey(ContactWay, verbose_name=_("渠道活码"), on_delete=models.CASCADE, related_name="shifts")
     staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="shifts")

@@ -13,7 +13,7 @@ from retail.wecom.models import Call, Message
 
 
 class Welcome(Scoped):
-    """欢迎语: what a new friend reads first. The narrowest that fits is sent: of the code, the clerk, the store, the brand.
+    """欢迎语: what a new friend reads first. The narrowest that fits is sent: of the code, clerk, store, brand.
 
     The text may hold {clerk}, {store} and {brand}. Between `starts` and `ends` (times of Shanghai; may span midnight).
     """
@@ -177,7 +177,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(Scoped):
-    """通知 to one of our people: on the phone page with read and unread, and in the WeCom app. `about` opens its record."""
+    """通知 to one of our people: on their phone page, read or unread, and in the WeCom app; it opens its record."""
 
     class Kind(models.TextChoices):
         WELCOME_MISSED = "welcome_missed", _("欢迎语没发出去")

@@ -2,8 +2,8 @@
 
     shifts, leaves, caps ──on_duty──▶ wanted ──job contact_way──▶ WeCom ──▶ applied
 
-Every minute `refresh` looks which codes are not as they should be; a departure or a full day looks at once. The picture
-of a code never changes.
+Every minute `refresh` looks which codes are not as they should be; a departure or a full day looks at once. The
+picture of a code never changes.
 """
 
 from collections.abc import Iterable

@@ -1,10 +1,10 @@
-"""欢迎语: the fast lane. A WelcomeCode is good for twenty seconds and once; what cannot be sent is a to-do of the clerk.
+"""欢迎语: the fast lane. A WelcomeCode is good for twenty seconds and once; what is missed is a to-do of the clerk.
 
     waiting ──▶ sent     or taken (another application was faster), refused (the customer wants no word from us)
        └─ 18 s after the callback ──▶ missed: the clerk is told and sends it by hand
 
-Asked again only after −1, 41096 or a broken line: a code works once, so nobody is greeted twice. Nothing here waits for
-a look at the customer.
+Asked again only after −1, 41096 or a broken line: a code works once, so nobody is greeted twice. Nothing here waits
+for a look at the customer.
 """
 
 import time
@@ -77,10 +77,9 @@ def compose(*, welcome: Welcome, staff: Staff | None, store: Store | None) -> Sa
 
 
 def _attachment(part: WelcomePart) -> dict[str, Any]:
-    Kind = WelcomePart.Kind
-    if part.kind == Kind.IMAGE:
+    if part.kind == WelcomePart.Kind.IMAGE:
         body = {"media_id": part.media_id} if part.media_id else {"pic_url": part.picture_url}
-    elif part.kind == Kind.LINK:
+    elif part.kind == WelcomePart.Kind.LINK:
         body = {"title": part.title, "url": part.url, "desc": part.about, "picurl": part.picture_url}
     else:
         body = {"title": part.title, "pic_media_id": part.media_id, "appid": part.appid, "page": part.page}
