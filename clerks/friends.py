@@ -10,7 +10,7 @@ kept for good, readings fill the gaps between them:
 What only callbacks tell: that the customer deleted the clerk, that they wait to be let in, why it ended.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from clerks.models import Friend, FriendMove
 from clerks.rebinding import Claim, Losses
 from members import identity
 from retail import org, privacy
-from retail.models import Brand, BuyerKey, Store
+from retail.models import Brand, BuyerKey, Post, Store
 from retail.privacy import Known
 
 LAG = timedelta(seconds=30)  # a reading may be that much behind what callbacks tell
@@ -102,11 +102,18 @@ def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | No
     told = _told(friends)
     for move in moves:
         _note(friends[move.userid.lower()], told, move.kind, move.at, move.state_code)
-    found, gone, changed = _take_in(friends, told, reading) if reading else (0, 0, 0)
+    found, gone, changed = _take_in(friends, told, reading, _working(friends.values(), now)) if reading else (0, 0, 0)
     for friend in friends.values():
         _conclude(friend, told[friend.pk])
     _place(corp, key_id, friends, told, reading, now)
     return Settled(friends, found, gone, changed)
+
+
+@transaction.atomic
+def rename(*, corp: str, userid: str, new: str) -> int:
+    """A member has another userid now. Customers already told of under the new one keep that row."""
+    there = Friend._base_manager.filter(corp=corp, userid__iexact=new).values("key")
+    return Friend._base_manager.filter(corp=corp, userid__iexact=userid).exclude(key__in=there).update(userid=new)
 
 
 def key_of(*, corp: str, external_userid: str) -> Known:
@@ -185,8 +192,19 @@ def _sort(move: FriendMove) -> str:
 
 
 # ── Readings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _take_in(friends: Mapping[str, Friend], told: Told, reading: Reading) -> tuple[int, int, int]:
-    """What the reading shows that nobody told; how many relations are new, gone, or otherwise than we held."""
+def _working(friends: Iterable[Friend], now: datetime) -> set[int]:
+    staff_ids = {friend.staff_id for friend in friends if friend.staff_id}
+    posts = Post.objects.at(now).filter(staff__in=staff_ids)
+    return set(posts.values_list("staff", flat=True))
+
+
+def _take_in(
+    friends: Mapping[str, Friend], told: Told, reading: Reading, working: Collection[int]
+) -> tuple[int, int, int]:
+    """What the reading shows that nobody told; how many relations are new, gone, or otherwise than we held.
+
+    Somebody who has left is never listed: their customers wait for whoever takes over.
+    """
     listed = {one.userid.lower(): one for one in reading.listed}
     found = gone = changed = 0
     for userid, friend in friends.items():
@@ -198,6 +216,8 @@ def _take_in(friends: Mapping[str, Friend], told: Told, reading: Reading) -> tup
                 _note(friend, told, Kind.ADDED, one.added_at, one.state_code, is_read=True)
                 found += 1
             changed += _fill(friend, one, reading.at)
+        elif friend.staff_id is not None and friend.staff_id not in working:
+            continue
         elif last and last.kind in (Kind.ADDED, Kind.LOST) and last.at <= reading.at - LAG:
             _note(friend, told, Kind.DELETED, reading.at - LAG, "", is_read=True)
             gone += 1

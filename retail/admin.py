@@ -58,9 +58,9 @@ def _link(model: str, pk: int, text: object) -> SafeString:
 # ── Organisation ─────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(Brand)
 class BrandAdmin(ScopedAdmin):
-    list_display = ("name", "code", "corp", "share_window_days", "protection_days")
+    list_display = ("name", "code", "corp", "share_window_days", "protection_days", "rebind")
     search_fields = ("code", "name")
-    fields = ("code", "name", "corp", "share_window_days", "protection_days")
+    fields = ("code", "name", "corp", "share_window_days", "protection_days", "rebind", "rebind_idle_days")
 
 
 class StoreOfInline(ScopedTabularInline):

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from clerks import friends
 from clerks.callbacks.heard import Heard, Outcome
 from clerks.models import Friend, Notice
 from clerks.outreach import codes, notices
@@ -32,6 +33,7 @@ def changed(heard: Heard) -> Outcome:
     gateway = heard.gateway
     if new and is_there(gateway, userid=new):
         org.rename_account(corp=heard.corp, userid=old, new=new, by=None, now=heard.now)
+        friends.rename(corp=heard.corp, userid=old, new=new)
         org.link_account(corp=heard.corp, userid=new, by=None, now=heard.now)
         return Outcome.DONE
     if is_there(gateway, userid=new or old):

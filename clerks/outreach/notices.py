@@ -53,6 +53,18 @@ def tell(
     return notice
 
 
+def remind(*, notices: Iterable[Notice], now: datetime) -> int:
+    """Send the app message of unread notices once more, at most once an hour each. Returns to how many."""
+    count = 0
+    for notice in notices:
+        app = _app_of(notice.staff) if notice.read_at is None and settings.SITE_URL else None
+        if app is not None:
+            key = f"notice:{notice.pk}:{now:%Y%m%d%H}"
+            call = outbox.put(app=app, path="message/send", body=_message(app, notice), key=key, now=now)
+            count += call.created_at == now
+    return count
+
+
 def tell_all(*, staff: Iterable[Staff], **said: Any) -> list[Notice]:
     return [tell(staff=person, **said) for person in staff]
 

@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import earned, home, me, sign_in
+from clerks.pages.views import earned, home, me, notices, sign_in
 
 
 class DayConverter:
@@ -27,6 +27,9 @@ urlpatterns = [
     path("earnings/", earned.month, name="month"),
     path("earnings/<day:day>/", earned.day, name="day"),
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
+    path("n/", notices.every, name="notices"),
+    path("n/<int:notice_id>/", notices.one, name="notice"),
+    path("n/<int:notice_id>/done/", notices.done, name="notice_done"),
     path("me/", me.me, name="me"),
     path("me/type/", me.type_size, name="type_size"),
     path("me/sign-out/", me.sign_out, name="sign_out"),

@@ -31,8 +31,8 @@ class Corp:
         self.read = 0
 
     # What happens in WeCom
-    def act(self, name: str, **given: Any) -> dict[str, Any]:
-        return self.server.control.act(name, **given)
+    def act(self, what: str, /, **given: Any) -> dict[str, Any]:
+        return self.server.control.post(f"act/{what}", **given)
 
     def told(self) -> list[bytes]:
         """The events of our application since the last look, in order."""
@@ -51,7 +51,8 @@ class Corp:
                 assert (answer.status_code, answer.content) == (200, b"")
 
     def hear(self, name: str, *, times: int = 1, **changed: str) -> Message:
-        """A sample event is delivered and everything that follows is done."""
+        """A sample event, as of just now, is delivered and everything that follows is done."""
+        changed = {"CreateTime": str(int(timezone.now().timestamp())), **changed}
         self.deliver(wecom.event(name, **changed), times=times)
         self.work()
         return Message.objects.latest("pk")
