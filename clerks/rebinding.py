@@ -173,7 +173,7 @@ def _write(brand: Brand, member_id: int, known: _Known, bonds: Sequence[Bond], l
             protected_until=max(bond.started_at, bond.active_at + rules.protection),
             ended_at=bond.ended_at,
             end_reason=bond.end_reason,
-            lost_at=_lost_since(losses, bond.staff_id) if bond.ended_at is None else row.lost_at,
+            lost_at=_lost_since(losses, bond),
         )
 
 
@@ -186,6 +186,11 @@ def _save(row: Binding, **fields: Any) -> None:
     row.save(force_insert=row.pk is None, update_fields=None if row.pk is None else list(fields))
 
 
-def _lost_since(losses: Losses, staff_id: int) -> datetime | None:
-    """Since when the customer has deleted this clerk; None while they are friends, or never were."""
-    return next((since for since, until in losses.get(staff_id, ()) if until is None), None)
+def _lost_since(losses: Losses, bond: Bond) -> datetime | None:
+    """Since when the customer had deleted the clerk as the relation stands, or stood when it ended."""
+    for since, until in losses.get(bond.staff_id, ()):
+        if bond.ended_at is None and until is None:
+            return since
+        if bond.ended_at is not None and since < bond.ended_at and (until is None or bond.ended_at <= until):
+            return since
+    return None

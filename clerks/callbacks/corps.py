@@ -12,7 +12,7 @@ from clerks.outreach import notices
 from retail.wecom.errors import Rejected
 from retail.wecom.gateway import Gateway
 
-NO_CHAT = frozenset({90500, 90501, 40050, 86003, 84086})  # a chat that is not there (any more), in several words
+NO_CHAT = frozenset({49008, 90501, 40050, 86003, 84086})  # a chat that is not there (any more), in several words
 
 
 # ── Group chats ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -88,7 +88,7 @@ def partner_added(corp: Corp, hear: Callable[..., Message]) -> None:
     corp.act("new_customer", name="伙伴", type=2, external_userid=(other := "woDEMOAAAA0000000000000000000002"))
     corp.act("add", userid=LI, external_userid=other)
     assert hear().state == "done"
-    assert corp.friend().state == "friend" and PARTNER != other
+    assert corp.friend().state == "friend" and other != PARTNER
     assert {one.key.type for one in corp.friend().member.identities.all()} == {"external_userid"}
 
 
