@@ -129,9 +129,10 @@ def _alone(key_id: int) -> None:
 def _friends(corp: str, key_id: int, moves: Iterable[Move], reading: Reading | None) -> dict[str, Friend]:
     """The rows of everybody who has to do with the customer, by userid in lower case."""
     rows = {row.userid.lower(): row for row in Friend._base_manager.filter(corp=corp, key=key_id)}
-    for one in (*moves, *(reading.listed if reading else ())):
-        if one.userid.lower() not in rows:
-            rows[one.userid.lower()] = Friend._base_manager.create(corp=corp, userid=one.userid, key_id=key_id)
+    userids = [*(move.userid for move in moves), *(one.userid for one in (reading.listed if reading else ()))]
+    for userid in userids:
+        if userid.lower() not in rows:
+            rows[userid.lower()] = Friend._base_manager.create(corp=corp, userid=userid, key_id=key_id)
     return rows
 
 

@@ -133,7 +133,8 @@ def _sorted_out(rows: Sequence[Binding]) -> _Known:
     last = max(fixed, key=lambda row: (row.started_at, row.pk))
     if _is_open_to_claims(last, starts):
         return _Known(own, last, last.started_at)
-    return _Known([row for row in own if row.started_at >= last.ended_at], None, last.ended_at)
+    until = last.ended_at or last.started_at
+    return _Known([row for row in own if row.started_at >= until], None, until)
 
 
 def _is_open_to_claims(row: Binding, starts: set[datetime]) -> bool:

@@ -201,6 +201,6 @@ def rename_account(*, corp: str, userid: str, new: str, by: Any, now: datetime) 
         return False
     before, account.userid = account.userid, new
     account.save(update_fields=["userid"])
-    said = {"before": {"userid": before}, "after": {"userid": new}}
-    audit.record(by=by, action="rename_account", target=account.staff, now=now, **said)
+    was, became = {"userid": before}, {"userid": new}
+    audit.record(by=by, action="rename_account", target=account.staff, now=now, before=was, after=became)
     return True

@@ -77,7 +77,7 @@ class ContactWayAdmin(ScopedAdmin):
     @display(description=_("二维码"))
     def picture(self, row: ContactWay) -> SafeString | str:
         if not row.qr_code:
-            return _("保存后由企业微信生成")
+            return str(_("保存后由企业微信生成"))
         return format_html('<a class="text-link" href="{}" rel="noreferrer">{}</a>', row.qr_code, _("打开二维码"))
 
     @display(description=_("新增"))

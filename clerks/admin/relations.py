@@ -60,7 +60,7 @@ class FriendAdmin(ScopedAdmin):
 
     @display(description=_("顾客"))
     def customer(self, row: Friend) -> str:
-        return str(row.member) if row.member else _("还不认识")
+        return str(row.member) if row.member else str(_("还不认识"))
 
     @display(description=_("状态"), label={"friend": "success", "lost": "danger", "half": "warning"})
     def state_now(self, row: Friend) -> Badge:

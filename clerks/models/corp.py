@@ -34,7 +34,7 @@ class GroupChat(Scoped):
         constraints = [models.UniqueConstraint(fields=["corp", "chat_id"], name="group_chat_once")]
 
     def __str__(self) -> str:
-        return self.name or _("未命名的群")
+        return self.name or str(_("未命名的群"))
 
 
 class GroupChatMember(Scoped):

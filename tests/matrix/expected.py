@@ -12,11 +12,12 @@ from tests.matrix import cells
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
     "STORES": "order orderline refund entry claimrow buyersnapshot member membership binding tier"
-    " brand region store staff category product channel",
+    " brand region store staff category product channel"
+    " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment staff user",
+    " attainment staff user contactway welcome",
 }
 
 PEOPLE = """
@@ -69,6 +70,11 @@ clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:notices  *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:notice   *        ours  READ    302 200 403  404 403 403  403 403 403
+clerks:notice   *        other READ    302 404 403  404 403 403  403 403 403
+clerks:notice_done *     ours  POST    302 302 403  404 403 403  403 403 403
+clerks:notice_done *     other POST    302 404 403  404 403 403  403 403 403
 clerks:sale     *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:sale     *        other READ    302 404 403  404 403 403  403 403 403
 clerks:sign_in  *        -     READ    404 404 404  404 404 404  404 404 404

@@ -53,8 +53,8 @@ def test_a_to_do_is_done_by_its_button_in_the_app(wecom_corp: Corp) -> None:
     notice = tell(wecom_corp, is_todo=True)
     wecom_corp.work()
     corp = wecom_corp.server.simulator.world.corps[wecom_corp.app.corp_id]
-    (msgid,) = corp.messages
-    wecom_corp.act("press_card", userid=LI, msgid=msgid, key="done")
+    (note,) = corp.notes
+    wecom_corp.act("press_card", userid=LI, msgid=note.msgid, key="done")
     wecom_corp.happen()
     notice.refresh_from_db()
     assert notice.done_at is not None
