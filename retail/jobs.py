@@ -18,6 +18,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -122,11 +123,9 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
     texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
     ids = _written(list(dict.fromkeys(texts)), now, due_at)
     if ids and due_at <= now:
-        by_queue = {
-            queue: sorted({ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue})
-            for queue in {one.queue for one in work}
-        }
-        transaction.on_commit(lambda: [ring(some, queue=queue) for queue, some in by_queue.items()])
+        for queue in {one.queue for one in work}:
+            rung = {ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue}
+            transaction.on_commit(partial(ring, sorted(rung), queue=queue))
     return [ids[text] for text in texts]
 
 
@@ -250,7 +249,7 @@ def _run_shard(job_id: int, registry: Registry) -> int:
             return done
         following = successor
     # A long shard goes on with a bell of its own: others wait too, and a worker must be able to stop.
-    ring([following], queue=claim.queue)
+    ring([following])
     return done
 
 
@@ -258,7 +257,6 @@ class _Claim(NamedTuple):
     job_id: int
     attempt: int
     shard: str
-    queue: str
 
 
 def _claim(job_id: int) -> _Claim | None:
@@ -273,7 +271,7 @@ def _claim(job_id: int) -> _Claim | None:
             "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
             "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
             "  FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, attempts, shard, queue",
+            " RETURNING id, attempts, shard",
             {"id": job_id, "now": now, "lease": now + timedelta(seconds=settings.JOB_LEASE_SECONDS)},
         )
         row = cursor.fetchone()

@@ -28,7 +28,7 @@ REFUSALS = {
 
 
 @csrf_exempt
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def callback(request: HttpRequest, slug: str) -> HttpResponse:
     """GET: WeCom tries the address out, and wants to see the text it sealed. POST: a message."""
     now = timezone.now()
@@ -36,7 +36,7 @@ def callback(request: HttpRequest, slug: str) -> HttpResponse:
     if app is None:
         return HttpResponse(status=404)
     try:
-        if request.method == "GET":
+        if request.method != "POST":
             echo = _opened(request, app, request.GET.get("echostr", ""), now)
             return HttpResponse(echo, content_type="text/plain; charset=utf-8")
         xml = _opened(request, app, _sealed(request), now)
