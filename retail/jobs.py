@@ -143,14 +143,17 @@ def _written(texts: Sequence[str], now: datetime, due_at: datetime) -> dict[str,
 
 
 # A row that waits is locked until the caller commits: no worker may start it before it can see what the caller wrote.
-# One that is being started at this moment is passed over.
+# One that is being started at this moment is passed over. LATERAL: looked up by shard; as a plain join the planner may
+# read the whole backlog for every row that comes.
 _ENQUEUE = """
 WITH given AS (
     SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text, queue text))
         WITH ORDINALITY AS w(kind, payload, shard, queue, place)
 ), waiting AS (
-    SELECT given.place, j.id FROM given JOIN retail_job j USING (shard, kind, payload)
-    WHERE given.shard <> '' AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE OF j SKIP LOCKED
+    SELECT given.place, same.id FROM given CROSS JOIN LATERAL (
+        SELECT j.id FROM retail_job j WHERE j.shard = given.shard AND j.kind = given.kind AND j.payload = given.payload
+        AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE SKIP LOCKED
+    ) same WHERE given.shard <> ''
 ), made AS (
     INSERT INTO retail_job (kind, payload, shard, queue, state, due_at, attempts, rung_at, created_at, last_error)
     SELECT kind, payload, shard, queue, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
