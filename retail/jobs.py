@@ -18,6 +18,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -122,11 +123,9 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
     texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
     ids = _written(list(dict.fromkeys(texts)), now, due_at)
     if ids and due_at <= now:
-        by_queue = {
-            queue: sorted({ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue})
-            for queue in {one.queue for one in work}
-        }
-        transaction.on_commit(lambda: [ring(some, queue=queue) for queue, some in by_queue.items()])
+        for queue in {one.queue for one in work}:
+            rung = {ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue}
+            transaction.on_commit(partial(ring, sorted(rung), queue=queue))
     return [ids[text] for text in texts]
 
 
@@ -144,14 +143,17 @@ def _written(texts: Sequence[str], now: datetime, due_at: datetime) -> dict[str,
 
 
 # A row that waits is locked until the caller commits: no worker may start it before it can see what the caller wrote.
-# One that is being started at this moment is passed over.
+# One that is being started at this moment is passed over. LATERAL: looked up by shard; as a plain join the planner may
+# read the whole backlog for every row that comes.
 _ENQUEUE = """
 WITH given AS (
     SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text, queue text))
         WITH ORDINALITY AS w(kind, payload, shard, queue, place)
 ), waiting AS (
-    SELECT given.place, j.id FROM given JOIN retail_job j USING (shard, kind, payload)
-    WHERE given.shard <> '' AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE OF j SKIP LOCKED
+    SELECT given.place, same.id FROM given CROSS JOIN LATERAL (
+        SELECT j.id FROM retail_job j WHERE j.shard = given.shard AND j.kind = given.kind AND j.payload = given.payload
+        AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE SKIP LOCKED
+    ) same WHERE given.shard <> ''
 ), made AS (
     INSERT INTO retail_job (kind, payload, shard, queue, state, due_at, attempts, rung_at, created_at, last_error)
     SELECT kind, payload, shard, queue, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
@@ -250,7 +252,7 @@ def _run_shard(job_id: int, registry: Registry) -> int:
             return done
         following = successor
     # A long shard goes on with a bell of its own: others wait too, and a worker must be able to stop.
-    ring([following], queue=claim.queue)
+    ring([following])
     return done
 
 
@@ -258,7 +260,6 @@ class _Claim(NamedTuple):
     job_id: int
     attempt: int
     shard: str
-    queue: str
 
 
 def _claim(job_id: int) -> _Claim | None:
@@ -273,7 +274,7 @@ def _claim(job_id: int) -> _Claim | None:
             "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
             "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
             "  FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, attempts, shard, queue",
+            " RETURNING id, attempts, shard",
             {"id": job_id, "now": now, "lease": now + timedelta(seconds=settings.JOB_LEASE_SECONDS)},
         )
         row = cursor.fetchone()

@@ -393,7 +393,7 @@ class _Column(NamedTuple):
 def _columns() -> list[_Column]:
     quote = connection.ops.quote_name
     return [
-        _Column(quote(model._meta.db_table), quote(field.column))
+        _Column(quote(model._meta.db_table), quote(str(field.column)))
         for model in apps.get_models()
         for field in model._meta.concrete_fields
         if isinstance(field, SealedField)

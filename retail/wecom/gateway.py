@@ -73,7 +73,6 @@ class Gateway(Endpoints):
     def _fetch_token(self) -> Fetched:
         """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
         path, bucket = "gettoken", f"gettoken/{self.app.agent_id}"
-        limits.require_open_line(app=self.app, path=path, now=timezone.now())
         limits.take(app=self.app, path=bucket, now=timezone.now())
         try:
             answer = self._answered("GET", path, {"corpid": self.app.corp_id, "corpsecret": self.app.secret})
@@ -110,8 +109,10 @@ class Gateway(Endpoints):
                     if is_replaced:
                         raise Misconfigured(error.errcode, error.errmsg, path)
                     token, is_replaced = self._another_token(token), True
-                except Busy:
+                except Busy as error:
                     if attempt >= TRIES:
+                        if error.errcode == -1:  # no answer to speak of, either
+                            limits.note_silence(app=self.app, now=timezone.now())
                         raise
                     time.sleep(BREATH * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
@@ -137,8 +138,7 @@ class Gateway(Endpoints):
     def _error(self, errcode: int, errmsg: str, path: str, now: datetime) -> WeComError:
         """What an errcode means for whoever asked; notes it where it concerns everybody."""
         if errcode in errors.BUSY:
-            until = limits.note_silence(app=self.app, now=now) if errcode == -1 else now + timedelta(seconds=5)
-            return Busy(errcode, errmsg, path, until=until)
+            return Busy(errcode, errmsg, path, until=now + timedelta(seconds=10))
         limits.note_answer(app=self.app)
         if errcode == errors.LIMITED:
             until = now + self._penalty(path, now)

@@ -35,7 +35,7 @@ class Answers(NamedTuple):
 
     path: str
     errcode: int
-    count: int
+    times: int
     advice: object
 
 
@@ -83,8 +83,8 @@ def last_callback(*, app: App) -> datetime | None:
 def _answers(app: App, now: datetime) -> list[Answers]:
     """Errors first, the most frequent first."""
     rows = Use.objects.filter(app=app, hour__gt=now - RECENT).values_list("path", "errcode").annotate(Sum("count"))
-    found = [Answers(path, errcode, count, ADVICE.get(errcode, "")) for path, errcode, count in rows.order_by()]
-    return sorted(found, key=lambda one: (one.errcode == 0, -one.count))[:SHOWN]
+    found = [Answers(path, errcode, times, ADVICE.get(errcode, "")) for path, errcode, times in rows.order_by()]
+    return sorted(found, key=lambda one: (one.errcode == 0, -one.times))[:SHOWN]
 
 
 def _paused_until(app: App, now: datetime) -> datetime | None:

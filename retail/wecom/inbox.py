@@ -50,7 +50,7 @@ def digest(*, app: App, xml: bytes) -> bytes:
 def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int | None:
     """Keep a message with its jobs; None when it was here before. A WelcomeCode takes the fast lane besides."""
     subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
-    row = {
+    row: dict[str, Any] = {
         "app": app.pk,
         "digest": digest(app=app, xml=xml),
         "event": _text(fields, "Event") or _text(fields, "MsgType"),
@@ -65,7 +65,7 @@ def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int
     if stored is None:
         return None
     payload = {"message_id": stored[0]}
-    work = [Work(EVENT, payload, str(row["shard"]))]
+    work = [Work(EVENT, payload, row["shard"])]
     if fields.get("WelcomeCode"):
         work.append(Work(WELCOME, payload, queue=jobs.FAST))
     jobs.enqueue(work=work, now=now)

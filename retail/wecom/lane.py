@@ -11,8 +11,9 @@ class _Bare(WSGIHandler):
     """Django's handler without any middleware."""
 
     def load_middleware(self, is_async: bool = False) -> None:
-        self._view_middleware, self._template_response_middleware, self._exception_middleware = [], [], []
-        self._middleware_chain = convert_exception_to_response(self._get_response)
+        handler: Any = self  # of what Django's handlers keep the stubs know little
+        handler._view_middleware = handler._template_response_middleware = handler._exception_middleware = []
+        handler._middleware_chain = convert_exception_to_response(handler._get_response)
 
 
 def with_lane(pages: WSGIApplication) -> WSGIApplication:

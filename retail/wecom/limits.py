@@ -7,6 +7,7 @@ by a step with every call: nobody has to fill it, and what stands ahead of the c
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -40,8 +41,9 @@ def take_for_member(*, app: App, path: str, member: str, now: datetime) -> None:
 
 
 def _take(corp_id: str, name: str, path: str, step: timedelta, ahead: timedelta, now: datetime) -> None:
+    asked: dict[str, Any] = {"corp": corp_id, "path": name, "now": now, "step": step, "latest": now + ahead}
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, {"corp": corp_id, "path": name, "now": now, "step": step, "latest": now + ahead})
+        cursor.execute(_TAKE, asked)
         if cursor.fetchone():
             return
     row = Valve.objects.get(corp_id=corp_id, path=name)

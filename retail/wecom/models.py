@@ -61,8 +61,8 @@ class App(models.Model):
         return pairs
 
 
-def _opened(sealed: bytes) -> str:
-    return privacy.open_sealed(bytes(sealed)).decode()
+def _opened(sealed: bytes | memoryview | None) -> str:
+    return privacy.open_sealed(bytes(sealed)).decode() if sealed else ""
 
 
 def apps_of(*, corp: str) -> AppQuerySet:

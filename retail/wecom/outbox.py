@@ -52,7 +52,7 @@ def send(*, call_id: int, now: datetime) -> None:
     call = _begin(call_id, now)
     if call is None:
         return
-    body = json.loads(privacy.open_sealed(bytes(call.sealed)))
+    body = _body(call)
     try:
         answer = Gateway(call.app).call("POST", call.path, body=body)
     except Unreachable as error:
@@ -79,8 +79,7 @@ def _begin(call_id: int, now: datetime) -> Call | None:
     call = Call.objects.select_for_update(of=("self",)).select_related("app").get(pk=call_id)
     if call.sealed is None or call.state in (State.SENT, State.FAILED, State.UNKNOWN):
         return None
-    body = json.loads(privacy.open_sealed(bytes(call.sealed)))
-    if call.state == State.SENDING and not _may_repeat(call, body, now):
+    if call.state == State.SENDING and not _may_repeat(call, _body(call), now):
         call.state = State.UNKNOWN  # its worker died on the way
         call.save(update_fields=["state"])
         return None
@@ -88,6 +87,10 @@ def _begin(call_id: int, now: datetime) -> Call | None:
     call.sent_at = call.sent_at or now
     call.save(update_fields=["state", "attempts", "sent_at"])
     return call
+
+
+def _body(call: Call) -> dict[str, Any]:
+    return json.loads(privacy.open_sealed(bytes(call.sealed or b"")))
 
 
 def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:

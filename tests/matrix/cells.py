@@ -53,7 +53,7 @@ class Address:
     def path(self, pk: object) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<(path:object_id|int:line_id|int:order_id|int:notice_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
-        path = path.replace("<day:day>", "2026-10-12")
+        path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
         return "/" + re.sub(r"[\^$]", "", path)

@@ -68,7 +68,9 @@ from retail.models import (
     StoreGroup,
     User,
 )
-from tests.factories import LONG_AGO, NOW, World, add_rule
+from retail.wecom import inbox, outbox
+from retail.wecom.parse import parse
+from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
 PHONES = {"qOURS": "13800004417", "qBESIDE": "13700005528", "qTHEIRS": "13900006639"}
@@ -117,6 +119,7 @@ def build() -> Worlds:
     parts = (ours, beside, theirs)
     _between(*parts)
     CrontabSchedule.objects.create(minute="7")
+    _wecom()
     for part in parts:
         _sample(part)
     return Worlds(*parts)
@@ -248,6 +251,14 @@ def _between(ours: Part, beside: Part, theirs: Part) -> None:
     later = {"paid_at": NOW + timedelta(minutes=1), "outer_order_id": "next-door", "coupons": ()}
     beside.world.settle(_sale(beside, "O3", **{"buyer": buyer, "share_code": None, **later}))
     Member.objects.filter(name="").update(name="老顾客")
+
+
+def _wecom() -> None:
+    """What belongs to no world: headquarters sees it, with kinds and outcomes and no texts."""
+    app = wecom.app(slug="demo")
+    xml = wecom.event("ext_contact_add")
+    inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+    outbox.put(app=app, path="message/send", body={}, key="matrix", now=NOW)
 
 
 def _sample(part: Part) -> None:

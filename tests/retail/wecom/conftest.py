@@ -1,7 +1,9 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from retail.wecom import gateway
 from retail.wecom.gateway import Gateway
@@ -12,6 +14,12 @@ from tests.retail.wecom.standin import StandIn, serving
 @pytest.fixture
 def app(db: None) -> Any:
     return wecom.app()
+
+
+@pytest.fixture
+def later(time_machine: Any) -> Callable[[timedelta], None]:
+    """Let so much time pass."""
+    return lambda delta: time_machine.move_to(timezone.now() + delta)
 
 
 @pytest.fixture

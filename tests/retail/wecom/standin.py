@@ -91,6 +91,7 @@ def serving(standin: StandIn) -> Iterator[StandIn]:
 def _handler(standin: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every answer waits 40 ms for the other side's acknowledgement
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)
