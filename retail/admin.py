@@ -265,7 +265,14 @@ class RefundAdmin(ScopedAdmin):
 
 
 # ── Machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────
-JOB_KINDS = {"settle_order": _("结算订单"), "settle_refund": _("结算退款"), "settle_refunds": _("重算退款")}
+JOB_KINDS = {
+    "settle_order": _("结算订单"),
+    "settle_refund": _("结算退款"),
+    "settle_refunds": _("重算退款"),
+    "wecom_event": _("处理企业微信回调"),
+    "wecom_welcome": _("发欢迎语"),
+    "wecom_call": _("调用企业微信"),
+}
 _PAYLOAD = {"order_id": ("order", _("订单")), "refund_id": ("refund", _("退款"))}
 
 

@@ -65,6 +65,14 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         ],
     ),
     (
+        _("企业微信"),
+        [
+            Page("wecom.app", pgettext_lazy("plural", "应用"), "forum"),
+            Page("wecom.message", pgettext_lazy("plural", "回调"), "call_received"),
+            Page("wecom.call", pgettext_lazy("plural", "发送"), "call_made"),
+        ],
+    ),
+    (
         _("核对与运行"),
         [
             Page("commissions.claimrow", pgettext_lazy("plural", "业绩归因"), "person_search"),

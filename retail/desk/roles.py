@@ -51,7 +51,8 @@ _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "co
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
 _PEOPLE = ["retail.user", "retail.approval", "axes.accessattempt"]
-_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE]
+_WECOM = ["wecom.app", "wecom.message", "wecom.call"]
+_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -71,7 +72,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, "retail.user"], "add", "change")
     | _may(_PARTS, "delete")
-    | _may(["retail.job", "django_celery_beat.periodictask"], "change")
+    | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
     Post.Role.HQ_FINANCE: _EVERYTHING
     | {"commissions.approve_planversion", "retail.export_order", "retail.decide_post"},

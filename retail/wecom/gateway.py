@@ -218,8 +218,16 @@ def _client() -> _Client:
     """One for each thread, so that its connections are used again."""
     base_url = settings.WECOM_API_URL.rstrip("/")
     if getattr(_thread, "base_url", None) != base_url:
+        hang_up()
         _thread.client, _thread.base_url = _Client(base_url), base_url
     return _thread.client
+
+
+def hang_up() -> None:
+    """Close this thread's connections."""
+    if hasattr(_thread, "client"):
+        _thread.client._http.close()
+        del _thread.client, _thread.base_url
 
 
 def _send(method: str, path: str, params: dict[str, Any], body: Any, files: Files | None) -> _Reply:

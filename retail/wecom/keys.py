@@ -1,5 +1,6 @@
 """The applications and their secrets: added, rotated with two pairs valid for a while, never shown."""
 
+import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,18 @@ def rotate(
     app.save()
     audit.record(by=by, action="wecom_app.rotate", target=app, now=now, after={"changed": changed})
     return app
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_aes_key() -> str:
+    """43 letters and digits, as WeCom makes them."""
+    return "".join(secrets.choice(_LETTERS) for _place in range(43))
+
+
+def new_token() -> str:
+    return secrets.token_hex(16)
 
 
 def _require(*, token: str, aes_key: str) -> None:

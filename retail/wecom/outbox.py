@@ -57,17 +57,20 @@ def send(*, call_id: int, now: datetime) -> None:
         answer = Gateway(call.app).call("POST", call.path, body=body)
     except Unreachable as error:
         if error.may_have_worked and not _may_repeat(call, body, now):
-            _end(call, State.UNKNOWN, now)
+            _end(call, State.UNKNOWN)
             return
-        _end(call, State.WAITING, now)
+        if error.may_have_worked:
+            _end(call, State.WAITING)
+        else:
+            _put_back(call)
         raise
     except Rejected as error:
-        _end(call, State.FAILED, now, errcode=error.errcode)
+        _end(call, State.FAILED, errcode=error.errcode)
     except WeComError:
-        _end(call, State.WAITING, now)
+        _put_back(call)
         raise
     else:
-        _end(call, State.SENT, now, errcode=0, answer=_kept(answer))
+        _end(call, State.SENT, errcode=0, answer=_kept(answer))
 
 
 @transaction.atomic
@@ -95,11 +98,16 @@ def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:
     return call.path in REPEATABLE
 
 
-def _end(call: Call, state: str, now: datetime, *, errcode: int | None = None, answer: Any = None) -> None:
+def _put_back(call: Call) -> None:
+    """Nothing came of it: as if it had not been tried."""
+    call.attempts -= 1
+    call.sent_at = call.sent_at if call.attempts else None
+    _end(call, State.WAITING)
+
+
+def _end(call: Call, state: str, *, errcode: int | None = None, answer: Any = None) -> None:
     call.state, call.errcode, call.answer = state, errcode, answer or {}
-    if state == State.WAITING and call.path not in REPEATABLE:
-        call.sent_at = None if not call.attempts else call.sent_at
-    call.save(update_fields=["state", "errcode", "answer", "sent_at"])
+    call.save(update_fields=["state", "errcode", "answer", "sent_at", "attempts"])
 
 
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:
@@ -110,16 +118,17 @@ def _kept(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @transaction.atomic
-def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> None:
-    """A query or a person found out what became of an unknown one: it is sent, or goes out once more."""
+def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> bool:
+    """A query or a person found out about an unknown one: it is sent, or goes out once more. False if it is known."""
     call = Call.objects.select_for_update().get(pk=call.pk)
-    if call.state != State.UNKNOWN:
-        return
+    if call.state != State.UNKNOWN or call.sealed is None:
+        return False
     call.state = State.SENT if was_sent else State.WAITING
     call.save(update_fields=["state"])
     if not was_sent:
         jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now)
     audit.record(by=by, action="wecom_call.settle", target=call, now=now, after={"state": call.state})
+    return True
 
 
 def forget(*, before: datetime) -> int:
