@@ -7,7 +7,7 @@ the store's are left out of every figure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
 from django.db.models import Q, QuerySet
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
         """The mark that was written so. Raises ValueError."""
         seconds, _dash, binding_id = text.partition("-")
         try:
-            return cls(datetime.fromtimestamp(float(seconds)).astimezone(), int(binding_id))
+            return cls(datetime.fromtimestamp(float(seconds), UTC), int(binding_id))
         except (OverflowError, OSError) as error:
             raise ValueError(text) from error
 

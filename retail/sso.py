@@ -81,7 +81,7 @@ def local_path(wanted: str, *, below: str) -> str:
     """The address as far as it is a page of ours below `below`; else `below` itself."""
     is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and len(wanted) <= MOST_WANTED
     path = urlsplit(wanted).path if is_ours else ""
-    if not path.startswith(below):
+    if not path.startswith(below) or ".." in path.split("/"):  # browsers walk up, and out of `below`
         return below
     try:
         resolve(path)
