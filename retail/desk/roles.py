@@ -44,7 +44,15 @@ _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
     "clerks.binding",
 ]
-_PLACES = ["retail.brand", "retail.region", "retail.store", "retail.staff", "retail.post", "retail.employment"]
+_PLACES = [
+    "retail.brand",
+    "retail.region",
+    "retail.store",
+    "retail.staff",
+    "retail.staffaccount",
+    "retail.post",
+    "retail.employment",
+]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
 _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]

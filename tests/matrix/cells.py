@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from members.models import Member
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
 
@@ -51,7 +52,7 @@ class Address:
 
     def path(self, pk: object) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
-        path = re.sub(r"<(path:object_id|int:line_id|int:order_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
+        path = re.sub(r"<(path:object_id|int:line_id|int:order_id|int:member_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
@@ -86,7 +87,7 @@ def _model(name: str, route: str) -> type[Model] | None:
             return None
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
-    return Order if name == "clerks:sale" else None
+    return {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member}.get(name)
 
 
 @dataclass(frozen=True)
