@@ -17,7 +17,7 @@ from clerks.models import Binding
 from commissions import returns
 from members.models import Member, Membership, Purchase
 from retail import privacy, scope
-from retail.models import Order, OrderLine, Post, Refund
+from retail.models import Order, OrderLine, Post, Refund, Store
 
 LATEST = 5
 
@@ -95,7 +95,7 @@ class Relation:
 
 def relation(*, post: Post, member_id: int) -> Relation:
     """Whether the holder of a post in a store may see this member of the store's brand."""
-    active = Binding._base_manager.filter(ended_at=None, brand=post.store.brand_id, member=member_id)
+    active = Binding._base_manager.filter(ended_at=None, brand=_store(post).brand_id, member=member_id)
     binding = active.select_related("staff").first()
     if binding is None:
         return Relation(member_id, None, _is_of_store(post, member_id))
@@ -104,10 +104,15 @@ def relation(*, post: Post, member_id: int) -> Relation:
     return Relation(member_id, binding, is_mine or is_of_my_store)
 
 
+def _store(post: Post) -> Store:
+    assert post.store is not None  # the phone is for posts in stores
+    return post.store
+
+
 def _is_of_store(post: Post, member_id: int) -> bool:
     """Whether somebody who is nobody's joined, or has bought, in the store of the post."""
     joined_here = Q(registered_store=post.store_id) | Q(purchases__store=post.store_id)
-    return Membership._base_manager.filter(joined_here, brand=post.store.brand_id, member=member_id).exists()
+    return Membership._base_manager.filter(joined_here, brand=_store(post).brand_id, member=member_id).exists()
 
 
 # ── The portrait ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +142,7 @@ class Portrait:
 
 def portrait(*, post: Post, seen: Relation) -> Portrait | None:
     """The portrait of a member whom `relation` says is visible; None where they are of another brand only."""
-    found = Membership._base_manager.filter(brand=post.store.brand_id, member=seen.member_id)
+    found = Membership._base_manager.filter(brand=_store(post).brand_id, member=seen.member_id)
     membership = found.select_related("member", "tier").first()
     if membership is None or not seen.is_visible:
         return None
@@ -158,7 +163,7 @@ def portrait(*, post: Post, seen: Relation) -> Portrait | None:
 
 def _purchases(membership: Membership, post: Post) -> QuerySet[Purchase]:
     """Those online, and those in stores of the company the post works for; newest first."""
-    ours = Q(store=None) | Q(store__isnull=False, store__franchisee=post.store.franchisee_id)
+    ours = Q(store=None) | Q(store__isnull=False, store__franchisee=_store(post).franchisee_id)
     return Purchase.objects.filter(ours, membership=membership).order_by("-paid_at", "-pk")
 
 
