@@ -170,6 +170,14 @@ WECOM_MEMBER_RATE = (980, 13)  # of message/send to one person; the vendor drops
 WECOM_AT_ONCE = {"": 8, "externalcontact/mark_tag": 4}  # calls under way at the same time
 WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many seconds
 
+# ── Outreach ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# The address people reach this installation under: messages in the WeCom app open it. Empty = they are not sent.
+SITE_URL = env.str("DAOGOU_SITE_URL", default="http://127.0.0.1:8000" if DEMO or TESTING else "")
+OUTREACH_HOURS = (9, 21)  # between these hours of Shanghai customers may hear from us unasked
+OUTREACH_MOST_TOUCHES = (3, 7)  # so many times in so many days, by whomever
+WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
+WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does
+
 # ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]

@@ -29,11 +29,18 @@ class User(AbstractUser):
 
 
 class Brand(Scoped):
+    class Rebind(models.TextChoices):
+        FIRST = "first", _("从不自动改绑")
+        LAST = "last", _("保护期后归最近加好友的导购")
+        IDLE = "idle", _("保护期后且闲置满天数才改绑")
+
     code = models.CharField(_("编码"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=64)
     corp = models.CharField(_("企业微信"), max_length=64, blank=True, default="")
     share_window_days = models.PositiveSmallIntegerField(_("分享有效天数"), default=7)
     protection_days = models.PositiveSmallIntegerField(_("专属保护天数"), default=90)
+    rebind = models.CharField(_("改绑规则"), max_length=8, choices=Rebind.choices, default=Rebind.LAST)
+    rebind_idle_days = models.PositiveSmallIntegerField(_("闲置天数"), default=180)
 
     scope_paths = Paths(brand="pk", store=ANY, staff=ANY)
 

@@ -67,7 +67,11 @@ class Simulator:
         self.callbacks = Callbacks(clock=self.clock, seed=number)
         self.world = World(clock=self.clock, base_url=self.url, seed=number)
         self.acts = Acts(world=self.world, callbacks=self.callbacks)
-        self.phone = Phone(self, port=port + 1 if port else 0)
+        try:
+            self.phone = Phone(self, port=port + 1 if port else 0)
+        except OSError:
+            self.listener.stop()
+            raise
         self._ended = threading.Event()
         seed.fill(self.world, world or sample())
 

@@ -4,14 +4,16 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from retail.wecom.simulator.world import App, Corp, Customer, Department, Follow, Member, TagGroup, World
+from retail.wecom.simulator.api import tags
+from retail.wecom.simulator.world import App, Corp, Customer, Department, Follow, Member, Target, World
 
 Plain = Mapping[str, Any]
 
 
 def fill(world: World, seed: Plain) -> None:
     """`seed`: {"corps": [{corp_id, name, apps, departments, members, customers, follows, tags}]}, the lists of objects
-    with the names of the records' fields; `tags`: {group name: [tag name]}. Secrets that are not given are made up."""
+    with the names of the records' fields; `tags`: {group name: [tag name]}; `target` of an app: {url, token, aes_key},
+    taken without asking the URL. Secrets that are not given are made up."""
     for one in seed["corps"]:
         corp = world.corps[one["corp_id"]] = Corp(one["corp_id"], one["name"])
         for row in one.get("apps", ()):
@@ -26,19 +28,18 @@ def fill(world: World, seed: Plain) -> None:
 
 
 def add_app(corp: Corp, row: Plain) -> App:
-    app = App(**{"secret": secrets.token_urlsafe(32), **row})
+    target = Target(**row["target"]) if row.get("target") else None
+    row = {name: set(value) if isinstance(value, list) else value for name, value in row.items()}
+    app = App(**{"secret": secrets.token_urlsafe(32), **row, "target": target})
     corp.apps[app.agent_id] = app
     return app
 
 
 def _relate(world: World, corp: Corp, one: Plain) -> None:
-    from retail.wecom.simulator.api import tags
-
     for row in one.get("follows", ()):
         follow = Follow(**{"created_at": world.clock.stamp(), **row})
         corp.follows[follow.userid, follow.external_userid] = follow
         corp.once.add((follow.userid, follow.external_userid))
     for name, names in one.get("tags", {}).items():
         rows = [{"name": tag, "order": 0} for tag in names]
-        group: TagGroup = tags.add_tags(world, corp, group_id="", group_name=name, order=0, tags=rows, app=0)[0]
-        assert group.tags
+        tags.add_tags(world, corp, group_id="", group_name=name, order=0, tags=rows, app=0)

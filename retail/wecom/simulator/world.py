@@ -330,16 +330,15 @@ class Corp:
         parties = [int(one.partition(":")[2]) for one in app.visible if one.startswith("party:")]
         return any(set(member.department) & self.branch(party) for party in parties)
 
-    def said(self, line: Line) -> None:
-        self.lines.append(line)
-
-    def last_talk(self, external_userid: str) -> Follow | None:
-        """The relation in which the customer was last spoken with; else the newest."""
-        follows = {f"{one.userid}|{external_userid}": one for one in self.followers_of(external_userid)}
-        talks = (line for line in reversed(self.lines) if line.chat in follows)
-        if talk := next(talks, None):
-            return follows[talk.chat]
-        return max(follows.values(), key=lambda one: one.created_at, default=None)
+    def last_talks(self) -> dict[str, Follow]:
+        """Customer → the relation in which they were last spoken with; else the newest one."""
+        by_age = sorted((one for one in self.follows.values() if not one.is_half), key=lambda one: one.created_at)
+        found = {one.external_userid: one for one in by_age}
+        by_chat = {f"{one.userid}|{one.external_userid}": one for one in by_age}
+        for line in self.lines:
+            if follow := by_chat.get(line.chat):
+                found[follow.external_userid] = follow
+        return found
 
 
 # ── All of them, and time ────────────────────────────────────────────────────────────────────────────────────────────

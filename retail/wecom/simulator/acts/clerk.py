@@ -1,6 +1,7 @@
 """What a clerk presses: group messages, moments, cards of apps, and who signs in."""
 
 from calendar import monthrange
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -24,21 +25,22 @@ class Clerk(Telling):
             raise Refused(41093)
         sending.sent_at[userid] = self._stamp
         content = {name: sending.content[name] for name in ("text", "attachments")}
+        since, most = self._cap()
+        recent = (one for one in corp.lines if one.via == "group_send" and one.at >= since)
+        had = Counter(one.chat.partition("|")[2] for one in recent)
         for who, outcome in sending.parts[userid].items():
             if only is None or who in only:
-                outcome[:] = [self._sent(corp, userid, who, content), self._stamp]
+                outcome[:] = [self._sent(corp, userid, who, content, is_capped=had[who] >= most), self._stamp]
         return {"results": {who: outcome[0] for who, outcome in sending.parts[userid].items()}}
 
-    def _sent(self, corp: Corp, userid: str, who: str, content: Told) -> int:
+    def _sent(self, corp: Corp, userid: str, who: str, content: Told, *, is_capped: bool) -> int:
         if who in corp.chats:
-            corp.said(Line(self._now, who, userid, "message", content, via="group_send"))
+            corp.lines.append(Line(self._now, who, userid, "message", content, via="group_send"))
             return 1
         follow = corp.follows.get((userid, who))
         if follow is None or follow.is_lost:
             return NOT_FRIEND
-        since, most = self._cap()
-        had = sum(one.via == "group_send" and one.at >= since and one.chat.endswith(f"|{who}") for one in corp.lines)
-        if had >= most:
+        if is_capped:
             return CAPPED
         self._say(corp, follow, userid, content, via="group_send")
         return 1

@@ -79,4 +79,4 @@ class Telling:
 
     def _say(self, corp: Corp, follow: Follow, by: str, content: Told, *, via: str = "") -> None:
         kind = "message" if "text" in content else "card"
-        corp.said(Line(self._now, f"{follow.userid}|{follow.external_userid}", by, kind, content, via=via))
+        corp.lines.append(Line(self._now, f"{follow.userid}|{follow.external_userid}", by, kind, content, via=via))

@@ -30,23 +30,34 @@ MORE = "hint: [{stamp}_{number}_{hint}], from ip: {ip}, more info at https://ope
 class Endpoint:
     method: str
     path: str
-    run: Callable[..., dict[str, Any] | Response]
     shapes: dict[str, Shape]
-    scope: str  # what the app must have been given; "": nothing
-    is_open: bool  # no access token
-    lags: bool  # reads what was true a moment ago, where that is switched on
+    scope: str = ""  # what the app must have been given
+    is_public: bool = False
+    lags: bool = False
 
 
-ENDPOINTS: dict[str, Endpoint] = {}
+ENDPOINTS: dict[str, tuple[Endpoint, Callable[..., Any]]] = {}
+Listing = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def endpoint(
-    method: str, path: str, /, *, scope: str = "", is_open: bool = False, lags: bool = False, **shapes: Shape
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def endpoint(method: str, path: str, scope: str = "", /, **shapes: Shape) -> Listing:
     """Put a function into the table."""
+    return _listing(Endpoint(method, path, shapes, scope))
 
+
+def lagging(method: str, path: str, scope: str, /, **shapes: Shape) -> Listing:
+    """As `endpoint`; it shows what was true a moment ago, where that is switched on."""
+    return _listing(Endpoint(method, path, shapes, scope, lags=True))
+
+
+def public(method: str, path: str, /, **shapes: Shape) -> Listing:
+    """As `endpoint`; it takes no access token."""
+    return _listing(Endpoint(method, path, shapes, is_public=True))
+
+
+def _listing(point: Endpoint) -> Listing:
     def listed(run: Callable[..., Any]) -> Callable[..., Any]:
-        ENDPOINTS[path] = Endpoint(method, path, run, shapes, scope, is_open, lags)
+        ENDPOINTS[point.path] = (point, run)
         return run
 
     return listed
@@ -133,13 +144,13 @@ def answer(simulator: "Simulator", request: Request) -> Response:
     entry.corp_id, entry.agent_id = corp_id, agent_id
     fault = simulator.faults.next(path, agent_id)
     if fault is None:
-        return _done(simulator, request, ENDPOINTS[path], entry)
+        return _done(simulator, request, entry)
     entry.fault = fault.kind
     if fault.kind == "slow":
         time.sleep(fault.seconds)
-        return _done(simulator, request, ENDPOINTS[path], entry)
+        return _done(simulator, request, entry)
     if fault.is_late:
-        _done(simulator, request, ENDPOINTS[path], entry)
+        _done(simulator, request, entry)
     return _failed(fault, entry)
 
 
@@ -155,9 +166,9 @@ def _failed(fault: Fault, entry: Entry) -> Response:
     return _refused(Refused(fault.code), entry)
 
 
-def _done(simulator: "Simulator", request: Request, point: Endpoint, entry: Entry) -> Response:
+def _done(simulator: "Simulator", request: Request, entry: Entry) -> Response:
     try:
-        result = _run(simulator, request, point, entry)
+        result = _run(simulator, request, entry)
     except Refused as refused:
         return _refused(refused, entry)
     return result if isinstance(result, Response) else told({"errcode": 0, "errmsg": "ok", **result})
@@ -171,10 +182,11 @@ def _refused(refused: Refused, entry: Entry) -> Response:
     return told({"errcode": refused.code, "errmsg": f"{refused.reason}, {more}", **refused.more})
 
 
-def _run(simulator: "Simulator", request: Request, point: Endpoint, entry: Entry) -> dict[str, Any] | Response:
+def _run(simulator: "Simulator", request: Request, entry: Entry) -> dict[str, Any] | Response:
     world = simulator.world
+    point, run = ENDPOINTS[entry.path]
     given = _given(request, point.method, entry)
-    corp, app = _NOBODY if point.is_open else _caller(world, request)
+    corp, app = _NOBODY if point.is_public else _caller(world, request)
     if not app.may(point.scope):
         raise Refused(48002)
     is_debugged = request.query.get("debug") == "1"
@@ -188,7 +200,7 @@ def _run(simulator: "Simulator", request: Request, point: Endpoint, entry: Entry
         world.catch_up()
         with world.lock:
             seen = world.as_read(corp) if point.lags else corp
-            return point.run(Call(world, simulator, request, seen, app), **parameters)
+            return run(Call(world, simulator, request, seen, app), **parameters)
     finally:
         simulator.limits.leave(point.path, corp.corp_id)
 

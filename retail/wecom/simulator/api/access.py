@@ -3,7 +3,7 @@
 import hmac
 from typing import Any
 
-from retail.wecom.simulator.api import Call, endpoint
+from retail.wecom.simulator.api import Call, endpoint, public
 from retail.wecom.simulator.refusals import Refused
 from retail.wecom.simulator.shapes import Text
 from retail.wecom.simulator.world import App, Corp, Ticket
@@ -11,7 +11,7 @@ from retail.wecom.simulator.world import App, Corp, Ticket
 CODE_SECONDS, USER_TICKET_SECONDS = 300, 1800
 
 
-@endpoint("GET", "gettoken", is_open=True, corpid=Text(default=""), corpsecret=Text(default=""))
+@public("GET", "gettoken", corpid=Text(default=""), corpsecret=Text(default=""))
 def get_token(call: Call, *, corpid: str, corpsecret: str) -> dict[str, Any]:
     """The same token as long as it is good for another while; each app has its own."""
     world = call.world
@@ -38,12 +38,12 @@ def _app_of_secret(corp: Corp, secret: str) -> App:
     raise Refused(40001)
 
 
-@endpoint("GET", "get_jsapi_ticket", scope="jssdk")
+@endpoint("GET", "get_jsapi_ticket", "jssdk")
 def get_jsapi_ticket(call: Call) -> dict[str, Any]:
     return _ticket(call, "corp_ticket")
 
 
-@endpoint("GET", "ticket/get", scope="jssdk", type=Text(one_of=("agent_config",)))
+@endpoint("GET", "ticket/get", "jssdk", type=Text(one_of=("agent_config",)))
 def get_ticket(call: Call, *, type: str) -> dict[str, Any]:
     return _ticket(call, "agent_ticket")
 
@@ -67,7 +67,7 @@ def signed_in(call: Call, code: str) -> dict[str, Any]:
     return ticket.of
 
 
-@endpoint("GET", "auth/getuserinfo", scope="login", code=Text(code=40029))
+@endpoint("GET", "auth/getuserinfo", "login", code=Text(code=40029))
 def get_user_info(call: Call, *, code: str) -> dict[str, Any]:
     """Members outside the visible range are told too: it says who, not whether they may."""
     who = signed_in(call, code)
@@ -81,14 +81,14 @@ def get_user_info(call: Call, *, code: str) -> dict[str, Any]:
     return {"userid": who["userid"], "user_ticket": ticket.value, "expires_in": USER_TICKET_SECONDS}
 
 
-@endpoint("GET", "user/getuserinfo", scope="login", code=Text(code=40029))
+@endpoint("GET", "user/getuserinfo", "login", code=Text(code=40029))
 def get_user_info_of_old(call: Call, *, code: str) -> dict[str, Any]:
     """The interface before `auth/getuserinfo`, with names of its own."""
     who = signed_in(call, code)
     return {"UserId": who["userid"], "DeviceId": ""} if "userid" in who else {"OpenId": who["openid"], "DeviceId": ""}
 
 
-@endpoint("POST", "auth/getuserdetail", scope="login", user_ticket=Text(512, code=40029))
+@endpoint("POST", "auth/getuserdetail", "login", user_ticket=Text(512, code=40029))
 def get_user_detail(call: Call, *, user_ticket: str) -> dict[str, Any]:
     corp_id, ticket = call.world.codes.get(user_ticket, ("", Ticket("", 0, 0)))
     if corp_id != call.corp.corp_id or call.now >= ticket.until or ticket.of.get("kind") != "user_ticket":

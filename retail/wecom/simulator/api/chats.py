@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from retail.wecom.simulator.api import Call, endpoint
+from retail.wecom.simulator.api import Call, endpoint, lagging
 from retail.wecom.simulator.refusals import Refused
 from retail.wecom.simulator.shapes import Many, Record, Text, Whole
 from retail.wecom.simulator.world import DAY, Chat, Corp
@@ -13,11 +13,10 @@ MOST_OWNERS = 1000
 PER_DAY, LEDGER_SECONDS, LEDGER_MOST = 300, 90 * DAY, 2
 
 
-@endpoint(
+@lagging(
     "POST",
     "externalcontact/groupchat/list",
-    scope="chats",
-    lags=True,
+    "chats",
     status_filter=Whole(0, 3, default=0),
     owner_filter=Record({"userid_list": Many(USERID, most=100, default=None)}, default=None),
     cursor=Text(default=""),
@@ -39,11 +38,10 @@ def list_(call: Call, *, status_filter: int, owner_filter: Any, cursor: str, lim
     return {"group_chat_list": found, "next_cursor": following}
 
 
-@endpoint(
+@lagging(
     "POST",
     "externalcontact/groupchat/get",
-    scope="chats",
-    lags=True,
+    "chats",
     chat_id=Text(64, least=1, code=40050),
     need_name=Whole(0, 1, default=0),
 )
@@ -75,13 +73,13 @@ def _member(corp: Corp, userid: str, facts: dict[str, Any], need_name: bool) -> 
     return told
 
 
-@endpoint("POST", "externalcontact/groupchat/transfer", scope="chats", chat_id_list=CHATS, new_owner=USERID)
+@endpoint("POST", "externalcontact/groupchat/transfer", "chats", chat_id_list=CHATS, new_owner=USERID)
 def transfer(call: Call, *, chat_id_list: list[str], new_owner: str) -> dict[str, Any]:
     """Of owners who have left."""
     return _transferred(call, chat_id_list, new_owner, has_left=True)
 
 
-@endpoint("POST", "externalcontact/groupchat/onjob_transfer", scope="chats", chat_id_list=CHATS, new_owner=USERID)
+@endpoint("POST", "externalcontact/groupchat/onjob_transfer", "chats", chat_id_list=CHATS, new_owner=USERID)
 def transfer_on_job(call: Call, *, chat_id_list: list[str], new_owner: str) -> dict[str, Any]:
     return _transferred(call, chat_id_list, new_owner, has_left=False)
 

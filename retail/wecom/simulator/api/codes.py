@@ -28,7 +28,7 @@ DEFAULTS = {"style": 1, "remark": "", "skip_verify": True, "state": "", "user": 
 @endpoint(
     "POST",
     "externalcontact/add_contact_way",
-    scope="customers",
+    "customers",
     type=Whole(1, 2),
     scene=Whole(1, 2),
     is_temp=Flag(default=False),
@@ -61,7 +61,7 @@ def _require_members(call: Call, fields: dict[str, Any]) -> None:
         raise Refused(60003, f"department not found: {min(unknown)}")
 
 
-@endpoint("POST", "externalcontact/update_contact_way", scope="customers", config_id=CONFIG, **SHARED)
+@endpoint("POST", "externalcontact/update_contact_way", "customers", config_id=CONFIG, **SHARED)
 def update(call: Call, *, config_id: str, **given: Any) -> dict[str, Any]:
     """Fields that are not given stay; the picture stays too."""
     way = _way(call, config_id)
@@ -71,7 +71,7 @@ def update(call: Call, *, config_id: str, **given: Any) -> dict[str, Any]:
     return {}
 
 
-@endpoint("POST", "externalcontact/get_contact_way", scope="customers", config_id=CONFIG)
+@endpoint("POST", "externalcontact/get_contact_way", "customers", config_id=CONFIG)
 def get(call: Call, *, config_id: str) -> dict[str, Any]:
     way = _way(call, config_id)
     return {"contact_way": {"config_id": config_id, "qr_code": way.qr_code, **way.fields}}
@@ -80,7 +80,7 @@ def get(call: Call, *, config_id: str) -> dict[str, Any]:
 @endpoint(
     "POST",
     "externalcontact/list_contact_way",
-    scope="customers",
+    "customers",
     start_time=Whole(default=None),
     end_time=Whole(default=None),
     cursor=Text(default=""),
@@ -99,7 +99,7 @@ def list_(call: Call, *, start_time: int | None, end_time: int | None, cursor: s
     return {"contact_way": [{"config_id": one} for one in found], "next_cursor": following}
 
 
-@endpoint("POST", "externalcontact/del_contact_way", scope="customers", config_id=CONFIG)
+@endpoint("POST", "externalcontact/del_contact_way", "customers", config_id=CONFIG)
 def delete(call: Call, *, config_id: str) -> dict[str, Any]:
     _way(call, config_id)
     del call.corp.ways[config_id]
@@ -118,7 +118,7 @@ def _way(call: Call, config_id: str) -> Way:
 @endpoint(
     "POST",
     "externalcontact/send_welcome_msg",
-    scope="customers",
+    "customers",
     welcome_code=Text(least=1, code=41050),
     text=contents.TEXT,
     attachments=contents.ATTACHMENTS,
@@ -134,5 +134,5 @@ def send_welcome(call: Call, *, welcome_code: str, text: Any, attachments: list[
     content = contents.require(call, text=text, attachments=attachments)
     greeting.sent_at, greeting.sent_by = call.now, agent_id
     chat = f"{greeting.userid}|{greeting.external_userid}"
-    call.corp.said(Line(call.now, chat, greeting.userid, "message", content, via="welcome"))
+    call.corp.lines.append(Line(call.now, chat, greeting.userid, "message", content, via="welcome"))
     return {}

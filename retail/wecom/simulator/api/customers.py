@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from retail.wecom.simulator.api import Call, endpoint
+from retail.wecom.simulator.api import Call, endpoint, lagging
 from retail.wecom.simulator.refusals import Refused
 from retail.wecom.simulator.shapes import Many, Text, Whole
 from retail.wecom.simulator.world import DAY, Corp, Customer, Follow
@@ -11,12 +11,12 @@ FOLLOWERS_PAGE = 500
 USERID, EXTERNAL = Text(64, least=1), Text(64, least=1, code=40096)
 
 
-@endpoint("GET", "externalcontact/get_follow_user_list", scope="customers")
+@endpoint("GET", "externalcontact/get_follow_user_list", "customers")
 def get_follow_user_list(call: Call) -> dict[str, Any]:
     return {"follow_user": [member.userid for member in call.visible() if member.may_have_customers]}
 
 
-@endpoint("GET", "externalcontact/list", scope="customers", lags=True, userid=USERID)
+@lagging("GET", "externalcontact/list", "customers", userid=USERID)
 def list_(call: Call, *, userid: str) -> dict[str, Any]:
     follows = call.corp.follows_of(call.clerk(userid).userid)
     if not follows:
@@ -24,9 +24,7 @@ def list_(call: Call, *, userid: str) -> dict[str, Any]:
     return {"external_userid": [one.external_userid for one in follows]}
 
 
-@endpoint(
-    "GET", "externalcontact/get", scope="customers", lags=True, external_userid=EXTERNAL, cursor=Text(default="")
-)
+@lagging("GET", "externalcontact/get", "customers", external_userid=EXTERNAL, cursor=Text(default=""))
 def get(call: Call, *, external_userid: str, cursor: str) -> dict[str, Any]:
     customer = call.corp.customer(external_userid)
     visible = {member.userid for member in call.visible()}
@@ -38,19 +36,21 @@ def get(call: Call, *, external_userid: str, cursor: str) -> dict[str, Any]:
     return told | ({"next_cursor": following} if following else {})
 
 
-@endpoint(
+@lagging(
     "POST",
     "externalcontact/batch/get_by_user",
-    scope="customers",
-    lags=True,
+    "customers",
     userid_list=Many(USERID, most=100, least=1),
     cursor=Text(default=""),
     limit=Whole(1, 100, default=50),
 )
 def batch(call: Call, *, userid_list: list[str], cursor: str, limit: int) -> dict[str, Any]:
     """Here the relation is called follow_info and names tags by id only."""
-    userids = [call.clerk(userid).userid for userid in userid_list]
-    follows = [follow for userid in userids for follow in call.corp.follows_of(userid)]
+    userids: dict[str, list[Follow]] = {call.clerk(userid).userid: [] for userid in userid_list}
+    for follow in call.corp.follows.values():
+        if follow.userid in userids and not follow.is_half:
+            userids[follow.userid].append(follow)
+    follows = [follow for own in userids.values() for follow in own]
     if not follows:
         raise Refused(84061)
     found, following = call.page(follows, cursor, limit, of=",".join(userids))
@@ -67,7 +67,7 @@ def batch(call: Call, *, userid_list: list[str], cursor: str, limit: int) -> dic
 @endpoint(
     "POST",
     "externalcontact/remark",
-    scope="customers",
+    "customers",
     userid=USERID,
     external_userid=EXTERNAL,
     remark=Text(20, default=None),
@@ -146,7 +146,7 @@ CHINA = 8 * 3600
 @endpoint(
     "POST",
     "externalcontact/get_user_behavior_data",
-    scope="statistics",
+    "statistics",
     userid=Many(USERID, most=100, default=()),
     partyid=Many(Whole(), most=100, default=()),
     start_time=Whole(),

@@ -33,7 +33,7 @@ CARD: dict[str, dict[str, Shape]] = {
         "task_id": Text(128, least=1),
     },
 }
-MEDIA = {"media_id": Text(least=1)}
+MEDIA: dict[str, Shape] = {"media_id": Text(least=1)}
 BODIES: dict[str, dict[str, Shape]] = {
     "text": {"content": Text(most_bytes=2048, least=1)},
     "markdown": {"content": Text(most_bytes=2048, least=1)},
@@ -55,7 +55,7 @@ BODIES: dict[str, dict[str, Shape]] = {
 @endpoint(
     "POST",
     "message/send",
-    scope="messages",
+    "messages",
     touser=Text(default=""),
     toparty=Text(default=""),
     totag=Text(default=""),
@@ -143,7 +143,7 @@ def card_code(world: World, corp: Corp, agent_id: int, msgid: str) -> str:
 @endpoint(
     "POST",
     "message/update_template_card",
-    scope="messages",
+    "messages",
     userids=Many(Text(64), most=MOST_USERS, default=()),
     partyids=Many(Whole(), most=MOST_OTHERS, default=()),
     tagids=Many(Whole(), most=MOST_OTHERS, default=()),
@@ -192,7 +192,7 @@ FILES = {
 }
 
 
-@endpoint("POST", "media/upload", scope="media", type=Text(one_of=tuple(FILES), code=40005))
+@endpoint("POST", "media/upload", "media", type=Text(one_of=tuple(FILES), code=40005))
 def upload(call: Call, *, type: str) -> dict[str, Any]:
     media = _kept(call, type)
     return {"type": type, "media_id": media.media_id, "created_at": str(call.stamp)}
@@ -201,7 +201,7 @@ def upload(call: Call, *, type: str) -> dict[str, Any]:
 @endpoint(
     "POST",
     "media/upload_attachment",
-    scope="media",
+    "media",
     media_type=Text(one_of=("image", "video", "file"), code=40005),
     attachment_type=Whole(1, 2),
 )
@@ -210,13 +210,13 @@ def upload_attachment(call: Call, *, media_type: str, attachment_type: int) -> d
     return {"type": media_type, "media_id": media.media_id, "created_at": str(call.stamp)}
 
 
-@endpoint("POST", "media/uploadimg", scope="media")
+@endpoint("POST", "media/uploadimg", "media")
 def upload_image(call: Call) -> dict[str, Any]:
     media = _kept(call, "image", most=2 * MEGA)
     return {"url": f"{call.world.base_url}/media/{media.media_id}"}
 
 
-@endpoint("GET", "media/get", scope="media", media_id=Text(least=1, code=40007))
+@endpoint("GET", "media/get", "media", media_id=Text(least=1, code=40007))
 def get(call: Call, *, media_id: str) -> Response:
     require_media(call, media_id)
     media = call.corp.media[media_id]

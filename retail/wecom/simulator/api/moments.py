@@ -15,7 +15,7 @@ PAGE = {"cursor": Text(default=""), "limit": Whole(1, 1000, default=500)}
 @endpoint(
     "POST",
     "externalcontact/add_moment_task",
-    scope="moments",
+    "moments",
     text=Record({"content": Text(2000, default="")}, default=None),
     attachments=contents.ATTACHMENTS,
     visible_range=Record(
@@ -58,13 +58,13 @@ def _senders(call: Call, senders: Any) -> list[str]:
     return list(dict.fromkeys([*named, *(one.userid for one in call.visible() if parties & set(one.department))]))
 
 
-@endpoint("GET", "externalcontact/get_moment_task_result", scope="moments", jobid=ID)
+@endpoint("GET", "externalcontact/get_moment_task_result", "moments", jobid=ID)
 def job(call: Call, *, jobid: str) -> dict[str, Any]:
     """Status 3: done. A job is remembered for a day."""
     moment = next((one for one in call.corp.moments.values() if one.jobid == jobid), None)
     if moment is None or call.now > moment.created_at + JOB_SECONDS:
         raise Refused(40058, "invalid Request Parameter: jobid")
-    nobody = {"user_list": [], "department_list": []}
+    nobody: dict[str, list[Any]] = {"user_list": [], "department_list": []}
     result = {"errcode": 0, "errmsg": "ok", "moment_id": moment.moment_id, "invalid_sender_list": nobody}
     return {"status": 3, "type": "add_moment_task", "result": result}
 
@@ -72,7 +72,7 @@ def job(call: Call, *, jobid: str) -> dict[str, Any]:
 @endpoint(
     "POST",
     "externalcontact/get_moment_list",
-    scope="moments",
+    "moments",
     start_time=Whole(),
     end_time=Whole(),
     creator=Text(default=None),
@@ -116,7 +116,7 @@ def _moment(call: Call, moment_id: str) -> Moment:
     return call.corp.moments[moment_id]
 
 
-@endpoint("POST", "externalcontact/get_moment_task", scope="moments", moment_id=ID, **PAGE)
+@endpoint("POST", "externalcontact/get_moment_task", "moments", moment_id=ID, **PAGE)
 def tasks(call: Call, *, moment_id: str, cursor: str, limit: int) -> dict[str, Any]:
     """publish_status 0: not yet, 1: published."""
     moment = _moment(call, moment_id)
@@ -125,7 +125,7 @@ def tasks(call: Call, *, moment_id: str, cursor: str, limit: int) -> dict[str, A
     return {"next_cursor": following, "task_list": found}
 
 
-@endpoint("POST", "externalcontact/get_moment_customer_list", scope="moments", moment_id=ID, userid=ID, **PAGE)
+@endpoint("POST", "externalcontact/get_moment_customer_list", "moments", moment_id=ID, userid=ID, **PAGE)
 def customers(call: Call, *, moment_id: str, userid: str, cursor: str, limit: int) -> dict[str, Any]:
     """Whom the post is meant for."""
     rows = [{"userid": userid, "external_userid": one} for one in _moment(call, moment_id).parts.get(userid, ())]
@@ -136,7 +136,7 @@ def customers(call: Call, *, moment_id: str, userid: str, cursor: str, limit: in
 @endpoint(
     "POST",
     "externalcontact/get_moment_send_result",
-    scope="moments",
+    "moments",
     moment_id=ID,
     userid=ID,
     cursor=Text(default=""),
@@ -150,7 +150,7 @@ def results(call: Call, *, moment_id: str, userid: str, cursor: str, limit: int)
     return {"next_cursor": following, "customer_list": found}
 
 
-@endpoint("POST", "externalcontact/get_moment_comments", scope="moments", moment_id=ID, userid=ID)
+@endpoint("POST", "externalcontact/get_moment_comments", "moments", moment_id=ID, userid=ID)
 def comments(call: Call, *, moment_id: str, userid: str) -> dict[str, Any]:
     own = [one for one in _moment(call, moment_id).comments if one["clerk"] == userid]
 

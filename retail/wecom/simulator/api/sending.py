@@ -14,7 +14,7 @@ UNSENT, SENT, NOT_FRIEND, CAPPED = 0, 1, 2, 3
 @endpoint(
     "POST",
     "externalcontact/add_msg_template",
-    scope="sending",
+    "sending",
     chat_type=Text(one_of=("single", "group"), default="single"),
     external_userid=Many(Text(64), most=10_000, default=None),
     chat_id_list=Many(Text(64), most=2000, default=None),
@@ -47,11 +47,12 @@ def _singles(call: Call, sender: str | None, whom: dict[str, Any]) -> tuple[Part
     if asked is None and sender is None:
         raise Refused(40063, "external_userid and sender are both empty")
     ids = [one.external_userid for one in call.corp.follows_of(sender or "")] if asked is None else asked
+    own = {one.external_userid: one for one in call.corp.follows_of(sender)} if sender else call.corp.last_talks()
     parts: Parts = {}
     failed = []
     for external_userid in dict.fromkeys(ids):
-        follow = call.corp.follows.get((sender, external_userid)) if sender else call.corp.last_talk(external_userid)
-        if follow is None or follow.is_half:
+        follow = own.get(external_userid)
+        if follow is None:
             failed.append(external_userid)
         elif _is_meant(follow.tags, whom["tag_filter"]):
             parts.setdefault(follow.userid, {})[external_userid] = [UNSENT, 0]
@@ -76,7 +77,7 @@ def _groups(call: Call, sender: str | None, whom: dict[str, Any]) -> tuple[Parts
 @endpoint(
     "POST",
     "externalcontact/get_groupmsg_list_v2",
-    scope="sending",
+    "sending",
     chat_type=Text(one_of=("single", "group")),
     start_time=Whole(),
     end_time=Whole(),
@@ -109,7 +110,7 @@ def list_(
 @endpoint(
     "POST",
     "externalcontact/get_groupmsg_task",
-    scope="sending",
+    "sending",
     msgid=MSGID,
     limit=Whole(1, 1000, default=500),
     cursor=Text(default=""),
@@ -130,7 +131,7 @@ def tasks(call: Call, *, msgid: str, limit: int, cursor: str) -> dict[str, Any]:
 @endpoint(
     "POST",
     "externalcontact/get_groupmsg_send_result",
-    scope="sending",
+    "sending",
     msgid=MSGID,
     userid=Text(64, least=1),
     limit=Whole(1, 1000, default=500),
@@ -149,7 +150,7 @@ def results(call: Call, *, msgid: str, userid: str, limit: int, cursor: str) -> 
     return {"send_list": found, "next_cursor": following}
 
 
-@endpoint("POST", "externalcontact/remind_groupmsg_send", scope="sending", msgid=MSGID)
+@endpoint("POST", "externalcontact/remind_groupmsg_send", "sending", msgid=MSGID)
 def remind(call: Call, *, msgid: str) -> dict[str, Any]:
     sending = _open(call, msgid)
     recent = [at for at in sending.reminded_at if at > call.now - DAY]
@@ -159,7 +160,7 @@ def remind(call: Call, *, msgid: str) -> dict[str, Any]:
     return {}
 
 
-@endpoint("POST", "externalcontact/cancel_groupmsg_send", scope="sending", msgid=MSGID)
+@endpoint("POST", "externalcontact/cancel_groupmsg_send", "sending", msgid=MSGID)
 def cancel(call: Call, *, msgid: str) -> dict[str, Any]:
     _open(call, msgid).is_cancelled = True
     return {}

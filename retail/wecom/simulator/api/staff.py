@@ -8,23 +8,23 @@ from retail.wecom.simulator.shapes import Flag, Text, Whole
 from retail.wecom.simulator.world import Department, Member
 
 
-@endpoint("GET", "user/get", scope="contacts", userid=Text(64, least=1))
+@endpoint("GET", "user/get", "contacts", userid=Text(64, least=1))
 def get(call: Call, *, userid: str) -> dict[str, Any]:
     return _told(call, call.member(userid))
 
 
-@endpoint("GET", "user/list", scope="contacts", department_id=Whole(), fetch_child=Flag(default=False))
+@endpoint("GET", "user/list", "contacts", department_id=Whole(), fetch_child=Flag(default=False))
 def list_(call: Call, *, department_id: int, fetch_child: bool) -> dict[str, Any]:
     return {"userlist": [_told(call, member) for member in _members(call, department_id, fetch_child)]}
 
 
-@endpoint("GET", "user/simplelist", scope="contacts", department_id=Whole(), fetch_child=Flag(default=False))
+@endpoint("GET", "user/simplelist", "contacts", department_id=Whole(), fetch_child=Flag(default=False))
 def simple_list(call: Call, *, department_id: int, fetch_child: bool) -> dict[str, Any]:
     found = _members(call, department_id, fetch_child)
     return {"userlist": [{"userid": one.userid, "name": one.name, "department": one.department} for one in found]}
 
 
-@endpoint("POST", "user/list_id", scope="sync", cursor=Text(default=""), limit=Whole(1, 10_000, default=10_000))
+@endpoint("POST", "user/list_id", "sync", cursor=Text(default=""), limit=Whole(1, 10_000, default=10_000))
 def list_id(call: Call, *, cursor: str, limit: int) -> dict[str, Any]:
     """One row per member and department; only for the secret of the synchronisation."""
     rows = [{"userid": one.userid, "department": party} for one in call.corp.present() for party in one.department]
@@ -32,7 +32,7 @@ def list_id(call: Call, *, cursor: str, limit: int) -> dict[str, Any]:
     return {"next_cursor": cursor, "dept_user": found}
 
 
-@endpoint("GET", "department/list", scope="contacts", id=Whole(default=None))
+@endpoint("GET", "department/list", "contacts", id=Whole(default=None))
 def list_departments(call: Call, *, id: int | None) -> dict[str, Any]:
     departments = call.corp.departments
     if id is not None and id not in departments:
@@ -41,26 +41,26 @@ def list_departments(call: Call, *, id: int | None) -> dict[str, Any]:
     return {"department": [_party(one) for one in departments.values() if one.id in branch]}
 
 
-@endpoint("GET", "department/simplelist", scope="contacts", id=Whole(default=None))
+@endpoint("GET", "department/simplelist", "contacts", id=Whole(default=None))
 def simple_list_departments(call: Call, *, id: int | None) -> dict[str, Any]:
     rows = list_departments(call, id=id)["department"]
     return {"department_id": [{name: row[name] for name in ("id", "parentid", "order")} for row in rows]}
 
 
-@endpoint("GET", "department/get", scope="contacts", id=Whole())
+@endpoint("GET", "department/get", "contacts", id=Whole())
 def get_department(call: Call, *, id: int) -> dict[str, Any]:
     if id not in call.corp.departments:
         raise Refused(60003)
     return {"department": _party(call.corp.departments[id])}
 
 
-@endpoint("GET", "tag/list", scope="contacts")
+@endpoint("GET", "tag/list", "contacts")
 def list_tags(call: Call) -> dict[str, Any]:
     """Tags of members, which have nothing to do with those of customers."""
     return {"taglist": [{"tagid": id, "tagname": tag["name"]} for id, tag in call.corp.member_tags.items()]}
 
 
-@endpoint("GET", "tag/get", scope="contacts", tagid=Whole(code=40068))
+@endpoint("GET", "tag/get", "contacts", tagid=Whole(code=40068))
 def get_tag(call: Call, *, tagid: int) -> dict[str, Any]:
     if tagid not in call.corp.member_tags:
         raise Refused(40068)
@@ -86,7 +86,7 @@ def _members(call: Call, department_id: int, fetch_child: bool) -> list[Member]:
 
 
 def _told(call: Call, member: Member) -> dict[str, Any]:
-    told = {
+    told: dict[str, Any] = {
         "userid": member.userid,
         "name": member.name,
         "department": member.department,

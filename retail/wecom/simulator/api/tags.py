@@ -15,7 +15,7 @@ FRESH = Record({"name": NAME, "order": Whole(default=0)})
 @endpoint(
     "POST",
     "externalcontact/get_corp_tag_list",
-    scope="tags",
+    "tags",
     tag_id=Many(ID, most=1000, default=()),
     group_id=Many(ID, most=1000, default=()),
 )
@@ -33,7 +33,7 @@ def list_(call: Call, *, tag_id: list[str], group_id: list[str]) -> dict[str, An
 @endpoint(
     "POST",
     "externalcontact/add_corp_tag",
-    scope="tags",
+    "tags",
     group_id=Text(64, default=""),
     group_name=Text(30, default=""),
     order=Whole(default=0),
@@ -75,7 +75,7 @@ def add_tags(
 @endpoint(
     "POST",
     "externalcontact/edit_corp_tag",
-    scope="tags",
+    "tags",
     id=ID,
     name=Text(30, default=""),
     order=Whole(default=None),
@@ -113,7 +113,7 @@ def _require_own(call: Call, found: Tag | TagGroup) -> None:
 @endpoint(
     "POST",
     "externalcontact/del_corp_tag",
-    scope="tags",
+    "tags",
     tag_id=Many(ID, default=()),
     group_id=Many(ID, default=()),
     agentid=Whole(default=None),
@@ -141,7 +141,7 @@ def remove(corp: Corp, ids: list[str]) -> None:
 @endpoint(
     "POST",
     "externalcontact/mark_tag",
-    scope="tags",
+    "tags",
     userid=ID,
     external_userid=Text(64, least=1, code=40096),
     add_tag=Many(ID, default=()),

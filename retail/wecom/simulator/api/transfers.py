@@ -18,7 +18,7 @@ WAITING, NONE = 2, 5
 @endpoint(
     "POST",
     "externalcontact/transfer_customer",
-    scope="transfer",
+    "transfer",
     handover_userid=USERID,
     takeover_userid=USERID,
     external_userid=CUSTOMERS,
@@ -53,7 +53,7 @@ def _ledger(call: Call, external_userid: str) -> int:
 @endpoint(
     "POST",
     "externalcontact/resigned/transfer_customer",
-    scope="transfer",
+    "transfer",
     handover_userid=USERID,
     takeover_userid=USERID,
     external_userid=CUSTOMERS,
@@ -110,7 +110,7 @@ def _begin(
 @endpoint(
     "POST",
     "externalcontact/transfer_result",
-    scope="transfer",
+    "transfer",
     handover_userid=USERID,
     takeover_userid=USERID,
     cursor=Text(default=""),
@@ -122,7 +122,7 @@ def result(call: Call, **asked: Any) -> dict[str, Any]:
 @endpoint(
     "POST",
     "externalcontact/resigned/transfer_result",
-    scope="transfer",
+    "transfer",
     handover_userid=USERID,
     takeover_userid=USERID,
     cursor=Text(default=""),
@@ -151,7 +151,7 @@ def _results(
 @endpoint(
     "POST",
     "externalcontact/get_unassigned_list",
-    scope="transfer",
+    "transfer",
     page_id=Whole(default=0),
     page_size=Whole(1, 1000, default=1000),
     cursor=Text(default=""),

@@ -59,7 +59,7 @@ async function post(path, body) {
     body: JSON.stringify({ corp_id: state.corp.corp_id, ...body }),
   });
   const told = await answer.json();
-  if (!answer.ok) { notice(`没有成功:${told.error}`); return null; }
+  if (!answer.ok) { notice(`没有成功：${told.error}`); return null; }
   await look();
   return told;
 }
@@ -71,7 +71,7 @@ async function look() {
     const answer = await fetch("/phone/state" + corp);
     state = await answer.json();
   } catch {
-    notice("模拟器没有回应,它可能已经停止。");
+    notice("模拟器没有回应，它可能已经停止。");
     return;
   }
   draw();
@@ -104,7 +104,7 @@ function attachment(one, kind) {
   if (link) parts.push(h("small", {}, "链接"), h("a", { href: link.url || link.link, target: "_blank", rel: "noopener" }, link.title || link.url));
   if (one.image) {
     const id = one.image.media_id || one.image.mediaid;
-    parts.push(id ? h("img", { src: "/media/" + id, alt: "图片" }) : h("small", {}, "图片:" + (one.image.pic_url || "")));
+    parts.push(id ? h("img", { src: "/media/" + id, alt: "图片" }) : h("small", {}, "图片：" + (one.image.pic_url || "")));
   }
   if (one.miniprogram) parts.push(h("small", {}, "小程序"), one.miniprogram.title || one.miniprogram.page);
   if (one.video) parts.push(h("small", {}, "视频"));
@@ -171,7 +171,7 @@ function customerTalks(mine, waits) {
 function lastWords(userid, who) {
   const lines = linesOf(userid + "|" + who);
   const last = lines[lines.length - 1];
-  return last ? (last.content.text ? last.content.text.content : "[" + (VIA[last.via] || "消息") + "]") : "已添加,可以聊天了";
+  return last ? (last.content.text ? last.content.text.content : "[" + (VIA[last.via] || "消息") + "]") : "已添加，可以聊天了";
 }
 function takeoverStrip(one) {
   return h("div", { className: "strip" }, h("span", {}, `您的服务将由 ${named(one.takeover)} 接替`), act("不同意", () => doing("refuse", { external_userid: one.external_userid }), "danger"));
@@ -187,7 +187,7 @@ function scanList(codes) {
 async function scan(configId) {
   const told = await doing("scan", { config_id: configId, external_userid: view.customer });
   if (!told) return;
-  notice({ added: "已添加,等一等欢迎语。", known: "你们已经是好友。", asked: "已发出申请,等导购通过。", half: "已添加,等导购确认。" }[told.state]);
+  notice({ added: "已添加，等一等欢迎语。", known: "你们已经是好友。", asked: "已发出申请，等导购通过。", half: "已添加，等导购确认。" }[told.state]);
   turn({ customerTab: "talks", customerTalk: told.state === "asked" ? "" : told.userid });
 }
 function customerTalk(mine, waits) {
@@ -203,7 +203,7 @@ function customerTalk(mine, waits) {
 async function part(name) {
   const isCustomer = name === "block";
   const ids = isCustomer ? { userid: view.customerTalk, external_userid: view.customer } : { userid: view.clerk, external_userid: view.clerkTalk };
-  if (!window.confirm(`删除 ${named(isCustomer ? ids.userid : ids.external_userid)}?`)) return;
+  if (!window.confirm(`删除 ${named(isCustomer ? ids.userid : ids.external_userid)}？`)) return;
   await doing(name, ids);
   turn(isCustomer ? { customerTalk: "" } : { clerkTalk: "" });
 }
@@ -297,7 +297,7 @@ function openFrame(url, entry) {
   turn({ frame: `${state.window}/_wecom/open?${new URLSearchParams(given)}` });
 }
 function frame() {
-  const bar = h("div", { className: "bar" }, act("关闭", () => turn({ frame: "" })), h("strong", {}, view.clerkTalk ? "侧边栏:" + named(view.clerkTalk) : "应用"));
+  const bar = h("div", { className: "bar" }, act("关闭", () => turn({ frame: "" })), h("strong", {}, view.clerkTalk ? "侧边栏：" + named(view.clerkTalk) : "应用"));
   return [bar, h("iframe", { className: "frame", src: view.frame, title: "应用页面" })];
 }
 window.addEventListener("message", (event) => {
@@ -325,7 +325,7 @@ function drawBack() {
     });
     return [
       h("h2", {}, "企业"), chooser(corps, state.corp.corp_id, "企业", (id) => { turn({ corp: id, clerk: "", customer: "" }); look(); }),
-      h("h2", {}, "时间"), h("p", {}, time(state.clock.now), state.clock.is_frozen ? "(已停)" : ""),
+      h("h2", {}, "时间"), h("p", {}, time(state.clock.now), state.clock.is_frozen ? "（已停）" : ""),
       h("div", { className: "row" }, steps.map(([text, advance]) => act("快进 " + text, () => post("clock", { advance })))),
       h("h2", {}, "最近的回调"), h("div", { className: "log" }, list(rows, "还没有回调。")),
     ];

@@ -221,7 +221,7 @@ class Window:
         if not session.chat_id and (session.userid, session.external_userid) not in corp.follows:
             raise Refused(-1, "without context of external contact")
         content = {kind: params[kind]}
-        corp.said(Line(self.simulator.clock.now(), chat, session.userid, kind, content, via="sidebar"))
+        corp.lines.append(Line(self.simulator.clock.now(), chat, session.userid, kind, content, via="sidebar"))
         return {}
 
     def _open_chat(self, corp: Corp, session: Session, params: Answer) -> Answer:
