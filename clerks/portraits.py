@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from clerks.models import Binding
+from clerks.models import Binding, CorpTag, Friend
 from commissions import returns
 from members.models import Member, Membership, Purchase
 from retail import privacy, scope
@@ -134,6 +134,7 @@ class Portrait:
     first_at: datetime | None
     last_at: datetime | None
     latest: list[Bought]
+    tags: list[str]
 
     @property
     def name(self) -> str:
@@ -158,7 +159,16 @@ def portrait(*, post: Post, seen: Relation) -> Portrait | None:
             first_at=min(times, default=None),
             last_at=max(times, default=None),
             latest=_bought(orders[:LATEST]),
+            tags=_tags(_store(post).brand.corp, seen.member_id),
         )
+
+
+def _tags(corp: str, member_id: int) -> list[str]:
+    """What the customer is marked with in WeCom, by the names the corp gave, in its order."""
+    marked = Friend.objects.filter(corp=corp, member=member_id).values_list("tags", flat=True)
+    ids = {tag_id for tags in marked for tag_id in tags}
+    known = CorpTag.objects.filter(corp=corp, tag_id__in=ids, deleted_at=None)
+    return list(known.order_by("group_name", "place", "name").values_list("name", flat=True)) if ids else []
 
 
 def _purchases(membership: Membership, post: Post) -> QuerySet[Purchase]:

@@ -91,12 +91,6 @@ def member_of(known: privacy.Known) -> int | None:
     return found.first()
 
 
-def external_userids(*, member_id: int, corp: str) -> list[str]:
-    """What a WeCom corp calls this member: the newest last. Without it no chat can be opened."""
-    keys = BuyerKey.objects.filter(identity__member=member_id, type=BuyerKey.Type.EXTERNAL_USERID, scope=corp)
-    return [privacy.reveal(key) for key in keys.exclude(cipher=None).order_by("pk")]
-
-
 def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
     """Key → the member it belongs to, keys nobody has yet left out; and key → how little it proves.
 

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from clerks.models import Friend
 from members.models import Identity, Member
 from retail import privacy, scope, shapes
-from retail.models import StaffAccount
+from retail.models import Staff, StaffAccount
 from retail.wecom import gateway
 from tests import factories, wecom_server
 from tests.e2e.conftest import DESK, PHONE, opened
@@ -41,15 +42,19 @@ def shop(wecom: Wecom) -> World:
             member = Member.objects.latest("pk")
             member.name = name
             member.save()
-            know(member, friend)
+            know(member, friend, shop.staff["A1"])
             wecom.control.act("add", userid=CLERK, external_userid=friend)
     return shop
 
 
-def know(member: Member, external_userid: str) -> None:
+def know(member: Member, external_userid: str, of: Staff) -> None:
     known = privacy.Known("external_userid", CORP, external_userid)
     key_id = privacy.keep([known])[known]
-    Identity.objects.create(member=member, key_id=key_id, source="wecom", seen_at=timezone.now())
+    now = timezone.now()
+    Identity.objects.create(member=member, key_id=key_id, source="wecom", seen_at=now)
+    Friend.objects.create(
+        corp=CORP, userid=CLERK, key_id=key_id, member=member, staff=of, state=Friend.State.FRIEND, since=now
+    )
 
 
 @pytest.fixture

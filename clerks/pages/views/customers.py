@@ -8,11 +8,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
+from clerks.models import Friend
+from clerks.outreach import contact
 from clerks.pages import wecom
 from clerks.pages.access import in_store
-from members import identity
 from members.models import Member
-from retail import audit, database, scope
+from retail import audit, database, privacy, scope
+from retail.models import Post
 
 PER_PAGE = 20
 
@@ -44,14 +46,28 @@ def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
     portrait, app = _portrait(request, member_id), wecom.app_of(request)
     if app is None:
         return JsonResponse({"said": _("还没有接入企业微信。")}, status=409)
+    now, post = timezone.now(), request.post
+    about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": post.staff}
+    verdict = contact.may(**about, now=now)
+    if not verdict.ok:
+        return JsonResponse({"said": verdict.words}, status=409)
+    external_userid = _external_userid(post, member_id, app.corp_id)
+    if not external_userid:
+        return JsonResponse({"said": _("这位顾客还没有加您的企业微信好友。")}, status=409)
+    effect = f"chat:{member_id}:{post.staff_id}:{timezone.localdate(now)}"
+    contact.touch(**about, store_id=post.store_id, effect=effect, now=now)
+    audit.record(by=request.user, action="open_chat", target=portrait.membership.member, now=now)
+    return JsonResponse({"externalUserId": external_userid})
+
+
+def _external_userid(post: Post, member_id: int, corp: str) -> str:
+    """What WeCom calls the member in a chat with this clerk; "" where the two are no friends."""
+    states = (Friend.State.FRIEND, Friend.State.LOST)  # who deleted the clerk is still in the clerk's list
     # The second net shows clerks no identities at all; that this one may be seen has just been found.
     with database.published(scope.EVERYTHING):
-        found = identity.external_userids(member_id=member_id, corp=app.corp_id)
-    if not found:
-        return JsonResponse({"said": _("这位顾客还没有加企业微信好友。")}, status=409)
-    member = portrait.membership.member
-    audit.record(by=request.user, action="open_chat", target=member, now=timezone.now())
-    return JsonResponse({"externalUserId": found[-1]})
+        rows = Friend._base_manager.filter(staff=post.staff_id, member=member_id, corp=corp, state__in=states)
+        friend = rows.exclude(key__cipher=None).select_related("key").order_by("-since").first()
+        return privacy.reveal(friend.key) if friend else ""
 
 
 def _portrait(request: HttpRequest, member_id: int) -> portraits.Portrait:

@@ -7,10 +7,11 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from clerks.models import Binding
+from clerks.models import Binding, CorpTag, Friend, Touch
+from members import consent
 from members.models import Identity, Member, Membership, Tier
 from retail import privacy
-from retail.models import AuditRow, Post
+from retail.models import AuditRow, Post, Staff
 from retail.shapes import Buyer
 from tests import factories
 from tests.clerks.pages.conftest import signed_in
@@ -29,10 +30,16 @@ def customer(shop: World, number: int = 1, *, name: str = "王女士", clerk: st
     return member
 
 
-def friend(member: Member, corp: str, value: str) -> None:
-    """Let the member be known to WeCom."""
+def friend(member: Member, corp: str, value: str, *, of: Staff | None = None, **fields: object) -> None:
+    """Let the member be known to WeCom, as a friend of this clerk."""
     known = privacy.normalised(privacy.Known("external_userid", corp, value))
-    Identity.objects.create(member=member, key_id=privacy.keep([known])[known], source="wecom", seen_at=NOW)
+    key_id = privacy.keep([known])[known]
+    Identity.objects.create(member=member, key_id=key_id, source="wecom", seen_at=NOW)
+    if of is not None:
+        Friend.objects.create(
+            **{"corp": corp, "userid": of.code, "key_id": key_id, "member": member, "staff": of,
+               "state": Friend.State.FRIEND, "since": NOW, **fields}
+        )  # fmt: skip
 
 
 # ── The list ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +142,7 @@ def test_a_portrait_asks_as_often_for_three_orders_as_for_one(
     for _ in range(count - 1):
         shop.settle(shop.order(serving_clerk="A1", buyer=buyer(1)))
 
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         assert phone.get(f"/m/customers/{member.pk}/").status_code == 200
 
 
@@ -186,8 +193,9 @@ def test_a_relation_that_ended_shows_nothing_any_more(shop: World, phone: Client
 def test_the_chat_opens_with_what_wecom_calls_them_and_that_is_written_down(shop: World, phone: Client):
     corp = _corp(shop)
     member = customer(shop, 1)
-    friend(member, corp, "wmCustomerOfA1")
-    friend(member, "ww-another-corp", "wmElsewhere")
+    friend(member, corp, "wmCustomerOfA1", of=shop.staff["A1"])
+    friend(member, "ww-another-corp", "wmElsewhere", of=shop.staff["A1"])
+    friend(member, corp, "wmOfTheManager", of=shop.staff["M1"])
 
     answer = phone.post(f"/m/customers/{member.pk}/chat/")
 
@@ -197,6 +205,9 @@ def test_the_chat_opens_with_what_wecom_calls_them_and_that_is_written_down(shop
     assert (row.by, row.target_id) == (shop.staff["A1"].user, str(member.pk))
     assert "wmCustomerOfA1" not in str(vars(row))
     assert "wmCustomerOfA1" not in phone.get(f"/m/customers/{member.pk}/").content.decode()
+    phone.post(f"/m/customers/{member.pk}/chat/")
+    touch = Touch.objects.get()  # one a day, however often the chat is opened
+    assert (touch.member, touch.staff, touch.purpose) == (member, shop.staff["A1"], "service")
 
 
 def test_why_no_chat_opens_is_said(shop: World, phone: Client):
@@ -204,8 +215,33 @@ def test_why_no_chat_opens_is_said(shop: World, phone: Client):
 
     assert "还没有接入企业微信" in phone.post(f"/m/customers/{member.pk}/chat/").json()["said"]
     _corp(shop)
+    friend(member, shop.brand.corp, "wmOne", of=shop.staff["A1"], state=Friend.State.DELETED)
     answer = phone.post(f"/m/customers/{member.pk}/chat/")
-    assert answer.status_code == 409 and "还没有加企业微信好友" in answer.json()["said"]
+    assert answer.status_code == 409 and "还没有加您的企业微信好友" in answer.json()["said"]
+
+
+def test_who_wants_to_be_left_alone_is(shop: World, phone: Client):
+    corp = _corp(shop)
+    member = customer(shop, 1)
+    friend(member, corp, "wmOne", of=shop.staff["A1"])
+    consent.stop(member=member, corp=corp, by=None, now=NOW)
+
+    answer = phone.post(f"/m/customers/{member.pk}/chat/")
+
+    assert answer.status_code == 409 and "不要再联系" in answer.json()["said"]
+    assert not Touch.objects.exists()
+
+
+def test_tags_of_wecom_stand_by_their_names(shop: World, phone: Client):
+    corp = _corp(shop)
+    member = customer(shop, 1)
+    friend(member, corp, "wmOne", of=shop.staff["A1"], tags=["et1", "et2", "et-unknown"])
+    for tag_id, name, gone in (("et1", "贵宾", None), ("et2", "旧标签", NOW), ("et3", "裙装", None)):
+        CorpTag.objects.create(corp=corp, tag_id=tag_id, name=name, group_id="g", deleted_at=gone)
+
+    page = phone.get(f"/m/customers/{member.pk}/").content.decode()
+
+    assert "贵宾" in page and "旧标签" not in page and "裙装" not in page and "et-unknown" not in page
 
 
 # ── Beside the chat ──────────────────────────────────────────────────────────────────────────────────────────────────
