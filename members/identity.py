@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from members.models import Identity, Member, Membership, Purchase
+from retail import privacy
 from retail.models import BuyerKey, Order
 
 # A phone or unionid is one person's; a card or a channel's buyer number may be shared or resold.
@@ -82,6 +83,12 @@ def whose(*, orders: Sequence[Order]) -> list[Match]:
 def owners(key_ids: Collection[int]) -> dict[int, int]:
     """Key → the member it belongs to by now, keys nobody has left out. Locks nothing."""
     return dict(Identity.objects.filter(key__in=key_ids).values_list("key_id", "member_id"))
+
+
+def member_of(known: privacy.Known) -> int | None:
+    """The member who is known by this normalised identity. Sees all members: what of them is shown is asked apart."""
+    found = Identity._base_manager.filter(key__hmac=privacy.fingerprint(known)).values_list("member_id", flat=True)
+    return found.first()
 
 
 def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:

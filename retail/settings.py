@@ -154,6 +154,10 @@ UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers o
 # ── WeCom (企业微信): the vendor's limits with a margin (docs/wecom.md) ──────────────────────────────────────────────
 WECOM_API_URL = env.str("DAOGOU_WECOM_URL", default="https://qyapi.weixin.qq.com")
 WECOM_OAUTH_URL = env.str("DAOGOU_WECOM_OAUTH_URL", default="https://open.weixin.qq.com")
+# Where a browser outside WeCom shows a code to scan; "" where there is none (the simulator): then it asks right away.
+WECOM_LOGIN_URL = env.str(
+    "DAOGOU_WECOM_LOGIN_URL", default="" if DEMO or TESTING else "https://login.work.weixin.qq.com"
+)
 WECOM_TIMEOUT = (3, 8)  # seconds to connect, to answer
 # By path, "" for all others: calls an hour, and how many of them at once (a minute's quota is burst + an hour's 60th).
 WECOM_RATES = {
@@ -290,6 +294,7 @@ UNFOLD = {
     "SITE_TITLE": _("导购台"),
     "SITE_HEADER": _("导购台"),
     "SITE_SYMBOL": "storefront",
+    "LOGIN": {"form": "retail.desk.wecom_door.SignInForm"},
     "DASHBOARD_CALLBACK": "retail.desk.dashboard.fill",
     "SHOW_HISTORY": lambda request: request.user.has_perm("retail.view_auditrow"),
     "SHOW_VIEW_ON_SITE": False,

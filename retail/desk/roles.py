@@ -45,7 +45,15 @@ _MEMBERS = [
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
-_PLACES = ["retail.brand", "retail.region", "retail.store", "retail.staff", "retail.post", "retail.employment"]
+_PLACES = [
+    "retail.brand",
+    "retail.region",
+    "retail.store",
+    "retail.staff",
+    "retail.staffaccount",
+    "retail.post",
+    "retail.employment",
+]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
 _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]

@@ -185,6 +185,12 @@ def authorize_url(*, app: App, back: str, state: str, scope: str = "snsapi_base"
     return f"{settings.WECOM_OAUTH_URL}/connect/oauth2/authorize?{urlencode(asked)}#wechat_redirect"
 
 
+def scan_url(*, app: App, back: str, state: str) -> str:
+    """Where a browser outside WeCom shows a code to scan with it; from there as with `authorize_url`."""
+    asked = {"login_type": "CorpApp", "appid": app.corp_id, "agentid": app.agent_id, "redirect_uri": back}
+    return f"{settings.WECOM_LOGIN_URL}/wwlogin/sso/login?{urlencode({**asked, 'state': state})}"
+
+
 # ── The adapter to wechatpy ──────────────────────────────────────────────────────────────────────────────────────────
 class _Reply(NamedTuple):
     """An answer of WeCom's, or None and why there is none."""

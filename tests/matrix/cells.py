@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from clerks.models import Notice
+from members.models import Member
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
 
@@ -52,7 +53,8 @@ class Address:
 
     def path(self, pk: object) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
-        path = re.sub(r"<(path:object_id|int:line_id|int:order_id|int:notice_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
+        named = "path:object_id|int:line_id|int:order_id|int:member_id|int:notice_id|id"
+        path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
@@ -87,9 +89,8 @@ def _model(name: str, route: str) -> type[Model] | None:
             return None
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
-    if name in ("clerks:notice", "clerks:notice_done"):
-        return Notice
-    return Order if name == "clerks:sale" else None
+    rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member}
+    return {**rows, "clerks:notice": Notice, "clerks:notice_done": Notice}.get(name)
 
 
 @dataclass(frozen=True)

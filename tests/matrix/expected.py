@@ -69,6 +69,14 @@ admin:view_on_site *     -     *       302 302 302  404 404 404  404 404 404
 clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
+clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
+clerks:chat     *        ours  POST    302 409 403  409 403 403  403 403 403
+clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
+clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notice   *        ours  READ    302 200 403  404 403 403  403 403 403
@@ -77,7 +85,11 @@ clerks:notice_done *     ours  POST    302 302 403  404 403 403  403 403 403
 clerks:notice_done *     other POST    302 404 403  404 403 403  403 403 403
 clerks:sale     *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:sale     *        other READ    302 404 403  404 403 403  403 403 403
-clerks:sign_in  *        -     READ    404 404 404  404 404 404  404 404 404
+clerks:sign_in  *        -     READ    200/404 302 403  302 200/404 200/404  200/404 200/404 200/404
+clerks:sign_in_back *    -     READ    400 400 403  400 400 400  400 400 400
+entrance:wecom  *        -     READ    302/404 302/404 403  302/404 302/404 302/404  302/404 302/404 302/404
+entrance:wecom_back *    -     READ    400 400 403  400 400 400  400 400 400
+entrance:wecom* *        -     *       405 405 403  405 405 405  405 405 405
 clerks:sign_out *        -     POST    302 302 302  302 302 302  302 302 302
 clerks:type_size *       -     POST    302 302 302  302 302 302  302 302 302
 clerks:*        *        *     *       405 405 405  405 405 405  405 405 405
