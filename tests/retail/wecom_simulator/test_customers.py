@@ -123,6 +123,8 @@ def test_codes_are_changed_listed_and_deleted(wecom, client):
     assert [one["config_id"] for one in first["contact_way"] + rest["contact_way"]] == made
     assert errcode(client.post, "externalcontact/list_contact_way", data={"cursor": "made up"}) == 40058
     assert errcode(client.post, "externalcontact/list_contact_way", data={"limit": 1001}) == 40058
+    of_another = {"limit": 3, "cursor": first["next_cursor"]}
+    assert errcode(client.post, "externalcontact/groupchat/list", data=of_another) == 40058
 
     client.external_contact.del_contact_way(made[0])
     assert errcode(client.external_contact.get_contact_way, made[0]) == 40058
