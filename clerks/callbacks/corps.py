@@ -87,7 +87,7 @@ def acquisition_troubled(heard: Heard) -> Outcome:
         title=_("获客助手要处理"),
         text=words[heard.change],
         is_todo=True,
-        effect=f"acquisition:{heard.change}:{heard.text('LinkId')[:24]}:{timezone.localdate(heard.at):%Y%m%d}",
+        effect=f"acquisition:{heard.change}:{heard.text('LinkId')[:24]}:{timezone.localtime(heard.at):%Y%m%d}",
         now=heard.now,
     )
     return Outcome.DONE if told else Outcome.IGNORED

@@ -171,7 +171,7 @@ def _trouble(way: ContactWay, words: str, now: datetime) -> None:
         text=words,
         about=way,
         is_todo=True,
-        effect=f"way:{way.pk}:{timezone.localdate(now):%Y%m%d}",
+        effect=f"way:{way.pk}:{timezone.localtime(now):%Y%m%d}",
         now=now,
     )
 

@@ -112,6 +112,7 @@ def test_the_domain_reads_no_clock(path):
         "imports",
         "management",
         "admin.py",
+        "admin",
         "scoped_admin.py",
         "masked.py",
         "exports.py",

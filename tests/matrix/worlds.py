@@ -69,6 +69,7 @@ from retail.models import (
     User,
 )
 from retail.wecom import inbox, outbox
+from retail.wecom.models import App, Message
 from retail.wecom.parse import parse
 from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
