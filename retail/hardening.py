@@ -25,8 +25,8 @@ class HardeningMiddleware:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else settings.FORM_MAX_BYTES
         if _length(request) > limit:
             response = _too_large(request, limit=limit, is_api=is_api)
-        elif "\x00" in request.path_info or _NUL.search(request.META.get("QUERY_STRING", "")):
-            response = _no_such_address(request, is_api=is_api)
+        elif "\x00" in request.path_info or (not is_api and _NUL.search(request.META.get("QUERY_STRING", ""))):
+            response = _no_such_address(request, is_api=is_api)  # the API names the parameter by itself
         else:
             response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)

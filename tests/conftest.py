@@ -16,10 +16,9 @@ if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
 
 import django
 import pytest
-from django.db import connection
 
 from retail import embedded
-from tests import figures
+from tests import clones, figures
 
 django.setup()  # for conftest files further down that import models
 
@@ -48,14 +47,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """Let the flush after a transactional test empty the append-only tables, whose triggers refuse that."""
-    operations = type(connection.ops)  # the class: inside Playwright's event loop Django has other connections
-    flush = operations.sql_flush
-
-    def unguarded(*args: Any, **options: Any) -> list[str]:
-        return ["SET LOCAL session_replication_role = replica", *flush(*args, **options)]
-
-    operations.sql_flush = unguarded  # type: ignore[method-assign]
+    """Tests that commit work in a clone of the database."""
+    clones.instead_of_flush()
 
 
 @pytest.fixture(scope="session")

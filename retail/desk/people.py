@@ -198,6 +198,8 @@ class StaffAdmin(UnmaskingAdmin):
         staff = self.get_object(request, str(object_id)) if object_id else None
         if staff is None or staff.user is None or staff.user.is_superuser:
             return False
+        if request.post and request.post.role == Post.Role.AUDITOR:  # looks on
+            return False
         return roles.is_above(by=request.user, post=request.post, staff=staff)
 
     @action(description=_("退出所有设备"), icon="phonelink_erase", permissions=["end"], dialog=END_SESSIONS)

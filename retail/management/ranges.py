@@ -20,7 +20,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def orders(
     *, brand: str | None = None, first: date | None = None, last: date | None = None, **_others: Any
 ) -> QuerySet[Order]:
-    """The orders an operator asked for. Raises CommandError for a brand that is not there."""
+    """The orders an operator asked for. Raises CommandError for a brand that is not there, or days that end first."""
+    if first and last and last < first:
+        raise CommandError(f"--to {last} lies before --from {first}.")
     orders = Order.objects.all()
     if brand:
         if not Brand.objects.filter(code=brand).exists():

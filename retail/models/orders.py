@@ -62,7 +62,7 @@ class Order(Scoped):
             models.Index(fields=["-paid_at", "-id"], name="order_newest"),
             models.Index(fields=["store", "-paid_at"], name="order_of_store"),
             models.Index(fields=["brand", "-paid_at"], name="order_of_brand"),
-            models.Index(fields=["id"], name="order_unsettled", condition=Q(settled_at=None)),
+            models.Index(fields=["id"], name="order_unsettled", condition=~Q(settled_version=models.F("version"))),
         ]
 
     def __str__(self) -> str:

@@ -51,8 +51,9 @@ class Address:
         page = self.name.removeprefix(prefix) if self.name.startswith(prefix) else self.name
         return page.replace("admin:-bare", "bare"), label
 
-    def path(self, pk: object) -> str:
+    def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
+        path = re.sub(r"<int:key_id>", str(key_id), path)
         named = "path:object_id|int:line_id|int:order_id|int:member_id|int:notice_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
@@ -115,8 +116,15 @@ def cells(worlds: Any) -> list[Cell]:
             row = getattr(worlds, whose).rows.get(address.model)
             row = row or address.model._base_manager.first()
             assert row is not None, f"the worlds have no {address.model._meta.label}"
-            made.append(Cell(address, whose, address.path(row.pk)))
+            made.append(Cell(address, whose, address.path(row.pk, _key_id(row))))
     return made
+
+
+def _key_id(row: Model) -> int:
+    """An identity that stands on the page of this row: that of a member or a buyer, or the telephone of staff."""
+    if isinstance(row, Member):
+        return row.identities.earliest("pk").key_id
+    return row.buyer_keys[0] if isinstance(row, Order) else getattr(row, "phone_key_id", None) or 0
 
 
 class Caller:

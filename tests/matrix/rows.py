@@ -29,6 +29,7 @@ retail.OrderVersion     -   o   ob
 retail.Refund           -   o   ob
 retail.RefundVersion    -   o   ob
 retail.AuditRow         -   -   -
+retail.Approval         -   o   ob
 members.Member          -   o   ob
 members.Identity        -   o   ob
 members.Membership      -   o   ob

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
@@ -44,6 +45,7 @@ from commissions.models import (
 from members.models import Identity, Member, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
+from retail.approvals import Approval
 from retail.desk import roles
 from retail.models import (
     ApiToken,
@@ -121,6 +123,7 @@ def build() -> Worlds:
     _between(*parts)
     CrontabSchedule.objects.create(minute="7")
     _wecom()
+    AccessAttempt.objects.create(username="nobody", failures_since_start=1)
     for part in parts:
         _sample(part)
     return Worlds(*parts)
@@ -216,6 +219,11 @@ def _trade(part: Part) -> None:
     work = jobs.Work("settle_order", {"order_id": order.pk, "note": part.mark})
     (job,) = jobs.enqueue(work=[work], now=NOW)
     jobs.Job.objects.filter(pk=job).update(state="dead", last_error=part.mark)
+    Approval.objects.create(
+        kind="post.grant", target_type="retail.post", target_id=part.mark, before={"岗位": part.mark},
+        after={"岗位": part.mark}, reason=part.mark, brand=part.world.brand, store=part.world.store,
+        asked_by=part.accounts["auditor"], asked_at=NOW, expires_at=NOW + timedelta(days=7),
+    )  # fmt: skip
     audit.record(
         by=part.accounts["hq_ops"], action="change", target=part.world.store, now=NOW,
         before={"name": part.mark}, after={"name": part.mark}, reason=part.mark,
@@ -359,6 +367,7 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (Rule, Rule.objects.get(version__plan__brand=part.world.brand, version__number=9001)),
         (ApiToken, ApiToken.objects.get(name=f"{part.mark}-feed")),
         (Job, Job.objects.get(last_error=part.mark)),
+        (Approval, Approval.objects.get(target_id=part.mark)),
     ]
 
 

@@ -13,6 +13,7 @@ from retail.desk import roles
 from retail.models import AuditRow, BuyerKey, OrderVersion, RefundVersion, Staff, User
 from tests.factories import NOW, world
 from tests.figures import figure
+from tests.signing_in import signed_in
 
 BUYER = (shapes.Buyer("phone", "13800005678"),)
 RULE = {"id": "r", "calc": {"type": "rate", "ppm": 30000}, "split": [{"role": "serve", "weight": 1}]}
@@ -159,12 +160,11 @@ def test_the_feed_stores_and_finds_keys_as_the_web_role(shop, monkeypatch):
 def test_a_page_shows_its_keys_as_the_web_role(two_shops, monkeypatch):
     ours, _other = two_shops
     manager = ours.hire("M1", role="store_manager")
-    account = User.objects.create(username="M1")
+    account = User.objects.create(username="M1", is_staff=True)
     Staff.objects.filter(pk=manager.pk).update(user=account)
     roles.grant(user=account, role="store_manager")
     key = BuyerKey.objects.get(masked="138****5678")
-    client = Client()
-    client.force_login(account)
+    client = signed_in(account)
 
     with acting_as(database.WEB, monkeypatch):
         page = client.get(f"/admin/members/member/{key.identity.member_id}/change/").content.decode()

@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.utils import timezone
 
 from retail import scope
@@ -15,6 +15,7 @@ from retail.desk import roles
 from retail.gate import SESSION_KEY, PostMiddleware
 from retail.models import Post, User
 from tests.factories import user, world
+from tests.signing_in import signed_in
 
 
 @pytest.fixture
@@ -108,9 +109,7 @@ def of_two_posts(shop):
     began = timezone.now() - timedelta(days=1)
     clerk = Post.objects.create(staff=shop.staff["M1"], role="clerk", store=other, starts_at=began)
     roles.follow_posts(staff=shop.staff["M1"], now=timezone.now())
-    client = Client()
-    client.force_login(account)
-    return client, Post.objects.get(staff=shop.staff["M1"], role="store_manager"), clerk
+    return signed_in(account), Post.objects.get(staff=shop.staff["M1"], role="store_manager"), clerk
 
 
 def test_permissions_follow_the_chosen_post(of_two_posts):
@@ -130,8 +129,7 @@ def test_the_switch_stands_on_both_rooms_and_only_for_several_posts(of_two_posts
     assert 'action="/post/"' in desk and 'action="/post/"' in phone
     assert client.post("/post/", {"post": manager.pk, "room": "phone"})["Location"] == "/m/"
 
-    single = Client()
-    single.force_login(sign_in_of(shop, "A1"))
+    single = signed_in(sign_in_of(shop, "A1"))
     assert 'action="/post/"' not in single.get("/m/me/").content.decode()
 
 

@@ -447,7 +447,7 @@ def test_the_error_of_a_failed_job_tells_no_phone(everything):
         raise ValueError(f"bad buyer {SENTINEL}")
 
     (job_id,) = jobs.enqueue(work=[jobs.Work("fail", {})], now=timezone.now())
-    jobs.run_one(job_id=job_id, registry={"fail": fail})
+    jobs.run(ids=[job_id], registry={"fail": fail})
 
     assert "139****5678" in Job.objects.get(pk=job_id).last_error
     assert SENTINEL not in Job.objects.get(pk=job_id).last_error

@@ -55,7 +55,7 @@ def test_one_tap_signs_in_as_that_clerk(shop: World, client: Client):
 
 
 @pytest.mark.usefixtures("demo")
-@pytest.mark.parametrize(("words", "found"), [("员工A1", True), ("a1", True), ("Z", False), ("\x00", True)])
+@pytest.mark.parametrize(("words", "found"), [("员工A1", True), ("a1", True), ("Z", False)])
 def test_clerks_are_found_by_name_and_number(shop: World, client: Client, words: str, found: bool):
     page = client.get("/m/sign-in/", {"q": words}).content.decode()
 

@@ -19,6 +19,7 @@ from retail.models import AuditRow, Job, Order, Post, Staff, StoreGroup
 from tests import factories
 from tests.factories import NOW, number
 from tests.figures import figure
+from tests.forms import shown
 
 PHONE = "13912345678"
 BUYER = (shapes.Buyer(type="phone", value=PHONE), shapes.Buyer(type="card", value="VIP-00139123"))
@@ -51,39 +52,6 @@ def acts():
 
 
 # ── P23: every write leaves one row ──────────────────────────────────────────────────────────────────────────────────
-def form_data(form, prefix=""):
-    data = {}
-    for name, field in form.fields.items():
-        bound = form[name]
-        value = bound.value()
-        if not isinstance(value, bool) and hasattr(field.widget, "format_value"):
-            value = field.widget.format_value(value)
-            if isinstance(value, list) and not isinstance(bound.value(), list | tuple):  # a select of one
-                value = next(iter(value), "")
-        key = bound.html_name
-        if hasattr(field.widget, "decompress"):
-            parts = field.widget.decompress(bound.value())
-            data |= {f"{key}_{place}": str(part or "") for place, part in enumerate(parts)}
-        elif isinstance(bound.value(), list | tuple):
-            value = list(bound.value())
-            data[key] = [str(one) for one in value if one not in (None, "")]
-        elif value is True:
-            data[key] = "on"
-        elif value not in (None, False):
-            data[key] = str(value)
-    return data
-
-
-def shown(answer):
-    """What a browser would send back of a page, unchanged."""
-    data = form_data(answer.context["adminform"].form)
-    for inline in answer.context["inline_admin_formsets"]:
-        data |= form_data(inline.formset.management_form)
-        for form in inline.formset.forms:
-            data |= form_data(form)
-    return {name: value for name, value in data.items() if value != []}
-
-
 def changed(model, data):
     """The first plain text or number of the form, a little different."""
     for field in model._meta.fields:
