@@ -10,7 +10,7 @@ from members.models import Purchase
 from retail import org
 from retail.models import Brand, Order
 
-_Pair = tuple[int, int]
+Pair = tuple[int, int]
 """Brand id and member id: whose relation."""
 
 
@@ -18,7 +18,7 @@ def on_purchases(*, purchases: Mapping[int, Purchase], now: datetime) -> dict[in
     """What settled purchases (by order id) do to the relations, one after another; the binding as of each payment.
 
     A first POS sale of an unbound member binds to the serving clerk, from the moment of payment. A purchase in any
-    channel prolongs the protection of the relation it falls into.
+    channel prolongs the protection of the relation it falls into, unless the customer has deleted the clerk.
     """
     if not purchases:
         return {}
@@ -27,7 +27,7 @@ def on_purchases(*, purchases: Mapping[int, Purchase], now: datetime) -> dict[in
     clerks = _serving([purchase.order for purchase in unbound])
     if clerks:
         pairs = {_pair(purchase) for purchase in unbound if purchase.order_id in clerks}
-        _lock(pairs)
+        lock(pairs)
         relations |= _relations(pairs)  # somebody else may have bound them meanwhile
     bound: dict[int, Binding] = {}
     prolonged: set[int] = set()
@@ -47,14 +47,14 @@ def on_purchases(*, purchases: Mapping[int, Purchase], now: datetime) -> dict[in
     return bound
 
 
-def _pair(purchase: Purchase) -> _Pair:
+def _pair(purchase: Purchase) -> Pair:
     return purchase.membership.brand_id, purchase.membership.member_id
 
 
-def _relations(pairs: Collection[_Pair]) -> dict[_Pair, list[Binding]]:
+def _relations(pairs: Collection[Pair]) -> dict[Pair, list[Binding]]:
     """All bindings there ever were of these, the oldest row first."""
     brands, members = zip(*pairs, strict=True)
-    found: dict[_Pair, list[Binding]] = {pair: [] for pair in pairs}
+    found: dict[Pair, list[Binding]] = {pair: [] for pair in pairs}
     for row in Binding.objects.filter(brand__in=set(brands), member__in=set(members)).order_by("pk"):
         if (pair := (row.brand_id, row.member_id)) in found:
             found[pair].append(row)
@@ -108,6 +108,8 @@ def _prolong(binding: Binding, order: Order) -> bool:
     until = order.paid_at + timedelta(days=order.brand.protection_days)
     if until - binding.protected_until <= timedelta(days=1) or binding.ended_at is not None:
         return False
+    if binding.lost_at is not None and binding.lost_at <= order.paid_at:
+        return False
     binding.protected_until = until
     return True
 
@@ -126,7 +128,7 @@ def _write(known: Iterable[Binding], prolonged: Collection[int]) -> None:
             )
 
 
-def _lock(pairs: Iterable[_Pair]) -> None:
+def lock(pairs: Iterable[Pair]) -> None:
     """Nobody else changes these relations until commit. Sorted, so that lockers never deadlock."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection, transaction
 
 from members.models import Identity, Member, Membership, Purchase
+from retail import privacy
 from retail.models import BuyerKey, Order
 
 # A phone or unionid is one person's; a card or a channel's buyer number may be shared or resold.
@@ -82,6 +83,12 @@ def whose(*, orders: Sequence[Order]) -> list[Match]:
 def owners(key_ids: Collection[int]) -> dict[int, int]:
     """Key → the member it belongs to by now, keys nobody has left out. Locks nothing."""
     return dict(Identity.objects.filter(key__in=key_ids).values_list("key_id", "member_id"))
+
+
+def member_of(known: privacy.Known) -> int | None:
+    """The member who is known by this normalised identity. Sees all members: what of them is shown is asked apart."""
+    found = Identity._base_manager.filter(key__hmac=privacy.fingerprint(known)).values_list("member_id", flat=True)
+    return found.first()
 
 
 def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
@@ -228,4 +235,40 @@ def _update(memberships: Sequence[Membership]) -> None:
                 [row.first_purchase_at for row in memberships],
                 [row.last_purchase_at for row in memberships],
             ],
+        )
+
+
+# ── Somebody met, not an order ───────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> int:
+    """The id of the member known by any of these keys; made, with this name, where there is none.
+
+    The strongest key decides, as with orders; keys nobody had yet become identities of the member.
+    """
+    owner_of, strength = _known(key_ids)
+    owned = sorted((key_id for key_id in key_ids if key_id in owner_of), key=strength.__getitem__)
+    member_id = owner_of[owned[0]] if owned else Member.objects.create(name=name[:64], created_at=at).pk
+    if owned and name:
+        Member._base_manager.filter(pk=member_id, name="").update(name=name[:64])
+    Identity.objects.bulk_create(
+        [
+            Identity(member_id=member_id, key_id=key_id, source=source, seen_at=at)
+            for key_id in sorted(key_ids)
+            if key_id not in owner_of
+        ],
+        ignore_conflicts=True,
+    )
+    return member_id
+
+
+@transaction.atomic
+def join(*, brand_id: int, member_id: int, store_id: int, at: datetime) -> None:
+    """The member is one of the brand from then on at the latest; who joined before stays as they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO members_membership AS m (brand_id, member_id, registered_at, registered_store_id)"
+            " VALUES (%s, %s, %s, %s) ON CONFLICT (brand_id, member_id) DO UPDATE"
+            " SET registered_at = excluded.registered_at, registered_store_id = excluded.registered_store_id"
+            " WHERE excluded.registered_at < m.registered_at AND m.registered_by_id IS NULL",
+            [brand_id, member_id, at, store_id],
         )

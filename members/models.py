@@ -123,3 +123,32 @@ class Purchase(Scoped):
         verbose_name = _("购买")
         verbose_name_plural = _("购买")
         indexes = [models.Index(fields=["membership", "-paid_at"], name="purchase_of_membership")]
+
+
+class Stop(Scoped):
+    """不要联系: a member asked one corp to be left alone, on a channel and for a purpose; "" stands for every one.
+
+    A row is never changed: a later consent lifts it (`lifted_at`), a new wish is a new row.
+    """
+
+    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="stops")
+    corp = models.CharField(_("企业微信"), max_length=64)
+    channel = models.CharField(_("渠道"), max_length=16, blank=True, default="")
+    purpose = models.CharField(_("目的"), max_length=16, blank=True, default="")
+    at = models.DateTimeField(_("时间"))
+    lifted_at = models.DateTimeField(_("取消"), null=True, blank=True)
+
+    scope_paths = Paths(brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None)
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("不要联系")
+        verbose_name_plural = _("不要联系")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member", "corp", "channel", "purpose"], name="stop_once", condition=Q(lifted_at=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.member} {self.channel} {self.purpose}".strip()

@@ -58,9 +58,9 @@ def _link(model: str, pk: int, text: object) -> SafeString:
 # ── Organisation ─────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(Brand)
 class BrandAdmin(ScopedAdmin):
-    list_display = ("name", "code", "corp", "share_window_days", "protection_days")
+    list_display = ("name", "code", "corp", "share_window_days", "protection_days", "rebind")
     search_fields = ("code", "name")
-    fields = ("code", "name", "corp", "share_window_days", "protection_days")
+    fields = ("code", "name", "corp", "share_window_days", "protection_days", "rebind", "rebind_idle_days")
 
 
 class StoreOfInline(ScopedTabularInline):
@@ -265,7 +265,14 @@ class RefundAdmin(ScopedAdmin):
 
 
 # ── Machinery ────────────────────────────────────────────────────────────────────────────────────────────────────────
-JOB_KINDS = {"settle_order": _("结算订单"), "settle_refund": _("结算退款"), "settle_refunds": _("重算退款")}
+JOB_KINDS = {
+    "settle_order": _("结算订单"),
+    "settle_refund": _("结算退款"),
+    "settle_refunds": _("重算退款"),
+    "wecom_event": _("处理企业微信回调"),
+    "wecom_welcome": _("发欢迎语"),
+    "wecom_call": _("调用企业微信"),
+}
 _PAYLOAD = {"order_id": ("order", _("订单")), "refund_id": ("refund", _("退款"))}
 
 

@@ -9,6 +9,7 @@ The second net (docs/adr/0010): for `daogou_web` a row of `retail_buyerkey` is t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import connection, connections
 from django.db.utils import DEFAULT_DB_ALIAS
@@ -86,19 +87,24 @@ def act_as(role: str, *, thread_only: bool = False) -> None:
         connections.settings[DEFAULT_DB_ALIAS].update(options)
 
 
+_said: ContextVar[str] = ContextVar("published", default="")
+
+
 @contextmanager
 def published(visible: Scope) -> Iterator[None]:
     """Let the second net admit the buyer keys of this scope, to this connection, until the block ends."""
     if connection.settings_dict.get("OPTIONS", {}).get("options") != f"-c role={WEB}":
         yield
         return
-    _publish(_spelled(visible))
+    token = _said.set(_spelled(visible))
+    _publish(_said.get())
     try:
         yield
     finally:
+        _said.reset(token)
         # What a broken transaction published goes with it.
         if not connection.needs_rollback:
-            _publish("")
+            _publish(_said.get())
 
 
 def _spelled(visible: Scope) -> str:

@@ -87,7 +87,7 @@ class PostMiddleware:
 class SecondFactorMiddleware:
     """Below /admin/ a signed-in session goes nowhere before it was confirmed, save to do just that."""
 
-    OPEN = frozenset({"admin:login", "admin:logout", "entrance:verify", "entrance:enrol"})
+    OPEN = frozenset({"admin:login", "admin:logout", "entrance:verify", "entrance:enrol", "entrance:wecom_back"})
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -24,6 +25,7 @@ from prometheus_client.registry import Collector
 from retail import jobs, periodic
 from retail.doctor import INVARIANTS
 from retail.tasks import REGISTRY
+from retail.wecom.models import Use
 
 LATE = timedelta(minutes=2)  # a dozen rounds of the sweeper
 
@@ -103,6 +105,7 @@ class _Figures(Collector):
         yield _moment("daogou_sweeper_last_run", "When due work was last rung for again.", "retail.sweep")
         yield _moment("daogou_doctor_last_run", "When the invariants were last looked at.", "retail.doctor")
         yield self._invariants()
+        yield self._wecom()
 
     def _work(self) -> Iterable[Metric]:
         waiting = GaugeMetricFamily("daogou_jobs_waiting", "Jobs due or running.", labels=["kind"])
@@ -129,6 +132,16 @@ class _Figures(Collector):
         for name in INVARIANTS:
             if ran and name in ran.found:
                 family.add_metric([name], ran.found[name])
+        return family
+
+    def _wecom(self) -> Metric:
+        says = (
+            "Answers of WeCom in this hour and the last, by interface and code; our own to callbacks under `callback`."
+        )
+        family = GaugeMetricFamily("daogou_wecom_answers", says, labels=["app", "path", "errcode"])
+        recent = Use.objects.filter(hour__gt=self.now - timedelta(hours=2)).values_list("app__slug", "path", "errcode")
+        for slug, path, errcode, count in recent.annotate(Sum("count")).order_by("app__slug", "path", "errcode"):
+            family.add_metric([slug, path, str(errcode)], count)
         return family
 
 

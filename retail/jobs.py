@@ -18,6 +18,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -53,6 +54,7 @@ class Job(models.Model):
     kind = models.CharField(_("类型"), max_length=48)
     payload = models.JSONField(_("参数"), default=dict)
     shard = models.CharField(_("分片"), max_length=64, blank=True, default="")
+    queue = models.CharField(_("队列"), max_length=16, blank=True, default="", db_default="")  # "" = Celery's own
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.DUE)
     due_at = models.DateTimeField(_("最早执行"))
     attempts = models.PositiveSmallIntegerField(_("次数"), default=0)
@@ -79,11 +81,36 @@ class Job(models.Model):
 
 
 class Work(NamedTuple):
-    """What to enqueue: a kind of the registry, its ids, and the shard whose jobs must not overlap."""
+    """What to enqueue: a kind of the registry, its ids, and the shard whose jobs must not overlap.
+
+    `queue`: the Celery queue whose workers hear the bell; "" is the common one.
+    """
 
     kind: str
     payload: dict[str, Any]
     shard: str = ""
+    queue: str = ""
+
+
+FAST = "fast"  # the queue for what is worth nothing half a minute later
+
+
+class Later(Exception):
+    """Raised by a job's function: not now, again at `until`. It is no failure and costs no attempt."""
+
+    def __init__(self, said: str, *, until: datetime) -> None:
+        super().__init__(said)
+        self.until = until
+
+
+def apart(function: Callable[..., object]) -> Callable[..., object]:
+    """For a job's function that calls somebody outside: it makes transactions of its own, between its calls.
+
+    Nothing of the database is held while the other side thinks. Its job is marked done after it, in another
+    transaction; a worker may die between the two, so the function must be able to run twice.
+    """
+    function.is_apart = True  # type: ignore[attr-defined]
+    return function
 
 
 def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = None) -> list[int]:
@@ -96,7 +123,9 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
     texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
     ids = _written(list(dict.fromkeys(texts)), now, due_at)
     if ids and due_at <= now:
-        transaction.on_commit(lambda: ring(sorted(ids.values())))
+        for queue in {one.queue for one in work}:
+            rung = {ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue}
+            transaction.on_commit(partial(ring, sorted(rung), queue=queue))
     return [ids[text] for text in texts]
 
 
@@ -114,17 +143,20 @@ def _written(texts: Sequence[str], now: datetime, due_at: datetime) -> dict[str,
 
 
 # A row that waits is locked until the caller commits: no worker may start it before it can see what the caller wrote.
-# One that is being started at this moment is passed over.
+# One that is being started at this moment is passed over. LATERAL: looked up by shard; as a plain join the planner may
+# read the whole backlog for every row that comes.
 _ENQUEUE = """
 WITH given AS (
-    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text))
-        WITH ORDINALITY AS w(kind, payload, shard, place)
+    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(work)s) AS (kind text, payload jsonb, shard text, queue text))
+        WITH ORDINALITY AS w(kind, payload, shard, queue, place)
 ), waiting AS (
-    SELECT given.place, j.id FROM given JOIN retail_job j USING (shard, kind, payload)
-    WHERE given.shard <> '' AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE OF j SKIP LOCKED
+    SELECT given.place, same.id FROM given CROSS JOIN LATERAL (
+        SELECT j.id FROM retail_job j WHERE j.shard = given.shard AND j.kind = given.kind AND j.payload = given.payload
+        AND j.state = 'due' AND j.due_at <= %(due_at)s FOR SHARE SKIP LOCKED
+    ) same WHERE given.shard <> ''
 ), made AS (
-    INSERT INTO retail_job (kind, payload, shard, state, due_at, attempts, rung_at, created_at, last_error)
-    SELECT kind, payload, shard, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
+    INSERT INTO retail_job (kind, payload, shard, queue, state, due_at, attempts, rung_at, created_at, last_error)
+    SELECT kind, payload, shard, queue, 'due', %(due_at)s, 0, %(rung_at)s, %(now)s, ''
     FROM given WHERE place NOT IN (SELECT place FROM waiting) ORDER BY place RETURNING id
 )
 SELECT place, id FROM waiting UNION ALL SELECT NULL, id FROM made
@@ -135,7 +167,7 @@ SELECT place, id FROM waiting UNION ALL SELECT NULL, id FROM made
 RING_SIZE = 50  # ids in one message: few enough to spread over workers, enough not to flood the broker
 
 
-def ring(ids: Sequence[int], *, is_catching_up: bool = False) -> None:
+def ring(ids: Sequence[int], *, queue: str = "", is_catching_up: bool = False) -> None:
     """Tell the workers. Never raises: the work is safe in its rows, and the sweeper rings again."""
     from retail.celery import app
 
@@ -143,7 +175,13 @@ def ring(ids: Sequence[int], *, is_catching_up: bool = False) -> None:
         for start in range(0, len(ids), RING_SIZE):
             some = list(ids[start : start + RING_SIZE])
             # argsrepr: Celery's own picture of the list takes longer than all the rest of sending it.
-            app.send_task("retail.run_jobs", args=[some, is_catching_up], argsrepr=f"[{len(some)} ids]", retry=False)
+            app.send_task(
+                "retail.run_jobs",
+                args=[some, is_catching_up],
+                argsrepr=f"[{len(some)} ids]",
+                queue=queue or None,
+                retry=False,
+            )
     except Exception as error:
         log.warning("The broker did not take %d job ids (%s); the sweeper will ring again.", len(ids), error)
 
@@ -158,10 +196,15 @@ def sweep(*, now: datetime) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('retail.jobs.sweep'))")  # the room is counted by one
         cursor.execute(_BURY, {"now": now, "attempts": settings.JOB_MAX_ATTEMPTS})
-        cursor.execute(_RING, {"now": now, "before": now - lease, "capacity": settings.JOB_WORKER_CAPACITY})
-        ids = sorted(row[0] for row in cursor.fetchall())
-    ring(ids, is_catching_up=True)
-    return len(ids)
+        cursor.execute("SELECT DISTINCT queue FROM retail_job WHERE state IN ('due', 'running')")
+        rung = {}
+        for (queue,) in cursor.fetchall():
+            capacity = settings.JOB_WORKER_CAPACITY
+            cursor.execute(_RING, {"now": now, "before": now - lease, "capacity": capacity, "queue": queue})
+            rung[queue] = sorted(row[0] for row in cursor.fetchall())
+    for queue, ids in rung.items():
+        ring(ids, queue=queue, is_catching_up=True)
+    return sum(map(len, rung.values()))
 
 
 # Nobody lived to count these failures: the attempts were counted when they began.
@@ -171,17 +214,17 @@ WHERE id IN (SELECT id FROM retail_job WHERE state = 'running' AND lease_until <
     FOR UPDATE SKIP LOCKED)
 """
 # Of a shard only the first is rung for: the others could not be claimed. The room: what was rung for again (later than
-# it was made) within a lease and is still open lies with the broker or a worker.
+# it was made) within a lease and is still open lies with the broker or a worker. Each queue has a room of its own.
 # MATERIALIZED: the planner may else run the LIMIT again and again, and ring for more than the capacity.
 _RING = """
 WITH chosen AS MATERIALIZED (
-    SELECT id FROM retail_job j WHERE state IN ('due', 'running') AND due_at <= %(now)s
+    SELECT id FROM retail_job j WHERE state IN ('due', 'running') AND queue = %(queue)s AND due_at <= %(now)s
         AND (lease_until IS NULL OR lease_until < %(now)s) AND (rung_at IS NULL OR rung_at < %(before)s)
         AND (shard = '' OR NOT EXISTS (SELECT 1 FROM retail_job e
             WHERE e.shard = j.shard AND e.id < j.id AND e.state IN ('due', 'running')))
     ORDER BY due_at, id FOR UPDATE SKIP LOCKED
     LIMIT greatest(0, %(capacity)s - (SELECT count(*) FROM retail_job
-        WHERE state IN ('due', 'running') AND rung_at >= %(before)s AND rung_at > created_at))
+        WHERE state IN ('due', 'running') AND queue = %(queue)s AND rung_at >= %(before)s AND rung_at > created_at))
 ) UPDATE retail_job j SET rung_at = %(now)s FROM chosen WHERE chosen.id = j.id RETURNING j.id
 """
 
@@ -246,20 +289,59 @@ def _successor(claim: _Claim) -> int | None:
 
 
 def _do(claim: _Claim, registry: Registry) -> str:
-    """Do the effect and mark the job done in one transaction; returns the state it is then in."""
+    """Do the effect and mark the job done, in one transaction unless it is apart; returns the state it is then in."""
     try:
-        with transaction.atomic(), scope.within(scope.EVERYTHING):
-            # The lease may have run out meanwhile and another worker taken over: then `attempts` has moved on.
-            job = Job.objects.select_for_update().get(pk=claim.job_id)
-            if job.state != Job.State.RUNNING or job.attempts != claim.attempt:
-                return Job.State.RUNNING
-            registry[job.kind](**job.payload)
-            Job.objects.filter(pk=job.pk).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
+        with scope.within(scope.EVERYTHING):
+            kind = Job.objects.values_list("kind", flat=True).get(pk=claim.job_id)
+            if getattr(registry[kind], "is_apart", False):
+                return _do_apart(claim, registry)
+            with transaction.atomic():
+                if (job := _still_ours(claim)) is None:
+                    return Job.State.RUNNING
+                registry[kind](**job.payload)
+                _mark_done(claim)
+    except Later as later:
+        return _postpone(claim, later)
     except Exception as error:
         if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
             raise  # it is the database that is gone, not a job that is bad
         return _record_failure(claim, logs.masked(traceback.format_exc(limit=-6)))
     return Job.State.DONE
+
+
+def _do_apart(claim: _Claim, registry: Registry) -> str:
+    """Nothing is locked meanwhile; who took over after the lease ran out finds what the first has written."""
+    job = Job.objects.get(pk=claim.job_id)
+    registry[job.kind](**job.payload)
+    with transaction.atomic():
+        if _still_ours(claim) is None:
+            return Job.State.RUNNING
+        _mark_done(claim)
+    return Job.State.DONE
+
+
+def _still_ours(claim: _Claim) -> Job | None:
+    """The job, locked. The lease may have run out and another worker taken over: then `attempts` has moved on."""
+    job = Job.objects.select_for_update().get(pk=claim.job_id)
+    return job if job.state == Job.State.RUNNING and job.attempts == claim.attempt else None
+
+
+def _mark_done(claim: _Claim) -> None:
+    Job.objects.filter(pk=claim.job_id).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
+
+
+def _postpone(claim: _Claim, later: Later) -> str:
+    """Due again at its time, as if it had not been tried."""
+    said = logs.masked(f"{type(later).__name__}: {later}")
+    Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING).update(
+        state=Job.State.DUE,
+        attempts=claim.attempt - 1,
+        due_at=later.until,
+        rung_at=None,
+        lease_until=None,
+        last_error=said[-4000:],
+    )
+    return Job.State.DUE
 
 
 def _record_failure(claim: _Claim, error: str) -> str:

@@ -1,13 +1,14 @@
-"""Reads of the organisation: who works where, and what a post may see."""
+"""The organisation: who works where, who they are in WeCom, and what a post may see."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
-from retail.models import Employment, Post, Staff, Store
+from retail import audit
+from retail.models import Employment, Post, Staff, StaffAccount, Store
 from retail.scope import EVERYTHING, NOTHING, Scope
 
 HEADQUARTERS = frozenset({Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR})
@@ -48,6 +49,19 @@ def posts_of(*, staff: Staff, now: datetime) -> list[Post]:
     posts = Post.objects.at(now).filter(staff=staff, staff__employments__in=Employment.objects.at(now))
     posts = posts.select_related("staff", "store", "region", "franchisee")
     return sorted(posts, key=lambda post: (ranks[post.role], post.pk))
+
+
+def staff_of_account(*, corp: str, userid: str) -> Staff | None:
+    """Who a member of a WeCom corp is here, employed or not; None for somebody we do not know."""
+    accounts = StaffAccount._base_manager.filter(corp=corp, userid__iexact=userid).select_related("staff")
+    account = accounts.first() if corp and userid else None
+    return account.staff if account else None
+
+
+def account_of(*, staff_id: int, corp: str) -> str:
+    """The userid of a person in a WeCom corp, "" where they have none."""
+    userids = StaffAccount._base_manager.filter(corp=corp, staff=staff_id).values_list("userid", flat=True)
+    return userids.first() or ""
 
 
 class Held(NamedTuple):
@@ -141,3 +155,52 @@ WITH held AS NOT MATERIALIZED (
 SELECT place, starts_at, ends_at, staff_id, code, share_code, role, store_id, franchisee_id FROM posts
 ORDER BY CASE WHEN place IS NULL THEN role END, store_id IS NULL, id
 """
+
+
+@transaction.atomic
+def part_with(*, staff: Staff, corp: str, by: Any, now: datetime) -> bool:
+    """Somebody left a WeCom corp: the posts of its brands end, and the employment when no post is left. Idempotent.
+
+    Who has an account in another corp of ours still works for that one. Whether anything ended.
+    """
+    posts = Post.objects.at(now).filter(staff=staff).select_for_update(of=("self",))
+    if StaffAccount._base_manager.filter(staff=staff).exclude(corp=corp).exists():
+        posts = posts.filter(store__brand__corp=corp)
+    ended = [post.pk for post in posts]
+    Post.objects.filter(pk__in=ended).update(ends_at=now)
+    is_gone = not Post.objects.at(now).filter(staff=staff).exists()
+    left = Employment.objects.at(now).filter(staff=staff).update(ends_at=now) if is_gone else 0
+    if ended or left:
+        audit.record(
+            by=by, action="part_with", target=staff, now=now, after={"posts": ended, "employment": bool(left)}
+        )
+    return bool(ended or left)
+
+
+@transaction.atomic
+def link_account(*, corp: str, userid: str, by: Any, now: datetime) -> StaffAccount | None:
+    """A member of a corp whose userid is the number of one of our people is that person, unless told otherwise."""
+    known = StaffAccount._base_manager.filter(corp=corp, userid__iexact=userid).first()
+    if known is not None:
+        return known
+    staff = Staff._base_manager.filter(code__iexact=userid).exclude(accounts__corp=corp)
+    if len(found := list(staff[:2])) != 1:
+        return None
+    account = StaffAccount._base_manager.create(staff=found[0], corp=corp, userid=userid)
+    audit.record(by=by, action="link_account", target=found[0], now=now, after={"userid": userid})
+    return account
+
+
+@transaction.atomic
+def rename_account(*, corp: str, userid: str, new: str, by: Any, now: datetime) -> bool:
+    """A member of a corp has another userid now; whether we knew them by the old one."""
+    if StaffAccount._base_manager.filter(corp=corp, userid__iexact=new).exists():
+        return False
+    account = StaffAccount._base_manager.filter(corp=corp, userid__iexact=userid).first()
+    if account is None:
+        return False
+    before, account.userid = account.userid, new
+    account.save(update_fields=["userid"])
+    was, became = {"userid": before}, {"userid": new}
+    audit.record(by=by, action="rename_account", target=account.staff, now=now, before=was, after=became)
+    return True

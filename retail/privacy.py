@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models, transaction
@@ -40,6 +42,10 @@ class Known(NamedTuple):
     type: str
     scope: str
     value: str
+
+
+class SealedField(models.BinaryField):
+    """What `seal` returned. A column of this kind is sealed anew when the keys change, with all others."""
 
 
 PERMISSION = "unmask_buyerkey"
@@ -59,7 +65,7 @@ class BuyerKey(models.Model):
     scope = models.CharField(max_length=64, blank=True, default="")
     hmac = models.BinaryField(max_length=32)
     hmac_last4 = models.BinaryField(max_length=32)
-    cipher = models.BinaryField(null=True)  # null once erased
+    cipher = SealedField(null=True)  # null once erased
     masked = models.CharField(max_length=32)
 
     class Meta:
@@ -217,17 +223,23 @@ def fingerprint(known: Known) -> bytes:
     return _index(f"{known.type}\x1f{known.scope}\x1f{known.value}")
 
 
-def _seal(value: str) -> bytes:
+def blind(text: str) -> str:
+    """64 hex digits that stand for the text where the text itself must not: they tell nothing without our keys."""
+    return _index(f"blind\x1f{text}").hex()
+
+
+def seal(plain: bytes) -> bytes:
+    """Encrypt with the newest key, whose id is the first byte of the outcome."""
     ring, nonce = _ring(), os.urandom(12)
-    return bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, value.encode(), None)
+    return bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, plain, None)
 
 
-def _open(sealed: bytes) -> str:
-    """Raises MissingKey when the key that sealed it is gone, or is not the one it was."""
+def open_sealed(sealed: bytes) -> bytes:
+    """What was sealed. Raises MissingKey when the key that sealed it is gone, or is not the one it was."""
     if sealed[0] not in _ring().ciphers and not settings.PRIVACY_KEYS:
         _ring.cache_clear()  # another process put a new key into the file
     try:
-        return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None).decode()
+        return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None)
     except (KeyError, InvalidTag):
         raise MissingKey(f"Key {sealed[0]} of DAOGOU_PRIVACY_KEYS is missing or was changed.") from None
 
@@ -236,7 +248,7 @@ def reveal(key: BuyerKey) -> str:
     """The value itself. Callers are few, ask for a reason and leave an audit row. Raises LookupError once erased."""
     if key.cipher is None:
         raise LookupError("This value was erased.")
-    return _open(bytes(key.cipher))
+    return open_sealed(bytes(key.cipher)).decode()
 
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,7 +259,7 @@ def row(known: Known) -> tuple[str, str, bytes, bytes, bytes, str]:
         known.scope,
         fingerprint(known),
         _index(f"last4\x1f{known.value[-4:]}"),
-        _seal(known.value),
+        seal(known.value.encode()),
         mask(known.type, known.value),
     )
 
@@ -371,13 +383,31 @@ def key_ids() -> tuple[int, ...]:
     return _ring().ids
 
 
+class _Column(NamedTuple):
+    """A column of sealed values, with its names as SQL spells them."""
+
+    table: str
+    name: str
+
+
+def _columns() -> list[_Column]:
+    quote = connection.ops.quote_name
+    return [
+        _Column(quote(model._meta.db_table), quote(str(field.column)))
+        for model in apps.get_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field, SealedField)
+    ]
+
+
 def sealed_by() -> dict[int, int]:
     """How many values each key has sealed."""
+    counts: Counter[int] = Counter()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT get_byte(cipher, 0), count(*) FROM retail_buyerkey WHERE cipher IS NOT NULL GROUP BY 1 ORDER BY 1"
-        )
-        return dict(cursor.fetchall())
+        for table, name in _columns():
+            cursor.execute(f"SELECT get_byte({name}, 0), count(*) FROM {table} WHERE {name} IS NOT NULL GROUP BY 1")
+            counts.update(dict(cursor.fetchall()))
+    return dict(sorted(counts.items()))
 
 
 def rotate(*, batch: int = 2000) -> Iterator[int]:
@@ -385,20 +415,25 @@ def rotate(*, batch: int = 2000) -> Iterator[int]:
 
     Where it was stopped, it goes on: what is done is told by the first byte of the cipher.
     """
-    newest, place = key_ids()[0], 0
+    for column in _columns():
+        yield from _rotate(column, batch)
+
+
+def _rotate(column: _Column, batch: int) -> Iterator[int]:
+    newest, place, (table, name) = key_ids()[0], 0, column
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id, cipher FROM retail_buyerkey WHERE id > %s AND get_byte(cipher, 0) <> %s"
+                f"SELECT id, {name} FROM {table} WHERE id > %s AND get_byte({name}, 0) <> %s"
                 " ORDER BY id LIMIT %s FOR UPDATE",
                 [place, newest, batch],
             )
-            rows = [(key_id, _seal(_open(bytes(cipher)))) for key_id, cipher in cursor.fetchall()]
+            rows = [(row_id, seal(open_sealed(bytes(sealed)))) for row_id, sealed in cursor.fetchall()]
             if not rows:
                 return
             cursor.execute(
-                "UPDATE retail_buyerkey k SET cipher = w.cipher"
-                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, cipher) WHERE k.id = w.id",
+                f"UPDATE {table} k SET {name} = w.sealed"
+                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, sealed) WHERE k.id = w.id",
                 [[row[0] for row in rows], _array(row[1] for row in rows)],
             )
         place = rows[-1][0]

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from retail import jobs
 from retail.models import ApiCall
+from retail.wecom import inbox, outbox
+from retail.wecom.models import Use
 
 
 class Kept(NamedTuple):
@@ -44,6 +46,15 @@ def _failed_rows(before: datetime) -> int:
     return gone
 
 
+def _wecom_texts(before: datetime) -> int:
+    """That they came and went stays, with the outcome."""
+    return inbox.forget(before=before) + outbox.forget(before=before)
+
+
+def _wecom_uses(before: datetime) -> int:
+    return Use.objects.filter(hour__lt=before).delete()[0]
+
+
 FAILED = ".failed.csv"
 
 
@@ -62,7 +73,8 @@ TABLE = (
     Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", _failed_rows),
     Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
     Kept("done jobs", 7, "show what ran; failed jobs stay until they are replayed", _done_jobs),
-    Kept("raw callback XML", 30, "none is stored yet"),
+    Kept("texts of WeCom callbacks and calls", 30, "let failed ones be replayed; sealed", _wecom_texts),
+    Kept("counts of WeCom calls", 90, "show how much of the quotas is used", _wecom_uses),
     Kept("audit rows", None, "the law asks for 180 days; the database refuses to delete them"),
     Kept("identifying values", None, "until the person asks to be forgotten"),
     Kept("suppressed identities", None, "blind indexes only, so that a stop outlives the data"),

@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "axes",
     "retail",
+    "retail.wecom",
+    "retail.desk",  # no tables: its admin pages are to be found with all others
     "members",
     "commissions",
     "clerks",
@@ -148,6 +150,33 @@ METRICS_TOKEN = env.str("DAOGOU_METRICS_TOKEN", default="")
 PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
 PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
 UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
+
+# ── WeCom (企业微信): the vendor's limits with a margin (docs/wecom.md) ──────────────────────────────────────────────
+WECOM_API_URL = env.str("DAOGOU_WECOM_URL", default="https://qyapi.weixin.qq.com")
+WECOM_OAUTH_URL = env.str("DAOGOU_WECOM_OAUTH_URL", default="https://open.weixin.qq.com")
+# Where a browser outside WeCom shows a code to scan; "" where there is none (the simulator): then it asks right away.
+WECOM_LOGIN_URL = env.str(
+    "DAOGOU_WECOM_LOGIN_URL", default="" if DEMO or TESTING else "https://login.work.weixin.qq.com"
+)
+WECOM_TIMEOUT = (3, 8)  # seconds to connect, to answer
+# By path, "" for all others: calls an hour, and how many of them at once (a minute's quota is burst + an hour's 60th).
+WECOM_RATES = {
+    "": (135_000, 5_000),
+    "get_jsapi_ticket": (80, 15),
+    "ticket/get": (80, 15),
+    "externalcontact/add_moment_task": (240, 5),
+}
+WECOM_MEMBER_RATE = (980, 13)  # of message/send to one person; the vendor drops more without a word
+WECOM_AT_ONCE = {"": 8, "externalcontact/mark_tag": 4}  # calls under way at the same time
+WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many seconds
+
+# ── Outreach ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# The address people reach this installation under: messages in the WeCom app open it. Empty = they are not sent.
+SITE_URL = env.str("DAOGOU_SITE_URL", default="http://127.0.0.1:8000" if DEMO or TESTING else "")
+OUTREACH_HOURS = (9, 21)  # between these hours of Shanghai customers may hear from us unasked
+OUTREACH_MOST_TOUCHES = (3, 7)  # so many times in so many days, by whomever
+WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
+WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does
 
 # ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "zh-hans"
@@ -265,6 +294,7 @@ UNFOLD = {
     "SITE_TITLE": _("导购台"),
     "SITE_HEADER": _("导购台"),
     "SITE_SYMBOL": "storefront",
+    "LOGIN": {"form": "retail.desk.wecom_door.SignInForm"},
     "DASHBOARD_CALLBACK": "retail.desk.dashboard.fill",
     "SHOW_HISTORY": lambda request: request.user.has_perm("retail.view_auditrow"),
     "SHOW_VIEW_ON_SITE": False,

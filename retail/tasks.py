@@ -3,7 +3,11 @@
 from celery import shared_task
 from django.utils import timezone
 
+from clerks import callbacks
+from clerks.callbacks import sync
+from clerks.outreach import codes, welcome
 from retail import doctor, intake, jobs, periodic, retention, scope
+from retail.wecom import inbox, outbox
 
 
 def _settle_order(order_id: int) -> None:
@@ -18,11 +22,49 @@ def _settle_refunds(order_id: int) -> None:
     intake.settle_refunds_of(order_id=order_id, now=timezone.now())
 
 
+@jobs.apart
+def _wecom_event(message_id: int) -> None:
+    now = timezone.now()
+    with inbox.noting_failure(message_id=message_id, now=now):
+        callbacks.take(message_id=message_id, now=now)
+
+
+@jobs.apart
+def _wecom_again(message_id: int, round: int) -> None:
+    callbacks.take(message_id=message_id, now=timezone.now(), round=round)
+
+
+@jobs.apart
+def _wecom_sync(run_id: int) -> None:
+    sync.run(run_id=run_id, now=timezone.now())
+
+
+@jobs.apart
+def _contact_way(way_id: int) -> None:
+    codes.apply(way_id=way_id, now=timezone.now())
+
+
+@jobs.apart
+def _wecom_welcome(message_id: int) -> None:
+    welcome.send(message_id=message_id, now=timezone.now())
+
+
+@jobs.apart
+def _wecom_call(call_id: int) -> None:
+    outbox.send(call_id=call_id, now=timezone.now())
+
+
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
     "settle_refund": _settle_refund,
     "settle_refunds": _settle_refunds,
+    "wecom_event": _wecom_event,
+    "wecom_again": _wecom_again,
+    "wecom_welcome": _wecom_welcome,
+    "wecom_sync": _wecom_sync,
+    "contact_way": _contact_way,
+    "wecom_call": _wecom_call,
 }
 
 
@@ -48,6 +90,20 @@ def sweep() -> int:
 def forget() -> int:
     """Drop what is kept only for a while."""
     return sum(retention.forget(now=timezone.now()).values())
+
+
+@shared_task(name="retail.contact_ways")
+def refresh_contact_ways() -> int:
+    """Shifts begin and end: let WeCom know who stands behind which code."""
+    with scope.within(scope.EVERYTHING):
+        return codes.refresh(now=timezone.now())
+
+
+@shared_task(name="retail.wecom_sync")
+def sync_wecom() -> int:
+    """Once a night look at everything WeCom holds."""
+    with scope.within(scope.EVERYTHING):
+        return sync.start_due(now=timezone.now())
 
 
 @shared_task(name="retail.doctor")

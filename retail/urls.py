@@ -5,10 +5,12 @@ from django.urls import include, path
 
 from retail import health
 from retail.desk import site as _desk  # noqa: F401  registers its pages before the admin lists its addresses
+from retail.wecom import webhook
 
 urlpatterns = [
     path("api/", include("retail.api.urls")),
     path("m/", include("clerks.pages.urls")),
+    path("wecom/<slug:slug>/callback/", webhook.callback, name="wecom_callback"),
     path("admin/", include("retail.desk.entrance_urls")),  # before the admin's own, which answer everything below
     path("admin/", admin.site.urls),
     path("healthz/live", health.live, name="live"),

@@ -9,9 +9,11 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
+from retail import sso
 from retail.models import Post
 
 ROLES = (Post.Role.CLERK, Post.Role.STORE_MANAGER)
@@ -36,6 +38,8 @@ def in_store(view: View) -> View:
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    there = redirect("doors") if settings.DEMO else redirect_to_login(request.get_full_path())
+    is_visit = settings.DEMO and not sso.is_in_wecom(request)
+    sign_in = reverse("clerks:sign_in")
+    there = redirect("doors") if is_visit else redirect_to_login(request.get_full_path(), login_url=sign_in)
     # A part of a page would show the sign-in inside itself: the whole page has to go there.
     return HttpResponseClientRedirect(there["Location"]) if request.htmx else there

@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import earned, home, me, sign_in
+from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in
 
 
 class DayConverter:
@@ -27,8 +27,18 @@ urlpatterns = [
     path("earnings/", earned.month, name="month"),
     path("earnings/<day:day>/", earned.day, name="day"),
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
+    path("n/", notices.every, name="notices"),
+    path("n/<int:notice_id>/", notices.one, name="notice"),
+    path("n/<int:notice_id>/done/", notices.done, name="notice_done"),
+    path("customers/", customers.customers, name="customers"),
+    path("customers/<int:member_id>/", customers.customer, name="customer"),
+    path("customers/<int:member_id>/chat/", customers.chat, name="chat"),
+    path("sidebar/", sidebar.sidebar, name="sidebar"),
+    path("sidebar/customer/", sidebar.customer, name="sidebar_customer"),
+    path("sidebar/signatures/", sidebar.signatures, name="signatures"),
     path("me/", me.me, name="me"),
     path("me/type/", me.type_size, name="type_size"),
     path("me/sign-out/", me.sign_out, name="sign_out"),
     path("sign-in/", sign_in.sign_in, name="sign_in"),
+    path("sign-in/back/", sign_in.back, name="sign_in_back"),
 ]

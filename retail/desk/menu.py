@@ -31,6 +31,8 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         [
             Page("members.membership", pgettext_lazy("plural", "会员"), "loyalty"),
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
+            Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
+            Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
         ],
     ),
@@ -62,6 +64,27 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("commissions.planversion", pgettext_lazy("plural", "方案版本"), "history_edu"),
             Page("commissions.rule", pgettext_lazy("plural", "规则"), "rule"),
             Page("commissions.period", pgettext_lazy("plural", "结算期"), "calendar_month"),
+        ],
+    ),
+    (
+        _("触达"),
+        [
+            Page("clerks.contactway", pgettext_lazy("plural", "渠道活码"), "qr_code_2"),
+            Page("clerks.welcome", pgettext_lazy("plural", "欢迎语"), "waving_hand"),
+            Page("clerks.greeting", pgettext_lazy("plural", "欢迎语发送"), "mark_chat_read"),
+            Page("clerks.notice", pgettext_lazy("plural", "通知"), "notifications"),
+            Page("clerks.touch", pgettext_lazy("plural", "触达"), "touch_app"),
+        ],
+    ),
+    (
+        _("企业微信"),
+        [
+            Page("wecom.app", pgettext_lazy("plural", "应用"), "forum"),
+            Page("wecom.message", pgettext_lazy("plural", "回调"), "call_received"),
+            Page("wecom.call", pgettext_lazy("plural", "发送"), "call_made"),
+            Page("clerks.syncrun", pgettext_lazy("plural", "全量核对"), "sync"),
+            Page("clerks.corptag", pgettext_lazy("plural", "企业标签"), "label"),
+            Page("clerks.department", pgettext_lazy("plural", "企业微信部门"), "account_tree"),
         ],
     ),
     (

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from retail import approvals, audit, gate, privacy, scope, second_factor
 from retail.desk import roles
 from retail.masked import UnmaskingAdmin
-from retail.models import BuyerKey, Employment, Post, Staff, Store, User
+from retail.models import BuyerKey, Employment, Post, Staff, StaffAccount, Store, User
 from retail.scoped_admin import ScopedAdmin, ScopedStackedInline, ScopedTabularInline, visible
 
 
@@ -66,6 +66,14 @@ class PostInline(ScopedStackedInline):
             allowed = roles.grantable(by=request.user, post=request.post)
             kwargs["choices"] = [("", _("选择角色")), *((r, name) for r, name in Post.Role.choices if r in allowed)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+
+class AccountInline(ScopedTabularInline):
+    """Who signs in through WeCom as this person: whoever may change the person may say so."""
+
+    model = StaffAccount
+    fields = ("corp", "userid")
+    verbose_name_plural = _("企业微信账号：用它登录，收通知")
 
 
 class StaffForm(forms.ModelForm):
@@ -122,7 +130,7 @@ class StaffAdmin(UnmaskingAdmin):
     search_help_text = _("姓名或工号")
     autocomplete_fields = ("user",)
     readonly_fields = ("masked_phone",)
-    inlines = (PostInline, EmploymentInline)
+    inlines = (PostInline, EmploymentInline, AccountInline)
     actions_detail = ("end_sessions",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:

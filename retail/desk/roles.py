@@ -42,16 +42,28 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
-    "clerks.binding",
+    *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
+    *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
-_PLACES = ["retail.brand", "retail.region", "retail.store", "retail.staff", "retail.post", "retail.employment"]
+_PLACES = [
+    "retail.brand",
+    "retail.region",
+    "retail.store",
+    "retail.staff",
+    "retail.staffaccount",
+    "retail.post",
+    "retail.employment",
+]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
 _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
 _PEOPLE = ["retail.user", "retail.approval", "axes.accessattempt"]
-_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE]
+_WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
+_WELCOMES = ["clerks.welcome", "clerks.welcomepart"]
+_CODES = ["clerks.contactway", "clerks.shift"]
+_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -61,7 +73,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 
 _OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS], "view")
-_EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_MACHINERY], "view")
+_EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
@@ -69,9 +81,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.REGION_MANAGER: _OWN_STORES | _may(["retail.franchisee"], "view"),
     Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee"], "view"),
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, "retail.user"], "add", "change")
-    | _may(_PARTS, "delete")
-    | _may(["retail.job", "django_celery_beat.periodictask"], "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
+    | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
+    | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
     Post.Role.HQ_FINANCE: _EVERYTHING
     | {"commissions.approve_planversion", "retail.export_order", "retail.decide_post"},

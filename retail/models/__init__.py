@@ -6,7 +6,7 @@ from retail.jobs import Job
 from retail.models.catalog import Category, Product
 from retail.models.channels import ApiCall, ApiToken, Channel
 from retail.models.orders import Order, OrderLine, OrderVersion, Refund, RefundVersion
-from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, Store, StoreGroup, User
+from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, StaffAccount, Store, StoreGroup, User
 from retail.privacy import BuyerKey, Suppression
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "RefundVersion",
     "Region",
     "Staff",
+    "StaffAccount",
     "Store",
     "StoreGroup",
     "Suppression",

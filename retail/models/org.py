@@ -5,6 +5,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
+from django.db.models.functions import Upper
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -28,11 +29,18 @@ class User(AbstractUser):
 
 
 class Brand(Scoped):
+    class Rebind(models.TextChoices):
+        FIRST = "first", _("从不自动改绑")
+        LAST = "last", _("保护期后归最近加好友的导购")
+        IDLE = "idle", _("保护期后且闲置满天数才改绑")
+
     code = models.CharField(_("编码"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=64)
     corp = models.CharField(_("企业微信"), max_length=64, blank=True, default="")
     share_window_days = models.PositiveSmallIntegerField(_("分享有效天数"), default=7)
     protection_days = models.PositiveSmallIntegerField(_("专属保护天数"), default=90)
+    rebind = models.CharField(_("改绑规则"), max_length=8, choices=Rebind.choices, default=Rebind.LAST)
+    rebind_idle_days = models.PositiveSmallIntegerField(_("闲置天数"), default=180)
 
     scope_paths = Paths(brand="pk", store=ANY, staff=ANY)
 
@@ -151,6 +159,41 @@ class Staff(Scoped):
 
     def __str__(self) -> str:
         return f"{self.name} {self.code}"
+
+
+class StaffAccount(Scoped):
+    """Who a person is to a WeCom corp. `corp` is its id, as brands and channels hold it; `userid` in its own spelling.
+
+    WeCom takes no notice of the case of a userid, and answers in any: it is looked up without regard to it.
+    """
+
+    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="accounts")
+    corp = models.CharField(_("企业微信"), max_length=64)
+    userid = models.CharField(_("企业微信账号"), max_length=64)
+
+    scope_paths = Paths(brand="staff__posts__store__brand", store="staff__posts__store", staff="staff")
+    scope_is_to_many = True
+
+    class Meta:
+        verbose_name = _("企业微信账号")
+        verbose_name_plural = _("企业微信账号")
+        ordering = ["corp", "userid"]
+        constraints = [
+            models.UniqueConstraint(
+                F("corp"),
+                Upper("userid"),
+                name="staff_account_once",
+                violation_error_message=_("这个企业微信账号已经是另一位员工的了。"),
+            ),
+            models.UniqueConstraint(
+                fields=["corp", "staff"],
+                name="staff_account_one_each",
+                violation_error_message=_("一位员工在一个企业里只有一个企业微信账号。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.userid
 
 
 def _span() -> Func:

@@ -74,11 +74,13 @@ def faults() -> Iterator[list[str]]:
 
 
 @contextmanager
-def opened(browser: Browser, *, url: str, faults: list[str], options: dict[str, Any]) -> Iterator[Page]:
-    """A page in a context of its own (cookies, storage) that reaches only the server at `url`."""
+def opened(
+    browser: Browser, *, url: str, faults: list[str], options: dict[str, Any], besides: tuple[str, ...] = ()
+) -> Iterator[Page]:
+    """A page in a context of its own (cookies, storage) that reaches only the server at `url`, and those `besides`."""
     context = browser.new_context(base_url=url, **options)
     context.set_default_timeout(10_000)
-    context.route(lambda asked: not asked.startswith(url), lambda route: route.abort())
+    context.route(lambda asked: not asked.startswith((url, *besides)), lambda route: route.abort())
     page = context.new_page()
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))

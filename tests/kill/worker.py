@@ -1,6 +1,7 @@
 """The product's worker, with trip points: `celery -A tests.kill.worker worker`."""
 
 from collections.abc import Callable
+from functools import wraps
 
 import django
 
@@ -12,6 +13,7 @@ from tests.kill import trips  # noqa: E402
 
 
 def _watched(kind: str, function: Callable[..., object]) -> Callable[..., object]:
+    @wraps(function)  # with what `jobs.apart` wrote on it
     def run(**payload: object) -> None:
         with trips.attempt(kind):
             trips.trip("begun")

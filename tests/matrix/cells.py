@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from clerks.models import Notice
 from members.models import Member
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
@@ -53,8 +54,9 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        path = re.sub(r"<(path:object_id|int:line_id|int:order_id|id)>|\(\?P<pk>[^)]*\)", str(pk), path)
-        path = path.replace("<day:day>", "2026-10-12")
+        named = "path:object_id|int:line_id|int:order_id|int:member_id|int:notice_id|id"
+        path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
+        path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
         return "/" + re.sub(r"[\^$]", "", path)
@@ -88,7 +90,8 @@ def _model(name: str, route: str) -> type[Model] | None:
             return None
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
-    return Order if name == "clerks:sale" else None
+    rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member}
+    return {**rows, "clerks:notice": Notice, "clerks:notice_done": Notice}.get(name)
 
 
 @dataclass(frozen=True)

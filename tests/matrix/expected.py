@@ -13,11 +13,12 @@ from tests.matrix import cells
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
     "STORES": "order orderline refund entry claimrow buyersnapshot member membership binding tier"
-    " brand region store staff category product channel",
+    " brand region store staff category product channel"
+    " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment staff user",
+    " attainment staff user contactway welcome",
 }
 
 PEOPLE = """
@@ -89,13 +90,33 @@ entrance:*      *        -     *       302 302 403  200 200 200  200 200 200
 clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
+clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
+clerks:chat     *        ours  POST    302 409 403  409 403 403  403 403 403
+clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
+clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:notices  *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:notice   *        ours  READ    302 200 403  404 403 403  403 403 403
+clerks:notice   *        other READ    302 404 403  404 403 403  403 403 403
+clerks:notice_done *     ours  POST    302 302 403  404 403 403  403 403 403
+clerks:notice_done *     other POST    302 404 403  404 403 403  403 403 403
 clerks:sale     *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:sale     *        other READ    302 404 403  404 403 403  403 403 403
-clerks:sign_in  *        -     READ    404 404 403  404 404 404  404 404 404
+clerks:sign_in  *        -     READ    200/404 302 403  302 200/404 200/404  200/404 200/404 200/404
+clerks:sign_in_back *    -     READ    400 400 403  400 400 400  400 400 400
+entrance:wecom  *        -     READ    302/404 302/404 403  302/404 302/404 302/404  302/404 302/404 302/404
+entrance:wecom_back *    -     READ    400 400 403  400 400 400  400 400 400
+entrance:wecom* *        -     *       405 405 403  405 405 405  405 405 405
 clerks:sign_out *        -     POST    302 302 403  302 302 302  302 302 302
 clerks:type_size *       -     POST    302 302 403  302 302 302  302 302 302
 clerks:*        *        *     *       405 405 403  405 405 405  405 405 405
+wecom_callback  *        -     READ    404 404 403  404 404 404  404 404 404
+wecom_callback  *        -     POST    404 404 403  404 404 404  404 404 404
+wecom_callback  *        *     *       405 405 403  405 405 405  405 405 405
 doors           *        -     READ    302 302 403  302 302 302  302 302 302
 doors           *        -     *       405 405 403  405 405 405  405 405 405
 enter           *        -     POST    404 404 403  404 404 404  404 404 404

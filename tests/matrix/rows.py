@@ -22,6 +22,7 @@ retail.Franchisee       -   o   ob
 retail.Store            o   o   ob
 retail.StoreGroup       o   o   ob
 retail.Staff            o   oc  ocb
+retail.StaffAccount     o   oc  ocb
 retail.Order            -   o   ob
 retail.OrderLine        -   o   ob
 retail.OrderVersion     -   o   ob
@@ -33,6 +34,7 @@ members.Member          -   o   ob
 members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
+members.Stop            -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob
@@ -44,6 +46,17 @@ commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
+clerks.Friend               o   o   ob
+clerks.FriendMove           o   o   ob
+clerks.GroupChat            o   o   ob
+clerks.GroupChatMember      o   o   ob
+clerks.ContactWay           o   o   ob
+clerks.Shift                o   o   ob
+clerks.Welcome              o   o   ob
+clerks.WelcomePart          o   o   ob
+clerks.Greeting             o   o   ob
+clerks.Touch                o   o   ob
+clerks.Notice               o   o   ob
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

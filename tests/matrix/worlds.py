@@ -13,7 +13,23 @@ from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
-from clerks.models import Binding
+from clerks.models import (
+    Binding,
+    ContactWay,
+    CorpTag,
+    Department,
+    Friend,
+    FriendMove,
+    Greeting,
+    GroupChat,
+    GroupChatMember,
+    Notice,
+    Shift,
+    SyncRun,
+    Touch,
+    Welcome,
+    WelcomePart,
+)
 from commissions.models import (
     Attainment,
     AttainmentStep,
@@ -26,7 +42,7 @@ from commissions.models import (
     Rule,
     Share,
 )
-from members.models import Identity, Member, Membership, Purchase, Tier
+from members.models import Identity, Member, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -49,11 +65,15 @@ from retail.models import (
     RefundVersion,
     Region,
     Staff,
+    StaffAccount,
     Store,
     StoreGroup,
     User,
 )
-from tests.factories import LONG_AGO, NOW, World, add_rule
+from retail.wecom import inbox, outbox
+from retail.wecom.models import App, Message
+from retail.wecom.parse import parse
+from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
 PHONES = {"qOURS": "13800004417", "qBESIDE": "13700005528", "qTHEIRS": "13900006639"}
@@ -102,6 +122,7 @@ def build() -> Worlds:
     parts = (ours, beside, theirs)
     _between(*parts)
     CrontabSchedule.objects.create(minute="7")
+    _wecom()
     AccessAttempt.objects.create(username="nobody", failures_since_start=1)
     for part in parts:
         _sample(part)
@@ -162,6 +183,7 @@ def _people(part: Part, company: Franchisee) -> None:
             known = privacy.Known("phone", "", STAFF_PHONES[part.mark])
             staff.phone_key_id = privacy.keep([known])[known]
         staff.save()
+        StaffAccount.objects.create(staff=staff, corp=part.mark, userid=f"{part.mark}-wx-{role}")
         roles.grant(user=account, role="clerk" if is_gone else role)
         if is_gone:
             Employment.objects.filter(staff=staff).update(ends_at=LONG_AGO + timedelta(days=700))
@@ -240,6 +262,14 @@ def _between(ours: Part, beside: Part, theirs: Part) -> None:
     Member.objects.filter(name="").update(name="老顾客")
 
 
+def _wecom() -> None:
+    """What belongs to no world: headquarters sees it, with kinds and outcomes and no texts."""
+    app = wecom.app(slug="demo")
+    xml = wecom.event("ext_contact_add")
+    inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+    outbox.put(app=app, path="message/send", body={}, key="matrix", now=NOW)
+
+
 def _sample(part: Part) -> None:
     """One row of every model that has rows of this world."""
     world, order = part.world, Order.objects.get(outer_order_id=f"{part.mark}-O1")
@@ -247,6 +277,7 @@ def _sample(part: Part) -> None:
     part.rows |= {
         Order: order,
         Staff: world.staff[f"{part.mark}-clerk"],
+        StaffAccount: world.staff[f"{part.mark}-clerk"].accounts.get(),
         User: part.accounts["clerk"],
         Store: world.store,
         Brand: world.brand,
@@ -261,12 +292,50 @@ def _sample(part: Part) -> None:
     }
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
+    part.rows |= _outreach(part, membership.member)
     clerk = part.rows[Staff]
     for model in (Entry, ClaimRow, Binding):
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
     part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
+    part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _outreach(part: Part, member: Member) -> dict[type[Model], Any]:
+    """A friend of the clerk's in WeCom, a code and a welcome of theirs, and what was said."""
+    mark, place = part.mark, {"staff": part.world.staff[f"{part.mark}-clerk"], "store": part.world.store}
+    known = privacy.Known("external_userid", mark, f"{mark}-wm")
+    key = {"key_id": privacy.keep([known])[known]}
+    friend = Friend.objects.create(corp=mark, userid=f"{mark}-u", member=member, state="friend", **key, **place)
+    chat = GroupChat.objects.create(corp=mark, chat_id=f"{mark}-wr", name=f"{mark}群", owner=f"{mark}-u", **place)
+    named = {"brand": part.world.brand, "store": part.world.store, "name": f"{mark}名"}
+    way = ContactWay.objects.create(kind="store", state_code=f"{mark}-state", trouble=f"{mark}问题", **named)
+    welcome = Welcome.objects.create(text=f"{mark}您好", staff=place["staff"], **named)
+    said = {"effect": f"{mark}-effect", **place}
+    message = Message.objects.create(app=_app(mark), digest=mark.encode(), event="e", received_at=NOW)
+    notice = {"kind": "told", "title": f"{mark}通知", "text": f"{mark}内容", "friend": friend, "created_at": NOW}
+    return {
+        Friend: friend,
+        FriendMove: FriendMove.objects.create(friend=friend, kind="added", at=NOW),
+        GroupChat: chat,
+        GroupChatMember: GroupChatMember.objects.create(chat=chat, userid=f"{mark}-u"),
+        ContactWay: way,
+        Shift: Shift.objects.create(way=way, staff=place["staff"]),
+        Welcome: welcome,
+        WelcomePart: WelcomePart.objects.create(welcome=welcome, kind="link", title=f"{mark}题", url="https://a.test"),
+        Greeting: Greeting.objects.create(message=message, welcome=welcome, received_at=NOW, **key, **place),
+        Touch: Touch.objects.create(corp=mark, member=member, purpose="service", at=NOW, **said),
+        Notice: Notice.objects.create(**notice, **said),
+        Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
+        CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
+        Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
+        SyncRun: SyncRun.objects.create(corp=mark, started_at=NOW),
+    }
+
+
+def _app(mark: str) -> App:
+    return wecom.app(slug=mark.lower(), corp_id=mark)
 
 
 def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:

@@ -306,3 +306,76 @@ def test_a_long_shard_lets_others_through(bench):
 
     assert bench.run([ids[0]]) == jobs.RING_SIZE
     assert bench.run([ids[jobs.RING_SIZE]]) == jobs.RING_SIZE
+
+
+# ── Queues, jobs that wait, jobs apart ───────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def bells(monkeypatch):
+    """What was told to the broker: (queue, ids)."""
+    from retail.celery import app
+
+    heard = []
+    monkeypatch.setattr(app, "send_task", lambda _name, args, queue, **_options: heard.append((queue, args[0])))
+    return heard
+
+
+def test_each_queue_hears_of_its_own_work(bells, django_capture_on_commit_callbacks):
+    work = [Work("do", {"n": 1}), Work("do", {"n": 2}, queue=jobs.FAST), Work("do", {"n": 3})]
+    with django_capture_on_commit_callbacks(execute=True):
+        ids = jobs.enqueue(work=work, now=timezone.now())
+    assert sorted(bells, key=str) == [("fast", [ids[1]]), (None, [ids[0], ids[2]])]
+
+
+def test_a_backlog_takes_no_place_of_the_fast_queue(bells, settings):
+    settings.JOB_WORKER_CAPACITY = 3
+    long_ago = timezone.now() - timedelta(hours=1)
+    jobs.enqueue(work=[Work("do", {"n": n}) for n in range(9)], now=long_ago)
+    (fast,) = jobs.enqueue(work=[Work("do", {"n": 9}, queue=jobs.FAST)], now=long_ago)
+    Job.objects.update(rung_at=None)
+    assert jobs.sweep(now=timezone.now()) == 4
+    assert ("fast", [fast]) in bells
+
+
+def test_a_job_that_waits_pays_no_attempt(bench):
+    until = timezone.now() + timedelta(hours=2)
+    is_ready = False
+
+    def wait(n):
+        if not is_ready:
+            raise jobs.Later("13812345678 is not there", until=until)
+
+    ids = jobs.enqueue(work=[Work("wait", {"n": 1}, "shard"), Work("do", {"n": 2}, "shard")], now=timezone.now())
+    registry = {"wait": wait, **bench.registry}
+    for _time in range(20):
+        assert jobs.run(ids=ids, registry=registry) == 0
+        Job.objects.filter(pk=ids[0]).update(due_at=timezone.now())
+    job = Job.objects.get(pk=ids[0])
+    assert (job.state, job.attempts) == ("due", 0)
+    assert "138****5678" in job.last_error
+    is_ready = True
+    assert jobs.run(ids=ids[:1], registry=registry) == 2
+    assert bench.done == [2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_apart_holds_no_transaction_while_it_works():
+    seen = []
+
+    @jobs.apart
+    def ask(n):
+        seen.append(connection.in_atomic_block)
+
+    ids = jobs.enqueue(work=[Work("ask", {"n": 1})], now=timezone.now())
+    assert jobs.run(ids=ids, registry={"ask": ask}) == 1
+    assert seen == [False]
+
+
+def test_a_job_apart_that_fails_is_tried_again(bench):
+    ids = enqueue(1)
+    bench.broken.add(1)
+    registry = {"do": jobs.apart(lambda n: bench.do(n))}
+    assert jobs.run(ids=ids, registry=registry) == 0
+    assert Job.objects.get().attempts == 1
+    bench.broken.clear()
+    Job.objects.update(due_at=timezone.now())
+    assert jobs.run(ids=ids, registry=registry) == 1

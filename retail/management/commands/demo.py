@@ -22,12 +22,11 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import database, embedded
+from retail import database, embedded, jobs
 from retail.celery import app
 from retail.demo import logins, traffic, world
 
@@ -105,6 +104,7 @@ class Command(BaseCommand):
         worker = app.Worker(
             pool="threads",
             concurrency=4,
+            queues=[app.conf.task_default_queue, jobs.FAST],
             hostname="demo@localhost",
             quiet=True,
             loglevel="WARNING",
@@ -174,7 +174,9 @@ def served(web: socket.socket) -> Iterator[None]:
     """The web server, in threads of its own; requests being answered get two seconds to end."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
     warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic: whitenoise asks finders
-    server = create_server(_as_web(get_wsgi_application()), sockets=[web], threads=8, ident="daogou")
+    from retail.wsgi import application
+
+    server = create_server(_as_web(application), sockets=[web], threads=8, ident="daogou")
     threading.Thread(target=server.run, name="web", daemon=True).start()
     try:
         yield

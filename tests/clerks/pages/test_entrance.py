@@ -22,7 +22,7 @@ def demo(settings: LazySettings) -> None:
 
 
 def test_a_stranger_is_sent_to_sign_in(db: None, client: Client):
-    assert client.get("/m/earnings/")["Location"] == "/admin/login/?next=/m/earnings/"
+    assert client.get("/m/earnings/")["Location"] == "/m/sign-in/?next=/m/earnings/"
 
 
 @pytest.mark.usefixtures("demo")

@@ -1,4 +1,4 @@
-"""The relation of clerks and customers. First of its tables: who is whose."""
+"""Who is whose."""
 
 from django.db import models
 from django.db.models import Q
@@ -28,6 +28,7 @@ class Binding(Scoped):
         CONTACT_CODE = "contact_code", _("扫码加好友")
         MANUAL = "manual", _("人工指定")
         HANDOVER = "handover", _("客户继承")
+        TAKEOVER = "takeover", _("企业微信里接替")
 
     class End(models.TextChoices):
         REBOUND = "rebound", _("改绑")
@@ -49,6 +50,8 @@ class Binding(Scoped):
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
+    # The customer deleted the clerk: the relation stays, its protection is no longer prolonged.
+    lost_at = models.DateTimeField(_("顾客删除好友"), null=True, blank=True)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
     objects = ScopedManager.from_queryset(BindingQuerySet)()  # type: ignore[misc]  # replaces the base's manager

@@ -1,0 +1,5 @@
+"""Admin pages of clerks: who is whose, friends in WeCom, codes, welcomes, notices."""
+
+from clerks.admin import codes, mirror, relations, talk
+
+__all__ = ["codes", "mirror", "relations", "talk"]

@@ -1,0 +1,93 @@
+"""渠道活码: made and changed here; who came by them, and who went."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from clerks.models import ContactWay, Shift
+from clerks.outreach import codes
+from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, moment
+
+
+class ShiftInline(ScopedTabularInline):
+    model = Shift
+    fields = ("staff", "weekdays", "starts", "ends")
+    autocomplete_fields = ("staff",)
+    verbose_name_plural = _("谁在什么时候接")
+
+
+@admin.register(ContactWay)
+class ContactWayAdmin(ScopedAdmin):
+    list_display = ("name", "kind", "brand", "store", "on_now", "added", "lost", "added_lately", "updated")
+    list_select_related = ("brand", "store")
+    list_filter = ("kind", "brand", "store", "is_active")
+    search_fields = ("name", "store__name")
+    autocomplete_fields = ("store", "spare")
+    ordering = ("-pk",)
+    fields = (
+        "name", "kind", "brand", "store", "spare", "daily_cap", "skip_verify", "is_active",
+        "on_now", "picture", "added", "lost", "trouble",
+    )  # fmt: skip
+    readonly_fields = ("on_now", "picture", "added", "lost", "trouble")
+    inlines = (ShiftInline,)
+    updated = moment("applied_at", _("上次更新"))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The figures of a page in two statements."""
+        page = super().get_changelist_instance(request)
+        self._count(page.result_list)
+        return page
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        way = super().get_object(request, object_id, from_field)
+        if way is not None:
+            self._count([way])
+        return way
+
+    def _count(self, ways: Any) -> None:
+        lately = timezone.now() - timedelta(days=30)
+        ever, month = codes.counts(ways=ways), codes.counts(ways=ways, since=lately)
+        for way in ways:
+            way.ever, way.month = ever.get(way.pk, codes.Count()), month.get(way.pk, codes.Count())
+
+    def save_model(self, request: HttpRequest, obj: ContactWay, form: ModelForm, change: bool) -> None:
+        obj.state_code = obj.state_code or codes.new_state_code()
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """With the shifts as they are now WeCom is told."""
+        super().save_related(request, form, formsets, change)
+        codes.publish(ways=[form.instance], now=timezone.now())
+
+    @display(description=_("现在谁在接"), label={"ok": "success", "trouble": "danger", "off": "info"})
+    def on_now(self, row: ContactWay) -> Badge:
+        if not row.is_active:
+            return Badge("off", _("已停用"))
+        names = "、".join(staff.name for staff in codes.on_duty(way=row, now=timezone.now())) if row.pk else ""
+        return Badge("trouble" if row.trouble or not names else "ok", names or _("没有人"))
+
+    @display(description=_("二维码"))
+    def picture(self, row: ContactWay) -> SafeString | str:
+        if not row.qr_code:
+            return str(_("保存后由企业微信生成"))
+        return format_html('<a class="text-link" href="{}" rel="noreferrer">{}</a>', row.qr_code, _("打开二维码"))
+
+    @display(description=_("新增"))
+    def added(self, row: Any) -> int:
+        return row.ever.added if hasattr(row, "ever") else 0
+
+    @display(description=_("流失"))
+    def lost(self, row: Any) -> int:
+        return row.ever.lost if hasattr(row, "ever") else 0
+
+    @display(description=_("30 天新增"))
+    def added_lately(self, row: Any) -> int:
+        return row.month.added if hasattr(row, "month") else 0

@@ -1,0 +1,255 @@
+"""Everything WeCom holds of a corp against everything we hold: callbacks may be lost, and nobody says so.
+
+What is missing here is taken in. What is missing there goes only as long as it is little: when more than
+WECOM_SYNC_BRAKE would vanish at once (a scope narrowed by mistake, a broken answer) nothing does, and headquarters is
+told; a run started by hand may be forced. How far the two were apart is the drift of the run.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from clerks import corp as mirror
+from clerks import friends
+from clerks.callbacks import corps, people
+from clerks.callbacks.contacts import NOBODYS, listed_of
+from clerks.friends import Listed, Reading
+from clerks.models import Friend, GroupChat, Notice, SyncRun
+from clerks.outreach import notices
+from retail import jobs, privacy
+from retail.jobs import Later, Work
+from retail.models import BuyerKey, Post, StaffAccount
+from retail.wecom.errors import Rejected
+from retail.wecom.gateway import Gateway
+from retail.wecom.models import App, apps_of
+
+JOB = "wecom_sync"
+AT_ONCE = 100  # members asked for in one question
+LISTED = (Friend.State.FRIEND, Friend.State.LOST)  # whom WeCom lists with the clerk
+TOP = 1  # the department above all others
+
+
+@transaction.atomic
+def start(*, corp: str, now: datetime, is_forced: bool = False) -> SyncRun:
+    """Write down that a corp is to be compared, with its job."""
+    run = SyncRun.objects.create(corp=corp, started_at=now, is_forced=is_forced)
+    jobs.enqueue(work=[Work(JOB, {"run_id": run.pk}, f"sync:{corp[:40]}")], now=now)
+    return run
+
+
+def start_due(*, now: datetime) -> int:
+    """At night, each corp once. Returns how many begin."""
+    if timezone.localtime(now).hour != settings.WECOM_SYNC_HOUR:
+        return 0
+    lately = SyncRun.objects.filter(started_at__gt=now - timedelta(hours=12)).values("corp")
+    corps_due = App.objects.active().exclude(corp_id__in=lately).values_list("corp_id", flat=True)
+    return len([start(corp=corp, now=now) for corp in sorted(set(corps_due))])
+
+
+def run(*, run_id: int, now: datetime) -> None:
+    """A job: compare. What was done stays done where it is cut off, and is not drift when it goes on."""
+    row = SyncRun.objects.get(pk=run_id)
+    app = apps_of(corp=row.corp).first()
+    if row.ended_at is not None or app is None:
+        return
+    with _alone(row.corp, now):
+        gateway = Gateway(app)
+        vanishing = _customers(row, gateway, now)
+        mirror.mirror_departments(corp=row.corp, told=gateway.list_departments(), at=now)
+        other, gone = mirror.mirror_tags(corp=row.corp, groups=gateway.corp_tags(), at=now)
+        row.changed += other + gone
+        _chats(row, gateway, now)
+        vanishing += _people(row, gateway, now)
+        _end(row, vanishing, now)
+
+
+@contextmanager
+def _alone(corp: str, now: datetime) -> Iterator[None]:
+    """One at a time: this may take longer than a lease. Raises Later."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 2))", [f"sync {corp}"])
+        if not cursor.fetchone()[0]:
+            raise Later("being compared already", until=now + timedelta(minutes=1))
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", [f"sync {corp}"])
+
+
+def _end(run: SyncRun, refused: int, now: datetime) -> None:
+    run.state = SyncRun.State.STOPPED if refused else SyncRun.State.DONE
+    run.ended_at = now
+    run.save()
+    if refused:
+        notices.tell_all(
+            staff=notices.operators(now=now),
+            kind=Notice.Kind.SYNC_STOPPED,
+            title=_("企业微信核对已刹车"),
+            text=_("有 %(count)s 条记录在企业微信里不见了，多得不像真的，先没有动。请检查应用的可见范围。")
+            % {"count": refused},
+            about=run,
+            is_todo=True,
+            effect=f"sync:{run.pk}",
+            now=now,
+        )
+
+
+def _brakes(count: int, of: int, run: SyncRun) -> bool:
+    """Whether so many of so many may not vanish."""
+    ppm, number = settings.WECOM_SYNC_BRAKE
+    return not run.is_forced and count > number and count * 1_000_000 > of * ppm
+
+
+# ── Customers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(slots=True)
+class _Customer:
+    name: str = ""
+    unionid: str = ""
+    listed: list[Listed] = field(default_factory=list)
+
+
+class _Held(NamedTuple):
+    """What we hold of a relation."""
+
+    state: str
+    since: datetime | None
+    tags: list[str]
+    is_known: bool
+
+
+def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
+    """Settle every customer who is not as we hold them. How many relations were not let vanish."""
+    userids = gateway.follow_users()
+    members = frozenset(userid.lower() for userid in userids)
+    told = _told(gateway, userids)
+    held = _held(run.corp, members)
+    run.seen = sum(len(customer.listed) for customer in told.values())
+    for external_userid, customer in told.items():
+        if not _is_as_held(run.corp, external_userid, customer, held):
+            _settle(run, external_userid, customer, now)
+    return _vanish(run, held, told, now)
+
+
+def _told(gateway: Gateway, userids: Sequence[str]) -> dict[str, _Customer]:
+    """Every customer of these members, by external_userid."""
+    told: dict[str, _Customer] = {}
+    for start in range(0, len(userids), AT_ONCE):
+        try:
+            for page in gateway.pages(gateway.contacts_of, userids=userids[start : start + AT_ONCE]):
+                for one in page.get("external_contact_list", []):
+                    person = one["external_contact"]
+                    customer = told.setdefault(person["external_userid"], _Customer())
+                    customer.name, customer.unionid = person.get("name", ""), person.get("unionid") or ""
+                    customer.listed.append(listed_of(one["follow_info"]))
+        except Rejected as error:
+            if error.errcode not in NOBODYS:
+                raise
+    return told
+
+
+_Place = tuple[str, int]
+"""A member's userid in lower case, and a customer's key."""
+
+
+def _held(corp: str, members: frozenset[str]) -> dict[_Place, _Held]:
+    rows = Friend._base_manager.filter(corp=corp)
+    columns = rows.values_list("userid", "key", "state", "since", "tags", "member")
+    return {
+        (userid.lower(), key_id): _Held(state, since, tags, member_id is not None)
+        for userid, key_id, state, since, tags, member_id in columns
+        if userid.lower() in members
+    }
+
+
+def _is_as_held(corp: str, external_userid: str, customer: _Customer, held: dict[_Place, _Held]) -> bool:
+    key_id = _key_id(corp, external_userid)
+    return all(_fits(one, held.get((one.userid.lower(), key_id))) for one in customer.listed) if key_id else False
+
+
+def _key_id(corp: str, external_userid: str) -> int | None:
+    print_ = privacy.fingerprint(friends.key_of(corp=corp, external_userid=external_userid))
+    return BuyerKey.objects.filter(hmac=print_).values_list("pk", flat=True).first()
+
+
+def _fits(one: Listed, row: _Held | None) -> bool:
+    if row is None or not row.is_known or row.tags != list(one.tags):
+        return False
+    return row.state == Friend.State.FRIEND or (row.since is not None and one.added_at <= row.since)
+
+
+def _settle(run: SyncRun, external_userid: str, customer: _Customer, now: datetime) -> None:
+    reading = Reading(now, tuple(customer.listed), customer.name, customer.unionid, of=_named(customer))
+    settled = friends.settle(corp=run.corp, external_userid=external_userid, reading=reading, now=now)
+    run.found += settled.found
+    run.changed += settled.changed
+
+
+def _named(customer: _Customer) -> frozenset[str]:
+    """Nobody vanishes yet: the reading speaks of those it lists."""
+    return frozenset(one.userid.lower() for one in customer.listed)
+
+
+def _vanish(run: SyncRun, held: dict[_Place, _Held], told: dict[str, _Customer], now: datetime) -> int:
+    """Relations that WeCom lists no more. How many were too many to believe."""
+    listed = {
+        (one.userid.lower(), _key_id(run.corp, external_userid))
+        for external_userid, customer in told.items()
+        for one in customer.listed
+    }
+    standing = {place for place, row in held.items() if row.state in LISTED}
+    gone = standing - listed
+    if _brakes(len(gone), len(standing), run):
+        return len(gone)
+    for key_id in sorted({key_id for _userid, key_id in gone}):
+        run.gone += friends.forget(
+            corp=run.corp, key_id=key_id, userids=frozenset(userid for userid, one in gone if one == key_id), now=now
+        )
+    return 0
+
+
+# ── Chats ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _chats(run: SyncRun, gateway: Gateway, now: datetime) -> None:
+    """Every chat there is, and those we hold that are not listed."""
+    listed = {
+        one["chat_id"] for page in gateway.pages(gateway.list_groupchats) for one in page.get("group_chat_list", [])
+    }
+    held = dict(
+        GroupChat._base_manager.filter(corp=run.corp, dismissed_at=None).values_list("chat_id", "member_version")
+    )
+    for chat_id in sorted(listed | held.keys()):
+        chat = corps.read_chat(gateway, corp_id=run.corp, chat_id=chat_id, at=now)
+        if chat is None and chat_id in held:
+            mirror.dismiss_chat(corp=run.corp, chat_id=chat_id, at=now)
+            run.gone += 1
+        elif chat is not None:
+            run.found += chat_id not in held
+            run.changed += chat_id in held and held[chat_id] != chat.member_version
+
+
+# ── People ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _people(run: SyncRun, gateway: Gateway, now: datetime) -> int:
+    """Whose account is gone has left, each asked for once more. How many were too many to believe."""
+    told = gateway.list_users(department_id=TOP, fetch_child=True)
+    there = {one["userid"].lower() for one in told if one.get("status") != people.LEFT}
+    accounts = list(_working(run.corp, now))
+    missing = [account for account in accounts if account.userid.lower() not in there]
+    if _brakes(len(missing), len(accounts), run):
+        return len(missing)
+    for account in missing:
+        if not people.is_there(gateway, userid=account.userid):
+            run.gone += people.part(staff=account.staff, corp=run.corp, now=now)
+    return 0
+
+
+def _working(corp: str, now: datetime) -> Iterable[StaffAccount]:
+    """The accounts of those who hold a post now."""
+    accounts: Any = StaffAccount._base_manager.filter(corp=corp, staff__posts__in=Post.objects.at(now))
+    return accounts.select_related("staff__user").distinct()

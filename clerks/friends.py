@@ -1,0 +1,330 @@
+"""企业微信好友: what WeCom tells about a member of a corp and a customer, put together so that order does not matter.
+
+Two kinds of things are known. *Moves* are told by callbacks, each at its second; any of them may come late, twice or
+never. A *reading* is what WeCom answers when asked about the customer; it may be some seconds behind (LAG). Moves are
+kept for good, readings fill the gaps between them:
+
+    listed, and the last move is older than the relation      → it was added then, nobody told us
+    not listed, and the last move says friend, long enough ago → it was ended, nobody told us
+
+What only callbacks tell: that the customer deleted the clerk, that they wait to be let in, why it ended.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from clerks import rebinding
+from clerks.models import Friend, FriendMove
+from clerks.rebinding import Claim, Losses
+from members import identity
+from retail import org, privacy
+from retail.models import Brand, BuyerKey, Post, Store
+from retail.privacy import Known
+
+LAG = timedelta(seconds=30)  # a reading may be that much behind what callbacks tell
+TAKEN_OVER = 202  # WeCom's add_way of a customer given to somebody else
+Kind, State = FriendMove.Kind, Friend.State
+STATES = {
+    Kind.HALF: State.HALF,
+    Kind.ADDED: State.FRIEND,
+    Kind.LOST: State.LOST,
+    Kind.DELETED: State.DELETED,
+    Kind.TRANSFERRED: State.TRANSFERRED,
+}
+RANKS = {kind: place for place, kind in enumerate(STATES)}  # of moves within one second
+ENDS = frozenset({Kind.DELETED, Kind.TRANSFERRED})
+
+
+class Move(NamedTuple):
+    """What a callback says happened."""
+
+    userid: str
+    kind: str
+    at: datetime
+    state_code: str = ""
+
+
+class Listed(NamedTuple):
+    """What a reading says about one relation."""
+
+    userid: str
+    added_at: datetime
+    state_code: str = ""
+    add_way: int | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Reading(NamedTuple):
+    """What WeCom answered about a customer, asked at `at`. `name` and `unionid` are "" where it does not tell.
+
+    `of`: the members it speaks of, where it does not speak of all.
+    """
+
+    at: datetime
+    listed: tuple[Listed, ...]
+    name: str = ""
+    unionid: str = ""
+    of: frozenset[str] | None = None
+
+
+class Settled(NamedTuple):
+    """Where the customer stands with everybody now, by lower-case userid, and how much of it was not known before."""
+
+    friends: dict[str, Friend]
+    found: int = 0
+    gone: int = 0
+    changed: int = 0
+
+
+@transaction.atomic
+def settle(
+    *, corp: str, external_userid: str, moves: Sequence[Move] = (), reading: Reading | None = None, now: datetime
+) -> Settled:
+    """Take in what was told about a customer and what follows: who they are, whose friend, whose customer."""
+    known = key_of(corp=corp, external_userid=external_userid)
+    return _settle(corp, privacy.keep([known])[known], moves, reading, now)
+
+
+@transaction.atomic
+def forget(*, corp: str, key_id: int, userids: frozenset[str], now: datetime) -> int:
+    """A reading of everybody lists these members (in lower case) with this customer no more. How many that ended."""
+    return _settle(corp, key_id, (), Reading(now, (), of=userids), now).gone
+
+
+def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | None, now: datetime) -> Settled:
+    _alone(key_id)
+    friends = _friends(corp, key_id, moves, reading)
+    _name_staff(corp, friends.values())
+    told = _told(friends)
+    for move in moves:
+        _note(friends[move.userid.lower()], told, move.kind, move.at, move.state_code)
+    found, gone, changed = _take_in(friends, told, reading, _working(friends.values(), now)) if reading else (0, 0, 0)
+    for friend in friends.values():
+        _conclude(friend, told[friend.pk])
+    _place(corp, key_id, friends, told, reading, now)
+    return Settled(friends, found, gone, changed)
+
+
+@transaction.atomic
+def rename(*, corp: str, userid: str, new: str) -> int:
+    """A member has another userid now. Customers already told of under the new one keep that row."""
+    there = Friend._base_manager.filter(corp=corp, userid__iexact=new).values("key")
+    return Friend._base_manager.filter(corp=corp, userid__iexact=userid).exclude(key__in=there).update(userid=new)
+
+
+def key_of(*, corp: str, external_userid: str) -> Known:
+    return privacy.normalised(Known(BuyerKey.Type.EXTERNAL_USERID, corp, external_userid))
+
+
+def _alone(key_id: int) -> None:
+    """Nobody else settles the same customer before our commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('friends', %s))", [key_id])
+
+
+def _friends(corp: str, key_id: int, moves: Iterable[Move], reading: Reading | None) -> dict[str, Friend]:
+    """The rows of everybody who has to do with the customer, by userid in lower case."""
+    rows = {row.userid.lower(): row for row in Friend._base_manager.filter(corp=corp, key=key_id)}
+    userids = [*(move.userid for move in moves), *(one.userid for one in (reading.listed if reading else ()))]
+    for userid in userids:
+        if userid.lower() not in rows:
+            rows[userid.lower()] = Friend._base_manager.create(corp=corp, userid=userid, key_id=key_id)
+    return rows
+
+
+def _name_staff(corp: str, friends: Iterable[Friend]) -> None:
+    """Who the members are here; who is known once stays so."""
+    for friend in friends:
+        if friend.staff_id is None and (staff := org.staff_of_account(corp=corp, userid=friend.userid)):
+            friend.staff = staff
+
+
+# ── Moves ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+Told = dict[int, list[FriendMove]]
+"""Friend → what happened with them, in order."""
+
+
+def _told(friends: Mapping[str, Friend]) -> Told:
+    told: Told = {friend.pk: [] for friend in friends.values()}
+    for move in FriendMove._base_manager.filter(friend__in=told):
+        told[move.friend_id].append(move)
+    for moves in told.values():
+        moves.sort(key=_order)
+    return told
+
+
+def _order(move: FriendMove) -> tuple[datetime, int]:
+    return move.at, RANKS.get(Kind(move.kind), -1)
+
+
+def _note(friend: Friend, told: Told, kind: str, at: datetime, state_code: str, *, is_read: bool = False) -> None:
+    """Keep a move; one that was only concluded from a reading gives way to the one that is told."""
+    moves = told[friend.pk]
+    same = next((move for move in moves if move.kind == kind and move.at == at), None)
+    if same is None:
+        moves.append(FriendMove(friend=friend, kind=kind, at=at, state_code=state_code, is_read=is_read))
+        moves[-1].save()
+        moves.sort(key=_order)
+    elif (same.is_read and not is_read) or state_code > same.state_code:
+        same.is_read, same.state_code = same.is_read and is_read, max(state_code, same.state_code)
+        same.save(update_fields=["is_read", "state_code"])
+    if not is_read:
+        _drop_conclusions(moves)
+
+
+def _drop_conclusions(moves: list[FriendMove]) -> None:
+    """Of two endings, or two beginnings, without anything between them the one that only a reading showed goes."""
+    changes = [move for move in moves if move.kind in STATES and move.kind != Kind.HALF]
+    for earlier, later in pairwise(changes):
+        if _sort(earlier) == _sort(later) and earlier.is_read != later.is_read:
+            dropped = earlier if earlier.is_read else later
+            dropped.delete()
+            moves.remove(dropped)
+            return _drop_conclusions(moves)
+    return None
+
+
+def _sort(move: FriendMove) -> str:
+    return "end" if move.kind in ENDS else move.kind
+
+
+# ── Readings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _working(friends: Iterable[Friend], now: datetime) -> set[int]:
+    staff_ids = {friend.staff_id for friend in friends if friend.staff_id}
+    posts = Post.objects.at(now).filter(staff__in=staff_ids)
+    return set(posts.values_list("staff", flat=True))
+
+
+def _take_in(
+    friends: Mapping[str, Friend], told: Told, reading: Reading, working: Collection[int]
+) -> tuple[int, int, int]:
+    """What the reading shows that nobody told; how many relations are new, gone, or otherwise than we held.
+
+    Somebody who has left is never listed: their customers wait for whoever takes over.
+    """
+    listed = {one.userid.lower(): one for one in reading.listed}
+    found = gone = changed = 0
+    for userid, friend in friends.items():
+        if reading.of is not None and userid not in reading.of:
+            continue
+        last = _last(told[friend.pk])
+        if one := listed.get(userid):
+            if last is None or (last.kind != Kind.ADDED and one.added_at > last.at):
+                _note(friend, told, Kind.ADDED, one.added_at, one.state_code, is_read=True)
+                found += 1
+            changed += _fill(friend, one, reading.at)
+        elif friend.staff_id is not None and friend.staff_id not in working:
+            continue
+        elif last and last.kind in (Kind.ADDED, Kind.LOST) and last.at <= reading.at - LAG:
+            _note(friend, told, Kind.DELETED, reading.at - LAG, "", is_read=True)
+            gone += 1
+    return found, gone, changed
+
+
+def _last(moves: Sequence[FriendMove]) -> FriendMove | None:
+    return next((move for move in reversed(moves) if move.kind in STATES), None)
+
+
+def _fill(friend: Friend, one: Listed, at: datetime) -> bool:
+    """What only readings tell; an older one tells nothing any more. Whether it was otherwise before."""
+    if friend.read_at is not None and friend.read_at > at:
+        return False
+    tags = sorted(one.tags)
+    is_other = friend.read_at is not None and friend.tags != tags
+    friend.tags, friend.add_way, friend.read_at = tags, one.add_way, at
+    return is_other
+
+
+# ── What follows ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def _conclude(friend: Friend, moves: Sequence[FriendMove]) -> None:
+    last = _last(moves)
+    friend.state = STATES[Kind(last.kind)] if last else State.NONE
+    friend.since = last.at if last else None
+    codes = [move.state_code for move in moves if move.state_code and move.kind in (Kind.ADDED, Kind.HALF)]
+    friend.state_code = codes[-1] if codes else friend.state_code
+
+
+def _place(
+    corp: str,
+    key_id: int,
+    friends: Mapping[str, Friend],
+    told: Told,
+    reading: Reading | None,
+    now: datetime,
+) -> None:
+    """Who the customer is, in which stores they are known through whom, and whose customer that makes them."""
+    added = sorted(
+        ((move.at, friend) for friend in friends.values() for move in told[friend.pk] if move.kind == Kind.ADDED),
+        key=lambda pair: (pair[0], pair[1].pk),
+    )
+    member_id = _member(key_id, reading, added[0][0]) if added else None
+    posts = _posts(friends.values(), [at for at, _ in added], now)
+    for friend in friends.values():
+        held = posts.person(at=now, staff_id=friend.staff_id) if friend.staff_id else None
+        friend.member_id = member_id or friend.member_id
+        friend.store_id = held.store_id if held else friend.store_id
+        friend.save()
+    if member_id is not None:
+        _bind(corp, member_id, added, told, posts)
+
+
+def _member(key_id: int, reading: Reading | None, at: datetime) -> int:
+    """Whoever befriends one of ours is somebody from that moment on."""
+    ids = {key_id}
+    if reading and reading.unionid:
+        unionid = privacy.normalised(Known(BuyerKey.Type.UNIONID, "", reading.unionid))
+        ids.add(privacy.keep([unionid])[unionid])
+    return identity.meet(key_ids=ids, name=reading.name if reading else "", at=at, source="wecom")
+
+
+def _posts(friends: Iterable[Friend], times: Sequence[datetime], now: datetime) -> org.Roster:
+    staff_ids = {friend.staff_id for friend in friends if friend.staff_id}
+    return org.roster(since=min([*times, now]), until=max([*times, now]), staff_ids=staff_ids)
+
+
+def _bind(corp: str, member_id: int, added: Sequence[tuple[datetime, Friend]], told: Told, posts: org.Roster) -> None:
+    """The claims of our people by brand, as of the post each held then; brands of other corps have none."""
+    claims: dict[int, list[Claim]] = {}
+    brands = _brands(corp)
+    latest = {friend.pk: at for at, friend in added}
+    for at, friend in added:
+        held = posts.person(at=at, staff_id=friend.staff_id) if friend.staff_id else None
+        if held is None or held.store_id not in brands:
+            continue
+        is_takeover = friend.add_way == TAKEN_OVER and latest[friend.pk] == at
+        claim = Claim(at, held.staff_id, held.store_id, is_takeover)
+        claims.setdefault(brands[held.store_id].pk, []).append(claim)
+    by_id = {brand.pk: brand for brand in brands.values()}
+    losses = _losses(added, told)
+    for brand_id, some in sorted(claims.items()):
+        identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
+        rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses)
+
+
+def _brands(corp: str) -> dict[int, Brand]:
+    """Store → its brand, of the brands of a corp."""
+    stores = Store._base_manager.filter(brand__corp=corp).select_related("brand")
+    return {store.pk: store.brand for store in stores}
+
+
+def _losses(added: Sequence[tuple[datetime, Friend]], told: Told) -> Losses:
+    losses: Losses = {}
+    for friend in {friend.pk: friend for _, friend in added}.values():
+        if friend.staff_id is not None:
+            losses[friend.staff_id] = _gaps(told[friend.pk])
+    return losses
+
+
+def _gaps(moves: Iterable[FriendMove]) -> list[tuple[datetime, datetime | None]]:
+    """From each time the customer deleted the clerk until they were friends again."""
+    gaps: list[tuple[datetime, datetime | None]] = []
+    for move in moves:
+        if move.kind == Kind.LOST and (not gaps or gaps[-1][1] is not None):
+            gaps.append((move.at, None))
+        elif move.kind == Kind.ADDED and gaps and gaps[-1][1] is None:
+            gaps[-1] = (gaps[-1][0], move.at)
+    return gaps

@@ -1,0 +1,201 @@
+"""渠道活码: who stands behind a code now, and that WeCom knows it.
+
+    shifts, leaves, caps ──on_duty──▶ wanted ──job contact_way──▶ WeCom ──▶ applied
+
+Every minute `refresh` looks which codes are not as they should be; a departure or a full day looks at once. The
+picture of a code never changes.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
+
+from clerks.models import ContactWay, FriendMove, Notice, Shift
+from clerks.outreach import notices, welcome
+from retail import audit, jobs
+from retail.jobs import Work
+from retail.models import Employment, Post, Staff, StaffAccount
+from retail.wecom.errors import Rejected
+from retail.wecom.gateway import Gateway
+from retail.wecom.models import App, apps_of
+
+JOB = "contact_way"
+SEVERAL, BY_QR = 2, 2  # WeCom's type and scene
+GONE = 40058  # of a code that WeCom does not know (any more)
+MOST = 100  # people behind one code
+
+
+def new_state_code() -> str:
+    """What comes back with everybody who scans a code: nobody guesses it, nothing else has it."""
+    return get_random_string(20, "abcdefghjkmnpqrstuvwxyz23456789")
+
+
+@transaction.atomic
+def save(*, way: ContactWay, by: Any, now: datetime) -> None:
+    """Keep a new or changed code and let WeCom know."""
+    is_new = way.pk is None
+    way.state_code = way.state_code or new_state_code()
+    way.save()
+    if is_new:
+        audit.record(by=by, action="add", target=way, now=now, after={"name": way.name})
+    publish(ways=[way], now=now)
+
+
+def publish(*, ways: Iterable[ContactWay], now: datetime) -> None:
+    work = [Work(JOB, {"way_id": way.pk}, f"way:{way.pk}") for way in ways]
+    if work:
+        jobs.enqueue(work=work, now=now)
+
+
+# ── Who is on duty ───────────────────────────────────────────────────────────────────────────────────────────────────
+def on_duty(*, way: ContactWay, now: datetime) -> list[Staff]:
+    """Who stands behind the code now: on shift, still with us, below the day's cap; else the spare; else nobody."""
+    local = timezone.localtime(now)
+    shifts = Shift._base_manager.filter(way=way, weekdays__contains=str(local.isoweekday())).select_related("staff")
+    there = {one.staff_id: one.staff for one in shifts if welcome.is_within(local.time(), one.starts, one.ends)}
+    present = _employed({*there, *([way.spare_id] if way.spare_id else [])}, now)
+    full = _full(way, now)
+    found = [staff for pk, staff in sorted(there.items()) if pk in present and pk not in full]
+    if not found and way.spare is not None and way.spare_id in present:
+        found = [way.spare]
+    return found[:MOST]
+
+
+def _employed(staff_ids: set[int], now: datetime) -> set[int]:
+    rows = Employment.objects.at(now).filter(staff__in=staff_ids, staff__posts__in=Post.objects.at(now))
+    return set(rows.values_list("staff", flat=True))
+
+
+def _full(way: ContactWay, now: datetime) -> set[int]:
+    """Who has had enough new friends by this code today."""
+    if not way.daily_cap:
+        return set()
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    moves = FriendMove._base_manager.filter(state_code=way.state_code, kind=FriendMove.Kind.ADDED, at__gte=midnight)
+    added: dict[int, set[int]] = {}
+    for staff_id, friend_id in moves.values_list("friend__staff", "friend"):
+        added.setdefault(staff_id, set()).add(friend_id)
+    return {staff_id for staff_id, friends in added.items() if len(friends) >= way.daily_cap}
+
+
+def refresh(*, now: datetime, ways: Iterable[ContactWay] | None = None) -> int:
+    """Let WeCom know of every code behind which others should stand now. Returns how many."""
+    rows = ContactWay._base_manager.filter(is_active=True).select_related("brand", "spare") if ways is None else ways
+    late = [way for way in rows if way.trouble or _userids(way, now) != way.applied]
+    publish(ways=late, now=now)
+    return len(late)
+
+
+def of_staff(*, staff_id: int) -> list[ContactWay]:
+    rows = ContactWay._base_manager.filter(shifts__staff=staff_id) | ContactWay._base_manager.filter(spare=staff_id)
+    return list(rows.select_related("brand", "spare").distinct())
+
+
+def _userids(way: ContactWay, now: datetime) -> list[str]:
+    ids = [staff.pk for staff in on_duty(way=way, now=now)]
+    accounts = StaffAccount._base_manager.filter(corp=way.brand.corp, staff__in=ids)
+    return sorted(accounts.values_list("userid", flat=True))
+
+
+# ── WeCom's side ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def apply(*, way_id: int, now: datetime) -> None:
+    """A job: bring WeCom's side of a code to what it should be. Safe to run again at any point."""
+    way = ContactWay._base_manager.select_related("brand", "spare").get(pk=way_id)
+    app = apps_of(corp=way.brand.corp).first()
+    if app is None:
+        _trouble(way, _("品牌没有可用的企业微信应用。"), now)
+    elif not way.is_active:
+        _withdraw(way, Gateway(app))
+    elif userids := _userids(way, now):
+        _set(way, app, userids, now)
+    else:
+        _trouble(way, _("现在没有人可以接：没有人在班，也没有备用导购。"), now)
+
+
+def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
+    gateway = Gateway(app)
+    shown = {"remark": way.name, "skip_verify": way.skip_verify, "state": way.state_code, "user": userids}
+    try:
+        if not way.config_id and not _adopt(way, gateway):
+            made = gateway.add_contact_way(type=SEVERAL, scene=BY_QR, **shown)
+            way.config_id, way.qr_code = made["config_id"], made.get("qr_code", "")
+        else:
+            gateway.update_contact_way(config_id=way.config_id, **shown)
+    except Rejected as error:
+        _trouble(way, _("企业微信没有接受：%(error)s") % {"error": error.errmsg[:120]}, now)
+        return
+    way.wanted = way.applied = userids
+    way.applied_at, way.trouble = now, ""
+    way.save(update_fields=["config_id", "qr_code", "wanted", "applied", "applied_at", "trouble"])
+
+
+def _adopt(way: ContactWay, gateway: Gateway) -> bool:
+    """Whether WeCom has this code already: we were cut off after it was made and before we knew."""
+    if way.applied_at is None and not way.wanted:
+        way.wanted = ["?"]  # from now on it may exist
+        way.save(update_fields=["wanted"])
+        return False
+    for page in gateway.pages(gateway.list_contact_ways):
+        for one in page.get("contact_way", []):
+            found = gateway.get_contact_way(config_id=one["config_id"])
+            if found.get("state") == way.state_code:
+                way.config_id, way.qr_code = one["config_id"], found.get("qr_code", "")
+                return True
+    return False
+
+
+def _withdraw(way: ContactWay, gateway: Gateway) -> None:
+    if way.config_id:
+        try:
+            gateway.delete_contact_way(config_id=way.config_id)
+        except Rejected as error:
+            if error.errcode != GONE:
+                raise
+    way.config_id, way.qr_code, way.applied, way.wanted, way.trouble, way.applied_at = "", "", [], [], "", None
+    way.save(update_fields=["config_id", "qr_code", "applied", "wanted", "trouble", "applied_at"])
+
+
+def _trouble(way: ContactWay, words: str, now: datetime) -> None:
+    """Show it on the code, and tell the manager, once a day."""
+    way.trouble = words[:200]
+    way.save(update_fields=["trouble"])
+    notices.tell_all(
+        staff=notices.managers_of(store_id=way.store_id, now=now),
+        kind=Notice.Kind.CODE_TROUBLE,
+        title=_("活码“%(name)s”有问题") % {"name": way.name},
+        text=words,
+        about=way,
+        is_todo=True,
+        effect=f"way:{way.pk}:{timezone.localtime(now):%Y%m%d}",
+        now=now,
+    )
+
+
+# ── Statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────
+class Count(NamedTuple):
+    """Of one code: customers who became friends by it, and those of them who are not any more."""
+
+    added: int = 0
+    lost: int = 0
+
+
+def counts(*, ways: Iterable[ContactWay], since: datetime | None = None) -> dict[int, Count]:
+    """Code → who came, since then, and how many of those have gone. One statement."""
+    by_state = {way.state_code: way.pk for way in ways}
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, {"codes": list(by_state), "since": since})
+        return {by_state[code]: Count(added, lost) for code, added, lost in cursor.fetchall()}
+
+
+_COUNTS = """
+SELECT m.state_code, count(DISTINCT f.id), count(DISTINCT f.id) FILTER (WHERE f.state NOT IN ('friend', 'half'))
+FROM clerks_friendmove m JOIN clerks_friend f ON f.id = m.friend_id
+WHERE m.kind = 'added' AND m.state_code = ANY(%(codes)s::text[])
+  AND (%(since)s::timestamptz IS NULL OR m.at >= %(since)s)
+GROUP BY m.state_code
+"""

@@ -1,0 +1,103 @@
+"""The one gate to a customer: nothing is said to anybody without asking `may` right before, and leaving a `touch`.
+
+No other module calls what speaks to customers (tests/conventions/test_outreach.py).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from clerks.models import Binding, Friend, Touch
+from members import consent
+from retail.models import Staff
+from retail.wecom.gateway import Gateway
+from retail.wecom.models import App
+
+WECOM = "wecom"  # the channel
+Purpose = Touch.Purpose
+PROACTIVE = frozenset({Purpose.MARKETING})  # what the customer has not asked for
+
+
+class Verdict(NamedTuple):
+    """Whether somebody may be contacted, and if not why, in words for the one who wanted to."""
+
+    ok: bool
+    reason: str = ""
+    words: Any = ""
+
+
+class Forbidden(Exception):
+    """The gate said no; `verdict` says why."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+YES = Verdict(True)
+STOPPED = Verdict(False, "stopped", _("顾客说过不要再联系。"))
+QUIET = Verdict(False, "quiet", _("现在是休息时间，不打扰顾客。"))
+NOT_YOURS = Verdict(False, "not_yours", _("不是您的顾客，也没有加您的企业微信。"))
+TOO_OFTEN = Verdict(False, "too_often", _("这几天已经联系过好几次了，先让顾客歇一歇。"))
+
+
+def may(*, member_id: int | None, corp: str, purpose: str, by: Staff | None, now: datetime) -> Verdict:
+    """Whether this clerk (None: the house) may contact a member for this purpose now. Asked again at each sending.
+
+    A customer nobody knows anything of (no member) has asked for nothing to stop.
+    """
+    if member_id is None:
+        return YES
+    if not consent.allows(member_id=member_id, corp=corp, channel=WECOM, purpose=purpose):
+        return STOPPED
+    if purpose not in PROACTIVE:
+        return YES
+    if _is_quiet(now):
+        return QUIET
+    if by is not None and not _is_theirs(member_id, by):
+        return NOT_YOURS
+    return TOO_OFTEN if _touches(member_id, corp, now) >= settings.OUTREACH_MOST_TOUCHES[0] else YES
+
+
+def _is_quiet(now: datetime) -> bool:
+    first, last = settings.OUTREACH_HOURS
+    return not first <= timezone.localtime(now).hour < last
+
+
+def _is_theirs(member_id: int, by: Staff) -> bool:
+    friends = Friend._base_manager.filter(member=member_id, staff=by, state=Friend.State.FRIEND)
+    return friends.exists() or Binding._base_manager.filter(member=member_id, staff=by, ended_at=None).exists()
+
+
+def _touches(member_id: int, corp: str, now: datetime) -> int:
+    since = now - timedelta(days=settings.OUTREACH_MOST_TOUCHES[1])
+    return Touch._base_manager.filter(member=member_id, corp=corp, purpose__in=PROACTIVE, at__gt=since).count()
+
+
+def touch(
+    *, member_id: int, corp: str, purpose: str, by: Staff | None, store_id: int | None, effect: str, now: datetime
+) -> Touch:
+    """Write down that a customer was contacted, or answered. `effect` names the cause: the same again is one touch."""
+    given = {"member_id": member_id, "corp": corp, "purpose": purpose, "staff": by, "store_id": store_id, "at": now}
+    return Touch._base_manager.get_or_create(effect=effect, defaults=given)[0]
+
+
+def welcome(
+    *,
+    app: App,
+    code: str,
+    text: str,
+    attachments: Sequence[dict[str, Any]],
+    member_id: int | None,
+    by: Staff | None,
+    now: datetime,
+) -> None:
+    """Greet a new friend with their WelcomeCode. Raises Forbidden, and the errors of retail.wecom.errors."""
+    verdict = may(member_id=member_id, corp=app.corp_id, purpose=Purpose.WELCOME, by=by, now=now)
+    if not verdict.ok:
+        raise Forbidden(verdict)
+    Gateway(app).send_welcome(code=code, text=text, attachments=attachments)

@@ -1,0 +1,148 @@
+"""通知: what our own people are told. A row with read and unread, and a message in the WeCom app that opens it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils.translation import gettext as _
+
+from clerks.models import Friend, Notice
+from retail import org
+from retail.models import Post, Staff, StaffAccount
+from retail.wecom import outbox
+from retail.wecom.models import App, apps_of
+
+PATH = "/m/n/{}/"  # where a notice opens
+_TASK = "notice-"
+DONE, READ = "done", "read"  # keys of the buttons
+
+
+@transaction.atomic
+def tell(
+    *,
+    staff: Staff,
+    kind: str,
+    title: str,
+    effect: str,
+    now: datetime,
+    text: str = "",
+    about: models.Model | None = None,
+    friend: Friend | None = None,
+    is_todo: bool = False,
+) -> Notice:
+    """Tell one person. `about`: the record that the notice opens; the same `effect` again tells nobody twice."""
+    given = {
+        "staff": staff,
+        "store_id": _store(staff, now),
+        "kind": kind,
+        "title": title[:64],
+        "text": text[:500],
+        "about_type": about._meta.label_lower if about is not None else "",
+        "about_id": str(about.pk) if about is not None else "",
+        "friend": friend,
+        "is_todo": is_todo,
+        "created_at": now,
+    }
+    notice, is_new = Notice._base_manager.get_or_create(effect=f"{effect}:{staff.pk}"[:96], defaults=given)
+    if is_new and (app := _app_of(staff)) and settings.SITE_URL:
+        key = f"notice:{notice.pk}"
+        notice.call = outbox.put(app=app, path="message/send", body=_message(app, notice), key=key, now=now)
+        notice.save(update_fields=["call"])
+    return notice
+
+
+def remind(*, notices: Iterable[Notice], now: datetime) -> int:
+    """Send the app message of unread notices once more, at most once an hour each. Returns to how many."""
+    count = 0
+    for notice in notices:
+        app = _app_of(notice.staff) if notice.read_at is None and settings.SITE_URL else None
+        if app is not None:
+            key = f"notice:{notice.pk}:{now:%Y%m%d%H}"
+            call = outbox.put(app=app, path="message/send", body=_message(app, notice), key=key, now=now)
+            count += call.created_at == now
+    return count
+
+
+def tell_all(*, staff: Iterable[Staff], **said: Any) -> list[Notice]:
+    return [tell(staff=person, **said) for person in staff]
+
+
+def managers_of(*, store_id: int | None, now: datetime) -> list[Staff]:
+    """Who leads a store now; without anybody there headquarters' operators."""
+    roster = org.roster(since=now, until=now, store_ids=[store_id] if store_id else [])
+    held = roster.managers(store_id=store_id, at=now) if store_id else []
+    ids = {one.staff_id for one in held}
+    return list(Staff._base_manager.filter(pk__in=ids).order_by("pk")) if ids else operators(now=now)
+
+
+def operators(*, now: datetime) -> list[Staff]:
+    posts = Post.objects.at(now).filter(role=Post.Role.HQ_OPS)
+    return list(Staff._base_manager.filter(posts__in=posts).distinct().order_by("pk"))
+
+
+def _store(staff: Staff, now: datetime) -> int | None:
+    held = org.roster(since=now, until=now, staff_ids=[staff.pk]).person(at=now, staff_id=staff.pk)
+    return held.store_id if held else None
+
+
+def _app_of(staff: Staff) -> App | None:
+    """The application through which somebody hears from us."""
+    for account in StaffAccount._base_manager.filter(staff=staff).order_by("pk"):
+        if app := apps_of(corp=account.corp).first():
+            return app
+    return None
+
+
+# ── The message in the app ───────────────────────────────────────────────────────────────────────────────────────────
+def _message(app: App, notice: Notice) -> dict[str, Any]:
+    """A card with a button for what is to be done, a plain one for what is to be known."""
+    userid = org.account_of(staff_id=notice.staff_id, corp=app.corp_id)
+    address = settings.SITE_URL.rstrip("/") + PATH.format(notice.pk)
+    body: dict[str, Any] = {"touser": userid, "agentid": app.agent_id, "enable_duplicate_check": 1}
+    if not notice.is_todo:
+        about = notice.text or notice.title
+        card = {"title": notice.title, "description": about, "url": address, "btntxt": _("打开")}
+        return {**body, "msgtype": "textcard", "textcard": card}
+    card = {
+        "card_type": "button_interaction",
+        "main_title": {"title": notice.title, "desc": notice.text[:100]},
+        "task_id": f"{_TASK}{notice.pk}",
+        "card_action": {"type": 1, "url": address},
+        "button_list": [{"text": _("已处理"), "style": 1, "key": DONE}],
+    }
+    return {**body, "msgtype": "template_card", "template_card": card}
+
+
+def of_card(*, task_id: str) -> Notice | None:
+    """The notice behind a card of ours; None for anybody else's card."""
+    number = task_id.removeprefix(_TASK)
+    if not task_id.startswith(_TASK) or not (number.isascii() and number.isdecimal() and len(number) < 19):
+        return None
+    return Notice._base_manager.select_related("staff").filter(pk=int(number)).first()
+
+
+@transaction.atomic
+def press(*, notice: Notice, app: App, key: str, response_code: str, now: datetime) -> None:
+    """A button of the card was pressed: the notice is read, and done if that was the button; the card says so."""
+    (done if key == DONE else read)(notice=notice, now=now)
+    if response_code:
+        userid = org.account_of(staff_id=notice.staff_id, corp=app.corp_id)
+        body = {
+            "userids": [userid],
+            "agentid": app.agent_id,
+            "response_code": response_code,
+            "button": {"replace_name": _("已处理")},
+        }
+        outbox.put(app=app, path="message/update_template_card", body=body, key=f"card:{response_code}"[:128], now=now)
+
+
+# ── Read and done ────────────────────────────────────────────────────────────────────────────────────────────────────
+def read(*, notice: Notice, now: datetime) -> None:
+    Notice._base_manager.filter(pk=notice.pk, read_at=None).update(read_at=now)
+
+
+def done(*, notice: Notice, now: datetime) -> None:
+    read(notice=notice, now=now)
+    Notice._base_manager.filter(pk=notice.pk, is_todo=True, done_at=None).update(done_at=now)

@@ -1,0 +1,72 @@
+"""The page beside a chat in WeCom: who this customer is, and words to send them with one tap.
+
+WeCom's client tells the page which customer it stands beside, and the page asks us; the client's answer travels in the
+body of a POST, since addresses end up in logs.
+"""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from clerks import portraits
+from clerks.pages import scripts, wecom
+from clerks.pages.access import in_store
+from members import identity
+from retail import database, privacy, scope
+from retail.wecom import js_sdk
+from retail.wecom.errors import WeComError
+
+
+@require_safe
+@never_cache
+@in_store
+def sidebar(request: HttpRequest) -> HttpResponse:
+    """The frame; the customer is filled in once the client has said who it is."""
+    return render(request, "clerks/sidebar/page.html", {"app": wecom.app_of(request)})
+
+
+@require_POST
+@never_cache
+@in_store
+def customer(request: HttpRequest) -> HttpResponse:
+    """The portrait of `external_userid`: whole, or that they are a colleague's, or that we do not know them yet."""
+    app, given = wecom.app_of(request), request.POST.get("external_userid", "")
+    member_id = _member_id(app.corp_id, given) if app else None
+    if member_id is None:
+        return render(request, "clerks/sidebar/_stranger.html", {"app": app})
+    seen = portraits.relation(post=request.post, member_id=member_id)
+    portrait = portraits.portrait(post=request.post, seen=seen)
+    if portrait is None:
+        return render(request, "clerks/sidebar/_colleague.html", {"relation": seen, "now": timezone.now()})
+    name = privacy.without_numbers(portrait.membership.member.name)
+    context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=name)}
+    return render(request, "clerks/sidebar/_customer.html", context)
+
+
+def _member_id(corp: str, external_userid: str) -> int | None:
+    try:
+        known = privacy.normalised(privacy.Known("external_userid", corp, external_userid))
+    except privacy.BadValue:
+        return None
+    # The second net shows clerks no identities at all; what of this member they may see is asked next.
+    with database.published(scope.EVERYTHING):
+        return identity.member_of(known)
+
+
+@require_safe
+@never_cache
+@in_store
+def signatures(request: HttpRequest) -> HttpResponse:
+    """The two signatures of the page `url`, which must be one of the phone's."""
+    app, url = wecom.app_of(request), request.GET.get("url", "")
+    phone = f"://{request.get_host()}{reverse('clerks:home')}"
+    if app is None or not url.startswith((f"https{phone}", f"http{phone}")):
+        return JsonResponse({"said": _("这一页不能用企业微信的功能。")}, status=404)
+    try:
+        return JsonResponse(js_sdk.signed(app=app, url=url, now=timezone.now()))
+    except WeComError:
+        return JsonResponse({"said": _("企业微信没有回应，请过一会儿再试。")}, status=503)

@@ -1,0 +1,256 @@
+"""The one way out to WeCom. Nothing else in the house knows wechatpy, tokens or addresses.
+
+    gateway = Gateway(app)
+    gateway.contact(external_userid="wm…")          # methods named after the vendor's paths: retail.wecom.endpoints
+
+A call waits for nobody and holds no transaction: it is refused within one (ask between two, or after the commit).
+Every answer is counted; every error is one of retail.wecom.errors, without a token, a secret or an address in it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import requests
+import urllib3
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from wechatpy.enterprise import WeChatClient
+from wechatpy.exceptions import WeChatClientException
+
+from retail import privacy
+from retail.wecom import credentials, errors, limits
+from retail.wecom.credentials import Fetched
+from retail.wecom.endpoints import Endpoints
+from retail.wecom.errors import Busy, Limited, Misconfigured, Rejected, Unreachable, WeComError
+from retail.wecom.models import App, Credential, Use
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # of a call that WeCom is too busy for, with a short breath between them
+BREATH = 0.2  # seconds, doubled with each try
+NO_ANSWER = -2  # counted where WeCom would have put its errcode
+Kind = Credential.Kind
+Files = Mapping[str, tuple[str, bytes]]
+
+
+class Gateway(Endpoints):
+    """WeCom, asked on behalf of one application."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    # ── Credentials ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def js_ticket(self) -> str:
+        """The corp's ticket, for `config` of the JS-SDK."""
+        return credentials.current(app=self.app, kind=Kind.CORP_TICKET, fetch=self._corp_ticket, now=timezone.now())
+
+    def agent_ticket(self) -> str:
+        """The application's own ticket, for `agentConfig`."""
+        return credentials.current(app=self.app, kind=Kind.AGENT_TICKET, fetch=self._agent_ticket, now=timezone.now())
+
+    def _corp_ticket(self) -> Fetched:
+        answer = self.call("GET", "get_jsapi_ticket")
+        return Fetched(answer["ticket"], int(answer["expires_in"]))
+
+    def _agent_ticket(self) -> Fetched:
+        answer = self.call("GET", "ticket/get", params={"type": "agent_config"})
+        return Fetched(answer["ticket"], int(answer["expires_in"]))
+
+    def _token(self) -> str:
+        return credentials.current(app=self.app, kind=Kind.ACCESS_TOKEN, fetch=self._fetch_token, now=timezone.now())
+
+    def _another_token(self, refused: str) -> str:
+        return credentials.replace(
+            app=self.app, kind=Kind.ACCESS_TOKEN, refused=refused, fetch=self._fetch_token, now=timezone.now()
+        )
+
+    def _fetch_token(self) -> Fetched:
+        """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
+        path, bucket = "gettoken", f"gettoken/{self.app.agent_id}"
+        limits.take(app=self.app, path=bucket, now=timezone.now())
+        try:
+            answer = self._answered("GET", path, {"corpid": self.app.corp_id, "corpsecret": self.app.secret})
+        except Misconfigured:
+            now = timezone.now()
+            limits.block(app=self.app, path=bucket, until=now + timedelta(minutes=1), now=now)
+            raise
+        return Fetched(answer["access_token"], int(answer["expires_in"]))
+
+    # ── One call ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        body: Any = None,
+        files: Files | None = None,
+    ) -> dict[str, Any]:
+        """Ask; the answer as WeCom gave it. Raises the errors of retail.wecom.errors.
+
+        A token that turns out to be dead is replaced once; -1 and its like are tried TRIES times.
+        """
+        _refuse_within_a_transaction()
+        now = timezone.now()
+        limits.require_open_line(app=self.app, path=path, now=now)
+        limits.take(app=self.app, path=path, now=now)
+        with limits.place(app=self.app, path=path, now=now):
+            token, is_replaced = self._token(), False
+            for attempt in range(1, TRIES + 2):
+                try:
+                    return self._answered(method, path, {**(params or {}), "access_token": token}, body, files)
+                except _Expired as error:
+                    if is_replaced:
+                        raise Misconfigured(error.errcode, error.errmsg, path)
+                    token, is_replaced = self._another_token(token), True
+                except Busy as error:
+                    if attempt >= TRIES:
+                        if error.errcode == -1:  # no answer to speak of, either
+                            limits.note_silence(app=self.app, now=timezone.now())
+                        raise
+                    time.sleep(BREATH * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _answered(
+        self, method: str, path: str, params: dict[str, Any], body: Any = None, files: Files | None = None
+    ) -> dict[str, Any]:
+        """One request, its answer counted; an error of WeCom's raised as one of ours."""
+        reply = _send(method, path, params, body, files)
+        now = timezone.now()
+        if reply.answer is None:
+            limits.count(app=self.app, path=path, errcode=NO_ANSWER, now=now)
+            until = limits.note_silence(app=self.app, now=now)
+            log.warning("WeCom %s: %s", path, reply.failure)
+            raise Unreachable(reply.failure, path, until=until, may_have_worked=reply.may_have_worked)
+        errcode = int(reply.answer.get("errcode") or 0)
+        limits.count(app=self.app, path=path, errcode=errcode, now=now)
+        if errcode == 0:
+            limits.note_answer(app=self.app)
+            return reply.answer
+        raise self._error(errcode, _first_words(reply.answer.get("errmsg")), path, now)
+
+    def _error(self, errcode: int, errmsg: str, path: str, now: datetime) -> WeComError:
+        """What an errcode means for whoever asked; notes it where it concerns everybody."""
+        if errcode in errors.BUSY:
+            return Busy(errcode, errmsg, path, until=now + timedelta(seconds=10))
+        limits.note_answer(app=self.app)
+        if errcode == errors.LIMITED:
+            until = now + self._penalty(path, now)
+            limits.block(app=self.app, path=path, until=until, now=now)
+            return Limited(errcode, errmsg, path, until=until)
+        if errcode in errors.EXPIRED:
+            return _Expired(errcode, errmsg, path)
+        if errcode in errors.MISCONFIGURED:
+            log.error("WeCom %s: %s %s", path, errcode, errmsg)
+            return Misconfigured(errcode, errmsg, path)
+        return Rejected(errcode, errmsg, path)
+
+    def _penalty(self, path: str, now: datetime) -> timedelta:
+        """A window is a minute, an hour or a day, and WeCom does not say which: twice as long each time in an hour."""
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        used = Use.objects.filter(app=self.app, path=path, errcode=errors.LIMITED, hour=hour).first()
+        return min(timedelta(hours=1), timedelta(minutes=1) * 2 ** min(10, used.count - 1 if used else 0))
+
+    def spare(self, *, path: str, member: str) -> None:
+        """Count a message to this person, who gets no more than so many. Raises Limited."""
+        limits.take_for_member(app=self.app, path=path, member=privacy.blind(member)[:16], now=timezone.now())
+
+
+class _Expired(WeComError):
+    """The token is dead, or was never alive."""
+
+
+def _refuse_within_a_transaction() -> None:
+    """Raises RuntimeError in an atomic block (but for that of a test): rows stay locked while WeCom thinks."""
+    with transaction.atomic(durable=True):
+        pass
+
+
+def _first_words(errmsg: object) -> str:
+    """Without the hint, our address and the vendor's: nothing for a log."""
+    return str(errmsg or "").partition(", hint:")[0].partition(", from ip:")[0][:200]
+
+
+def authorize_url(*, app: App, back: str, state: str, scope: str = "snsapi_base") -> str:
+    """Where a browser is sent to say who it is; WeCom sends it to `back` with `code` and `state`."""
+    asked = {"appid": app.corp_id, "redirect_uri": back, "response_type": "code", "scope": scope, "state": state}
+    if scope != "snsapi_base":
+        asked["agentid"] = str(app.agent_id)
+    return f"{settings.WECOM_OAUTH_URL}/connect/oauth2/authorize?{urlencode(asked)}#wechat_redirect"
+
+
+def scan_url(*, app: App, back: str, state: str) -> str:
+    """Where a browser outside WeCom shows a code to scan with it; from there as with `authorize_url`."""
+    asked = {"login_type": "CorpApp", "appid": app.corp_id, "agentid": app.agent_id, "redirect_uri": back}
+    return f"{settings.WECOM_LOGIN_URL}/wwlogin/sso/login?{urlencode({**asked, 'state': state})}"
+
+
+# ── The adapter to wechatpy ──────────────────────────────────────────────────────────────────────────────────────────
+class _Reply(NamedTuple):
+    """An answer of WeCom's, or None and why there is none."""
+
+    answer: dict[str, Any] | None
+    failure: str = ""
+    may_have_worked: bool = True
+
+
+class _Client(WeChatClient):
+    """wechatpy for the request only: it neither fetches a token nor tries again, and knows no secret."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(corp_id="", secret="", timeout=settings.WECOM_TIMEOUT, auto_retry=False)
+        self.API_BASE_URL = f"{base_url}/cgi-bin/"
+
+    def fetch_access_token(self) -> None:
+        raise AssertionError("Tokens are the business of retail.wecom.credentials.")
+
+
+_thread = threading.local()
+
+
+def _client() -> _Client:
+    """One for each thread, so that its connections are used again."""
+    base_url = settings.WECOM_API_URL.rstrip("/")
+    if getattr(_thread, "base_url", None) != base_url:
+        hang_up()
+        _thread.client, _thread.base_url = _Client(base_url), base_url
+    return _thread.client
+
+
+def hang_up() -> None:
+    """Close this thread's connections."""
+    if hasattr(_thread, "client"):
+        _thread.client._http.close()
+        del _thread.client, _thread.base_url
+
+
+def _send(method: str, path: str, params: dict[str, Any], body: Any, files: Files | None) -> _Reply:
+    """What is raised on the way holds the address with its token: it ends here, and is not chained."""
+    sent: dict[str, Any] = {"params": list(params.items()), "allow_redirects": False}
+    if files is not None:
+        sent["files"] = files
+    elif body is not None:
+        sent["data"] = body
+    try:
+        answer = getattr(_client(), method.lower())(path, **sent)
+    except WeChatClientException as error:
+        if error.errcode is not None:
+            return _Reply({"errcode": error.errcode, "errmsg": str(error.errmsg)})
+        return _Reply(None, f"HTTP {getattr(error.response, 'status_code', '?')}")
+    except (requests.RequestException, ValueError) as error:
+        return _Reply(None, type(error).__name__, may_have_worked=not _never_left(error))
+    if not isinstance(answer, dict):
+        return _Reply(None, "not JSON")
+    return _Reply(answer)
+
+
+def _never_left(error: Exception) -> bool:
+    """Whether there was no connection to begin with, so that WeCom cannot have heard of it."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, urllib3.exceptions.NewConnectionError)

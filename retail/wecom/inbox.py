@@ -1,0 +1,129 @@
+"""What WeCom tells us: stored once with its job before it is answered, opened by that job, ended with an outcome.
+
+    webhook ──store──▶ Message new ──job wecom_event──▶ done | ignored
+                                        └─ an error ──▶ failed (tried again by its job; the admin can replay it)
+
+The digest is that of the whole message. FromUserName and CreateTime, which the vendor recommends, are the same for
+several customers who scan within one second.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from retail import audit, jobs, logs, privacy
+from retail.jobs import Work
+from retail.wecom.models import App, Message
+from retail.wecom.parse import parse
+
+EVENT, WELCOME = "wecom_event", "wecom_welcome"  # kinds of jobs
+# Whom or what a message is about: messages about the same are taken one after the other.
+SUBJECTS = ("ExternalUserID", "ChatId", "UserID", "TagId", "Id", "LinkId", "FromUserName")
+
+
+class Opened(NamedTuple):
+    """A message and what it says, as `parse` gives it."""
+
+    message: Message
+    fields: dict[str, Any]
+
+
+class Forgotten(LookupError):
+    """The text of the message was deleted, its time was over."""
+
+
+def shard(*, corp_id: str, subject: str) -> str:
+    """The shard of the jobs about one customer, chat, person or tag. Names nobody."""
+    return f"wx:{corp_id[:24]}:{privacy.blind(subject)[:32]}" if subject else ""
+
+
+def digest(*, app: App, xml: bytes) -> bytes:
+    return hashlib.sha256(f"{app.corp_id}|{app.agent_id}|".encode() + xml).digest()
+
+
+@transaction.atomic
+def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int | None:
+    """Keep a message with its jobs; None when it was here before. A WelcomeCode takes the fast lane besides."""
+    subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
+    row: dict[str, Any] = {
+        "app": app.pk,
+        "digest": digest(app=app, xml=xml),
+        "event": _text(fields, "Event") or _text(fields, "MsgType"),
+        "change_type": _text(fields, "ChangeType"),
+        "shard": shard(corp_id=app.corp_id, subject=subject),
+        "sealed": privacy.seal(xml),
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, row)
+        stored = cursor.fetchone()
+    if stored is None:
+        return None
+    payload = {"message_id": stored[0]}
+    work = [Work(EVENT, payload, row["shard"])]
+    if fields.get("WelcomeCode"):
+        work.append(Work(WELCOME, payload, queue=jobs.FAST))
+    jobs.enqueue(work=work, now=now)
+    return int(stored[0])
+
+
+_STORE = """
+INSERT INTO wecom_message (app_id, digest, event, change_type, shard, sealed, received_at, state, error)
+VALUES (%(app)s, %(digest)s, %(event)s, %(change_type)s, %(shard)s, %(sealed)s, %(now)s, 'new', '')
+ON CONFLICT (app_id, digest) DO NOTHING RETURNING id
+"""
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name, "")
+    return value[:64] if isinstance(value, str) else ""
+
+
+def open_message(message_id: int) -> Opened:
+    """Raises Message.DoesNotExist, or Forgotten."""
+    message = Message.objects.select_related("app").get(pk=message_id)
+    if message.sealed is None:
+        raise Forgotten(f"Message {message_id} is past its time.")
+    return Opened(message, parse(privacy.open_sealed(bytes(message.sealed))))
+
+
+def close(message: Message, state: str, now: datetime, error: str = "") -> None:
+    """End a message: done, ignored, or failed with the reason, in which no number may stand."""
+    Message.objects.filter(pk=message.pk).update(state=state, ended_at=now, error=logs.masked(error)[-2000:])
+
+
+@contextmanager
+def noting_failure(*, message_id: int, now: datetime) -> Iterator[None]:
+    """What goes wrong while a message is taken stands in its row, too; what only has to wait does not."""
+    try:
+        yield
+    except jobs.Later:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        close(Message(pk=message_id), Message.State.FAILED, now, reason)
+        raise
+
+
+@transaction.atomic
+def replay(*, messages: QuerySet[Message] | Iterable[Message], by: Any, now: datetime) -> int:
+    """Take messages that failed once more. Returns how many."""
+    ids = [message.pk for message in messages]
+    failed = Message.objects.select_for_update().filter(pk__in=ids, sealed__isnull=False).failed().order_by("pk")
+    work = [Work(EVENT, {"message_id": message.pk}, message.shard) for message in failed]
+    failed.update(state=Message.State.NEW, ended_at=None, error="")
+    if work:
+        jobs.enqueue(work=work, now=now)
+        done = [one.payload["message_id"] for one in work]
+        audit.record(by=by, action="wecom_message.replay", target=Message, now=now, after={"messages": done})
+    return len(work)
+
+
+def forget(*, before: datetime) -> int:
+    """Delete the texts of messages received before then; that they came stays."""
+    return Message.objects.filter(received_at__lt=before, sealed__isnull=False).update(sealed=None)

@@ -1,0 +1,102 @@
+"""The applications and their secrets: added, rotated with two pairs valid for a while, never shown."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from retail import audit, privacy
+from retail.wecom import crypto
+from retail.wecom.models import App, Credential
+
+OVERLAP = timedelta(hours=24)  # for how long the pair before still holds
+
+
+class BadKey(ValueError):
+    """This cannot be a secret of WeCom's; the words do not hold it."""
+
+
+@transaction.atomic
+def add(
+    *,
+    slug: str,
+    corp_id: str,
+    agent_id: int,
+    secret: str,
+    token: str,
+    aes_key: str,
+    by: Any,
+    now: datetime,
+    name: str = "",
+) -> App:
+    """A new application. Raises BadKey; IntegrityError where the slug, or the corp's agent, is there already."""
+    _require(token=token, aes_key=aes_key)
+    app = App.objects.create(
+        slug=slug,
+        name=name or slug,
+        corp_id=corp_id,
+        agent_id=agent_id,
+        sealed_secret=_sealed(secret),
+        sealed_token=_sealed(token),
+        sealed_aes_key=_sealed(aes_key),
+    )
+    audit.record(by=by, action="wecom_app.add", target=app, now=now, after={"corp_id": corp_id, "agent_id": agent_id})
+    return app
+
+
+@transaction.atomic
+def rotate(
+    *,
+    app: App,
+    by: Any,
+    now: datetime,
+    token: str = "",
+    aes_key: str = "",
+    secret: str = "",
+    overlap: timedelta = OVERLAP,
+) -> App:
+    """Give an application new secrets. Callbacks signed the way before are taken until `overlap` is over.
+
+    A new `secret` ends the tokens got with the one before. Raises BadKey.
+    """
+    app = App.objects.select_for_update().get(pk=app.pk)
+    changed = [name for name, given in (("token", token), ("aes_key", aes_key), ("secret", secret)) if given]
+    if token or aes_key:
+        _require(token=token or app.token, aes_key=aes_key or app.aes_key)
+        app.sealed_previous_token, app.sealed_previous_aes_key = app.sealed_token, app.sealed_aes_key
+        app.previous_until = now + overlap
+        app.sealed_token = _sealed(token or app.token)
+        app.sealed_aes_key = _sealed(aes_key or app.aes_key)
+    if secret:
+        app.sealed_secret = _sealed(secret)
+        Credential.objects.filter(app=app).update(value=None, expires_at=F("refreshed_at"))
+    app.save()
+    audit.record(by=by, action="wecom_app.rotate", target=app, now=now, after={"changed": changed})
+    return app
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def new_aes_key() -> str:
+    """43 letters and digits, as WeCom makes them."""
+    return "".join(secrets.choice(_LETTERS) for _place in range(43))
+
+
+def new_token() -> str:
+    return secrets.token_hex(16)
+
+
+def _require(*, token: str, aes_key: str) -> None:
+    if not (token.isascii() and token.isalnum() and len(token) <= 32):
+        raise BadKey("A Token is up to 32 letters and digits.")
+    try:
+        crypto.require_aes_key(aes_key)
+    except ValueError as error:
+        raise BadKey(str(error)) from None
+
+
+def _sealed(text: str) -> bytes:
+    return privacy.seal(text.encode())

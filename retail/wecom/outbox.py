@@ -1,0 +1,139 @@
+"""What must not be asked of WeCom twice: written down with its fact, asked once, its outcome written down.
+
+    put ──▶ waiting ──job wecom_call──▶ sending ──▶ sent
+               ▲                          ├──▶ failed    WeCom said no: an errcode
+               └── nothing left us ───────┘ └──▶ unknown   it may have worked; a person or a query decides
+
+`unknown` is never sent again by itself, but for what may be asked twice without harm (REPEATABLE).
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from retail import audit, jobs, privacy
+from retail.jobs import Work
+from retail.wecom.errors import Rejected, Unreachable, WeComError
+from retail.wecom.gateway import Gateway
+from retail.wecom.models import App, Call
+
+KIND = "wecom_call"
+State = Call.State
+# Asked twice these have the effect of once.
+REPEATABLE = frozenset(
+    {
+        "externalcontact/remark",
+        "externalcontact/mark_tag",
+        "externalcontact/edit_corp_tag",
+        "externalcontact/update_contact_way",
+        "externalcontact/del_contact_way",
+        "externalcontact/cancel_groupmsg_send",
+    }
+)
+# What is kept of an answer: identifiers of things, never of people.
+KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
+
+
+def put(*, app: App, path: str, body: dict[str, Any], key: str, now: datetime, due_at: datetime | None = None) -> Call:
+    """Write down what is to be asked, with its job, in the caller's transaction. The same key is the same row."""
+    with transaction.atomic():
+        sealed = privacy.seal(json.dumps(body, ensure_ascii=False).encode())
+        given = {"app": app, "path": path, "sealed": sealed, "created_at": now}
+        call, is_new = Call.objects.get_or_create(key=key, defaults=given)
+        if is_new:
+            jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now, due_at=due_at)
+    return call
+
+
+def send(*, call_id: int, now: datetime) -> None:
+    """Ask it and write down the outcome. Raises an error that is `jobs.Later` where nothing was asked yet."""
+    call = _begin(call_id, now)
+    if call is None:
+        return
+    body = _body(call)
+    try:
+        answer = Gateway(call.app).call("POST", call.path, body=body)
+    except Unreachable as error:
+        if error.may_have_worked and not _may_repeat(call, body, now):
+            _end(call, State.UNKNOWN)
+            return
+        if error.may_have_worked:
+            _end(call, State.WAITING)
+        else:
+            _put_back(call)
+        raise
+    except Rejected as error:
+        _end(call, State.FAILED, errcode=error.errcode)
+    except WeComError:
+        _put_back(call)
+        raise
+    else:
+        _end(call, State.SENT, errcode=0, answer=_kept(answer))
+
+
+@transaction.atomic
+def _begin(call_id: int, now: datetime) -> Call | None:
+    """Mark it as being sent, so that whoever finds it so later knows that it may have been."""
+    call = Call.objects.select_for_update(of=("self",)).select_related("app").get(pk=call_id)
+    if call.sealed is None or call.state in (State.SENT, State.FAILED, State.UNKNOWN):
+        return None
+    if call.state == State.SENDING and not _may_repeat(call, _body(call), now):
+        call.state = State.UNKNOWN  # its worker died on the way
+        call.save(update_fields=["state"])
+        return None
+    call.state, call.attempts = State.SENDING, call.attempts + 1
+    call.sent_at = call.sent_at or now
+    call.save(update_fields=["state", "attempts", "sent_at"])
+    return call
+
+
+def _body(call: Call) -> dict[str, Any]:
+    return json.loads(privacy.open_sealed(bytes(call.sealed or b"")))
+
+
+def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:
+    """Some have the effect of once however often; of messages to staff WeCom drops doubles for a while if told to."""
+    if call.path == "message/send" and body.get("enable_duplicate_check"):
+        window = timedelta(seconds=int(body.get("duplicate_check_interval", 1800)))
+        return call.sent_at is None or now < call.sent_at + window
+    return call.path in REPEATABLE
+
+
+def _put_back(call: Call) -> None:
+    """Nothing came of it: as if it had not been tried."""
+    call.attempts -= 1
+    call.sent_at = call.sent_at if call.attempts else None
+    _end(call, State.WAITING)
+
+
+def _end(call: Call, state: str, *, errcode: int | None = None, answer: Any = None) -> None:
+    call.state, call.errcode, call.answer = state, errcode, answer or {}
+    call.save(update_fields=["state", "errcode", "answer", "sent_at", "attempts"])
+
+
+def _kept(answer: dict[str, Any]) -> dict[str, Any]:
+    """Identifiers of things as they are; of lists only how long they are, they hold people."""
+    kept = {name: value for name, value in answer.items() if name in KEPT}
+    counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
+    return kept | counts
+
+
+@transaction.atomic
+def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> bool:
+    """A query or a person found out about an unknown one: it is sent, or goes out once more. False if it is known."""
+    call = Call.objects.select_for_update().get(pk=call.pk)
+    if call.state != State.UNKNOWN or call.sealed is None:
+        return False
+    call.state = State.SENT if was_sent else State.WAITING
+    call.save(update_fields=["state"])
+    if not was_sent:
+        jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now)
+    audit.record(by=by, action="wecom_call.settle", target=call, now=now, after={"state": call.state})
+    return True
+
+
+def forget(*, before: datetime) -> int:
+    """Delete the bodies of what was asked before then; that it was asked, and the outcome, stay."""
+    return Call.objects.filter(created_at__lt=before, sealed__isnull=False).update(sealed=None)

@@ -1,0 +1,87 @@
+"""The vendor's error codes that are used here, with what their messages begin with."""
+
+from typing import Any
+
+REASONS = {
+    -1: "system error, please try again later",
+    6000: "data version conflict",
+    40001: "invalid credential",
+    40003: "invalid userid",
+    40004: "invalid media type",
+    40005: "invalid file type",
+    40006: "invalid file size",
+    40007: "invalid media_id",
+    40008: "invalid message type",
+    40009: "invalid image size",
+    40013: "invalid corpid",
+    40014: "invalid access_token",
+    40029: "invalid code",
+    40035: "invalid parameter",
+    40050: "invalid chatid",
+    40056: "invalid agentid",
+    40058: "invalid Request Parameter",
+    40063: "some parameters are empty",
+    40068: "invalid tagid",
+    40071: "tag name exists",
+    40073: "invalid openid",
+    40091: "invalid secret",
+    40096: "invalid external userid",
+    40097: "the handover user is not left",
+    40099: "the customer has left no relation to hand over",
+    40100: "the customer is being handed over",
+    40126: "too many tags",
+    40128: "the customer was handed over too often in 90 days",
+    40129: "the customer is being handed over",
+    40130: "handover and takeover are the same user",
+    40131: "not a customer of the handover user",
+    41001: "access_token missing",
+    41004: "corpsecret missing",
+    41005: "media data missing",
+    41048: "no customer to send",
+    41050: "invalid or expired welcome code",
+    41051: "the customer has been welcomed already",
+    41054: "the user is not activated",
+    41063: "the group message is being dispatched, please try again later",
+    41079: "busy, please try again later",
+    41093: "the group message is done or cancelled",
+    41094: "reminded too often",
+    41096: "another app is welcoming the customer, please try again later",
+    42001: "access_token expired",
+    43001: "require GET method",
+    43002: "require POST method",
+    44001: "empty media data",
+    45002: "content too long",
+    45009: "api freq out of limit",
+    45033: "api concurrent out of limit",
+    47001: "data format error",
+    48002: "api forbidden",
+    49008: "the chat is dismissed",
+    50001: "redirect_uri not under domain",
+    50003: "the app is disabled",
+    60003: "department not found",
+    60011: "no privilege to access/modify contact/party/agent",
+    60020: "not allow to access from your ip",
+    60111: "userid not found",
+    81013: "user & party & tag all invalid",
+    81017: "too many owners in range, give owner_filter",
+    82003: "too many receivers",
+    84061: "not external contact",
+    84074: "no external contact privilege",
+    90500: "the owner of the chat is not left",
+    90501: "not a customer chat",
+    90502: "the owner of the chat has left",
+    90504: "the new owner is not activated",
+    90507: "too many chats handed over to the new owner today",
+    90508: "the chat was handed over too often in 90 days",
+    301002: "no privilege on what another app created",
+}
+
+
+class Refused(Exception):
+    """The answer to a call is an error code. `more`: fields that stand beside it all the same."""
+
+    def __init__(self, code: int, said: str = "", **more: Any) -> None:
+        super().__init__(code, said)
+        self.code = code
+        self.reason = said or REASONS.get(code, "error")
+        self.more = more

@@ -1,0 +1,117 @@
+// What a page asks of WeCom's client: which customer it stands beside, to send words, to open a chat.
+// The page's own texts and addresses stand in the attributes of #wecom; outside WeCom it says so and asks nothing.
+"use strict";
+
+(() => {
+  const root = document.getElementById("wecom");
+  const said = document.getElementById("said");
+  const isInside = ww.env.isWeCom && Boolean(root.dataset.corp);
+  const BESIDE_A_CUSTOMER = ["single_chat_tools", "contact_profile", "chat_attachment"];
+  const PATIENCE = 10_000; // ms: a client that has not answered by then will not
+  let leaving;
+
+  function soon(answer) {
+    const late = new Promise((_, refuse) => { setTimeout(() => refuse(new Error("no answer")), PATIENCE); });
+    return Promise.race([answer, late]);
+  }
+
+  function say(words) {
+    said.textContent = words;
+    said.hidden = false;
+    clearTimeout(leaving);
+    leaving = setTimeout(() => { said.hidden = true; }, 5000);
+  }
+
+  function show(state) {
+    for (const part of document.querySelectorAll("[data-state]")) part.hidden = part.dataset.state !== state;
+  }
+
+  // ── Signatures: one answer of ours holds both, for as long as the page keeps its address ─────────────────────────
+  const signed = new Map();
+
+  function signatures(url) {
+    if (!signed.has(url)) {
+      const address = new URL(root.dataset.signatures, location.href);
+      address.searchParams.set("url", url);
+      const answer = fetch(address, { credentials: "same-origin" }).then((response) => {
+        if (!response.ok) throw new Error(`signatures: ${response.status}`);
+        return response.json();
+      });
+      answer.catch(() => signed.delete(url));
+      signed.set(url, answer);
+    }
+    return signed.get(url);
+  }
+
+  if (isInside) {
+    ww.register({
+      corpId: root.dataset.corp,
+      agentId: root.dataset.agent,
+      jsApiList: ["getContext", "getCurExternalContact", "sendChatMessage", "openEnterpriseChat"],
+      getConfigSignature: async (url) => (await signatures(url)).config,
+      getAgentConfigSignature: async (url) => (await signatures(url)).agentConfig,
+    });
+  }
+
+  // ── Beside a chat ────────────────────────────────────────────────────────────────────────────────────────────────
+  async function look(form) {
+    if (!isInside) return show("outside");
+    try {
+      const { entry } = await soon(ww.getContext());
+      if (!BESIDE_A_CUSTOMER.includes(entry)) return show("elsewhere");
+      const { userId } = await soon(ww.getCurExternalContact());
+      form.elements.external_userid.value = userId;
+      htmx.trigger(form, "known");
+    } catch {
+      show("failed");
+    }
+    return undefined;
+  }
+
+  async function send(button) {
+    if (!isInside) return say(root.dataset.outside);
+    button.disabled = true;
+    try {
+      const content = document.getElementById(button.dataset.send).textContent;
+      await soon(ww.sendChatMessage({ msgtype: "text", text: { content } }));
+      button.textContent = button.dataset.done;
+    } catch {
+      button.disabled = false;
+      say(root.dataset.failed);
+    }
+    return undefined;
+  }
+
+  // ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────
+  async function openChat(form) {
+    if (!isInside) return say(root.dataset.outside);
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+      const told = await answer.json();
+      if (!answer.ok) return say(told.said);
+      await soon(ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
+    } catch {
+      say(root.dataset.failed);
+    }
+    return undefined;
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-send]");
+    if (button) send(button);
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-chat]")) return;
+    event.preventDefault();
+    openChat(event.target);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => show("customer"));
+  document.body.addEventListener("htmx:responseError", () => show("failed"));
+  document.body.addEventListener("htmx:sendError", () => show("failed"));
+
+  const beside = document.getElementById("beside");
+  if (beside) {
+    for (const again of document.querySelectorAll("[data-again]")) again.addEventListener("click", () => look(beside));
+    look(beside);
+  }
+})();

@@ -1,0 +1,125 @@
+"""渠道活码: shifts, the spare, the day's cap, leavers, and who came and went by each."""
+
+from datetime import time
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from clerks.models import ContactWay, Notice, Shift
+from clerks.outreach import codes
+from retail import tasks
+from tests.factories import corp as corps
+from tests.factories.corp import LI, WANG, ZHOU, Corp
+from tests.wecom_server import CORP
+
+
+def code(corp: Corp, *userids: str, spare: str = "", **fields: Any) -> ContactWay:
+    given = {"name": "门口", "kind": "store", "brand": corp.shop.brand, "store": corp.shop.store, **fields}
+    way = ContactWay(spare=corp.staff(spare) if spare else None, **given)
+    codes.save(way=way, by=None, now=timezone.now())
+    for userid in userids:
+        Shift.objects.create(way=way, staff=corp.staff(userid))
+    corp.work()
+    way.refresh_from_db()
+    return way
+
+
+def behind(corp: Corp) -> list[str]:
+    """Who stands behind the one code in WeCom."""
+    (way,) = corp.server.simulator.world.corps[CORP].ways.values()
+    return sorted(way.fields["user"])
+
+
+def scan(corp: Corp, way: ContactWay, **given: Any) -> str:
+    told = corp.act("scan", state=way.state_code, **given)
+    corp.happen()
+    return str(told["userid"])
+
+
+def test_a_code_is_made_and_brings_its_state(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI)
+    assert way.config_id and way.qr_code and way.applied == [LI]
+    scan(wecom_corp, way)
+    assert wecom_corp.friend().state_code == way.state_code
+
+
+def test_shifts_decide_and_the_clock_moves_them(wecom_corp: Corp, time_machine: Any) -> None:
+    way = code(wecom_corp, LI, WANG)
+    way.shifts.filter(staff=wecom_corp.staff(LI)).update(starts=time(9), ends=time(15))
+    way.shifts.filter(staff=wecom_corp.staff(WANG)).update(starts=time(15), ends=time(21))
+    for clock, who in (("10:00", LI), ("16:00", WANG)):
+        time_machine.move_to(timezone.now().strftime(f"%Y-%m-%dT{clock}:00+08:00"))
+        assert codes.on_duty(way=way, now=timezone.now()) == [wecom_corp.staff(who)]
+        assert tasks.refresh_contact_ways() == 1
+        wecom_corp.work()
+        assert behind(wecom_corp) == [who]
+    assert tasks.refresh_contact_ways() == 0
+
+
+def test_weekdays(wecom_corp: Corp, time_machine: Any) -> None:
+    way = code(wecom_corp, LI)
+    way.shifts.update(weekdays="67")
+    time_machine.move_to("2026-11-20T10:00:00+08:00")  # a Friday
+    assert codes.on_duty(way=way, now=timezone.now()) == []
+    time_machine.move_to("2026-11-21T10:00:00+08:00")
+    assert codes.on_duty(way=way, now=timezone.now()) == [wecom_corp.staff(LI)]
+
+
+def test_who_has_had_enough_today_makes_room(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI, spare=ZHOU, daily_cap=2)
+    assert [scan(wecom_corp, way) for _ in range(3)] == [LI, LI, ZHOU]
+
+
+def test_a_leavers_codes_switch_to_the_spare(wecom_corp: Corp) -> None:
+    code(wecom_corp, LI, spare=WANG)
+    wecom_corp.act("leave", userid=LI)
+    wecom_corp.happen()
+    assert behind(wecom_corp) == [WANG]
+
+
+def test_with_nobody_left_the_manager_hears_of_it(wecom_corp: Corp) -> None:
+    way = code(wecom_corp)
+    assert way.trouble and not way.config_id
+    notice = Notice.objects.get()
+    assert (notice.kind, notice.staff) == ("code_trouble", wecom_corp.staff(corps.CHEN))
+
+
+def test_a_code_cut_off_while_it_was_made_is_found_again(wecom_corp: Corp) -> None:
+    path = "externalcontact/add_contact_way"
+    wecom_corp.server.control.fault(path, kind="cut", times=1, is_late=True)
+    way = code(wecom_corp)
+    Shift.objects.create(way=way, staff=wecom_corp.staff(LI))
+    codes.publish(ways=[way], now=timezone.now())
+    wecom_corp.work()
+    way.refresh_from_db()
+    assert way.config_id and len(wecom_corp.server.simulator.world.corps[CORP].ways) == 1
+
+
+def test_a_code_that_is_switched_off_is_gone(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI)
+    way.is_active = False
+    codes.save(way=way, by=None, now=timezone.now())
+    wecom_corp.work()
+    assert not wecom_corp.server.simulator.world.corps[CORP].ways
+
+
+def test_who_came_and_who_went(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI)
+    for _ in range(3):
+        scan(wecom_corp, way)
+    lost = wecom_corp.shop.brand and wecom_corp.server.simulator.world.corps[CORP].follows
+    (first, *_others) = [who for _, who in lost]
+    wecom_corp.act("block", userid=LI, external_userid=first)
+    wecom_corp.happen()
+    assert codes.counts(ways=[way])[way.pk] == (3, 1)
+
+
+@pytest.mark.parametrize("fields", [{"starts": time(9)}, {"weekdays": "8"}, {"weekdays": ""}])
+def test_a_shift_that_makes_no_sense_is_refused(wecom_corp: Corp, fields: dict[str, Any]) -> None:
+    from django.core.exceptions import ValidationError
+
+    way = code(wecom_corp, LI)
+    shift = Shift(way=way, staff=wecom_corp.staff(WANG), **fields)
+    with pytest.raises(ValidationError):
+        shift.full_clean()

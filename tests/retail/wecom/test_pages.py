@@ -1,0 +1,142 @@
+"""The operator's side: the command that keeps secrets, pages that tell how WeCom is, replay, retention, metrics."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from retail import jobs, privacy, retention, tasks
+from retail.audit import AuditRow
+from retail.jobs import Job
+from retail.models import User
+from retail.wecom import errors, inbox, keys, limits, outbox
+from retail.wecom.models import App, Call, Message
+from tests.factories import wecom
+from tests.retail.wecom.standin import error
+from tests.signing_in import signed_in
+
+AES_KEY = keys.new_aes_key()
+ADD = ("add", "shop", "--corp-id", "ww0demo", "--agent-id", "1000002", "--secret", "s3cret", "--token", "t0ken")
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("wecom_app", *arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def desk(db):
+    return signed_in(User.objects.create_superuser("boss"))
+
+
+# ── The command ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_an_application_is_added_and_listed_without_its_secrets(db):
+    assert "/wecom/shop/callback/" in said(*ADD, "--aes-key", AES_KEY)
+    app = App.objects.get()
+    assert (app.secret, app.token, app.aes_key) == ("s3cret", "t0ken", AES_KEY)
+    listed, journal = said("list"), str(AuditRow._base_manager.values())
+    assert "shop  corp ww0demo  agent 1000002" in listed
+    assert not [secret for secret in ("s3cret", "t0ken", AES_KEY) if secret in listed + journal]
+
+
+@pytest.mark.parametrize("aes_key", ["short", AES_KEY[:-1], AES_KEY + "A", "é" * 43, ""])
+def test_a_key_that_cannot_be_one_is_refused_without_being_said(db, aes_key):
+    with pytest.raises(CommandError) as refused:
+        said(*ADD, "--aes-key", aes_key)
+    assert not aes_key or aes_key not in str(refused.value)
+    assert not App.objects.exists()
+
+
+def test_the_same_application_twice_is_refused(db):
+    said(*ADD, "--aes-key", AES_KEY)
+    with pytest.raises(CommandError, match="already"):
+        said(*ADD, "--aes-key", AES_KEY)
+
+
+def test_keys_are_rotated_with_an_overlap(app):
+    before = (app.token, app.aes_key)
+    shown = said("rotate", app.slug, "--generate", "--hours", "2")
+    app.refresh_from_db()
+    now = timezone.now()
+    assert app.token in shown and app.aes_key in shown
+    assert app.keys(now=now) == [(app.token, app.aes_key), before]
+    assert app.keys(now=now + timedelta(hours=2)) == [(app.token, app.aes_key)]
+    with pytest.raises(CommandError, match="Nothing to change"):
+        said("rotate", app.slug)
+
+
+def test_new_privacy_keys_seal_these_secrets_too(app, settings, tmp_path):
+    old = privacy.key_ids()
+    settings.PRIVACY_KEY_FILE = tmp_path / "keys"
+    privacy.write_key_file(settings.PRIVACY_KEY_FILE, [privacy.new_key(9), privacy.new_key(1)])
+    app.sealed_secret = privacy.seal(b"again")
+    app.save()
+    assert privacy.sealed_by()[9] >= 1
+    assert old
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_page_of_an_application_tells_how_wecom_is(desk, client, asked, standin):
+    app = asked.app
+    wecom.deliver(client, app, wecom.event("ext_contact_add"))
+    asked.follow_users()
+    standin.answers["externalcontact/list"] = error(60020)
+    with pytest.raises(errors.Misconfigured):
+        asked.contact_ids(userid="zhang")
+    page = desk.get(reverse("admin:wecom_app_change", args=[app.pk])).content.decode()
+    for words in ("接口凭证", "externalcontact/list", "60020", "企业可信 IP", "调用额度还剩"):
+        assert words in page
+    assert app.secret not in page and app.token not in page and app.aes_key not in page
+    assert "有问题" in desk.get(reverse("admin:wecom_app_changelist")).content.decode()
+
+
+def test_a_failed_callback_says_why_and_can_be_taken_once_more(desk, client, app, settings):
+    settings.JOB_MAX_ATTEMPTS = 1
+    wecom.deliver(client, app, wecom.event("ext_contact_edit"))
+    message = Message.objects.get()
+
+    @jobs.apart
+    def break_(message_id):
+        with inbox.noting_failure(message_id=message_id, now=timezone.now()):
+            raise ValueError("13812345678 cannot be")
+
+    jobs.run(ids=[Job.objects.get().pk], registry={**tasks.REGISTRY, "wecom_event": break_})
+    page = reverse("admin:wecom_message_changelist")
+    listed = desk.get(page).content.decode()
+    assert "ValueError: 138****5678 cannot be" in listed
+    desk.post(page, {"action": "replay", "_selected_action": [message.pk]})
+    message.refresh_from_db()
+    assert message.state == "new"
+    assert Job.objects.filter(state="due", payload={"message_id": message.pk}).count() == 1
+    assert AuditRow._base_manager.filter(action="wecom_message.replay").exists()
+
+
+def test_an_unknown_call_is_settled_by_hand(desk, app):
+    call = outbox.put(app=app, path="message/send", body={}, key="k", now=timezone.now())
+    Call.objects.update(state="unknown")
+    desk.post(reverse("admin:wecom_call_changelist"), {"action": "was_sent", "_selected_action": [call.pk]})
+    call.refresh_from_db()
+    assert call.state == "sent"
+
+
+def test_texts_are_forgotten_after_thirty_days(client, app):
+    wecom.deliver(client, app, wecom.event("ext_contact_add"))
+    outbox.put(app=app, path="message/send", body={"touser": "zhang"}, key="k", now=timezone.now())
+    now = timezone.now()
+    retention.forget(now=now + timedelta(days=29))
+    assert Message.objects.get().sealed and Call.objects.get().sealed
+    retention.forget(now=now + timedelta(days=31))
+    assert Message.objects.get().sealed is None and Call.objects.get().sealed is None
+    with pytest.raises(inbox.Forgotten):
+        inbox.open_message(Message.objects.get().pk)
+
+
+def test_metrics_count_the_answers(client, app, settings):
+    settings.METRICS_FROM = ["127.0.0.1"]
+    limits.count(app=app, path="message/send", errcode=45009, now=timezone.now())
+    text = client.get("/metrics").content.decode()
+    assert f'daogou_wecom_answers{{app="{app.slug}",errcode="45009",path="message/send"}} 1.0' in text
