@@ -51,7 +51,7 @@ def callback(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _app(slug: str) -> App | None:
     """Spelled out: to put the query together would take longer than to run it."""
-    names = [field.column for field in App._meta.concrete_fields]
+    names = [str(field.column) for field in App._meta.concrete_fields]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(names)} FROM {App._meta.db_table} WHERE slug = %s AND is_active", [slug])
         row = cursor.fetchone()
