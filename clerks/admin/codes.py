@@ -71,7 +71,7 @@ class ContactWayAdmin(ScopedAdmin):
     def on_now(self, row: ContactWay) -> Badge:
         if not row.is_active:
             return Badge("off", _("已停用"))
-        names = "、".join(staff.name for staff in codes.on_duty(way=row, now=timezone.now())) if row.pk else ""
+        names = _("、").join(staff.name for staff in codes.on_duty(way=row, now=timezone.now())) if row.pk else ""
         return Badge("trouble" if row.trouble or not names else "ok", names or _("没有人"))
 
     @display(description=_("二维码"))
