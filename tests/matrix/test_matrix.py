@@ -1,8 +1,8 @@
 """P3: every address × method × caller answers as the table says, and names nobody of another world.
 
 The cells come from the URL resolver, and with it from the admin's registry and the API's router: a new address without
-a row in `expected` is red. CI asks GET and POST of the admin, every method elsewhere, and of pages that a caller may not
-open at all only those of our own rows; the full size asks everything.
+a row in `expected` is red. CI asks GET and POST of the admin, every method elsewhere; of pages that a caller may not
+open at all, only those of our own rows. The full size asks everything.
 """
 
 import time

@@ -28,7 +28,7 @@ from waitress.server import create_server
 
 from retail import database, embedded, jobs
 from retail.celery import app
-from retail.demo import logins, traffic, world
+from retail.demo import logins, traffic, wecom, world
 
 HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
 PORTS = range(8000, 8011)
@@ -59,8 +59,9 @@ class Command(BaseCommand):
                 database.act_as(database.JOB)
                 address = os.environ[traffic.ADDRESS] = f"http://{HOST}:{web.getsockname()[1]}/"
                 running.enter_context(served(web))
+                phones = running.enter_context(wecom.running(site=address))
                 running.enter_context(clock())
-                self.work(address, check=check)
+                self.work(address, phones, check=check)
         except embedded.InUseError as error:
             raise CommandError(f"{error}.{_where_it_runs()}") from None
         except embedded.EmbeddedError as error:
@@ -89,14 +90,14 @@ class Command(BaseCommand):
         else:
             world.finish(progress=Progress(self.stdout))
 
-    def work(self, address: str, *, check: bool) -> None:
+    def work(self, address: str, phones: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
         failures: list[str] = []
 
         def ready(**_: Any) -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, _stop_worker)  # instead of Celery's, which restarts itself on SIGHUP
-            self.announce(address)
+            self.announce(address, phones)
             if check:
                 threading.Thread(target=_fetch, args=[address, failures]).start()
 
@@ -120,11 +121,12 @@ class Command(BaseCommand):
             raise CommandError(failures[0])
         self.stdout.write("Stopped.")
 
-    def announce(self, address: str) -> None:
+    def announce(self, address: str, phones: str) -> None:
         settings.VAR_DIR.joinpath("demo.url").write_text(address)
         self.stdout.write(f"\n导购台 is ready: {address}\n")
         for login in logins.LOGINS:
             self.stdout.write(f"  {login.username:<10} {login.password}  {login.landing:<8} {login.label}")
+        self.stdout.write(f"WeCom, simulated: {phones}  play a customer who scans a code, and the clerk's phone")
         self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
         self.stdout.flush()
 

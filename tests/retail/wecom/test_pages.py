@@ -43,7 +43,11 @@ def test_an_application_is_added_and_listed_without_its_secrets(db):
     assert not [secret for secret in ("s3cret", "t0ken", AES_KEY) if secret in listed + journal]
 
 
-@pytest.mark.parametrize("aes_key", ["short", AES_KEY[:-1], AES_KEY + "A", "é" * 43, ""])
+@pytest.mark.parametrize(
+    "aes_key",
+    ["short", AES_KEY[:-1], AES_KEY + "A", "é" * 43, ""],
+    ids=["short", "one too few", "one too many", "letters of another kind", "nothing"],
+)
 def test_a_key_that_cannot_be_one_is_refused_without_being_said(db, aes_key):
     with pytest.raises(CommandError) as refused:
         said(*ADD, "--aes-key", aes_key)
