@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('retail', '0006_roles'),
+        ("retail", "0007_unsettled"),
     ]
 
     operations = [
