@@ -207,6 +207,8 @@ class _Narrow(BaseModelAdmin):
             return YuanField(label=_label(db_field, _("元")), initial=db_field.get_default(), **common)
         if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
             return PercentField(label=_label(db_field, "%"), min_value=0, **common)
+        if isinstance(db_field, models.URLField):
+            kwargs["assume_scheme"] = "https"
         formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
         if isinstance(formfield, forms.JSONField):
             formfield.decoder = StrictJSON

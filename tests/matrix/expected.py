@@ -79,6 +79,9 @@ admin:password_change *  -     *       302 302 403  200 200 200  200 200 200
 admin:password_change_done * - POST    302 302 403  405 405 405  405 405 405
 admin:password_change_done * - *       302 302 403  200 200 200  200 200 200
 admin:view_on_site *     -     *       302 302 403  404 404 404  404 404 404
+entrance:wecom  *        -     READ    302/404 302/404 403  302/404 302/404 302/404  302/404 302/404 302/404
+entrance:wecom_back *    -     READ    400 400 403  400 400 400  400 400 400
+entrance:wecom* *        -     *       405 405 403  405 405 405  405 405 405
 entrance:verify *        -     *       302 302 403  302 302 302  302 302 302
 entrance:end_others *    -     POST    302 302 403  302 302 302  302 302 302
 entrance:safety *        -     POST    405 405 403  405 405 405  405 405 405
@@ -108,9 +111,6 @@ clerks:sale     *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:sale     *        other READ    302 404 403  404 403 403  403 403 403
 clerks:sign_in  *        -     READ    200/404 302 403  302 200/404 200/404  200/404 200/404 200/404
 clerks:sign_in_back *    -     READ    400 400 403  400 400 400  400 400 400
-entrance:wecom  *        -     READ    302/404 302/404 403  302/404 302/404 302/404  302/404 302/404 302/404
-entrance:wecom_back *    -     READ    400 400 403  400 400 400  400 400 400
-entrance:wecom* *        -     *       405 405 403  405 405 405  405 405 405
 clerks:sign_out *        -     POST    302 302 403  302 302 302  302 302 302
 clerks:type_size *       -     POST    302 302 403  302 302 302  302 302 302
 clerks:*        *        *     *       405 405 403  405 405 405  405 405 405

@@ -46,17 +46,17 @@ commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
-clerks.Friend               o   o   ob
-clerks.FriendMove           o   o   ob
-clerks.GroupChat            o   o   ob
-clerks.GroupChatMember      o   o   ob
-clerks.ContactWay           o   o   ob
-clerks.Shift                o   o   ob
-clerks.Welcome              o   o   ob
-clerks.WelcomePart          o   o   ob
-clerks.Greeting             o   o   ob
-clerks.Touch                o   o   ob
-clerks.Notice               o   o   ob
+clerks.Friend               o   oc  ocb
+clerks.FriendMove           o   oc  ocb
+clerks.GroupChat            o   oc  ocb
+clerks.GroupChatMember      o   oc  ocb
+clerks.ContactWay           o   oc  ocb
+clerks.Shift                o   oc  ocb
+clerks.Welcome              o   oc  ocb
+clerks.WelcomePart          o   oc  ocb
+clerks.Greeting             o   oc  ocb
+clerks.Touch                o   oc  ocb
+clerks.Notice               o   oc  ocb
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

@@ -292,41 +292,48 @@ def _sample(part: Part) -> None:
     }
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
-    part.rows |= _outreach(part, membership.member)
+    part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
     clerk = part.rows[Staff]
     for model in (Entry, ClaimRow, Binding):
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
+    part.colleagues |= _outreach(part, membership.member, world.staff[f"{part.mark}-store_manager"])
     part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
 
 
-def _outreach(part: Part, member: Member) -> dict[type[Model], Any]:
-    """A friend of the clerk's in WeCom, a code and a welcome of theirs, and what was said."""
-    mark, place = part.mark, {"staff": part.world.staff[f"{part.mark}-clerk"], "store": part.world.store}
-    known = privacy.Known("external_userid", mark, f"{mark}-wm")
+def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:
+    """A friend of somebody's in WeCom, a code and a welcome of theirs, and what was said."""
+    mark, place = f"{part.mark}-{staff.pk}", {"staff": staff, "store": part.world.store}
+    known = privacy.Known("external_userid", part.mark, f"{mark}-wm")
     key = {"key_id": privacy.keep([known])[known]}
-    friend = Friend.objects.create(corp=mark, userid=f"{mark}-u", member=member, state="friend", **key, **place)
-    chat = GroupChat.objects.create(corp=mark, chat_id=f"{mark}-wr", name=f"{mark}群", owner=f"{mark}-u", **place)
+    friend = Friend.objects.create(corp=part.mark, userid=mark, member=member, state="friend", **key, **place)
+    chat = GroupChat.objects.create(corp=part.mark, chat_id=f"{mark}-wr", name=f"{mark}群", owner=mark, **place)
     named = {"brand": part.world.brand, "store": part.world.store, "name": f"{mark}名"}
     way = ContactWay.objects.create(kind="store", state_code=f"{mark}-state", trouble=f"{mark}问题", **named)
-    welcome = Welcome.objects.create(text=f"{mark}您好", staff=place["staff"], **named)
+    welcome = Welcome.objects.create(text=f"{mark}您好", staff=staff, **named)
     said = {"effect": f"{mark}-effect", **place}
-    message = Message.objects.create(app=_app(mark), digest=mark.encode(), event="e", received_at=NOW)
+    message = Message.objects.create(app=_app(part.mark), digest=mark.encode(), event="e", received_at=NOW)
     notice = {"kind": "told", "title": f"{mark}通知", "text": f"{mark}内容", "friend": friend, "created_at": NOW}
     return {
         Friend: friend,
         FriendMove: FriendMove.objects.create(friend=friend, kind="added", at=NOW),
         GroupChat: chat,
-        GroupChatMember: GroupChatMember.objects.create(chat=chat, userid=f"{mark}-u"),
+        GroupChatMember: GroupChatMember.objects.create(chat=chat, userid=mark),
         ContactWay: way,
-        Shift: Shift.objects.create(way=way, staff=place["staff"]),
+        Shift: Shift.objects.create(way=way, staff=staff),
         Welcome: welcome,
         WelcomePart: WelcomePart.objects.create(welcome=welcome, kind="link", title=f"{mark}题", url="https://a.test"),
         Greeting: Greeting.objects.create(message=message, welcome=welcome, received_at=NOW, **key, **place),
-        Touch: Touch.objects.create(corp=mark, member=member, purpose="service", at=NOW, **said),
+        Touch: Touch.objects.create(corp=part.mark, member=member, purpose="service", at=NOW, **said),
         Notice: Notice.objects.create(**notice, **said),
+    }
+
+
+def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
+    mark = part.mark
+    return {
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
@@ -335,7 +342,7 @@ def _outreach(part: Part, member: Member) -> dict[type[Model], Any]:
 
 
 def _app(mark: str) -> App:
-    return wecom.app(slug=mark.lower(), corp_id=mark)
+    return App.objects.filter(corp_id=mark).first() or wecom.app(slug=mark.lower(), corp_id=mark)
 
 
 def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
