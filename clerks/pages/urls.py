@@ -33,6 +33,7 @@ urlpatterns = [
     path("customers/", customers.customers, name="customers"),
     path("customers/<int:member_id>/", customers.customer, name="customer"),
     path("customers/<int:member_id>/chat/", customers.chat, name="chat"),
+    path("customers/<int:member_id>/send/", customers.send, name="send"),
     path("sidebar/", sidebar.sidebar, name="sidebar"),
     path("sidebar/customer/", sidebar.customer, name="sidebar_customer"),
     path("sidebar/signatures/", sidebar.signatures, name="signatures"),

@@ -68,13 +68,28 @@
     return undefined;
   }
 
+  // Whether these words may be sent, and then that they were; the answer is what speaks against it, "" if nothing does.
+  async function ask(button, more = {}) {
+    const body = new FormData(document.getElementById("beside"));
+    for (const [name, value] of Object.entries(more)) body.set(name, value);
+    const address = button.closest("[data-asks]").dataset.asks;
+    const answer = await fetch(address, { method: "POST", body, credentials: "same-origin" });
+    return answer.ok ? "" : (await answer.json()).said;
+  }
+
   async function send(button) {
     if (!isInside) return say(root.dataset.outside);
     button.disabled = true;
     try {
+      const asked = await ask(button);
+      if (asked) {
+        button.disabled = false;
+        return say(asked);
+      }
       const content = document.getElementById(button.dataset.send).textContent;
       await soon(ww.sendChatMessage({ msgtype: "text", text: { content } }));
       button.textContent = button.dataset.done;
+      ask(button, { sent: 1 }).catch(() => {}); // they have been sent, whether or not we hear of it
     } catch {
       button.disabled = false;
       say(root.dataset.failed);

@@ -60,6 +60,25 @@ def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
     return JsonResponse({"externalUserId": external_userid})
 
 
+@require_POST
+@never_cache
+@in_store
+def send(request: HttpRequest, *, member_id: int) -> HttpResponse:
+    """Before words are sent in the chat: may they be? With `sent`, after: that they were is written down."""
+    _portrait(request, member_id)
+    app = wecom.app_of(request)
+    if app is None:
+        return JsonResponse({"said": _("还没有接入企业微信。")}, status=409)
+    now, post = timezone.now(), request.post
+    about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": post.staff}
+    if "sent" in request.POST:
+        effect = f"words:{member_id}:{post.staff_id}:{timezone.localdate(now)}"
+        contact.touch(**about, store_id=post.store_id, effect=effect, now=now)
+        return JsonResponse({})
+    verdict = contact.may(**about, now=now)
+    return JsonResponse({}) if verdict.ok else JsonResponse({"said": verdict.words}, status=409)
+
+
 def _external_userid(post: Post, member_id: int, corp: str) -> str:
     """What WeCom calls the member in a chat with this clerk; "" where the two are no friends."""
     states = (Friend.State.FRIEND, Friend.State.LOST)  # who deleted the clerk is still in the clerk's list

@@ -233,6 +233,21 @@ def test_who_wants_to_be_left_alone_is(shop: World, phone: Client):
     assert not Touch.objects.exists()
 
 
+def test_words_are_sent_through_the_gate_and_leave_a_touch(shop: World, phone: Client):
+    corp = _corp(shop)
+    member = customer(shop, 1)
+    address = f"/m/customers/{member.pk}/send/"
+
+    assert phone.post(address).status_code == 200
+    assert not Touch.objects.exists()  # asked, not sent
+    for _time in range(2):
+        assert phone.post(address, {"sent": "1"}).status_code == 200
+    assert Touch.objects.get().member == member  # one a day
+    consent.stop(member=member, corp=corp, by=None, now=NOW)
+    answer = phone.post(address)
+    assert answer.status_code == 409 and "不要再联系" in answer.json()["said"]
+
+
 def test_tags_of_wecom_stand_by_their_names(shop: World, phone: Client):
     corp = _corp(shop)
     member = customer(shop, 1)
