@@ -90,7 +90,7 @@ def _model(name: str, route: str) -> type[Model] | None:
             return None
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
-    rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member}
+    rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member, "clerks:send": Member}
     return {**rows, "clerks:notice": Notice, "clerks:notice_done": Notice}.get(name)
 
 
