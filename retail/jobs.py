@@ -15,10 +15,13 @@ comes late.
 
 import json
 import logging
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -113,11 +116,18 @@ def apart(function: Callable[..., object]) -> Callable[..., object]:
     return function
 
 
-def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = None) -> list[int]:
+def enqueue(
+    *,
+    work: Sequence[Work],
+    now: datetime,
+    due_at: datetime | None = None,
+    bell: Callable[..., None] | None = None,
+) -> list[int]:
     """Write the rows inside the caller's transaction and ring the bell after its commit. Returns the job ids.
 
     Work of a shard that already waits there, not started, is not written a second time: the row that waits does for
     both. (Two transactions at the same moment do not see each other's rows and may write one each; that costs a run.)
+    `bell`: `ring` unless told otherwise, or `ring_soon`.
     """
     due_at = due_at or now
     texts = [json.dumps(one._asdict(), sort_keys=True) for one in work]
@@ -125,7 +135,7 @@ def enqueue(*, work: Sequence[Work], now: datetime, due_at: datetime | None = No
     if ids and due_at <= now:
         for queue in {one.queue for one in work}:
             rung = {ids[text] for text, one in zip(texts, work, strict=True) if one.queue == queue}
-            transaction.on_commit(partial(ring, sorted(rung), queue=queue))
+            transaction.on_commit(partial(bell or ring, sorted(rung), queue=queue))
     return [ids[text] for text in texts]
 
 
@@ -184,6 +194,33 @@ def ring(ids: Sequence[int], *, queue: str = "", is_catching_up: bool = False) -
             )
     except Exception as error:
         log.warning("The broker did not take %d job ids (%s); the sweeper will ring again.", len(ids), error)
+
+
+_to_ring: SimpleQueue[tuple[str, Sequence[int]]] = SimpleQueue()
+_ringer: threading.Thread | None = None
+_GATHER = 0.005  # seconds in which bells become one
+
+
+def ring_soon(ids: Sequence[int], *, queue: str = "") -> None:
+    """`ring` from a thread of its own, for an edge that must answer fast: a message of Celery's costs more than a row.
+
+    Under load many bells become one message. Those not yet rung when the process dies are the sweeper's.
+    """
+    global _ringer
+    _to_ring.put((queue, ids))
+    if _ringer is None or not _ringer.is_alive():  # the first time, also after a fork
+        _ringer = threading.Thread(target=_ring_for_all, name="bell", daemon=True)
+        _ringer.start()
+
+
+def _ring_for_all() -> None:
+    while True:
+        heard = [_to_ring.get()]
+        time.sleep(_GATHER)
+        while not _to_ring.empty():
+            heard.append(_to_ring.get())
+        for queue in {queue for queue, _ids in heard}:
+            ring([one for other, ids in heard if other == queue for one in ids], queue=queue)
 
 
 def sweep(*, now: datetime) -> int:

@@ -68,7 +68,7 @@ def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int
     work = [Work(EVENT, payload, row["shard"])]
     if fields.get("WelcomeCode"):
         work.append(Work(WELCOME, payload, queue=jobs.FAST))
-    jobs.enqueue(work=work, now=now)
+    jobs.enqueue(work=work, now=now, bell=jobs.ring_soon)
     return int(stored[0])
 
 

@@ -19,7 +19,7 @@ from wechatpy.enterprise.crypto import WeChatCrypto
 
 from retail.wecom import crypto
 from retail.wecom.models import App, Message
-from retail.wecom.parse import parse
+from retail.wecom.parse import parse, sealed_part
 from tests.bench.measure import Verdict, Way
 from tests.bench.worlds import Shop
 from tests.factories import number, wecom
@@ -33,7 +33,7 @@ PEER_KEYS = ("BENCH_TOKEN", "BENCH_AES_KEY", "BENCH_CORP")
 
 def deliveries(app: App, count: int) -> list[Callback]:
     """So many customers who scan a code, one after the other."""
-    xml = wecom.event("ext_contact_add", WelcomeCode="CODE").decode()
+    xml = wecom.event("ext_contact_add", WelcomeCode="CODE", ExternalUserID="CODE").decode()
     numbers = (number() for _delivery in range(count))
     return [wecom.callback(app, xml.replace("[CODE]", f"[CODE{n}]").encode()) for n in numbers]
 
@@ -142,7 +142,7 @@ def _opening(app: App, full: bool) -> Verdict:
 
 
 def _opened(one: Callback, token: str, aes_key: str, corp: str) -> dict:
-    encrypted, query = parse(one.body)["Encrypt"], one.query
+    encrypted, query = sealed_part(one.body), one.query
     crypto.verify(
         token=token,
         timestamp=query["timestamp"],

@@ -13,7 +13,7 @@ from wechatpy.enterprise.crypto import WeChatCrypto
 
 from retail.wecom import crypto, keys
 from retail.wecom.crypto import Refused
-from retail.wecom.parse import parse
+from retail.wecom.parse import parse, sealed_part
 from tests.factories.wecom import EVENTS
 from tests.figures import figure
 
@@ -128,6 +128,14 @@ def test_a_text_may_speak_of_markup():
     assert parse(b"<xml><Content><![CDATA[<!DOCTYPE html> & more]]></Content></xml>") == {
         "Content": "<!DOCTYPE html> & more"
     }
+
+
+def test_an_envelope_is_not_parsed_but_searched():
+    assert sealed_part(b"<xml><ToUserName>a</ToUserName><Encrypt><![CDATA[ab+/=]]></Encrypt></xml>") == "ab+/="
+    assert sealed_part(b"<xml>\n<Encrypt>ab</Encrypt></xml>") == "ab"
+    for bad in (b"", b"<xml/>", b"<Encrypt><a/></Encrypt>", b"<Encrypt>a</Encrypt>" * 2, b"<Encrypt>" * 7_000):
+        with pytest.raises(Refused):
+            sealed_part(bad)
 
 
 def test_whatever_is_mangled_is_refused_in_one_way(size):
