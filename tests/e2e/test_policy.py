@@ -13,7 +13,17 @@ from retail.models import Order, Staff
 from tests import factories
 from tests.figures import figure
 
-PHONE_PAGES = ["/", "/m/sign-in/", "/m/", "/m/earnings/", "/m/me/", "/m/earnings/999999999/", "/no-such-page/"]
+PHONE_PAGES = [
+    "/",
+    "/m/sign-in/",
+    "/m/",
+    "/m/customers/",
+    "/m/sidebar/",
+    "/m/earnings/",
+    "/m/me/",
+    "/m/earnings/999999999/",
+    "/no-such-page/",
+]
 DESK_PAGES = [
     *("/admin/", "/admin/retail/order/", "/admin/retail/store/", "/admin/retail/auditrow/", "/admin/retail/job/"),
     *("/admin/commissions/entry/", "/admin/commissions/rule/", "/admin/members/member/", "/admin/retail/user/"),

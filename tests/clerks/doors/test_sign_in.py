@@ -152,6 +152,17 @@ def _asked(wecom: Wecom) -> list[object]:
     return wecom.control.get("log", path="auth/getuserinfo")["requests"]
 
 
+def test_a_state_is_used_up_by_a_wrong_code(wecom: Wecom, shop: World, client: Client):
+    """Nobody tries one code after the other."""
+    begun = client.get("/m/sign-in/", headers=IN_WECOM)
+    right = authorized(begun, CLERK)
+
+    client.get("/m/sign-in/back/", {"code": "made-up", "state": state_of(begun)})
+
+    assert client.get(right).status_code == 400 and not is_signed_in(client)
+    assert len(_asked(wecom)) == 1
+
+
 def test_a_code_wecom_does_not_know_signs_nobody_in(wecom: Wecom, shop: World, client: Client):
     state = state_of(client.get("/m/sign-in/", headers=IN_WECOM))
 
