@@ -256,6 +256,12 @@ def prove_again(*, request: HttpRequest, typed: str, now: datetime) -> str:
     return ""
 
 
+def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+    """What somebody typed as their name to sign in, as long as a name can be: what is longer fits into no table."""
+    typed = (credentials or {}).get("username") or request.POST.get("username", "")
+    return str(typed)[: User._meta.get_field("username").max_length]
+
+
 def client_ip(request: HttpRequest) -> str | None:
     """Where a request comes from. Behind our proxy it is the last address the proxy wrote; others may be lies."""
     if settings.BEHIND_PROXY and (chain := request.headers.get("X-Forwarded-For")):

@@ -222,6 +222,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # trying on does not lock the owner out for longer
 AXES_CLIENT_IP_CALLABLE = "retail.gate.client_ip"
+AXES_USERNAME_CALLABLE = "retail.gate.attempted_name"
 AXES_LOCKOUT_CALLABLE = "retail.desk.entrance.locked"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
 AXES_DISABLE_ACCESS_LOG = True  # successes are nobody's business; the journal has what people did

@@ -16,6 +16,7 @@ if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
 
 import django
 import pytest
+from django.db import connection
 
 from retail import embedded
 from tests import clones, figures
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"PostgreSQL: {error}") from None
         server.publish()
         config.add_cleanup(server.stop)
+        with connection._nodb_cursor() as cursor:
+            # What tests roll back is swept by nobody, or tables would be known as empty to the planner of later tests.
+            cursor.execute("ALTER SYSTEM SET autovacuum = off")
+            cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -1,5 +1,8 @@
 """What a browser would send back of an admin page."""
 
+# Of a person's page: no row for an account in WeCom.
+NO_ACCOUNTS = {"accounts-TOTAL_FORMS": "0", "accounts-INITIAL_FORMS": "0"}
+
 
 def form_data(form):
     data = {}

@@ -23,7 +23,7 @@ def test_no_call_of_the_document_is_a_fault_of_ours(till, size):
     calls = st.one_of([found.ok().as_strategy() for found in api.get_all_operations()])
 
     @settings(
-        max_examples=20_000 if size == "full" else 100,
+        max_examples=20_000 if size == "full" else 40,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -12,6 +12,7 @@ from retail.desk import roles
 from retail.models import AuditRow, Order, OrderLine, Post, Staff
 from retail.scoped_admin import ScopedAdmin
 from tests.factories import franchisee, user, world
+from tests.forms import NO_ACCOUNTS
 from tests.signing_in import signed_in
 
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -298,7 +299,7 @@ def _staff_form(staff, *, role, **fields):
         **row,
         "posts-TOTAL_FORMS": "1", "posts-INITIAL_FORMS": "0", "posts-0-role": role,
         "posts-0-starts_at_0": "2026-01-01", "posts-0-starts_at_1": "00:00:00",
-        "employments-TOTAL_FORMS": "0", "employments-INITIAL_FORMS": "0",
+        "employments-TOTAL_FORMS": "0", "employments-INITIAL_FORMS": "0", **NO_ACCOUNTS,
     }  # fmt: skip
 
 

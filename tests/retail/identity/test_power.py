@@ -15,6 +15,7 @@ from retail.desk import roles
 from retail.models import AuditRow, Post, Staff, User
 from tests.factories import franchisee, number, user, world
 from tests.figures import figure
+from tests.forms import NO_ACCOUNTS
 from tests.signing_in import signed_in
 
 ROLES = [role for role in Post.Role.values if role != Post.Role.CLERK]
@@ -66,7 +67,7 @@ def power() -> dict[str, object]:
 
 def staff_form(staff, **posts) -> dict:
     rows = {"posts-TOTAL_FORMS": "0", "posts-INITIAL_FORMS": "0", **posts}
-    jobs = {"employments-TOTAL_FORMS": "0", "employments-INITIAL_FORMS": "0"}
+    jobs = {"employments-TOTAL_FORMS": "0", "employments-INITIAL_FORMS": "0", **NO_ACCOUNTS}
     return {"code": staff.code, "name": staff.name, "user": staff.user_id or "", **rows, **jobs}
 
 
