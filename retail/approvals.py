@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from django.apps import apps
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
@@ -179,7 +180,7 @@ def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime) -> 
             raise Refused(_("这件事已经不在等待：%(state)s。") % {"state": row.get_state_display()})
         if objection := _objection(row, by):
             raise Refused(objection)
-        if is_approved and not row.asked_by.is_active:
+        if is_approved and not _is_still_here(row.asked_by, now):
             raise Refused(_("提出的人已经停用，请由在职的人重新提出。"))
         row.state = Approval.State.APPROVED if is_approved else Approval.State.REFUSED
         row.decided_by, row.decided_at = by, now
@@ -195,6 +196,13 @@ def expire(*, now: datetime) -> int:
     """Close what nobody decided in time; how many."""
     late = Approval._base_manager.filter(state=Approval.State.WAITING, expires_at__lte=now)
     return late.update(state=Approval.State.EXPIRED)
+
+
+def _is_still_here(asker: Any, now: datetime) -> bool:
+    """Whether who asked may still ask for anything: an account in use, and a post unless it is the owner's."""
+    posts = apps.get_model("retail.Post")._base_manager.filter(staff__user=asker, starts_at__lte=now)
+    holds = asker.is_superuser or posts.filter(Q(ends_at=None) | Q(ends_at__gt=now)).exists()
+    return asker.is_active and holds
 
 
 def _objection(row: Approval, by: Any) -> str:

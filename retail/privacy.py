@@ -124,12 +124,17 @@ def mask(type: str, value: str) -> str:
     return f"{value[:2]}****{value[-2:]}" if len(value) > 6 else "****"
 
 
-_LONG_NUMBER = re.compile(r"\d{7,}")
+_LONG_NUMBER = re.compile(r"\d(?:[\W_]*\d){6,}")  # however its digits are set apart; \d is any script's
 
 
 def without_numbers(name: str) -> str:
     """A name as it may be shown: some give their phone number for one."""
-    return _LONG_NUMBER.sub(lambda number: mask(BuyerKey.Type.PHONE, number[0]), name)
+    return _LONG_NUMBER.sub(lambda number: mask(BuyerKey.Type.PHONE, re.sub(r"\D", "", number[0])), name)
+
+
+def has_number(text: str) -> bool:
+    """Whether a text may be part of a phone number. Two digits are enough to spell one out, pair by pair."""
+    return re.search(r"\d[\W_]*\d", text) is not None
 
 
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

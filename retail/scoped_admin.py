@@ -3,6 +3,7 @@
 Besides: money is written and typed in yuan, rates in percent, long tables are not counted, every change is journalled.
 """
 
+import copy
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from retail import audit, scope
+from retail import audit, privacy, scope
 from retail.templatetags.figures import percent, yuan
 
 
@@ -251,6 +252,8 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     """
 
     lookups: tuple[str, ...] = ()
+    # Of the `search_fields`, the names that customers have given themselves.
+    buyer_names: tuple[str, ...] = ()
     change_form_before_template = "admin/faults.html"  # what is wrong, before one has to look for it further down
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
@@ -283,6 +286,15 @@ class ScopedAdmin(_Narrow, ModelAdmin):
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         if "\x00" in search_term:  # PostgreSQL has no such character
             return queryset.none(), False
+        fields = self.get_search_fields(request)
+        if privacy.has_number(search_term) and set(fields) & set(self.buyer_names):
+            # Some give their number for a name. It is shown masked, and must not be spelled out by searching.
+            rest = tuple(field for field in fields if field not in self.buyer_names)
+            if not rest:
+                return queryset.none(), False
+            page = copy.copy(self)
+            page.search_fields = rest
+            return page.get_search_results(request, queryset, search_term)
         return super().get_search_results(request, queryset, search_term)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

@@ -45,6 +45,16 @@ ACTIONS = {
     "second_factor.enrol": _("绑定验证器"),
     "second_factor.codes": _("换恢复码"),
     "second_factor.reset": _("重设两步验证"),
+    "part_with": _("离开企业微信"),
+    "link_account": _("认出企业微信账号"),
+    "rename_account": _("企业微信账号改名"),
+    "open_chat": _("打开聊天"),
+    "stop": _("登记不要联系"),
+    "stop.lift": _("取消不要联系"),
+    "wecom_app.add": _("接入企业微信应用"),
+    "wecom_app.rotate": _("更换应用密钥"),
+    "wecom_message.replay": _("重新处理回调"),
+    "wecom_call.settle": _("确认发送结果"),
 }
 # Names in the journal that are no column of their table.
 _NAMES = {

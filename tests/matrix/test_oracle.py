@@ -6,6 +6,7 @@ from django.db.models import Field, Model
 from django.urls import reverse
 
 import retail.urls  # noqa: F401  registers every page
+from members.models import Member
 from retail import scope
 from retail.models import ApiToken, BuyerKey, User
 from tests.figures import figure
@@ -79,6 +80,21 @@ def test_no_search_finds_a_row_by_a_hidden_value(worlds):
                     found.append(f"{role} {page} {term}")
     figure("P11", f"{4 * len(PAGES) * len(terms)} searches for hidden values: {len(found)} bits")
     assert found == []
+
+
+@pytest.mark.parametrize("name", ["13812345678", "138 1234 5678", "wx 138-1234.5678", "１３８１２３４５６７８"])
+def test_a_number_given_as_a_name_is_neither_shown_nor_spelled_out(worlds, name):
+    with scope.within(scope.EVERYTHING):
+        member = worlds.theirs.rows[Member]
+        Member.objects.filter(pk=member.pk).update(name=name)
+    browser = cells.Caller(worlds, "auditor")
+    page = browser.ask("GET", f"/admin/members/member/{member.pk}/change/").content.decode()
+    assert name not in page and "138****5678" in page.replace("１３８", "138").replace("５６７８", "5678")
+
+    for term in (name, name[:6], "1381", "5678", "138 1"):
+        for address in ("members/member", "members/membership", "clerks/binding", "clerks/friend"):
+            assert told(browser.ask("GET", f"/admin/{address}/", {"q": term})) in ((200, 0), (200, None)), term
+    assert told(browser.ask("GET", "/admin/members/member/", {"q": "老顾客"}))[1]
 
 
 def test_no_parameter_of_the_api_reaches_a_hidden_value(worlds):

@@ -246,6 +246,15 @@ def test_an_asker_who_was_dismissed_has_asked_for_nothing(shop, sign_in, asked, 
         approvals.decide(approval=approval, by=sign_in(shop, "hq_finance").user, is_approved=True, now=timezone.now())
 
 
+def test_an_asker_who_has_left_has_asked_for_nothing(shop, sign_in, asked, everything):
+    asker, _clerk, approval = asked
+    asker.staff.posts.update(ends_at=timezone.now())
+    finance = sign_in(shop, "hq_finance")
+
+    with pytest.raises(approvals.Refused, match="在职的人"):
+        approvals.decide(approval=approval, by=finance.user, is_approved=True, now=timezone.now())
+
+
 def test_an_act_that_fails_leaves_it_waiting(shop, sign_in, asked, everything):
     _asker, _clerk, approval = asked
     Approval.objects.filter(pk=approval.pk).update(payload={**approval.payload, "role": "hq_ops"})

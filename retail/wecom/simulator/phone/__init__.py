@@ -88,8 +88,7 @@ class Phone:
         try:
             corp, agent_id = self._asking(query)
         except Refused as refused:
-            markup = Template(text_of("refused.html"))
-            return page(markup.substitute(code=refused.code, reason=html.escape(refused.reason)), status=400)
+            return _refused(refused)
         session = self.window.session(request.cookies.get(COOKIE, ""))
         chosen = query.get("as", "")
         if session and session.corp_id == corp.corp_id and not chosen:
@@ -98,7 +97,10 @@ class Phone:
             return page(_picker(request, corp))
         who = {"userid": chosen} if chosen in corp.members else {"external_userid": chosen}
         scope = query.get("scope", "snsapi_base")
-        code = self._simulator.acts.do("sign_in", corp, {**who, "agent_id": agent_id, "scope": scope})["code"]
+        try:
+            code = self._simulator.acts.do("sign_in", corp, {**who, "agent_id": agent_id, "scope": scope})["code"]
+        except Refused as refused:  # a member who has left
+            return _refused(refused)
         url = self.window.inside(query["redirect_uri"], session)
         answer = urlencode({"code": code, "state": query.get("state", "")})
         return redirect(f"{url}{'&' if '?' in url else '?'}{answer}")
@@ -130,6 +132,11 @@ def _file(name: str) -> Response | None:
     kind = TYPES[FILES[name].rpartition(".")[2]]
     head = {"Content-Type": f"{kind}; charset=UTF-8", "Cache-Control": "no-store", "Content-Security-Policy": STRICT}
     return Response(200, text_of(FILES[name]).encode(), head)
+
+
+def _refused(refused: Refused) -> Response:
+    markup = Template(text_of("refused.html"))
+    return page(markup.substitute(code=refused.code, reason=html.escape(refused.reason)), status=400)
 
 
 def _picker(request: Request, corp: Corp) -> str:
