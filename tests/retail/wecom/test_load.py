@@ -1,7 +1,7 @@
 """P14: callbacks are answered fast, by the real server, each in the database for good before it is.
 
-How fast is a figure, since other work on the machine has a part in it. Asserted is that none is lost and none waits for
-many seconds.
+How fast is a figure, since other work on the machine has a part in it. Asserted: none is lost, none waits for many
+seconds.
 """
 
 import statistics
