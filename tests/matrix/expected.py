@@ -96,7 +96,7 @@ clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
-clerks:send     *        ours  POST    302 200 403  200 403 403  403 403 403
+clerks:send     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:send     *        other POST    302 404 403  404 403 403  403 403 403
 clerks:chat     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
