@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import connection, models
 from django.db.models import Exists, OuterRef, Q
 from django.test import Client
+from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import reverse
 
 from clerks.models import Binding
@@ -29,12 +30,16 @@ def scoping(shop: Shop, *, full: bool) -> Iterator[Verdict]:
     store = shop.stores[0]
     browser = signed_in(_manager(store))
     purchases = Purchase.objects.filter(membership__member=OuterRef("pk"), store=store.pk)
-    for model, condition in (
-        (Order, Q(store=store.pk)),
-        (Binding, Q(store=store.pk)),
-        (Member, Q(Exists(purchases))),
-    ):
-        yield _compared(browser, model, condition, count)
+    setup_test_environment()  # answers tell what they were rendered from
+    try:
+        for model, condition in (
+            (Order, Q(store=store.pk)),
+            (Binding, Q(store=store.pk)),
+            (Member, Q(Exists(purchases))),
+        ):
+            yield _compared(browser, model, condition, count)
+    finally:
+        teardown_test_environment()
 
 
 def _compared(browser: Client, model: type[models.Model], condition: Q, count: int) -> Verdict:
