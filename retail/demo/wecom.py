@@ -44,7 +44,7 @@ def running(*, site: str) -> Iterator[str]:
         app = _app(store.brand.corp)
         staff = _accounts(store)
         _introduce(clerk, store)
-        world = _world(app, site=site, clerk=clerk, staff=staff)
+        world = _world(app, site=site, clerk=clerk, store=store, staff=staff)
     with Simulator(now=time.time(), world=world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
         settings.SITE_URL = site.rstrip("/")
@@ -96,10 +96,9 @@ def _publish(store: Store) -> None:
 
 
 # ── The simulator's side ─────────────────────────────────────────────────────────────────────────────────────────────
-def _world(app: App, *, site: str, clerk: Staff, staff: list[Staff]) -> dict[str, Any]:
+def _world(app: App, *, site: str, clerk: Staff, store: Store, staff: list[Staff]) -> dict[str, Any]:
     """What the simulator begins with; see `retail.wecom.simulator.seed`."""
     friends = _friends(app.corp_id, clerk)
-    store = Post.objects.at(timezone.now()).filter(staff=clerk).select_related("store").get().store
     department = store.pk + OFFICE
     strangers = [
         {"external_userid": f"wmDemoNew{place:022}", "name": name, "unionid": f"oDemoNew{place:018}"}
