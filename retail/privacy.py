@@ -144,10 +144,14 @@ class _Ring(NamedTuple):
     index_secret: bytes
 
 
-@cache
 def _ring() -> _Ring:
+    return _read(tuple(settings.PRIVACY_KEYS), settings.PRIVACY_KEY_FILE)
+
+
+@cache
+def _read(given: tuple[str, ...], file: Path) -> _Ring:
     keys: dict[int, bytes] = {}
-    for item in settings.PRIVACY_KEYS or _key_file(settings.PRIVACY_KEY_FILE):
+    for item in given or _key_file(file):
         key_id, raw = _spelled(item)
         if key_id in keys:
             raise ImproperlyConfigured(f"DAOGOU_PRIVACY_KEYS: id {key_id} is given twice.")
@@ -216,7 +220,7 @@ def write_key_file(path: Path, spelled: list[str], *, replace: bool = False) -> 
         pass
     finally:
         scratch.unlink(missing_ok=True)
-    _ring.cache_clear()
+    _read.cache_clear()
 
 
 def _index(text: str) -> bytes:
@@ -242,7 +246,7 @@ def seal(plain: bytes) -> bytes:
 def open_sealed(sealed: bytes) -> bytes:
     """What was sealed. Raises MissingKey when the key that sealed it is gone, or is not the one it was."""
     if sealed[0] not in _ring().ciphers and not settings.PRIVACY_KEYS:
-        _ring.cache_clear()  # another process put a new key into the file
+        _read.cache_clear()  # another process put a new key into the file
     try:
         return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None)
     except (KeyError, InvalidTag):
