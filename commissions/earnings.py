@@ -76,11 +76,11 @@ class Sale:
 
     @property
     def state(self) -> str:
-        """ "returned" when nothing is left, else the least certain of its entries: pending, earned, settled."""
+        """ "returned" when nothing is left, else the least certain of its entries: pending, earned, settled, paid."""
         if not self.fen:
             return "returned"
         states = {entry.state for entry in self.entries}  # type: ignore[attr-defined]  # with_state adds it
-        return next(state for state in ("pending", "earned", "settled") if state in states)
+        return next(state for state in ("pending", "earned", "settled", "paid") if state in states)
 
     @property
     def earned_on(self) -> date:
@@ -122,10 +122,10 @@ class Page(NamedTuple):
 def summary(*, staff_id: int, today: date) -> Summary:
     """The three figures of the home page. One statement."""
     is_payout = Q(kind=Entry.Kind.PAYOUT)
-    is_today = Q(paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
+    is_today = Q(order__isnull=False, paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
     is_confirmed = Q(earned_on__gte=today.replace(day=1), earned_on__lte=today)
     sums = Entry.objects.filter(staff=staff_id).aggregate(
-        today=Sum("fen", filter=is_today & ~is_payout),
+        today=Sum("fen", filter=is_today),
         month=Sum("fen", filter=is_confirmed & ~is_payout),
         paid=Sum("fen", filter=is_payout),
     )

@@ -1,5 +1,6 @@
 from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, Period
 from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models.settlement import PayoutBatch, PayTerms, Statement
 
 __all__ = [
     "Attainment",
@@ -7,9 +8,12 @@ __all__ = [
     "BuyerSnapshot",
     "ClaimRow",
     "Entry",
+    "PayTerms",
+    "PayoutBatch",
     "Period",
     "Plan",
     "PlanVersion",
     "Rule",
     "Share",
+    "Statement",
 ]

@@ -8,9 +8,13 @@ from datetime import date, datetime, time
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.plans import PlanVersion, Role, Rule
@@ -45,6 +49,12 @@ class Period(Scoped):
     starts_on = models.DateField(_("从"))
     ends_on = models.DateField(_("到（不含）"))
     status = models.CharField(_("状态"), max_length=8, choices=Status.choices, default=Status.OPEN)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁结的"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    closed_at = models.DateTimeField(_("结算时间"), null=True)
+    # SHA-256 over its statements, see closing.digest.
+    digest = models.CharField(_("结算摘要"), max_length=64, blank=True, default="")
 
     scope_paths = Paths(brand="brand")
 
@@ -133,11 +143,20 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         return self.annotate(
             state=Case(
                 When(earned_on__gt=today, then=Value("pending")),
+                When(Exists(_paid_statement_of_entry()), then=Value("paid")),
                 When(period_booked__status=Period.Status.CLOSED, then=Value("settled")),
                 default=Value("earned"),
                 output_field=models.CharField(),
             )
         )
+
+
+def _paid_statement_of_entry() -> QuerySet:
+    statements = apps.get_model("commissions.Statement")._base_manager
+    same_payer = Q(payer=OuterRef("payer")) | Q(IsNull(OuterRef("payer"), True), payer=None)
+    return statements.filter(
+        same_payer, period=OuterRef("period_booked"), staff=OuterRef("staff"), batch__paid_at__isnull=False
+    )
 
 
 def midnight(day: date) -> datetime:
@@ -203,6 +222,8 @@ class Entry(Scoped):
         indexes = [
             models.Index(fields=["order"], name="entry_of_order"),
             models.Index(fields=["staff", "-paid_at"], name="entry_of_staff", condition=Q(staff__isnull=False)),
+            # For closing. Entries of a period are posted about the same time; a B-tree would cost every insert.
+            BrinIndex(fields=["period_booked"], name="entry_of_period", autosummarize=True, pages_per_range=64),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,290 @@
+"""Closing a period: what it owes to whom is frozen in statements, confirmed, and paid out.
+
+A period is closed in one transaction. It waits for whoever is booking into the period and lets nobody after it do so;
+what comes late is booked into the next open one. Periods of a brand are closed in their order, for what one leaves
+over goes into the next.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from commissions import engine, periods
+from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
+from commissions.models.ledger import SHANGHAI, midnight
+from retail import audit
+from retail.models import Employment, Order, Refund, User
+
+
+class ClosingRefused(ValueError):
+    """This step cannot be taken; the message is for the person at the screen."""
+
+
+# ── Checks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def obstacles(*, period: Period, now: datetime) -> list[str]:
+    """What keeps a period from being closed, a sentence each; empty when nothing does. Four statements."""
+    found = []
+    if period.status == Period.Status.CLOSED:
+        return [_("这一期已经结了。")]
+    if now < midnight(period.ends_on):
+        found.append(_("这一期到 %(day)s 才结束。") % {"day": period.ends_on})
+    earlier = Period.objects.filter(brand=period.brand_id, starts_on__lt=period.starts_on)
+    if first := earlier.exclude(status=Period.Status.CLOSED).order_by("starts_on").first():
+        found.append(_("请先结 %(period)s。") % {"period": first})
+    if waiting := _unsettled_orders(period).count():
+        found.append(_("还有 %(count)s 笔订单没有结算佣金。") % {"count": waiting})
+    if waiting := _unsettled_refunds(period).count():
+        found.append(_("还有 %(count)s 笔退款没有冲回佣金。") % {"count": waiting})
+    return found
+
+
+def _unsettled_orders(period: Period) -> QuerySet[Order]:
+    of_brand = Order.objects.filter(brand=period.brand_id, paid_at__lt=midnight(period.ends_on))
+    return of_brand.exclude(settled_version=F("version"))
+
+
+def _unsettled_refunds(period: Period) -> QuerySet[Refund]:
+    """Parked ones are not waited for: their order may never come."""
+    late = Refund.objects.filter(refunded_at__lt=midnight(period.ends_on), settled_at=None)
+    return late.filter(order__brand=period.brand_id)
+
+
+# ── Closing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def close(*, period: Period, by: User | None, now: datetime) -> Period:
+    """Freeze what the period owes to everybody. Raises ClosingRefused with all that stands in the way."""
+    period = Period.objects.select_for_update(of=("self",)).get(pk=period.pk)
+    if found := obstacles(period=period, now=now):
+        raise ClosingRefused(" ".join(found))
+    terms = terms_of(brand_id=period.brand_id)
+    accounts = _accounts(period)
+    if _settle_leavers(period, accounts, terms, now):
+        accounts = _accounts(period)
+    rows = [_statement(period, account, terms, now) for account in accounts]
+    Statement.objects.bulk_create(rows, batch_size=1_000)
+    period.status, period.closed_by, period.closed_at = Period.Status.CLOSED, by, now
+    period.digest = digest(rows)
+    period.save()
+    totals = {"statements": len(rows), "pay_fen": sum(row.pay_fen for row in rows), "digest": period.digest}
+    audit.record(by=by, action="period.close", target=period, now=now, after=totals)
+    return period
+
+
+def terms_of(*, brand_id: int) -> PayTerms:
+    """The terms of a brand; those that hold where none were written down."""
+    return PayTerms.objects.filter(brand=brand_id).first() or PayTerms(brand_id=brand_id)
+
+
+@dataclass(slots=True)
+class _Account:
+    """One person with one company: what was booked in the period, and what was left over before it."""
+
+    staff_id: int
+    payer_id: int | None
+    kinds: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    stores: dict[int | None, int] = field(default_factory=lambda: defaultdict(int))
+    entries: int = 0
+    carry_in_fen: int = 0
+
+    @property
+    def net_fen(self) -> int:
+        return sum(self.kinds.values())
+
+    @property
+    def due_fen(self) -> int:
+        return self.net_fen + self.carry_in_fen
+
+    @property
+    def store_id(self) -> int | None:
+        """Where most was booked, the store with the lower id of equals."""
+        return min(self.stores, key=lambda store_id: (-self.stores[store_id], store_id or 0), default=None)
+
+
+def _accounts(period: Period) -> list[_Account]:
+    """Everybody to whom the period owes something, or who brings something along, by person and company."""
+    accounts: dict[tuple[int, int | None], _Account] = {}
+    before = Statement.objects.filter(period=_before(period)).exclude(carry_out_fen=0)
+    for staff_id, payer_id, store_id, fen in before.values_list("staff", "payer", "store", "carry_out_fen"):
+        account = accounts[staff_id, payer_id] = _Account(staff_id, payer_id, carry_in_fen=fen)
+        account.stores[store_id] = 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT staff_id, payer_id, store_id, kind, sum(fen)::bigint, count(*) FROM commissions_entry"
+            " WHERE period_booked_id = %s AND staff_id IS NOT NULL AND kind <> %s GROUP BY 1, 2, 3, 4",
+            [period.pk, Entry.Kind.PAYOUT],
+        )
+        for staff_id, payer_id, store_id, kind, fen, count in cursor.fetchall():
+            account = accounts.setdefault((staff_id, payer_id), _Account(staff_id, payer_id))
+            account.kinds[kind] += fen
+            account.stores[store_id] += abs(fen)
+            account.entries += count
+    return [accounts[key] for key in sorted(accounts, key=lambda key: (key[0], key[1] or 0))]
+
+
+def _before(period: Period) -> Period | None:
+    return Period.objects.filter(brand=period.brand_id, ends_on=period.starts_on).first()
+
+
+def _statement(period: Period, account: _Account, terms: PayTerms, now: datetime) -> Statement:
+    payment = engine.payout.pay(
+        net_fen=account.net_fen,
+        carry_fen=account.carry_in_fen,
+        max_fen=terms.max_fen,
+        min_payout_fen=terms.min_payout_fen,
+    )
+    return Statement(
+        period=period,
+        staff_id=account.staff_id,
+        payer_id=account.payer_id,
+        store_id=account.store_id,
+        kinds=dict(account.kinds),
+        entries=account.entries,
+        net_fen=account.net_fen,
+        carry_in_fen=account.carry_in_fen,
+        pay_fen=payment.paid_fen,
+        carry_out_fen=payment.carry_fen,
+        made_at=now,
+    )
+
+
+def digest(statements: Iterable[Statement]) -> str:
+    """SHA-256 over the figures of all statements of a period."""
+    rows = sorted(
+        [row.staff_id, row.payer_id or 0, row.kinds, row.net_fen, row.carry_in_fen, row.pay_fen, row.carry_out_fen]
+        for row in statements
+    )
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+# ── Who left with a debt ─────────────────────────────────────────────────────────────────────────────────────────────
+def _settle_leavers(period: Period, accounts: Sequence[_Account], terms: PayTerms, now: datetime) -> bool:
+    """Take off what people who left still owe and can no longer make up for; whether there was any."""
+    debtors = [account for account in accounts if account.due_fen < 0]
+    staying = _with_a_future(period, {account.staff_id for account in debtors})
+    gone = [account for account in debtors if account.staff_id not in staying]
+    for account in gone:
+        legs = [Leg(account.staff_id, account.store_id, -account.due_fen)]
+        if terms.leaver_debt == PayTerms.LeaverDebt.STORE_POOL:
+            legs += _shared_by(account, accounts)
+        source = f"leaver {period.pk} {account.staff_id} {account.payer_id}"
+        book(period=period, payer_id=account.payer_id, kind=Entry.Kind.ADJUST, legs=legs, source=source, now=now)
+    return bool(gone)
+
+
+def _with_a_future(period: Period, staff_ids: Collection[int]) -> set[int]:
+    """Who of them still works here, or will yet be owed something."""
+    end = midnight(period.ends_on)
+    employed = Employment.objects.filter(Q(ends_at=None) | Q(ends_at__gt=end), staff__in=staff_ids)
+    later = Period.objects.filter(brand=period.brand_id, starts_on__gte=period.ends_on)
+    to_come = Entry.objects.filter(staff__in=staff_ids, fen__gt=0, period_booked__in=later)
+    return {*employed.values_list("staff", flat=True), *to_come.values_list("staff", flat=True)}
+
+
+def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator["Leg"]:
+    """The debt in equal parts on those of the store who have something to take it from; nobody there: the house's."""
+    others = [
+        account
+        for account in accounts
+        if (account.store_id, account.payer_id) == (debtor.store_id, debtor.payer_id) and account.due_fen > 0
+    ]
+    if others:
+        parts = engine.allocate(debtor.due_fen, [1] * len(others))
+        yield from (Leg(one.staff_id, one.store_id, fen) for one, fen in zip(others, parts, strict=True) if fen)
+
+
+# ── Booking what comes of no order ───────────────────────────────────────────────────────────────────────────────────
+class Leg(NamedTuple):
+    staff_id: int
+    store_id: int | None
+    fen: int
+
+
+def book(
+    *, period: Period, payer_id: int | None, kind: str, legs: Sequence[Leg], source: str, now: datetime
+) -> list[Entry]:
+    """One transaction outside of any order: its legs, and the house's. `source` names it: the same is booked once.
+
+    It is booked into `period`, or, if that is closed, into the first open one after today.
+    """
+    today = now.astimezone(SHANGHAI).date()
+    booked_id = period.pk
+    if period.status == Period.Status.CLOSED:
+        booked_id = periods.places(brand_id=period.brand_id, days=[today])[today].booked_id
+    house = [(None, None, -sum(leg.fen for leg in legs))]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('commissions_entry', 'id'))")
+        (txn,) = cursor.fetchone()
+    return Entry.objects.bulk_create(
+        Entry(
+            key=UUID(bytes=hashlib.sha256(f"{source} {place}".encode()).digest()[:16]),
+            txn=txn,
+            kind=kind,
+            brand_id=period.brand_id,
+            payer_id=payer_id,
+            staff_id=staff_id,
+            store_id=store_id,
+            fen=fen,
+            paid_at=now,
+            posted_at=now,
+            earned_on=today if period.status == Period.Status.CLOSED else period.ends_on - timedelta(days=1),
+            period_booked_id=booked_id,
+            period_origin_id=period.pk,
+        )
+        for place, (staff_id, store_id, fen) in enumerate([*legs, *house])
+        if fen
+    )
+
+
+# ── Paying ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def make_batches(*, period: Period, by: User | None, now: datetime) -> list[PayoutBatch]:
+    """Put all that is still to be paid of a closed period into a batch per company. Raises ClosingRefused."""
+    period = Period.objects.select_for_update(of=("self",)).get(pk=period.pk)
+    if period.status != Period.Status.CLOSED:
+        raise ClosingRefused(_("先结了这一期，才能发放。"))
+    made = []
+    waiting = Statement.objects.unpaid().filter(period=period)
+    for payer_id, total_fen in waiting.values_list("payer").annotate(Sum("pay_fen")).order_by("payer"):
+        batch = PayoutBatch(period=period, payer_id=payer_id, total_fen=total_fen, people=0, made_by=by, made_at=now)
+        batch.save()
+        batch.people = waiting.filter(payer=payer_id).update(batch=batch)
+        batch.save(update_fields=["people"])
+        audit.record(by=by, action="payout.make", target=batch, now=now, after={"total_fen": total_fen})
+        made.append(batch)
+    if not made:
+        raise ClosingRefused(_("这一期没有要发的了。"))
+    return made
+
+
+@transaction.atomic
+def mark_paid(*, batch: PayoutBatch, reference: str, by: User | None, now: datetime) -> PayoutBatch:
+    """Book that the company has paid a batch: the second person says so. Raises ClosingRefused."""
+    batch = PayoutBatch.objects.select_for_update(of=("self",)).get(pk=batch.pk)
+    if batch.state == PayoutBatch.State.PAID:
+        raise ClosingRefused(_("这一批已经发放了。"))
+    if by is not None and by.pk == batch.made_by_id:
+        raise ClosingRefused(_("做批次的人不能自己确认发放，要另一个人。"))
+    rows = batch.statements.order_by("staff")
+    book(
+        period=batch.period, payer_id=batch.payer_id, kind=Entry.Kind.PAYOUT,
+        legs=[Leg(row.staff_id, row.store_id, -row.pay_fen) for row in rows], source=f"payout {batch.pk}", now=now,
+    )  # fmt: skip
+    batch.state, batch.paid_by, batch.paid_at, batch.reference = PayoutBatch.State.PAID, by, now, reference.strip()
+    batch.save()
+    said = {"total_fen": batch.total_fen, "reference": batch.reference}
+    audit.record(by=by, action="payout.paid", target=batch, now=now, after=said)
+    return batch
+
+
+def confirm(*, statement: Statement, now: datetime) -> None:
+    """The person says that the statement is right. Said again it changes nothing."""
+    Statement.objects.filter(pk=statement.pk, confirmed_at=None).update(confirmed_at=now)

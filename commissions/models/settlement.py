@@ -1,0 +1,148 @@
+"""What a closed period owes to whom: statements, and the batches they are paid in."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from commissions.models.ledger import Period
+from retail.models import Brand, Franchisee, Staff, Store
+from retail.scope import Paths, Scoped, ScopedManager
+
+
+class PayTerms(Scoped):
+    """How a brand turns what was earned in a period into what is paid. Without a row: all of it, debts carried."""
+
+    class LeaverDebt(models.TextChoices):
+        HOUSE = "house", _("公司承担")
+        STORE_POOL = "store_pool", _("门店同事平摊")
+
+    brand = models.OneToOneField(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_terms")
+    max_fen = models.BigIntegerField(
+        _("每人每期最多发（分）"), null=True, blank=True, help_text=_("超出的留到下一期；空着就是不限。")
+    )
+    min_payout_fen = models.BigIntegerField(_("不到多少先不发（分）"), default=0, help_text=_("不足的留到下一期。"))
+    leaver_debt = models.CharField(
+        _("离职人员的欠款"), max_length=12, choices=LeaverDebt.choices, default=LeaverDebt.HOUSE
+    )
+
+    scope_paths = Paths(brand="brand")
+
+    class Meta:
+        verbose_name = _("发放约定")
+        verbose_name_plural = _("发放约定")
+        constraints = [
+            models.CheckConstraint(
+                name="pay_terms_make_sense",
+                condition=Q(min_payout_fen__gte=0) & (Q(max_fen=None) | Q(max_fen__gte=F("min_payout_fen"))),
+                violation_error_message=_("“最多发”不能比“不到多少先不发”还少，两个都不能是负数。"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.brand)
+
+
+class PayoutBatch(Scoped):
+    """The statements of a period that one company pays together. Made by one person, said to be paid by another."""
+
+    class State(models.TextChoices):
+        READY = "ready", _("待发放")
+        PAID = "paid", _("已发放")
+
+    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="batches")
+    payer = models.ForeignKey(
+        Franchisee, verbose_name=_("付款公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    total_fen = models.BigIntegerField(_("合计"))
+    people = models.PositiveIntegerField(_("人数"))
+    state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.READY)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁做的"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    made_at = models.DateTimeField(_("什么时候做的"))
+    paid_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁确认发放"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    paid_at = models.DateTimeField(_("发放时间"), null=True)
+    reference = models.CharField(_("付款凭证号"), max_length=64, blank=True, default="")
+
+    scope_paths = Paths(brand="period__brand")
+
+    class Meta:
+        verbose_name = _("发放批次")
+        verbose_name_plural = _("发放批次")
+        ordering = ["-period", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="payout_paid_by_another",
+                condition=Q(paid_by=None) | Q(made_by=None) | ~Q(paid_by=F("made_by")),
+                violation_error_message=_("做批次的人不能自己确认发放。"),
+            ),
+            models.CheckConstraint(
+                name="payout_paid_has_time",
+                condition=Q(state="paid", paid_at__isnull=False) | Q(state="ready", paid_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period} {self.payer or self.period.brand}"
+
+
+class StatementQuerySet(models.QuerySet["Statement"]):
+    def unpaid(self) -> Self:
+        """Those that no batch takes along yet, with something to pay."""
+        return self.filter(batch=None, pay_fen__gt=0)
+
+
+class Statement(Scoped):
+    """What one company owes one person for one period. Its figures never change; a late change comes in a later one.
+
+    `net_fen` is the sum of the person's entries booked in the period (`kinds`: kind → fen), `carry_in_fen` what
+    earlier periods left over (< 0: a debt): `net_fen + carry_in_fen == pay_fen + carry_out_fen`.
+    """
+
+    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="statements")
+    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="statements")
+    payer = models.ForeignKey(
+        Franchisee, verbose_name=_("付款公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # Where most of it was earned.
+    store = models.ForeignKey(
+        Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    kinds = models.JSONField(_("构成"), default=dict)
+    entries = models.PositiveIntegerField(_("流水笔数"), default=0)
+    net_fen = models.BigIntegerField(_("本期"))
+    carry_in_fen = models.BigIntegerField(_("上期结转"), default=0)
+    pay_fen = models.BigIntegerField(_("应发"))
+    carry_out_fen = models.BigIntegerField(_("结转下期"), default=0)
+    made_at = models.DateTimeField(_("出单时间"))
+    confirmed_at = models.DateTimeField(_("本人确认"), null=True)
+    batch = models.ForeignKey(
+        PayoutBatch, verbose_name=_("发放批次"), null=True, on_delete=models.PROTECT, related_name="statements"
+    )
+
+    scope_paths = Paths(brand="period__brand", store="store", staff="staff")
+    objects = ScopedManager.from_queryset(StatementQuerySet)()  # type: ignore[misc]  # replaces the base's manager
+
+    class Meta:
+        verbose_name = _("结算单")
+        verbose_name_plural = _("结算单")
+        ordering = ["-period", "staff"]
+        constraints = [
+            models.UniqueConstraint(fields=["period", "staff", "payer"], name="statement_once", nulls_distinct=False),
+            models.CheckConstraint(
+                name="statement_adds_up",
+                condition=Q(net_fen=F("pay_fen") + F("carry_out_fen") - F("carry_in_fen")) & Q(pay_fen__gte=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period} {self.staff}"
+
+    @property
+    def due_fen(self) -> int:
+        return self.net_fen + self.carry_in_fen
