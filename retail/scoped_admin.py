@@ -50,6 +50,11 @@ def _has_paths(model: type[models.Model]) -> bool:
     return hasattr(model, "scope_paths")
 
 
+def link(page: str, pk: int, text: object) -> SafeString:
+    """A text that leads to the page of a row."""
+    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
+
+
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def as_yuan(fen: int | None) -> SafeString | str:
     """¥1,234.56 or -¥0.05, in figures of one width."""

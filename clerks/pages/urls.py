@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in
+from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in, statements
 
 
 class DayConverter:
@@ -27,6 +27,9 @@ urlpatterns = [
     path("earnings/", earned.month, name="month"),
     path("earnings/<day:day>/", earned.day, name="day"),
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
+    path("statements/", statements.every, name="statements"),
+    path("statements/<int:statement_id>/", statements.one, name="statement"),
+    path("statements/<int:statement_id>/confirm/", statements.confirm, name="statement_confirm"),
     path("n/", notices.every, name="notices"),
     path("n/<int:notice_id>/", notices.one, name="notice"),
     path("n/<int:notice_id>/done/", notices.done, name="notice_done"),

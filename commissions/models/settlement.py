@@ -1,5 +1,6 @@
 """What a closed period owes to whom: statements, and the batches they are paid in."""
 
+from datetime import datetime
 from typing import Self
 
 from django.conf import settings
@@ -146,3 +147,7 @@ class Statement(Scoped):
     @property
     def due_fen(self) -> int:
         return self.net_fen + self.carry_in_fen
+
+    @property
+    def paid_at(self) -> datetime | None:
+        return self.batch.paid_at if self.batch else None

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commissions import explain
-from commissions.admin import known, person_of, state_of, told
+from commissions.admin.journal import known, person_of, state_of, told
 from commissions.models import ClaimRow, Entry
 from members.models import Purchase
 from retail import privacy, scope

@@ -20,6 +20,7 @@ from retail.models import Post, Staff, User
 # Permissions that no model declares: label of the model, codename, what the person sees.
 EXTRA = {
     "commissions.approve_planversion": "批准与启用分佣方案",
+    "commissions.close_period": "结算与发放佣金",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
 }
@@ -63,7 +64,8 @@ _PEOPLE = ["retail.user", "retail.approval", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart"]
 _CODES = ["clerks.contactway", "clerks.shift"]
-_MACHINERY = ["commissions.period", "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"]
+_MACHINERY = [*_SETTLED, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -72,7 +74,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
-_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS], "view")
+_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement"], "view")
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 PERMISSIONS: dict[str, frozenset[str]] = {
@@ -86,7 +88,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
     Post.Role.HQ_FINANCE: _EVERYTHING
-    | {"commissions.approve_planversion", "retail.export_order", "retail.decide_post"},
+    | _may(["commissions.payterms"], "add", "change")
+    | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order", "retail.decide_post"},
     Post.Role.AUDITOR: _EVERYTHING,
 }
 
