@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -92,7 +91,7 @@ class PeriodAdmin(_Deciding):
         (None, {"fields": ("brand", "starts_on", "ends_on", "status_label")}),
         (_("结算"), {"fields": ("standing", "people", "to_pay", "carried", "closed_at_said", "closed_by", "digest")}),
     )
-    actions_detail = ("close", "make_batches", "see_statements")
+    actions_detail = ("close", "make_batches")
     closed_at_said = moment("closed_at", _("结算时间"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -111,8 +110,12 @@ class PeriodAdmin(_Deciding):
         return Badge(period.status, period.get_status_display())
 
     @display(description=_("结算单"))
-    def people(self, period: Period) -> str:
-        return _("%(count)s 张") % {"count": period.statement_count} if period.statement_count else "–"
+    def people(self, period: Period) -> SafeString | str:
+        if not period.statement_count:
+            return "–"
+        page = f"{reverse('admin:commissions_statement_changelist')}?period__id__exact={period.pk}"
+        said = _("%(count)s 张") % {"count": period.statement_count}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said)
 
     to_pay = money("pay_fen", _("应发合计"))
     carried = money("carry_fen", _("结转下期"))
@@ -143,13 +146,6 @@ class PeriodAdmin(_Deciding):
             return _("已生成 %(count)s 个发放批次。") % {"count": len(made)}
 
         return self.attempt(request, object_id, verb)
-
-    @action(description=_("看结算单"), icon="list_alt", permissions=["view_statements"])
-    def see_statements(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return redirect(f"{reverse('admin:commissions_statement_changelist')}?period__id__exact={int(object_id)}")
-
-    def has_view_statements_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("commissions.view_statement")
 
 
 @admin.register(Statement)

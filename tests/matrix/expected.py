@@ -12,7 +12,7 @@ from tests.matrix import cells
 
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
-    "STORES": "order orderline refund entry claimrow buyersnapshot member membership binding tier"
+    "STORES": "order orderline refund entry statement claimrow buyersnapshot member membership binding tier"
     " brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
@@ -27,6 +27,7 @@ changelist      STORES   -     *       302 302 403  200 200 200  200 200 200
 changelist      COMPANY  -     *       302 302 403  403 200 200  200 200 200
 changelist      *        -     *       302 302 403  403 403 403  200 200 200
 add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
+add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -38,6 +39,7 @@ change          COMPANY  ours  GET     302 302 403  403 200 200  200 200 200
 change          COMPANY  other GET     302 302 403  403 404 404  200 200 200
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
+change          payterms *     POST    302 302 403  403 403 403  403 200 403
 change          periodictask * POST    302 302 403  403 403 403  200 403 403
 change          *        *     POST    302 302 403  403 403 403  403 403 403
 delete          *        *     *       302 302 403  403 403 403  403 403 403
@@ -48,6 +50,9 @@ why             *        other *       302 302 403  404 404 404  200 200 200
 add_rule        *        *     *       302 302 403  403 403 403  302 403 403
 add_attainment  *        *     *       302 302 403  403 403 403  302 403 403
 copy            *        *     *       302 302 403  403 403 403  200 403 403
+close           *        *     *       302 302 403  403 403 403  403 200 403
+make_batches    *        *     *       302 302 403  403 403 403  403 200 403
+mark_paid       *        *     *       302 302 403  403 403 403  403 200 403
 approve         *        *     *       302 302 403  403 403 403  403 200 403
 activate        *        *     *       302 302 403  403 403 403  403 403 403
 admin:auth_user_password_change user * * 302 302 403  403 403 403  200 403 403
@@ -93,6 +98,11 @@ entrance:*      *        -     *       302 302 403  200 200 200  200 200 200
 clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:statements *      -     READ    302 200 403  200 403 403  403 403 403
+clerks:statement *       ours  READ    302 200 403  404 403 403  403 403 403
+clerks:statement *       other READ    302 404 403  404 403 403  403 403 403
+clerks:statement_confirm * ours POST   302 302 403  404 403 403  403 403 403
+clerks:statement_confirm * other POST  302 404 403  404 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403

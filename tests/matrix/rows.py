@@ -42,6 +42,9 @@ commissions.Share           -   -   ob
 commissions.Attainment      -   -   ob
 commissions.AttainmentStep  -   -   ob
 commissions.Period          -   -   ob
+commissions.PayTerms        -   -   ob
+commissions.PayoutBatch     -   -   ob
+commissions.Statement       o   oc  ocb
 commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob

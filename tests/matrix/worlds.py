@@ -36,11 +36,14 @@ from commissions.models import (
     BuyerSnapshot,
     ClaimRow,
     Entry,
+    PayoutBatch,
+    PayTerms,
     Period,
     Plan,
     PlanVersion,
     Rule,
     Share,
+    Statement,
 )
 from members.models import Identity, Member, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
@@ -298,9 +301,26 @@ def _sample(part: Part) -> None:
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
-    part.colleagues |= _outreach(part, membership.member, world.staff[f"{part.mark}-store_manager"])
-    part.colleagues[Staff] = world.staff[f"{part.mark}-store_manager"]
+    manager = world.staff[f"{part.mark}-store_manager"]
+    part.rows |= _settled(part, clerk)
+    part.colleagues[Statement] = _settled(part, manager)[Statement]
+    part.colleagues |= _outreach(part, membership.member, manager)
+    part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
+    """What a period owed somebody, and the batch it is paid in."""
+    period, world = Period.objects.filter(brand=part.world.brand).first(), part.world
+    batch = PayoutBatch.objects.create(
+        period=period, payer=world.store.franchisee, total_fen=1, people=1, made_at=NOW, reference=part.mark
+    )
+    owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "batch": batch}
+    return {
+        PayoutBatch: batch,
+        PayTerms: PayTerms.objects.get_or_create(brand=world.brand)[0],
+        Statement: Statement.objects.create(period=period, staff=staff, store=world.store, **owed),
+    }
 
 
 def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:
