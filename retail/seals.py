@@ -7,7 +7,7 @@ Whole seals taken off the end would leave a shorter chain that fits; so each mac
 one it made in a file.
 
 Posting knows nothing of this and waits for nothing. The price is a window: until its block is closed, a row is
-guarded by triggers and rights alone (docs/adr/0013).
+guarded by triggers and rights alone (docs/adr/0014).
 """
 
 import hmac
@@ -161,7 +161,8 @@ _DIGESTS = """
 SELECT number, count(id), sha256(coalesce(string_agg(hash, ''::bytea ORDER BY id), ''))
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS block(number, after, up_to)
 LEFT JOIN LATERAL (
-    SELECT id, sha256(convert_to(ROW({columns})::text, 'UTF8')) AS hash FROM {table} WHERE id > after AND id <= up_to
+    SELECT id, sha256(convert_to(ROW({columns})::text, 'UTF8')) AS hash FROM {table}
+    WHERE id > block.after AND id <= block.up_to
 ) r ON true
 GROUP BY number
 """

@@ -27,6 +27,9 @@ CREATE FUNCTION refuse_reopening() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     steps text[] := ARRAY['open', 'closing', 'closed'];
 BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        RAISE EXCEPTION 'periods are not emptied' USING ERRCODE = 'restrict_violation';
+    END IF;
     IF OLD.status = 'closed' AND NEW IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION 'period % is closed and stays as it is', OLD.id USING ERRCODE = 'restrict_violation';
     END IF;
@@ -38,7 +41,7 @@ END $$;
 CREATE TRIGGER closed_stays BEFORE UPDATE OR DELETE ON commissions_period
     FOR EACH ROW EXECUTE FUNCTION refuse_reopening();
 CREATE TRIGGER not_emptied BEFORE TRUNCATE ON commissions_period
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_reopening()
 """
 
 
