@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from retail import guards, logins
 from retail.logins import JOB, WEB
@@ -81,7 +82,7 @@ def grant() -> None:
             cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {both}")
 
 
-def _by_rights(cursor: object) -> dict[frozenset[str], list[str]]:
+def _by_rights(cursor: CursorWrapper) -> dict[frozenset[str], list[str]]:
     tables: dict[frozenset[str], list[str]] = {}
     for table in connection.introspection.table_names(cursor):
         tables.setdefault(of(table), []).append(table)
@@ -147,6 +148,6 @@ FROM pg_db_role_setting, unnest(setconfig) said WHERE said ~ '^session_replicati
 """
 
 
-def _powers_by_the_way(cursor: object) -> Iterator[str]:
-    cursor.execute(_BY_THE_WAY, [[WEB, JOB], [WEB, JOB]])  # type: ignore[attr-defined]
-    yield from (said for (said,) in cursor.fetchall())  # type: ignore[attr-defined]
+def _powers_by_the_way(cursor: CursorWrapper) -> Iterator[str]:
+    cursor.execute(_BY_THE_WAY, [[WEB, JOB], [WEB, JOB]])
+    yield from (said for (said,) in cursor.fetchall())
