@@ -101,9 +101,8 @@ def _complete_up_to(table: str, patience: float) -> int | None:
     Whoever took an id of the sequence holds a lock on it until the end of the transaction. So once all are gone who
     hold one after we read the number, every id up to it was used or never will be.
     """
+    sequence = _sequence(table)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
-        sequence = cursor.fetchone()[0]
         cursor.execute(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
         up_to = cursor.fetchone()[0]
         cursor.execute(
@@ -122,6 +121,12 @@ def _complete_up_to(table: str, patience: float) -> int | None:
                 return None
             time.sleep(0.02)
     return up_to
+
+
+def _sequence(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+        return cursor.fetchone()[0]
 
 
 def _columns(table: str) -> str:
@@ -200,6 +205,8 @@ def faults() -> Iterator[str]:
         before, expected = bytes(seal.mac), seal.number + 1
     for (table, columns), blocks in genuine.items():
         yield from _changed_blocks(table, columns, blocks)
+    for table in _tables():
+        yield from _rows_ahead(table)
 
 
 def _changed_blocks(table: str, columns: str, blocks: list[tuple[Seal, int | None]]) -> Iterator[str]:
@@ -212,6 +219,15 @@ def _changed_blocks(table: str, columns: str, blocks: list[tuple[Seal, int | Non
         if (rows, digest) != (seal.rows, bytes(seal.digest)):
             first = "" if after is None else f"{after + 1} "
             yield f"{table}, ids {first}to {seal.up_to}: {rows:,} rows where {seal.rows:,} were sealed, or others"
+
+
+def _rows_ahead(table: str) -> Iterator[str]:
+    """Whose number the sequence never gave out would not be sealed before it does."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*), min(id) FROM {table} WHERE id > (SELECT last_value FROM {_sequence(table)})")
+        rows, first = cursor.fetchone()
+    if rows:
+        yield f"{table}: {rows:,} rows from id {first} on, a number that was never given out"
 
 
 def _names(columns: str) -> list[str]:

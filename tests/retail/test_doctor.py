@@ -10,7 +10,7 @@ from django.utils import timezone
 from clerks.models import Binding
 from commissions.models import ClaimRow, Entry, Rule
 from members.models import Membership, Purchase
-from retail import doctor, jobs, periodic, shapes, tasks
+from retail import doctor, jobs, periodic, privacy, shapes, tasks
 from retail.models import Order
 from tests.factories import NOW, world
 
@@ -104,6 +104,26 @@ def test_a_rule_that_was_changed_under_its_seal(shop):
     tamper("""UPDATE commissions_rule SET "group" = 'other' WHERE id = %s""", Rule.objects.get().pk)
 
     assert failing() == {"seals_whole": 1}
+
+
+def test_a_guard_that_was_switched_off(shop):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE commissions_entry DISABLE TRIGGER append_only")
+
+    assert failing() == {"guards_stand": 1}
+
+
+def test_a_key_that_is_gone(shop, settings):
+    settings.PRIVACY_KEYS = [privacy.new_key(9)]
+
+    assert failing() == {"keys_open": 1}
+
+
+def test_an_order_that_names_a_key_there_is_none_of(shop):
+    Order.objects.filter(pk=Order.objects.latest("pk").pk).update(buyer_keys=[999_999_999])
+
+    assert failing() == {"buyer_keys_exist": 1}
 
 
 def test_work_that_waits_for_more_than_a_day(shop):

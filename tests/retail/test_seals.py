@@ -191,6 +191,16 @@ def test_a_table_that_was_emptied_is_found(shop):
     assert [fault.split(",")[0] for fault in failing()] == ["commissions_entry"] * 2
 
 
+def test_a_row_under_a_number_to_come_is_found(shop):
+    """The next sealing would not reach it."""
+    names = [column for column, _ in columns_of(AuditRow)]
+    values = ", ".join("10 ^ 12" if name == "id" else f'"{name}"' for name in names)
+    columns = ", ".join(f'"{name}"' for name in names)
+    tamper(f"INSERT INTO retail_auditrow ({columns}) SELECT {values} FROM retail_auditrow LIMIT 1")
+
+    assert failing() == ["retail_auditrow: 1 rows from id 1000000000000 on, a number that was never given out"]
+
+
 def test_a_seal_made_without_the_key_is_found(shop):
     """Changed rows under a digest that fits them: what is missing is the key."""
     last = Seal.objects.filter(table="commissions_entry").latest("number")
