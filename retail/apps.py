@@ -15,7 +15,7 @@ class RetailConfig(AppConfig):
             from retail import privacy
 
             privacy.require_keys()  # better no start than values that nobody can read again
-        post_migrate.connect(_make_roles, sender=apps.get_app_config("clerks"))
+        post_migrate.connect(_grant_rights, sender=apps.get_app_config("clerks"))
 
 
 def _register_periodic_work(**_options: object) -> None:
@@ -24,9 +24,9 @@ def _register_periodic_work(**_options: object) -> None:
     periodic.register(with_demo=settings.DEMO)
 
 
-def _make_roles(**options: object) -> None:
+def _grant_rights(**options: object) -> None:
     """After the last app's tables, whichever that is; `flush` sends the same signal without a plan."""
-    from retail import database
+    from retail import rights
 
     if "plan" in options:
-        database.make_roles()
+        rights.grant()

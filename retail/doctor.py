@@ -14,7 +14,7 @@ from django.db.models import F, Max, Min, Q
 from commissions import plans
 from commissions.models import Entry, PlanVersion
 from members.models import Membership
-from retail import intake, periodic
+from retail import intake, periodic, privacy, rights, seals
 from retail.models import Job, Order
 
 SAMPLE = 2_000  # orders judged again when not all are
@@ -129,12 +129,39 @@ def _seals_whole(_look: Look) -> Iterator[str]:
             yield f"plan version {version.pk}"
 
 
+# ── The database ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def _rows_as_sealed(look: Look) -> Iterator[str]:
+    """What is history is what was sealed, and sealing goes on."""
+    yield from seals.faults()
+    ran = periodic.last(task="retail.seal")
+    if ran and ran.at < look.now - STALE:
+        yield f"nothing was sealed since {ran.at:%Y-%m-%d %H:%M}"
+
+
+def _guards_stand(_look: Look) -> Iterator[str]:
+    """Logins, their rights, triggers and row security are what they are to be."""
+    yield from rights.faults()
+
+
+def _keys_open(_look: Look) -> Iterator[str]:
+    """Our keys open what they sealed, and find what they index."""
+    yield from privacy.faults()
+
+
 # ── Work and rows ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _nothing_waits(look: Look) -> Iterator[str]:
     """No work is due for more than a day."""
     late = Job.objects.pending().filter(due_at__lt=look.now - STALE).order_by("pk")
     for pk, kind in late.values_list("pk", "kind").iterator():
         yield f"{kind} #{pk}"
+
+
+def _buyer_keys_exist(_look: Look) -> Iterator[str]:
+    """The buyer keys that an order names exist."""
+    yield from _rows(
+        "SELECT format('order %s: key %s', o.id, named) FROM retail_order o, unnest(buyer_keys) AS named"
+        " WHERE NOT EXISTS (SELECT 1 FROM retail_buyerkey k WHERE k.id = named) ORDER BY o.id"
+    )
 
 
 def _references_point(_look: Look) -> Iterator[str]:
@@ -176,6 +203,10 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "entries_follow_the_plan": _entries_follow,
     "refunds_within_sales": _refunds_within_sales,
     "seals_whole": _seals_whole,
+    "rows_as_sealed": _rows_as_sealed,
+    "guards_stand": _guards_stand,
+    "keys_open": _keys_open,
     "nothing_waits_a_day": _nothing_waits,
+    "buyer_keys_exist": _buyer_keys_exist,
     "references_point_somewhere": _references_point,
 }

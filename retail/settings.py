@@ -97,15 +97,13 @@ TEMPLATES = [
 ]
 
 # ── PostgreSQL, the only database ────────────────────────────────────────────────────────────────────────────────────
-# The role acted in after connecting (retail.database): daogou_web, daogou_job, or the login's own for migrations.
-DB_ROLE = env.str("DAOGOU_DB_ROLE", default="")
+# Its user says who this process is: daogou_web, daogou_job, or daogou_owner for migrations (retail.logins).
 DATABASES = {
     "default": {
         **env.db_url("DATABASE_URL", default="postgresql:///daogou"),
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": env.int("DAOGOU_CONN_MAX_AGE", default=600),
         "CONN_HEALTH_CHECKS": True,
-        **({"OPTIONS": {"options": f"-c role={DB_ROLE}"}} if DB_ROLE else {}),
     },
 }
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from clerks import callbacks
 from clerks.callbacks import sync
 from clerks.outreach import codes, welcome
-from retail import doctor, intake, jobs, periodic, retention, scope
+from retail import doctor, intake, jobs, periodic, retention, scope, seals
 from retail.wecom import inbox, outbox
 
 
@@ -104,6 +104,15 @@ def sync_wecom() -> int:
     """Once a night look at everything WeCom holds."""
     with scope.within(scope.EVERYTHING):
         return sync.start_due(now=timezone.now())
+
+
+@shared_task(name="retail.seal")
+def seal() -> int:
+    """Close what is append-only into blocks that show every later change."""
+    now = timezone.now()
+    count = seals.seal(now=now)
+    periodic.note(task="retail.seal", now=now)
+    return count
 
 
 @shared_task(name="retail.doctor")

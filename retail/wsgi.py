@@ -1,4 +1,4 @@
-"""WSGI entry point for production servers."""
+"""WSGI entry point for production servers. Refuses to serve under a login that may do more than requests need."""
 
 import os
 
@@ -8,6 +8,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "retail.settings")
 
 pages = get_wsgi_application()
 
-from retail.wecom.lane import with_lane  # noqa: E402  Django is set up now
+from retail import database, logins  # noqa: E402  Django is set up now
+from retail.wecom.lane import with_lane  # noqa: E402
+
+database.require(logins.WEB)
 
 application = with_lane(pages)

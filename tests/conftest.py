@@ -18,7 +18,7 @@ import django
 import pytest
 from django.db import connection
 
-from retail import embedded
+from retail import embedded, logins
 from tests import clones, figures
 
 django.setup()  # for conftest files further down that import models
@@ -28,7 +28,10 @@ PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "redi
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start a throwaway PostgreSQL, unless one is named; the workers of xdist inherit its address."""
+    """Start a throwaway PostgreSQL, unless one is named; the workers of xdist inherit its address.
+
+    Tests are its administrator. Those that are about one of the product's logins connect as it (tests.logins).
+    """
     if not embedded.is_given():
         try:
             server = embedded.start(durable=False)
@@ -40,6 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
             # What tests roll back is swept by nobody, or tables would be known as empty to the planner of later tests.
             cursor.execute("ALTER SYSTEM SET autovacuum = off")
             cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
+    elif not hasattr(config, "workerinput"):
+        with connection._nodb_cursor() as cursor:
+            logins.make(cursor)
         connection.close()
 
 

@@ -74,7 +74,7 @@ WHERE indrelid::regclass::text = ANY(%s) AND NOT indisunique AND NOT indisexclus
 def move_up_sequences() -> None:
     """Let every table's next id follow the highest one in it."""
     with connection.cursor() as cursor:
-        for table in _tables():
+        for table in _tables(numbered=True):
             cursor.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table} HAVING max(id) > 0"
             )
@@ -86,6 +86,7 @@ def analyze(*labels: str) -> None:
         cursor.execute(f"ANALYZE {', '.join(_tables(*labels))}")
 
 
-def _tables(*labels: str) -> list[str]:
+def _tables(*labels: str, numbered: bool = False) -> list[str]:
+    """Those of these apps, else of all; `numbered`: only those with a sequence."""
     models = [model for app in labels or APPS for model in apps.get_app_config(app).get_models()]
-    return [model._meta.db_table for model in models]
+    return [model._meta.db_table for model in models if model._meta.auto_field or not numbered]

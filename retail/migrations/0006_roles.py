@@ -1,7 +1,7 @@
 """The second net below the scope: `daogou_web` sees only the buyer keys its request may (docs/adr/0010).
 
-The roles themselves and their rights are made after every migrate (retail.database): roles belong to the cluster, so a
-restored database may meet one without them. For the same reason no policy names a role.
+The logins belong to the server and are made apart (retail.logins), their rights after every migrate (retail.rights): a
+restored database may meet a server without them. For the same reason no policy names one.
 """
 
 from django.db import migrations

@@ -8,6 +8,7 @@ from retail.models.channels import ApiCall, ApiToken, Channel
 from retail.models.orders import Order, OrderLine, OrderVersion, Refund, RefundVersion
 from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, StaffAccount, Store, StoreGroup, User
 from retail.privacy import BuyerKey, Suppression
+from retail.seals import Seal
 
 __all__ = [
     "ApiCall",
@@ -29,6 +30,7 @@ __all__ = [
     "Refund",
     "RefundVersion",
     "Region",
+    "Seal",
     "Staff",
     "StaffAccount",
     "Store",

@@ -17,6 +17,7 @@ from django.db import connection
 from wechatpy.enterprise import parse_message
 from wechatpy.enterprise.crypto import WeChatCrypto
 
+from retail import logins
 from retail.wecom import crypto
 from retail.wecom.models import App, Message
 from retail.wecom.parse import parse, sealed_part
@@ -158,7 +159,8 @@ def _answering(app: App, full: bool) -> Iterator[Verdict]:
     ours = Way("stored with its jobs, committed, answered", count)
     peer = Way("Flask + wechatpy, nothing stored", count)
     keys = dict(zip(PEER_KEYS, (app.token, app.aes_key, app.corp_id), strict=True))
-    with served("retail.wsgi:application", DAOGOU_BROKER_URL="memory://") as port, served(PEER, **keys) as peer_port:
+    ours = {"DAOGOU_BROKER_URL": "memory://", "PGUSER": logins.WEB}
+    with served("retail.wsgi:application", **ours) as port, served(PEER, **keys) as peer_port:
         for turn in range(rounds + 1):
             work = deliveries(app, count)
             for way, where, what in (

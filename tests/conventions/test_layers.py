@@ -63,6 +63,7 @@ UNSCOPED = {
     "retail.Post": "what a scope is made of, so it is read before there is one; lists apply its scope_paths",
     "retail.BuyerKey": "opaque values, read through the rows that hold their ids",
     "retail.Suppression": "blind indexes of erased values, found by the value only",
+    "retail.Seal": "sums over history, shown to nobody",
     "retail.Job": "work of the whole installation, shown to headquarters only",
     "retail.ApiToken": "what a scope of the API is made of",
     "retail.ApiCall": "stored answers, found by their token only",
@@ -87,8 +88,11 @@ def test_every_model_is_scoped_or_says_why_not():
     assert unscoped == set(UNSCOPED)
 
 
-# Where the process is put together: the schedule's rows, the demo's worker, the launcher's sockets.
-COMPOSITION = {"retail/apps.py", "retail/embedded.py", "retail/management/commands/demo.py"}
+# Where the process is put together: the schedule's rows, the worker, the demo's worker, the launcher's sockets.
+COMPOSITION = {
+    *("retail/apps.py", "retail/celery.py", "retail/embedded.py"),
+    "retail/management/commands/demo.py",
+}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -18,7 +18,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from retail import embedded
+from retail import embedded, logins
 
 LIBC = ctypes.CDLL(None)
 
@@ -97,17 +97,16 @@ class Database:
         self.server.stop()
         embedded.remove(self.data)
 
-    @property
-    def env(self) -> dict[str, str]:
-        return {"PGHOST": str(self.address), "PGPORT": embedded.PORT, "PGUSER": "postgres"}
+    def env(self, login: str) -> dict[str, str]:
+        return {"PGHOST": str(self.address), "PGPORT": embedded.PORT, "PGUSER": login}
 
     @contextmanager
-    def used(self, name: str = embedded.DATABASE) -> Iterator[None]:
+    def used(self, name: str = embedded.DATABASE, *, login: str = embedded.ADMINISTRATOR) -> Iterator[None]:
         """Let Django's connection in this process go there."""
         theirs = connection.settings_dict
         known = dict(theirs)
         connection.close()
-        theirs |= {"NAME": name, "HOST": str(self.address), "PORT": embedded.PORT, "USER": "postgres"}
+        theirs |= {"NAME": name, "HOST": str(self.address), "PORT": embedded.PORT, "USER": login}
         try:
             yield
         finally:
@@ -174,28 +173,28 @@ class Redis:
 
 
 class Installation:
-    """Web server, worker and clock over one database and one broker."""
+    """Web server, worker and clock over one database and one broker, each under the login it has in production."""
 
     def __init__(self, *, folder: Path, database: Database, broker: Any, lease: int) -> None:
         self.folder, self.port = folder, free_port()
         unset = {"DATABASE_URL", "PGHOST", "PGPORT", "PGUSER"}
         self.env = {name: value for name, value in os.environ.items() if name not in unset} | {
-            **database.env,
             "DAOGOU_BROKER_URL": broker.url,
             "DAOGOU_JOB_LEASE_SECONDS": str(lease),
             "DAOGOU_API_RATE": "1000000/min",
             "DAOGOU_KILL_FOLDER": str(folder),
         }
-        self.web = self._kept("web", "gunicorn", "tests.kill.web:application", "--preload", "--workers=2",
+        as_web, as_job = database.env(logins.WEB), database.env(logins.JOB)
+        self.web = self._kept("web", as_web, "gunicorn", "tests.kill.web:application", "--preload", "--workers=2",
                               "--threads=4", f"--bind=127.0.0.1:{self.port}", "--log-level=warning")  # fmt: skip
-        self.worker = self._kept("worker", "celery", "--app=tests.kill.worker", "--quiet", "worker",
+        self.worker = self._kept("worker", as_job, "celery", "--app=tests.kill.worker", "--quiet", "worker",
                                  f"--pool={broker.pool}", "--concurrency=2", "--loglevel=WARNING",
                                  "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
-        self.clock = self._kept("clock", "celery", "--app=retail.celery", "--quiet", "beat", "--pidfile=",
+        self.clock = self._kept("clock", as_job, "celery", "--app=retail.celery", "--quiet", "beat", "--pidfile=",
                                 "--loglevel=WARNING")  # fmt: skip
 
-    def _kept(self, name: str, *command: str) -> Kept:
-        return Kept(name, [sys.executable, "-m", *command], self.env, self.folder / f"{name}.log")
+    def _kept(self, name: str, login: Mapping[str, str], *command: str) -> Kept:
+        return Kept(name, [sys.executable, "-m", *command], {**self.env, **login}, self.folder / f"{name}.log")
 
     @property
     def parts(self) -> tuple[Kept, Kept, Kept]:

@@ -21,7 +21,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from clerks.models import Binding
 from commissions.models import Entry
 from members.models import Purchase
-from retail import doctor, intake, jobs, scope
+from retail import doctor, intake, jobs, logins, scope
 from retail.api import tokens
 from retail.models import Job, Order, Refund
 from tests.factories import NOW, World, world
@@ -60,9 +60,11 @@ def folder() -> Iterator[Path]:
 def database(folder: Path, django_db_blocker: Any) -> Iterator[Database]:
     database = Database(folder)
     try:
-        with django_db_blocker.unblock(), database.used():
-            call_command("migrate", verbosity=0)
-            yield database
+        with django_db_blocker.unblock():
+            with database.used(login=logins.OWNER):
+                call_command("migrate", verbosity=0)
+            with database.used():
+                yield database
     finally:
         database.remove()
 

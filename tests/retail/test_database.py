@@ -1,26 +1,32 @@
-"""What the two roles of the application may not do to the database, whatever the code above asks them."""
+"""What the two logins of the application may not do to the database, whatever the code above asks them."""
 
-from contextlib import contextmanager
+import os
+import subprocess
+import sys
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
 from django.test import Client
 
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Plan, PlanVersion, Rule
-from retail import audit, database, privacy, scope, shapes
+from retail import audit, database, logins, privacy, rights, scope, shapes
 from retail.api import tokens
 from retail.desk import roles
-from retail.models import AuditRow, BuyerKey, OrderVersion, RefundVersion, Staff, User
+from retail.models import AuditRow, BuyerKey, Order, OrderVersion, RefundVersion, Staff, User
 from tests.factories import NOW, world
 from tests.figures import figure
+from tests.logins import logged_in
 from tests.signing_in import signed_in
 
+BOTH = (logins.WEB, logins.JOB)
 BUYER = (shapes.Buyer("phone", "13800005678"),)
 RULE = {"id": "r", "calc": {"type": "rate", "ppm": 30000}, "split": [{"role": "serve", "weight": 1}]}
 
 
 @pytest.fixture
-def shop(everything):
+def shop(transactional_db, everything):
     """A sale, corrected and refunded twice, so that every append-only table has rows."""
     shop = world()
     shop.hire("A1")
@@ -32,20 +38,6 @@ def shop(everything):
         shop.refund(sale, outer_refund_id="RF1", fen=fen)
     audit.record(by=None, action="change", target=shop.store, now=NOW)
     return shop
-
-
-@contextmanager
-def acting_as(role, monkeypatch=None):
-    """This role until the block ends, on the connection of the test."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET ROLE {role}")
-    if monkeypatch:
-        monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"options": f"-c role={role}"})
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE")
 
 
 TAMPERS = {
@@ -67,9 +59,23 @@ TAMPERS = {
     " role, paid_at, posted_at, earned_on) SELECT gen_random_uuid(), 1, 'adjust', brand_id, 1, 0, 0, '', now(), now(),"
     " now() FROM commissions_entry LIMIT 1",
     "let everybody see the keys": "ALTER TABLE retail_buyerkey DISABLE ROW LEVEL SECURITY",
-    "become the owner": "SET ROLE postgres; UPDATE commissions_entry SET fen = fen + 1",
+    "become the administrator": "SET ROLE postgres",
+    "become the owner": f"SET ROLE {logins.OWNER}",
+    "be somebody else from the start": "SET SESSION AUTHORIZATION postgres",
+    "go back to whom one was": "RESET ROLE; UPDATE commissions_entry SET fen = fen + 1",
+    "be made a member of the owner": f"GRANT {logins.OWNER} TO CURRENT_USER",
+    "give oneself a right": "GRANT UPDATE ON commissions_entry TO PUBLIC; UPDATE commissions_entry SET fen = fen + 1",
+    "have a function of one's own": "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "forge what was applied": "DELETE FROM django_migrations",
+    "delete orders": "DELETE FROM retail_order",
+    "delete lines": "DELETE FROM retail_orderline",
+    "delete refunds": "DELETE FROM retail_refund",
+    "delete people": "DELETE FROM retail_staff",
+    "delete bindings": "DELETE FROM clerks_binding",
+    "delete periods": "DELETE FROM commissions_period",
+    "empty the orders": "TRUNCATE retail_order CASCADE",
 }
-KEPT = (Entry, ClaimRow, BuyerSnapshot, AuditRow, OrderVersion, RefundVersion, Rule, PlanVersion, Plan)
+KEPT = (Entry, ClaimRow, BuyerSnapshot, AuditRow, Order, OrderVersion, RefundVersion, Rule, PlanVersion, Plan)
 
 
 def kept():
@@ -80,33 +86,72 @@ def test_no_tampering_succeeds_as_the_application(shop):
     before = kept()
     assert all(before.values())
     succeeded = []
-    for role in (database.WEB, database.JOB):
-        for name, statement in TAMPERS.items():
-            try:
-                with transaction.atomic(), acting_as(role), connection.cursor() as cursor:
+    for login in BOTH:
+        with logged_in(login), connection.cursor() as cursor:
+            for name, statement in TAMPERS.items():
+                try:
                     cursor.execute(statement)
-            except DatabaseError:
-                continue
-            succeeded.append((role, name))
-    with connection.cursor() as cursor:
-        cursor.execute("RESET ROLE")
-    # A superuser login may always go back to itself; the tests' is one.
-    assert {name for _, name in succeeded} <= {"become the owner", "step around the guard"}, succeeded
+                except DatabaseError:
+                    continue
+                succeeded.append((login, name))
+            for statement in ("RESET ROLE", "SET ROLE NONE"):  # which leads nowhere
+                cursor.execute(statement)
+                cursor.execute("SELECT session_user, current_user")
+                assert cursor.fetchone() == (login, login)
+    assert succeeded == []
     assert kept() == before
-    figure("P4", f"{2 * len(TAMPERS)} tamper statements as web and job: {len(succeeded)} accepted, 0 rows changed")
+    figure("P4", f"{2 * len(TAMPERS)} tamper statements, logged in as web and as job: 0 accepted, 0 rows changed")
 
 
-def test_every_append_only_table_is_closed_to_both_roles(db):
+def test_both_have_exactly_the_rights_of_the_list(db):
+    tables = connection.introspection.table_names()
+    wanted = {rights.Held(login, table, right) for login in BOTH for table in tables for right in rights.of(table)}
+
+    assert len(tables) > 70
+    assert rights.held() == wanted
+    assert list(rights.faults()) == []
+
+
+def test_the_list_names_tables_that_there_are(db):
+    named = [*rights.APPEND_ONLY, *rights.DELETABLE, *rights.READ_ONLY]
+
+    assert len(set(named)) == len(named)
+    assert set(named) <= set(connection.introspection.table_names())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (f"GRANT DELETE ON retail_order TO {logins.WEB}", "daogou_web may DELETE retail_order"),
+        (f"GRANT UPDATE (fen) ON commissions_entry TO {logins.JOB}", "daogou_job may UPDATE commissions_entry"),
+        (f"REVOKE INSERT ON retail_auditrow FROM {logins.WEB}", "daogou_web may not INSERT retail_auditrow"),
+        (f"GRANT {logins.OWNER} TO {logins.WEB}", "daogou_web can become daogou_owner"),
+        (f"ALTER ROLE {logins.JOB} CREATEROLE", "daogou_job: BYPASSRLS, CREATEROLE, LOGIN"),
+        (f"ALTER ROLE {logins.WEB} NOLOGIN", "daogou_web: ; to be LOGIN"),
+        (f"GRANT CREATE ON SCHEMA public TO {logins.WEB}", "daogou_web may make tables"),
+        (f"ALTER TABLE retail_category OWNER TO {logins.JOB}", "daogou_job owns something"),
+        (
+            f"ALTER ROLE {logins.WEB} SET session_replication_role = replica",
+            "triggers are off by a setting of daogou_web",
+        ),
+        ("ALTER TABLE retail_auditrow DISABLE TRIGGER append_only", "retail_auditrow: the guard append_only is off"),
+        ("DROP TRIGGER legs_add_up ON commissions_entry", "commissions_entry: the guard legs_add_up is missing"),
+        ("DROP TRIGGER closed_stays ON commissions_period", "commissions_period: the guard closed_stays is missing"),
+        ("ALTER TABLE retail_buyerkey DISABLE ROW LEVEL SECURITY", "retail_buyerkey: the policy of_scope is off"),
+        (
+            "CREATE TRIGGER append_only BEFORE DELETE ON retail_store EXECUTE FUNCTION refuse_change()",
+            "retail_store: append-only, but not in the list",
+        ),
+    ],
+)
+def test_what_is_not_as_it_is_to_be_is_said(db, change, said):
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgrelid::regclass::text, role, right_ FROM pg_trigger, unnest(%s::text[]) role,"
-            " unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) right_"
-            " WHERE tgname = 'append_only' AND has_table_privilege(role, tgrelid, right_)",
-            [[database.WEB, database.JOB]],
-        )
-        assert cursor.fetchall() == []
-        cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgname = 'append_only'")
-        assert cursor.fetchone()[0] >= 6
+        cursor.execute(change)
+
+    assert any(fault.startswith(said) for fault in rights.faults()), list(rights.faults())
+
+    rights.grant()  # mends what it is there for
+    assert not [fault for fault in rights.faults() if " may DELETE " in fault or " may UPDATE " in fault]
 
 
 # ── The second net ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,10 +167,10 @@ def masked_of_all():
     return sorted(BuyerKey.objects.values_list("masked", flat=True))
 
 
-def test_the_web_role_sees_only_the_keys_it_may(two_shops, monkeypatch):
+def test_web_sees_only_the_keys_it_may_and_job_all(two_shops):
     ours, _other = two_shops
 
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         assert masked_of_all() == []
         with database.published(scope.Scope(store_ids=frozenset([ours.store.pk]))):
             assert masked_of_all() == ["138****5678"]
@@ -134,14 +179,11 @@ def test_the_web_role_sees_only_the_keys_it_may(two_shops, monkeypatch):
         with database.published(scope.NOTHING):
             assert masked_of_all() == []
         assert masked_of_all() == []
-
-
-def test_the_job_role_sees_all_keys(two_shops):
-    with acting_as(database.JOB):
+    with logged_in(logins.JOB):
         assert len(masked_of_all()) == 2
 
 
-def test_the_feed_stores_and_finds_keys_as_the_web_role(shop, monkeypatch):
+def test_the_feed_stores_and_finds_keys_as_web(shop):
     _token, secret = tokens.issue(name="till", channel=shop.pos)
     row = {
         "channel": shop.pos.code, "outer_order_id": "N1", "paid_at": NOW.isoformat(), "store_code": shop.store.code,
@@ -149,7 +191,7 @@ def test_the_feed_stores_and_finds_keys_as_the_web_role(shop, monkeypatch):
         "lines": [{"outer_line_id": "1", "sku": shop.product.sku, "qty": 1, "tag_fen": 1, "paid_fen": 1}],
     }  # fmt: skip
     before = BuyerKey.objects.count()
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         answer = Client().post(
             "/api/v1/orders/", {"orders": [row]}, "application/json", headers={"Authorization": f"Bearer {secret}"}
         )
@@ -157,7 +199,7 @@ def test_the_feed_stores_and_finds_keys_as_the_web_role(shop, monkeypatch):
     assert BuyerKey.objects.count() == before + 1
 
 
-def test_a_page_shows_its_keys_as_the_web_role(two_shops, monkeypatch):
+def test_a_page_shows_its_keys_as_web(two_shops):
     ours, _other = two_shops
     manager = ours.hire("M1", role="store_manager")
     account = User.objects.create(username="M1", is_staff=True)
@@ -166,16 +208,93 @@ def test_a_page_shows_its_keys_as_the_web_role(two_shops, monkeypatch):
     key = BuyerKey.objects.get(masked="138****5678")
     client = signed_in(account)
 
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         page = client.get(f"/admin/members/member/{key.identity.member_id}/change/").content.decode()
 
     assert "138****5678" in page and "139****1234" not in page
 
 
-def test_making_the_roles_again_changes_nothing(db):
-    database.make_roles()
-    database.make_roles()
+# ── Who logs in as whom ──────────────────────────────────────────────────────────────────────────────────────────────
+def test_making_the_logins_again_changes_nothing(db):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rolname, rolbypassrls, rolcanlogin FROM pg_roles WHERE rolname LIKE 'daogou_%%'", [])
-        assert sorted(cursor.fetchall()) == [("daogou_job", True, False), ("daogou_web", False, False)]
-    assert privacy.keep([privacy.Known("card", "", "12345678")])
+        assert logins.make(cursor) == []
+        cursor.execute(f"ALTER ROLE {logins.WEB} SUPERUSER")
+        cursor.execute(f"GRANT {logins.OWNER} TO {logins.JOB}")
+        assert logins.make(cursor) == []
+        assert logins.powers(cursor) == logins.POWERS and logins.memberships(cursor) == []
+
+
+def test_tables_of_an_older_version_are_handed_to_the_owner(db):
+    with connection.cursor() as cursor:
+        logins.hand_over(cursor)
+        cursor.execute(f"SET ROLE {logins.OWNER}")
+        cursor.execute("ALTER TABLE retail_order ADD COLUMN colour text")
+        cursor.execute("ALTER FUNCTION daogou_sees_key(bigint) IMMUTABLE")
+        rights.grant()
+        cursor.execute("RESET ROLE")
+    assert list(rights.faults()) == []
+
+
+def test_the_command_says_whose_address_is_which(db, capsys, monkeypatch):
+    call_command("create_logins")
+
+    said = capsys.readouterr().out
+    assert f"DATABASE_URL=postgresql://{logins.WEB}:(the password it has)@" in said and "migrate" in said
+
+
+def test_a_new_password_is_known_to_nobody_else(db):
+    with connection.cursor() as cursor:
+        password = logins.give_password(cursor, logins.WEB)
+        cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [logins.WEB])
+        (kept,) = cursor.fetchone()
+    assert len(password) >= 32 and kept.startswith("SCRAM-SHA-256$") and password not in kept
+
+
+START = {  # twice: under the login given, and under the right one
+    logins.WEB: """
+import importlib
+def start():
+    importlib.import_module("retail.wsgi")
+""",
+    logins.JOB: """
+import django; django.setup()
+import celery.signals, retail.celery
+def start():
+    celery.signals.worker_init.send(sender=None)
+""",
+}
+TWICE = """
+from django.core.exceptions import ImproperlyConfigured
+try:
+    start()
+except (ImproperlyConfigured, SystemExit) as refusal:
+    print(refusal)
+from retail import database
+database.log_in({login!r})
+start()
+print("started")
+"""
+
+
+@pytest.mark.parametrize("login", START)
+def test_web_server_and_worker_start_under_their_own_login_only(login):
+    """Nobody connects for that."""
+    unset = {"DAOGOU_TESTING", "DAOGOU_DEMO", "PGHOST", "PGUSER"}
+    given = {name: value for name, value in os.environ.items() if name not in unset} | {
+        "DATABASE_URL": "postgresql://daogou_owner@/none",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "DAOGOU_PRIVACY_KEYS": privacy.new_key(1),
+        "DAOGOU_BROKER_URL": "memory://",
+    }
+    command = [sys.executable, "-W", "ignore", "-c", START[login] + TWICE.format(login=login)]
+    said = subprocess.run(command, env=given, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    refusal, started = said.stdout.splitlines()
+    assert f"must log in to PostgreSQL as {login}, not as daogou_owner" in refusal and started == "started"
+
+
+def test_commands_refuse_who_is_not_to_run_them(transactional_db):
+    with logged_in(logins.WEB), pytest.raises(CommandError, match="log in as daogou_job"):
+        call_command("retention", skip_checks=False)
+    with logged_in(logins.OWNER), pytest.raises(CommandError, match="administrator"):
+        call_command("create_logins")

@@ -10,7 +10,7 @@ from django.utils import timezone
 from clerks.models import Binding
 from commissions.models import ClaimRow, Entry, Rule
 from members.models import Membership, Purchase
-from retail import doctor, jobs, periodic, shapes, tasks
+from retail import doctor, jobs, periodic, privacy, shapes, tasks
 from retail.models import Order
 from tests.factories import NOW, world
 
@@ -106,6 +106,26 @@ def test_a_rule_that_was_changed_under_its_seal(shop):
     assert failing() == {"seals_whole": 1}
 
 
+def test_a_guard_that_was_switched_off(shop):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE commissions_entry DISABLE TRIGGER append_only")
+
+    assert failing() == {"guards_stand": 1}
+
+
+def test_a_key_that_is_gone(shop, settings):
+    settings.PRIVACY_KEYS = [privacy.new_key(9)]
+
+    assert failing() == {"keys_open": 1}
+
+
+def test_an_order_that_names_a_key_there_is_none_of(shop):
+    Order.objects.filter(pk=Order.objects.latest("pk").pk).update(buyer_keys=[999_999_999])
+
+    assert failing() == {"buyer_keys_exist": 1}
+
+
 def test_work_that_waits_for_more_than_a_day(shop):
     jobs.Job.objects.all().delete()
     jobs.enqueue(work=[jobs.Work("settle_order", {"order_id": 1})], now=NOW - timedelta(hours=25))
@@ -151,7 +171,7 @@ def test_the_command_says_what_holds(shop, capsys):
     call_command("doctor", "--all")
 
     said = capsys.readouterr().out
-    assert "All 8 invariants hold." in said and "FAIL" not in said
+    assert "All 12 invariants hold." in said and "FAIL" not in said
     assert set(periodic.last(task="retail.doctor").found.values()) == {0}
 
 
@@ -159,7 +179,7 @@ def test_the_command_fails_and_gives_examples(shop, capsys):
     jobs.Job.objects.all().delete()
     tamper("UPDATE commissions_entry SET fen = fen + 1")
 
-    with pytest.raises(CommandError, match="of 8 invariants do not hold"):
+    with pytest.raises(CommandError, match="of 12 invariants do not hold"):
         call_command("doctor", "--all")
 
     said = capsys.readouterr().out

@@ -13,7 +13,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from retail import embedded
+from retail import embedded, logins
 
 # A process that starts a server on a folder, says so, and waits for its end. The kernel ends a server with the thread
 # that started it, but that is asked for in the main thread only: from another one it outlives a killed process.
@@ -105,16 +105,35 @@ def test_one_folder_serves_one_starter(data: Path) -> None:
 def test_a_command_finds_the_server_that_runs(data: Path) -> None:
     assert embedded.running(data) is None
     with embedded.start(data=data, durable=False) as server:
-        assert embedded.ensure(var=data) == str(server.socket_dir)
+        assert embedded.ensure(var=data, login=logins.JOB) == str(server.socket_dir)
         assert os.environ["PGHOST"] == str(server.socket_dir)
-        assert ask("postgresql:///daogou", "SELECT 1") == "1"
+        assert ask("postgresql:///daogou", "SELECT session_user") == "daogou_job"
     assert embedded.running(data) is None
 
 
 def test_a_named_server_wins(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/daogou")
-    assert embedded.ensure(var=data) is None
+    assert embedded.ensure(var=data, login=logins.JOB) is None
     assert not data.exists()
+
+
+@pytest.mark.usefixtures("nothing_named")
+@pytest.mark.parametrize(("command", "login"), [("migrate", "daogou_owner"), ("settle", "daogou_job")])
+def test_migrate_alone_is_the_owner(monkeypatch: pytest.MonkeyPatch, data: Path, command: str, login: str) -> None:
+    monkeypatch.setenv("DAOGOU_VAR", str(data))
+    monkeypatch.setenv("DAOGOU_DEMO", "")
+    with embedded.start(data=data, durable=False):
+        embedded.ensure_for(["manage.py", command])
+        assert ask("postgresql:///daogou", "SELECT session_user") == login
+
+
+def test_the_owner_owns_the_database_and_is_no_administrator() -> None:
+    with embedded.start(durable=False) as server:
+        assert (
+            ask(server.url, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'daogou'") == logins.OWNER
+        )
+        with psycopg.connect(server.url) as connection, connection.cursor() as cursor:
+            assert logins.powers(cursor) == logins.POWERS and logins.memberships(cursor) == []
 
 
 @pytest.mark.usefixtures("nothing_named")

@@ -26,9 +26,10 @@ from django.db import connections
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import database, embedded, jobs
+from retail import database, embedded, jobs, logins, seals
 from retail.celery import app
-from retail.demo import logins, traffic, wecom, world
+from retail.demo import traffic, wecom, world
+from retail.demo.logins import LOGINS
 
 HOST = "127.0.0.1"  # sign-in is one click: never on an address others can reach
 PORTS = range(8000, 8011)
@@ -54,11 +55,12 @@ class Command(BaseCommand):
                 if reset:
                     self.forget()
                 web = running.enter_context(taken_port(port))
-                self.start_database(running)
+                is_ours = self.start_database(running)
                 self.fill_database(scale)
-                database.act_as(database.JOB)
+                if is_ours:
+                    database.log_in(logins.JOB)
                 address = os.environ[traffic.ADDRESS] = f"http://{HOST}:{web.getsockname()[1]}/"
-                running.enter_context(served(web))
+                running.enter_context(served(web, login=logins.WEB if is_ours else None))
                 phones = running.enter_context(wecom.running(site=address))
                 running.enter_context(clock())
                 self.work(address, phones, check=check)
@@ -74,12 +76,17 @@ class Command(BaseCommand):
             raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
         embedded.remove(settings.VAR_DIR)
         shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+        seals.head_file().unlink(missing_ok=True)
 
-    def start_database(self, running: ExitStack) -> None:
-        if not embedded.is_given():
+    def start_database(self, running: ExitStack) -> bool:
+        """Whether it is the embedded one, whose three logins are all ours; a named one has the login that is named."""
+        is_ours = not embedded.is_given()
+        if is_ours:
             self.stdout.write("Starting PostgreSQL …")
-            running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True)).publish()
+            server = running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True))
+            server.publish(login=logins.OWNER)
         running.callback(connections.close_all)
+        return is_ours
 
     def fill_database(self, scale: float) -> None:
         self.stdout.write("Preparing tables …")
@@ -124,7 +131,7 @@ class Command(BaseCommand):
     def announce(self, address: str, phones: str) -> None:
         settings.VAR_DIR.joinpath("demo.url").write_text(address)
         self.stdout.write(f"\n导购台 is ready: {address}\n")
-        for login in logins.LOGINS:
+        for login in LOGINS:
             self.stdout.write(f"  {login.username:<10} {login.password}  {login.landing:<8} {login.label}")
         self.stdout.write(f"WeCom, simulated: {phones}  play a customer who scans a code, and the clerk's phone")
         self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
@@ -172,13 +179,15 @@ def taken_port(port: int | None) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def served(web: socket.socket) -> Iterator[None]:
+def served(web: socket.socket, *, login: str | None) -> Iterator[None]:
     """The web server, in threads of its own; requests being answered get two seconds to end."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # eight threads are meant to queue
     warnings.filterwarnings("ignore", message="No directory at")  # no collectstatic: whitenoise asks finders
     from retail.wsgi import application
 
-    server = create_server(_as_web(application), sockets=[web], threads=8, ident="daogou")
+    if login:
+        application = _logged_in(application, login)
+    server = create_server(application, sockets=[web], threads=8, ident="daogou")
     threading.Thread(target=server.run, name="web", daemon=True).start()
     try:
         yield
@@ -186,11 +195,11 @@ def served(web: socket.socket) -> Iterator[None]:
         server.task_dispatcher.shutdown(timeout=2)
 
 
-def _as_web(application: WSGIApplication) -> WSGIApplication:
-    """The application in threads that act as the web role; the other threads of this process are workers."""
+def _logged_in(application: WSGIApplication, login: str) -> WSGIApplication:
+    """The application in threads with a login of their own; the other threads of this process are workers."""
 
     def answer(environ: Any, start_response: Any) -> Any:
-        database.act_as(database.WEB, thread_only=True)
+        database.log_in(login, thread_only=True)
         return application(environ, start_response)
 
     return answer

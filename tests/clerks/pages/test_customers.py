@@ -4,19 +4,19 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from clerks.models import Binding, CorpTag, Friend, Touch
 from members import consent
 from members.models import Identity, Member, Membership, Tier
-from retail import database, privacy
+from retail import logins, privacy
 from retail.models import AuditRow, BuyerKey, Post, Staff
 from retail.shapes import Buyer
 from tests import factories
 from tests.clerks.pages.conftest import signed_in
 from tests.factories import NOW, World, wecom
+from tests.logins import logged_in
 
 
 def buyer(number: int) -> tuple[Buyer, ...]:
@@ -317,23 +317,18 @@ def test_the_frame_of_the_sidebar_holds_no_customer(shop: World, phone: Client):
 
 
 @pytest.mark.parametrize("code", ["A1", "M1"])
-def test_it_works_through_the_second_net(shop: World, code: str, monkeypatch: pytest.MonkeyPatch):
-    """As the role of requests, which sees no key of a customer by itself; and it stays that way."""
+@pytest.mark.django_db(transaction=True)
+def test_it_works_through_the_second_net(shop: World, code: str):
+    """Under the login of requests, which sees no key of a customer by itself; and it stays that way."""
     corp = _corp(shop)
     member = customer(shop, 1)
     friend(member, corp, "wmOne", of=shop.staff["A1"])
     Friend.objects.update(staff=shop.staff[code])
     client = signed_in(shop.staff[code])
-    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"options": f"-c role={database.WEB}"})
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET ROLE {database.WEB}")
-    try:
+    with logged_in(logins.WEB):
         assert "王女士" in beside(client, "wmOne")
         assert client.post(f"/m/customers/{member.pk}/chat/").json() == {"externalUserId": "wmOne"}
         assert not BuyerKey.objects.exists()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE")
 
 
 def test_without_an_application_the_sidebar_says_so(phone: Client):

@@ -1,0 +1,153 @@
+"""What the web server and the workers may do to which table: read and write rows, and take away only what is named.
+
+Every table is in one of three classes. `APPEND_ONLY` is history: nobody changes it, a trigger refuses even its owner,
+and its rows are sealed (retail.seals). `DELETABLE` is what some code takes away, each with who does. All others, so
+also a table that is made tomorrow, are facts: they may be corrected and never vanish.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from retail import guards, logins
+from retail.logins import JOB, WEB
+
+APPEND_ONLY = (
+    "commissions_buyersnapshot",
+    "commissions_claimrow",
+    "commissions_entry",
+    "retail_auditrow",
+    "retail_orderversion",
+    "retail_refundversion",
+    "retail_seal",
+    "retail_suppression",
+)
+DELETABLE = {
+    "auth_group_permissions": "what a role may do, brought up to date",
+    "axes_accessattempt": "forgotten after a sign-in that worked",
+    "axes_accessattemptexpiration": "likewise",
+    "clerks_department": "a mirror of WeCom's address book",
+    "clerks_friendmove": "a conclusion gives way to what was told",
+    "clerks_groupchatmember": "a mirror of who is in a group chat",
+    "commissions_attainment": "part of a draft; a trigger keeps those of approved versions",
+    "commissions_attainmentstep": "likewise",
+    "commissions_rule": "likewise",
+    "commissions_share": "likewise",
+    "django_session": "ended",
+    "otp_static_staticdevice": "recovery codes, replaced by new ones",
+    "otp_static_statictoken": "a recovery code, used up",
+    "otp_totp_totpdevice": "a second factor, replaced or taken away",
+    "retail_apicall": "stored answers, kept for a week",
+    "retail_job": "done jobs, kept for a week",
+    "retail_storegroup_stores": "a store leaves a group",
+    "retail_user_groups": "a person loses a role",
+    "retail_user_user_permissions": "likewise",
+    "wecom_use": "counts of calls, kept for three months",
+}
+READ_ONLY = ("django_migrations",)
+
+
+def of(table: str) -> frozenset[str]:
+    """The rights that both `daogou_web` and `daogou_job` have to a table."""
+    if table in READ_ONLY:
+        return frozenset({"SELECT"})
+    if table in APPEND_ONLY:
+        return frozenset({"SELECT", "INSERT"})
+    if table in DELETABLE:
+        return frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+    return frozenset({"SELECT", "INSERT", "UPDATE"})
+
+
+@transaction.atomic
+def grant() -> None:
+    """Give both logins exactly their rights to every table. Runs after every migrate, as the owner.
+
+    Raises ImproperlyConfigured where the logins are missing: nothing else would keep requests from being the owner.
+    """
+    with connection.cursor() as cursor:
+        if missing := sorted({WEB, JOB} - logins.powers(cursor).keys()):
+            raise ImproperlyConfigured(
+                f"PostgreSQL has no login {' and no login '.join(missing)}: run `manage.py create_logins` once as the"
+                " administrator of the server (docs/settings.md)."
+            )
+        both = f"{WEB}, {JOB}"
+        cursor.execute(f"GRANT USAGE ON SCHEMA public TO {both}")
+        cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {both}")
+        cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {both}")
+        for rights, tables in _by_rights(cursor).items():
+            names = ", ".join(map(connection.ops.quote_name, tables))
+            cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {both}")
+
+
+def _by_rights(cursor: CursorWrapper) -> dict[frozenset[str], list[str]]:
+    tables: dict[frozenset[str], list[str]] = {}
+    for table in connection.introspection.table_names(cursor):
+        tables.setdefault(of(table), []).append(table)
+    return tables
+
+
+# ── Whether it is so ─────────────────────────────────────────────────────────────────────────────────────────────────
+class Held(NamedTuple):
+    login: str
+    table: str
+    right: str
+
+
+# Of a single column, too: an owner may have given away no more than `fen`.
+_HELD = """
+SELECT login, relname, privilege FROM pg_class, unnest(%s::text[]) login,
+    unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) privilege
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND CASE WHEN privilege IN ('DELETE', 'TRUNCATE', 'TRIGGER')
+        THEN has_table_privilege(login, pg_class.oid, privilege)
+        ELSE has_any_column_privilege(login, pg_class.oid, privilege) END
+"""
+
+
+def held() -> set[Held]:
+    """What both logins may do, as the catalogue of the database says."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, [[WEB, JOB]])
+        return {Held(*row) for row in cursor.fetchall()}
+
+
+def faults() -> Iterator[str]:
+    """Where logins, rights and guards of this database are not what they are to be."""
+    with connection.cursor() as cursor:
+        known = logins.powers(cursor)
+        for login in (WEB, JOB):
+            if known.get(login) != logins.POWERS[login]:
+                said = ", ".join(sorted(known[login])) if login in known else "it is missing"
+                yield f"{login}: {said}; to be {', '.join(sorted(logins.POWERS[login]))}"
+        yield from (f"{login} can become {role}" for role, login in logins.memberships(cursor))
+        if {WEB, JOB} <= known.keys():
+            yield from _wrong_rights(connection.introspection.table_names(cursor))
+            yield from _powers_by_the_way(cursor)
+    yield from guards.faults(append_only=APPEND_ONLY)
+
+
+def _wrong_rights(tables: list[str]) -> Iterator[str]:
+    wanted = {Held(login, table, right) for login in (WEB, JOB) for table in tables for right in of(table)}
+    found = held()
+    yield from (f"{login} may {right} {table}" for login, table, right in sorted(found - wanted))
+    yield from (f"{login} may not {right} {table}" for login, table, right in sorted(wanted - found))
+
+
+_BY_THE_WAY = """
+SELECT format('%%s owns something', rolname) FROM pg_roles
+WHERE rolname = ANY(%s) AND EXISTS (SELECT FROM pg_shdepend WHERE refobjid = pg_roles.oid AND deptype = 'o')
+UNION ALL
+SELECT format('%%s may make tables and functions', rolname) FROM pg_roles
+WHERE rolname = ANY(%s) AND has_schema_privilege(rolname, 'public', 'CREATE')
+UNION ALL
+SELECT format('triggers are off by a setting of %%s', coalesce(setrole::regrole::text, 'this database'))
+FROM pg_db_role_setting, unnest(setconfig) said WHERE said ~ '^session_replication_role=' AND said !~ '=origin$'
+"""
+
+
+def _powers_by_the_way(cursor: CursorWrapper) -> Iterator[str]:
+    cursor.execute(_BY_THE_WAY, [[WEB, JOB], [WEB, JOB]])
+    yield from (said for (said,) in cursor.fetchall())
