@@ -34,7 +34,7 @@ from commissions.models import (
     Share,
 )
 from commissions.models.ledger import SHANGHAI
-from retail import gate, scope
+from retail import scope
 from retail.models import Staff
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment, money, rate
 
@@ -200,12 +200,10 @@ class PlanVersionAdmin(ScopedAdmin):
         return redirect(f"{reverse('admin:commissions_attainment_add')}?version={int(object_id)}")
 
     @action(description=pgettext_lazy("button", "批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
-    @gate.fresh
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
-    @gate.fresh
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
         given = form.cleaned_data
         verb = partial(plans.activate, starts_at=given["starts_at"], reason=given["reason"])

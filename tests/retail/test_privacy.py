@@ -477,8 +477,7 @@ def test_the_document_shows_the_table():
     page = (Path(settings.BASE_DIR) / "docs" / "privacy.md").read_text()
 
     for kept in retention.TABLE:
-        days = f"{kept.days} days" if kept.days else "for good"
-        assert f"| {kept.name} | {days} | {kept.why} |" in page
+        assert f"| {kept.name} | {kept.life} | {kept.why} |" in page
 
 
 @pytest.mark.django_db
