@@ -225,7 +225,7 @@ class ExportingAdmin(ScopedAdmin):
             return self._ask_what_for(request, str(needed), len(ids))
         except Refused as refused:
             return self._ask_what_for(request, str(refused), len(ids))
-        out = tempfile.TemporaryFile()  # noqa: SIM115  closed by the response
+        out = io.BytesIO()
         write_file(out, format=format, columns=self.sheet, rows=_rows(self, self.model, ids))
         out.seek(0)
         name = file_name(self.opts.model_name, format, now=wanted["now"])

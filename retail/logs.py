@@ -8,10 +8,10 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-# A digit of any script, also as an address spells one of full width; between two of them at most two separators.
+# A digit of any script, also as an address spells one of full width; between two of them at most three separators.
 _DIGIT = r"(?:\d|%[Ee][Ff]%[Bb][Cc]%9\d)"
 _ONE, _THREE_TO_NINE = r"(?:[1１]|%[Ee][Ff]%[Bb][Cc]%91)", r"(?:[3-9３-９]|%[Ee][Ff]%[Bb][Cc]%9[3-9])"
-_GAP = r"(?:[ \t\u3000\u00a0\-._·•/()（）—–－+]|%20|%2[DdEe]){0,2}"
+_GAP = r"(?:[ \t\u3000\u00a0\-._·•/()（）—–－+]|%20|%2[DdEe]){0,3}"
 _MOBILE = re.compile(
     rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?[8８]{_GAP}[6６]{_GAP})?)"
     rf"({_ONE}{_GAP}{_THREE_TO_NINE}(?:{_GAP}{_DIGIT}){{9}})(?!\d)"

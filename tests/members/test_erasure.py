@@ -13,7 +13,7 @@ from commissions.models import Entry
 from members import erasure as members_erasure
 from members import identity
 from members.models import Identity, Member
-from retail import approvals, audit, erasure, exports, jobs, privacy, scope, shapes, tasks
+from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
@@ -248,4 +248,3 @@ def test_a_reason_in_the_journal_holds_no_number(everything):
     row = audit.record(by=None, action="unmask", target=Member, now=timezone.now(), reason=f"顾客 {PHONE} 来电")
 
     assert row.reason == "顾客 **** 来电"
-    assert exports.forget_all() == 0 and scope.current().is_everything
