@@ -125,7 +125,8 @@ class FreshLoginMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
-        page = _page_behind(view) if request.method == "POST" and request.user.is_authenticated else None
+        # Whoever has no business in the admin is turned away by its pages.
+        page = _page_behind(view) if request.method == "POST" and request.user.is_staff else None
         is_grave = isinstance(page, ModelAdmin) and not getattr(page, "is_everyday", False)
         return _proof_wanted(request, timezone.now()) if is_grave else None
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -46,8 +47,10 @@ class ExportFileAdmin(ScopedAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "download": address})
 
     def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse | FileResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         row = self.get_object(request, object_id)
-        if row is None or not self.has_view_permission(request, row):
+        if row is None:
             raise Http404
         now = timezone.now()
         try:

@@ -37,7 +37,7 @@ change          STORES   other GET     302 302 403  404 404 404  200 200 200
 change          COMPANY  ours  GET     302 302 403  403 200 200  200 200 200
 change          COMPANY  other GET     302 302 403  403 404 404  200 200 200
 change          exportfile ours GET    302 302 403  403 403 403  200 404 404
-change          exportfile *   *       302 302 403  403 403 403  404 404 404
+change          exportfile *   GET     302 302 403  403 403 403  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          periodictask * POST    302 302 403  403 403 403  200 403 403
@@ -59,8 +59,9 @@ end_sessions    staff    ours  *       302 302 403  200 200 200  200 200 403
 end_sessions    staff    other *       302 302 403  403 403 403  200 200 403
 end_sessions    user     *     *       302 302 403  403 403 403  200 403 403
 reset_factor    user     *     *       302 302 403  403 403 403  200 403 403
+download        exportfile ours POST   302 302 403  403 403 403  302 404 404
 download        exportfile *   POST    302 302 403  403 403 403  404 404 404
-download        exportfile *   *       405 405 405  405 405 405  405 405 405
+download        exportfile *   *       405 405 403  405 405 405  405 405 405
 erase           member   ours  *       302 302 403  403 403 403  200 403 403
 erase           member   other *       302 302 403  403 403 403  200 403 403
 unmask          staff    ours  *       302 302 403  403 403 403  404 403 403
