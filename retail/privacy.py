@@ -379,11 +379,11 @@ def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     return True
 
 
-def mentions(sealed: bytes, values: Iterable[bytes]) -> bool:
+def mentions(sealed: bytes | memoryview | None, values: Iterable[bytes]) -> bool:
     """Whether a sealed text holds one of these values; one that no key opens any more tells nobody anything."""
     try:
-        plain = open_sealed(sealed)
-    except MissingKey:
+        plain = open_sealed(bytes(sealed or b""))
+    except (MissingKey, IndexError):
         return False
     return any(value in plain for value in values)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -62,7 +61,7 @@ class ExportFileAdmin(ScopedAdmin):
 
     @display(description=_("内容"))
     def content(self, row: ExportFile) -> str:
-        return str(apps.get_model(row.model)._meta.verbose_name)
+        return row.content
 
     @display(
         description=_("状态"),

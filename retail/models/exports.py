@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -58,7 +59,12 @@ class ExportFile(Scoped):
         indexes = [models.Index(fields=["asked_by", "-id"], name="export_of_person")]
 
     def __str__(self) -> str:
-        return f"{self.model} #{self.pk}"
+        return f"{self.content} #{self.pk}"
+
+    @property
+    def content(self) -> str:
+        """What is in it, in words."""
+        return str(apps.get_model(self.model)._meta.verbose_name)
 
     def state_at(self, now: datetime) -> str:
         if self.made_at is not None:

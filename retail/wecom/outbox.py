@@ -153,7 +153,7 @@ def forget_about(*, values: Collection[bytes], keys: Collection[str] = ()) -> in
     kept = Call.objects.filter(sealed__isnull=False)
     ids = list(kept.filter(found).values_list("pk", flat=True)) if keys else []
     rows = kept.values_list("pk", "sealed").iterator(chunk_size=2000)
-    ids += [pk for pk, sealed in rows if privacy.mentions(bytes(sealed), values)]
+    ids += [pk for pk, sealed in rows if privacy.mentions(sealed, values)]
     about = Call.objects.filter(pk__in=ids)
     about.filter(state=State.WAITING).update(state=State.FAILED)
     return about.update(sealed=None)
