@@ -269,7 +269,7 @@ def _place(
         friend.store_id = held.store_id if held else friend.store_id
         friend.save()
     if member_id is not None:
-        _bind(corp, member_id, added, told, posts)
+        _bind(corp, member_id, added, told, posts, now)
 
 
 def _member(key_id: int, reading: Reading | None, at: datetime) -> int:
@@ -286,7 +286,14 @@ def _posts(friends: Iterable[Friend], times: Sequence[datetime], now: datetime) 
     return org.roster(since=min([*times, now]), until=max([*times, now]), staff_ids=staff_ids)
 
 
-def _bind(corp: str, member_id: int, added: Sequence[tuple[datetime, Friend]], told: Told, posts: org.Roster) -> None:
+def _bind(
+    corp: str,
+    member_id: int,
+    added: Sequence[tuple[datetime, Friend]],
+    told: Told,
+    posts: org.Roster,
+    now: datetime,
+) -> None:
     """The claims of our people by brand, as of the post each held then; brands of other corps have none."""
     claims: dict[int, list[Claim]] = {}
     brands = _brands(corp)
@@ -302,7 +309,7 @@ def _bind(corp: str, member_id: int, added: Sequence[tuple[datetime, Friend]], t
     losses = _losses(added, told)
     for brand_id, some in sorted(claims.items()):
         identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
-        rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses)
+        rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
 
 
 def _brands(corp: str) -> dict[int, Brand]:

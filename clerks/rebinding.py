@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from clerks import binding
 from clerks.models import Binding, Touch
 from members.models import Purchase
-from retail.models import Brand
+from retail import audit
+from retail.models import Brand, Staff
 
 CODE, TAKEN_OVER = Binding.Source.CONTACT_CODE, Binding.Source.TAKEOVER
 REBOUND, HANDED_OVER = Binding.End.REBOUND, Binding.End.HANDED_OVER
@@ -99,8 +100,11 @@ def _is_free(bond: Bond, at: datetime, rules: Rules) -> bool:
     return rules.rebind == Brand.Rebind.LAST or at >= bond.active_at + rules.idle
 
 
-def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Losses) -> None:
-    """Judge all claims on a member and write what is new. To be called within a transaction."""
+def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Losses, now: datetime) -> None:
+    """Judge all claims on a member and write what is new. To be called within a transaction.
+
+    That somebody else's customer they are now is a line of the journal; whose they became first says the row itself.
+    """
     binding.lock([(brand.pk, member_id)])
     rows, rules = list(Binding._base_manager.filter(brand=brand, member=member_id)), Rules.of(brand)
     known = _sorted_out(rows)
@@ -112,7 +116,17 @@ def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Los
         rules=rules,
         held=_held(known.base, activities) if known.base else None,
     )
+    was = next((row.staff_id for row in rows if row.ended_at is None), None)
     _write(brand, member_id, known, bonds, losses, rules)
+    held = Binding._base_manager.filter(brand=brand, member=member_id, ended_at=None).select_related("staff").first()
+    if held is not None and was not in (None, held.staff_id):
+        _journal(held, was, now)
+
+
+def _journal(held: Binding, was: int, now: datetime) -> None:
+    before = {"staff": str(Staff._base_manager.get(pk=was))}
+    after = {"staff": str(held.staff), "source": held.source}
+    audit.record(by=None, action="binding.change", target=held, now=now, before=before, after=after)
 
 
 class _Known(NamedTuple):

@@ -1,13 +1,21 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
-from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from typing import Any
 
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from members import erasure
 from members.models import Identity, Member, Membership, Purchase, Tier
-from retail import privacy
+from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
 from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
@@ -65,6 +73,24 @@ class MembershipInline(_Joined, ScopedTabularInline):
     show_change_link = True
 
 
+class Why(BaseDialogForm):
+    reason = forms.CharField(
+        label=_("为什么抹去"),
+        min_length=2,
+        max_length=200,
+        help_text=_("例如：本人来信要求。不要写姓名和号码。"),
+        widget=UnfoldAdminTextInputWidget(),
+    )
+
+
+ERASE = ActionDialog(
+    title=_("抹去这位会员？"),
+    description=_("另一个人同意后执行，不能恢复：称呼、号码和企业微信消息都没有了；订单和佣金保留，不再指向任何人。"),
+    form_class=Why,
+    form_submit_text=_("提交审批"),
+)
+
+
 @admin.register(Member)
 class MemberAdmin(UnmaskingAdmin):
     is_read_only = True
@@ -75,9 +101,24 @@ class MemberAdmin(UnmaskingAdmin):
     ordering = ("-pk",)
     fields = ("title", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline)
+    actions_detail = ("erase",)
 
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_object(request, str(object_id)) if object_id else None
+        return row is not None and request.user.has_perm("members.erase_member")
+
+    @action(description=_("抹去这位会员"), icon="person_off", permissions=["erase"], dialog=ERASE)
+    def erase(self, request: HttpRequest, form: Why, object_id: str) -> HttpResponse:
+        given = {"reason": form.cleaned_data["reason"], "by": request.user, "now": timezone.now()}
+        try:
+            erasure.ask(member=self.get_object(request, object_id), **given)
+            messages.success(request, _("已经放进双人审批。另一个人同意后马上抹去。"))
+        except approvals.Refused as refused:
+            messages.error(request, str(refused))
+        return HttpResponse(headers={"HX-Refresh": "true"})
 
     @display(description=_("会员"))
     def title(self, row: Member) -> str:
@@ -117,6 +158,7 @@ class MembershipAdmin(_Joined, ScopedAdmin):
 
 @admin.register(Tier)
 class TierAdmin(ScopedAdmin):
+    is_everyday = True
     list_display = ("name", "code", "brand", "rank")
     list_select_related = ("brand",)
     list_filter = ("brand",)

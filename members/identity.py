@@ -243,8 +243,11 @@ def _update(memberships: Sequence[Membership]) -> None:
 def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> int:
     """The id of the member known by any of these keys; made, with this name, where there is none.
 
-    The strongest key decides, as with orders; keys nobody had yet become identities of the member.
+    The strongest key decides, as with orders; keys nobody had yet become identities of the member. Of somebody who
+    asked to be forgotten no name is kept.
     """
+    if privacy.are_suppressed(key_ids):
+        name = ""
     owner_of, strength = _known(key_ids)
     owned = sorted((key_id for key_id in key_ids if key_id in owner_of), key=strength.__getitem__)
     member_id = owner_of[owned[0]] if owned else Member.objects.create(name=name[:64], created_at=at).pk

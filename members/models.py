@@ -14,7 +14,9 @@ class Member(Scoped):
 
     name = models.CharField(_("称呼"), max_length=64, blank=True, default="")
     created_at = models.DateTimeField(_("创建"))
-    merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed")
+    merged_into = models.ForeignKey(
+        "self", verbose_name=_("已并入"), null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed"
+    )
 
     scope_paths = Paths(brand="memberships__brand", store="memberships__purchases__store", staff=None)
     scope_is_to_many = True

@@ -27,7 +27,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
 
-from retail import audit, gate, jobs
+from retail import approvals, audit, jobs, reading
 from retail.jobs import Job
 from retail.models import (
     ApiToken,
@@ -125,12 +125,14 @@ class StoreGroupAdmin(ScopedAdmin):
 # ── Catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(Category)
 class CategoryAdmin(ScopedAdmin):
+    is_everyday = True
     list_display = ("name", "code")
     search_fields = ("code", "name")
 
 
 @admin.register(Product)
 class ProductAdmin(ScopedAdmin):
+    is_everyday = True
     list_display = ("name", "sku", "brand", "category", "tag", "is_sold")
     list_select_related = ("brand", "category")
     list_filter = ("brand", "category", "is_sold")
@@ -186,24 +188,39 @@ class ApiTokenAdmin(ScopedAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
             "channel": _("选了渠道，就可以推送这个渠道的订单和退款。"),
-            "can_read": _("可以读订单、商品、门店、员工和佣金流水；下面选了品牌、区域、门店或公司，就只读那一部分。"),
+            "can_read": _(
+                "可以读订单、商品、门店、员工和佣金流水；下面选了品牌、区域、门店或公司，就只读那一部分。"
+                "只读一家门店的马上生效，其他的要另一个人同意。"
+            ),
             "staff": _("选了人，这个人离职或没有岗位时令牌马上失效；空着 = 系统之间用的令牌。"),
             "revoked_at": _("填了时间，这个令牌从那时起就不能再用。"),
         }
         return super().get_form(request, obj, change, **kwargs)
 
-    @gate.fresh
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return super().changeform_view(request, *args, **kwargs)
-
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        """What reads more than one store takes two persons: until then the token keeps reading what it did."""
+        before = ApiToken.objects.get(pk=obj.pk) if change else ApiToken()
+        wanted = reading.of(obj)
+        takes_two = reading.takes_two(wanted=wanted, before=reading.of(before))
+        if takes_two:
+            reading.give(obj, reading.of(before))
+            form.changed_data = [name for name in form.changed_data if name not in reading.FIELDS]  # for the journal
         secret = "" if change else secrets.token_urlsafe(32)
         if secret:
             obj.digest = hashlib.sha256(secret.encode()).hexdigest()
         super().save_model(request, obj, form, change)
+        if takes_two:
+            self._ask_to_read(request, obj, wanted)
         if secret:
             shown = _("令牌只显示这一次，请马上复制保存：{}")
             messages.warning(request, format_html(shown, format_html("<code>{}</code>", secret)))
+
+    def _ask_to_read(self, request: HttpRequest, token: ApiToken, wanted: reading.Reach) -> None:
+        try:
+            reading.ask(token=token, wanted=wanted, by=request.user, now=timezone.now())
+            messages.warning(request, _("可以读一家门店以外的内容，要另一个人同意后才生效，已经放进双人审批。"))
+        except approvals.Refused as refusal:
+            messages.error(request, str(refusal))
 
 
 # ── Refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,14 +289,21 @@ JOB_KINDS = {
     "wecom_event": _("处理企业微信回调"),
     "wecom_welcome": _("发欢迎语"),
     "wecom_call": _("调用企业微信"),
+    "make_export": _("生成导出文件"),
+    "erase_member": _("抹去会员"),
 }
-_PAYLOAD = {"order_id": ("order", _("订单")), "refund_id": ("refund", _("退款"))}
+_PAYLOAD = {
+    "order_id": ("order", _("订单")),
+    "refund_id": ("refund", _("退款")),
+    "export_id": ("exportfile", _("导出文件")),
+}
 
 
 @admin.register(Job)
 class JobAdmin(ScopedAdmin):
     """Open and failed work. Failed jobs can be run again; nothing else can be changed."""
 
+    is_everyday = True
     is_read_only = True
     list_display = ("what", "about", "state_label", "attempts", "due", "ended", "error_line")
     list_filter = ("state", "created_at")

@@ -5,7 +5,8 @@ A kind of act is a function, registered under a name with the permission its dec
     @approvals.kind("post.grant", name=_("授予总部岗位"), permission="retail.decide_post")
     def grant(*, target_id: str, payload: dict, by: User, now: datetime) -> None: ...
 
-`ask` keeps what is wanted, `decide` runs the function in its own transaction with the decision and the journal.
+`ask` keeps what is wanted, `decide` runs the function in its own transaction with the decision and the journal. Where
+not everybody with the permission may agree to everything, `objection=` says why somebody may not.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from retail import audit
+from retail import audit, logs
 from retail.scope import Paths, Scoped
 
 LIFE = timedelta(days=7)
@@ -36,20 +37,33 @@ class Act(Protocol):
     def __call__(self, *, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None: ...
 
 
+class Objection(Protocol):
+    """Why somebody must not agree to this, in words for them; "" when they may."""
+
+    def __call__(self, *, payload: dict[str, Any], by: Any) -> str: ...
+
+
+def _no_objection(*, payload: dict[str, Any], by: Any) -> str:
+    return ""
+
+
 class Kind(NamedTuple):
     name: str | Promise
     permission: str
     act: Act
+    objection: Objection
 
 
 KINDS: dict[str, Kind] = {}
 
 
-def kind(code: str, *, name: str | Promise, permission: str) -> Callable[[Act], Act]:
+def kind(
+    code: str, *, name: str | Promise, permission: str, objection: Objection = _no_objection
+) -> Callable[[Act], Act]:
     """Register the function that carries out approvals of this kind."""
 
     def register(act: Act) -> Act:
-        KINDS[code] = Kind(name, permission, act)
+        KINDS[code] = Kind(name, permission, act, objection)
         return act
 
     return register
@@ -74,8 +88,12 @@ class Approval(Scoped):
     before = models.JSONField(gettext_lazy("之前"), default=dict)
     after = models.JSONField(gettext_lazy("之后"), default=dict)
     reason = models.TextField(gettext_lazy("原因"), blank=True, default="")
-    brand = models.ForeignKey("retail.Brand", null=True, on_delete=models.PROTECT, related_name="+")
-    store = models.ForeignKey("retail.Store", null=True, on_delete=models.PROTECT, related_name="+")
+    brand = models.ForeignKey(
+        "retail.Brand", verbose_name=gettext_lazy("品牌"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    store = models.ForeignKey(
+        "retail.Store", verbose_name=gettext_lazy("门店"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
     state = models.CharField(gettext_lazy("状态"), max_length=8, choices=State.choices, default=State.WAITING)
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=gettext_lazy("谁提出"), on_delete=models.PROTECT, related_name="+"
@@ -94,6 +112,7 @@ class Approval(Scoped):
         related_name="+",
     )
     decided_at = models.DateTimeField(gettext_lazy("决定时间"), null=True)
+    answer = models.TextField(gettext_lazy("答复"), blank=True, default="")
 
     scope_paths = Paths(brand="brand", store="store")
 
@@ -120,9 +139,12 @@ class Approval(Scoped):
     def title(self) -> str:
         return str(KINDS[self.kind].name) if self.kind in KINDS else self.kind
 
-    def may_be_decided(self, *, by: Any, now: datetime) -> bool:
-        """Whether `by` may say yes or no now. Whether they see it at all is the scope's business."""
-        return self.state == self.State.WAITING and self.expires_at > now and not _objection(self, by)
+    def objection(self, *, by: Any, now: datetime, is_approved: bool) -> str:
+        """Why `by` may not say yes (or no) now; "" when they may. Whether they see it is the scope's business."""
+        if self.state != self.State.WAITING or self.expires_at <= now:
+            state = self.State.EXPIRED if self.state == self.State.WAITING else self.State(self.state)
+            return _("这件事已经不在等待：%(state)s。") % {"state": state.label}
+        return _objection(self, by, is_approved)
 
 
 def ask(
@@ -154,7 +176,7 @@ def ask(
                 payload=payload,
                 before=before or {},
                 after=after or {},
-                reason=reason,
+                reason=logs.struck(reason),
                 brand_id=brand_id,
                 store_id=store_id,
                 asked_by=by,
@@ -168,34 +190,41 @@ def ask(
     return row
 
 
-def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime) -> Approval:
+def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime, answer: str = "") -> Approval:
     """Say yes or no, and on yes do it: one transaction, with the journal. Raises Refused; then nothing happened.
 
-    Call it inside the scope of the decider: an approval outside it is not there (Approval.DoesNotExist).
+    A no says why (`answer`). Call it inside the scope of the decider: an approval outside it is not there
+    (Approval.DoesNotExist).
     """
     expire(now=now)
     with transaction.atomic():
         row = Approval.objects.select_for_update(of=("self",)).get(pk=approval.pk)
-        if row.state != Approval.State.WAITING:
-            raise Refused(_("这件事已经不在等待：%(state)s。") % {"state": row.get_state_display()})
-        if objection := _objection(row, by):
+        if objection := row.objection(by=by, now=now, is_approved=is_approved):
             raise Refused(objection)
         if is_approved and not _is_still_here(row.asked_by, now):
             raise Refused(_("提出的人已经停用，请由在职的人重新提出。"))
+        if not is_approved and not answer.strip():
+            raise Refused(_("请写明为什么不同意。"))
         row.state = Approval.State.APPROVED if is_approved else Approval.State.REFUSED
-        row.decided_by, row.decided_at = by, now
-        row.save(update_fields=["state", "decided_by", "decided_at"])
+        row.decided_by, row.decided_at, row.answer = by, now, logs.struck(answer.strip())
+        row.save(update_fields=["state", "decided_by", "decided_at", "answer"])
         action = "approval.approve" if is_approved else "approval.refuse"
-        audit.record(by=by, action=action, target=row, now=now, before=row.before, after=row.after, reason=row.reason)
+        reason = row.answer or row.reason
+        audit.record(by=by, action=action, target=row, now=now, before=row.before, after=row.after, reason=reason)
         if is_approved:
             KINDS[row.kind].act(target_id=row.target_id, payload=row.payload, by=by, now=now)
     return row
 
 
+@transaction.atomic
 def expire(*, now: datetime) -> int:
     """Close what nobody decided in time; how many."""
     late = Approval._base_manager.filter(state=Approval.State.WAITING, expires_at__lte=now)
-    return late.update(state=Approval.State.EXPIRED)
+    rows = list(late.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
+    Approval._base_manager.filter(pk__in=[row.pk for row in rows]).update(state=Approval.State.EXPIRED)
+    for row in rows:
+        audit.record(by=None, action="approval.expire", target=row, now=now, before=row.before, after=row.after)
+    return len(rows)
 
 
 def _is_still_here(asker: Any, now: datetime) -> bool:
@@ -205,8 +234,8 @@ def _is_still_here(asker: Any, now: datetime) -> bool:
     return asker.is_active and holds
 
 
-def _objection(row: Approval, by: Any) -> str:
-    """Why `by` must not decide this; "" when they may."""
+def _objection(row: Approval, by: Any, is_approved: bool) -> str:
+    """Why `by` must not decide this so; "" when they may."""
     if row.kind not in KINDS:
         return _("这个版本不认识这种事项。")
     if by.pk == row.asked_by_id:
@@ -215,4 +244,4 @@ def _objection(row: Approval, by: Any) -> str:
         return _("这件事关系到您自己，要由别人决定。")
     if not by.has_perm(KINDS[row.kind].permission):
         return _("您的岗位不能决定这种事项。")
-    return ""
+    return KINDS[row.kind].objection(payload=row.payload, by=by) if is_approved else ""

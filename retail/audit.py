@@ -6,11 +6,15 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from retail import logs
 from retail.scope import Paths, Scoped
 
 
 class AuditRow(Scoped):
-    """One act. `before` and `after` hold field names and values; of personal data only the masked form."""
+    """One act. `before` and `after` hold field names and values; of a customer's data only numbers of rows.
+
+    A row can never be changed, so nothing may stand in it that somebody can ask to be erased.
+    """
 
     at = models.DateTimeField(_("时间"))
     by = models.ForeignKey(
@@ -51,7 +55,8 @@ def record(
 ) -> AuditRow:
     """Write one act. `by` is the user, or None for the system itself; `before` / `after` must be plain JSON.
 
-    `target` is the row it was done to, or a model when it was done to many of its rows (an export).
+    `target` is the row it was done to, or a model when it was done to many of its rows (an export). Whoever writes
+    a telephone number into the reason finds it struck out.
     """
     return AuditRow._base_manager.create(
         at=now,
@@ -61,5 +66,5 @@ def record(
         target_id=str(target.pk) if isinstance(target, models.Model) else "",
         before=before,
         after=after,
-        reason=reason,
+        reason=logs.struck(reason),
     )

@@ -4,7 +4,8 @@ The name stands in DATABASE_URL, or where the embedded server runs in PGUSER: `d
 `daogou_job` for workers, clock and commands, `daogou_owner` for `migrate` alone.
 
 The second net (docs/adr/0010): for `daogou_web` a row of `retail_buyerkey` is there only while the setting
-`daogou.stores` admits it, which a request publishes with its scope. A query that forgot its scope finds no keys.
+`daogou.stores` admits it, which a request publishes with its scope. A query that forgot its scope finds no keys. And a
+row of `retail_exportfile` is there only for the person in `daogou.person`.
 """
 
 import os
@@ -46,24 +47,24 @@ def log_in(name: str, *, thread_only: bool = False) -> None:
         connections.settings[DEFAULT_DB_ALIAS]["USER"] = name
 
 
-_said: ContextVar[str] = ContextVar("published", default="")
+_said: ContextVar[tuple[str, str]] = ContextVar("published", default=("", ""))
 
 
 @contextmanager
-def published(visible: Scope) -> Iterator[None]:
-    """Let the second net admit the buyer keys of this scope, to this connection, until the block ends."""
+def published(visible: Scope, *, person: int | None = None) -> Iterator[None]:
+    """Let the second net admit the buyer keys of this scope and the files of this user, until the block ends."""
     if login() != WEB:
         yield
         return
-    token = _said.set(_spelled(visible))
-    _publish(_said.get())
+    token = _said.set((_spelled(visible), str(person or "")))
+    _publish(*_said.get())
     try:
         yield
     finally:
         _said.reset(token)
         # What a broken transaction published goes with it.
         if not connection.needs_rollback:
-            _publish(_said.get())
+            _publish(*_said.get())
 
 
 def _spelled(visible: Scope) -> str:
@@ -75,6 +76,7 @@ def _spelled(visible: Scope) -> str:
     return "{" + ",".join(map(str, sorted(visible.store_ids))) + "}"
 
 
-def _publish(said: str) -> None:
+def _publish(stores: str, person: str) -> None:
+    said = "SELECT set_config('daogou.stores', %s, false), set_config('daogou.person', %s, false)"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('daogou.stores', %s, false)", [said])
+        cursor.execute(said, [stores, person])

@@ -1,74 +1,256 @@
-"""Lists as files, for the roles that may: what was chosen on a list page, within the scope, with an audit row."""
+"""Lists as files, for the roles that may: what was chosen on a list page, within the scope, with an audit row.
 
+Some hundred rows anybody of these takes away alone, and so many a day. More takes a second person: what is wanted is
+put before one, a job makes the file once they agree, it lies sealed for a day, and only the asker opens it.
+
+    note_taken ──▶ the file, at once
+        └─ TwoNeeded ──▶ ask ──approved──▶ job make_export ──▶ open_file, for a day
+"""
+
+import io
 import tempfile
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import IO, Any, ClassVar
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import connection, models, transaction
+from django.db.models import IntegerField, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from retail import audit, logs, sheets
+from retail import approvals, audit, jobs, logs, org, privacy, scope, sheets
+from retail.models import AuditRow, ExportFile, Post, User
 from retail.scoped_admin import ScopedAdmin
 
-MOST_AT_ONCE = 500
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MOST_ALONE = 500  # rows of one file; of a day: settings.EXPORT_ROWS_PER_DAY
+MOST = 50_000
+LIFE = timedelta(hours=24)
+KIND = "export"
+MAKE = "make_export"  # kind of the job
+TYPES = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "csv": "text/csv; charset=utf-8",
+}
+_CHUNK = 2_000
 
 
-class TooMany(ValueError):
-    """More rows than one person may carry away; the words are for them."""
+class Refused(ValueError):
+    """This cannot be taken away; the words are for the person."""
 
 
-def allow(*, count: int) -> None:
-    """The one place that decides on size. A second person's approval, once there is one, is asked for here."""
-    if count > MOST_AT_ONCE:
-        raise TooMany(_("一次最多导出 %(most)s 行，请先用筛选缩小范围。") % {"most": MOST_AT_ONCE})
+class TwoNeeded(Refused):
+    """More than one person may carry away alone."""
 
 
+# ── Alone ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def note_taken(*, model: type[models.Model], rows: int, format: str, filter: str, by: User, now: datetime) -> None:
+    """Write down that somebody takes these rows away. Raises TwoNeeded when that is too much for one person."""
+    if rows > MOST_ALONE:
+        raise TwoNeeded(_("一次超过 %(most)s 行，要另一个人同意。") % {"most": MOST_ALONE})
+    with connection.cursor() as cursor:  # the same person in two windows counts one after the other
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('export', %s))", [by.pk])
+    if taken_today(by=by, now=now) + rows > settings.EXPORT_ROWS_PER_DAY:
+        words = _("今天一个人导出的合计会超过 %(most)s 行，要另一个人同意。")
+        raise TwoNeeded(words % {"most": settings.EXPORT_ROWS_PER_DAY})
+    after = {"rows": rows, "format": format, "filter": filter}
+    audit.record(by=by, action="export", target=model, now=now, after=after)
+
+
+def taken_today(*, by: User, now: datetime) -> int:
+    """How many rows this person has taken away alone since midnight, here."""
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    acts = AuditRow._base_manager.filter(by=by, action="export", at__gte=midnight)
+    return acts.aggregate(sum=Sum(Cast(KeyTextTransform("rows", "after"), IntegerField())))["sum"] or 0
+
+
+# ── By two ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def ask(
+    *,
+    model: type[models.Model],
+    ids: Sequence[int],
+    format: str,
+    filter: str,
+    by: User,
+    post: Post | None,
+    reason: str,
+    now: datetime,
+) -> ExportFile:
+    """Put a long list before a second person: exactly these rows. Raises Refused."""
+    if len(ids) > MOST:
+        raise Refused(_("最多导出 %(most)s 行，请先用筛选缩小范围。") % {"most": MOST})
+    if not 2 <= len(reason.strip()) <= 200:
+        raise Refused(_("请写明用来做什么，2 到 200 个字。"))
+    row = ExportFile._base_manager.create(
+        model=model._meta.label_lower,
+        format=format,
+        ids=list(ids),
+        count=len(ids),
+        filter=filter,
+        reason=logs.struck(reason.strip()),
+        asked_by=by,
+        post=post,
+        asked_at=now,
+    )
+    rows = _("%(name)s %(count)s 行（%(format)s）")
+    said = {"name": model._meta.verbose_name, "count": len(ids), "format": row.get_format_display()}
+    after = {str(_("导出")): rows % said}
+    if filter:
+        after[str(_("筛选"))] = filter
+    row.approval = approvals.ask(kind=KIND, target=row, payload={}, by=by, reason=row.reason, now=now, after=after)
+    row.save(update_fields=["approval"])
+    return row
+
+
+@approvals.kind(KIND, name=gettext_lazy("大批导出"), permission="retail.decide_exportfile")
+def _approved(*, target_id: str, payload: dict[str, Any], by: User, now: datetime) -> None:
+    jobs.enqueue(work=[jobs.Work(MAKE, {"export_id": int(target_id)})], now=now)
+
+
+@transaction.atomic
+def make(*, export_id: int, now: datetime) -> None:
+    """The job: write the file as the asker's post sees the rows today, and seal it. Idempotent."""
+    row = ExportFile._base_manager.select_for_update(of=("self",)).select_related("post").get(pk=export_id)
+    if row.made_at is not None:
+        return
+    row.made_at, row.expires_at = now, now + LIFE
+    visible = _scope_of(row, now)
+    if visible is not None:  # else who asked for it has left meanwhile
+        with scope.within(visible), tempfile.TemporaryFile() as out:
+            _write(out, row)
+            out.seek(0)
+            row.sealed = privacy.seal(out.read())
+    row.save(update_fields=["made_at", "expires_at", "sealed"])
+
+
+def _scope_of(row: ExportFile, now: datetime) -> scope.Scope | None:
+    """What the asker may see now, in the post in which they asked."""
+    user = row.asked_by
+    if not user.is_active:
+        return None
+    if row.post is None:
+        return scope.EVERYTHING if user.is_superuser else None
+    held = {post.pk for post in org.posts_of(staff=row.post.staff, now=now)}
+    return org.scope_of(row.post) if row.post_id in held else None
+
+
+def _write(out: IO[bytes], row: ExportFile) -> None:
+    model = apps.get_model(row.model)
+    page: ExportingAdmin = admin.site.get_model_admin(model)
+    write_file(out, format=row.format, columns=page.sheet, rows=_rows(page, model, row.ids))
+
+
+def _rows(page: "ExportingAdmin", model: type[models.Model], ids: Sequence[int]) -> Iterator[Any]:
+    """The rows in the order they were chosen in, a few at a time."""
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
+        found = {one.pk: one for one in page.sheet_rows(model.objects.filter(pk__in=some))}
+        yield from (found[pk] for pk in some if pk in found)
+
+
+def write_file(out: IO[bytes], *, format: str, columns: Sequence[sheets.Column], rows: Any) -> None:
+    if format == "xlsx":
+        sheets.write_xlsx(out, columns=columns, rows=rows)
+    else:
+        out.writelines(sheets.csv_parts(columns=columns, rows=rows))
+
+
+@transaction.atomic
+def open_file(*, row: ExportFile, by: User, now: datetime) -> bytes:
+    """What is in the file, for who asked for it; each time leaves its row. Raises Refused."""
+    if row.asked_by_id != by.pk or row.state_at(now) != ExportFile.State.READY:
+        raise Refused(_("这个文件现在不能下载。"))
+    after = {"rows": row.count, "format": row.format, "content": row.model}
+    audit.record(by=by, action="export.download", target=row, now=now, after=after, reason=row.reason)
+    return privacy.open_sealed(bytes(row.sealed))
+
+
+def forget(*, before: datetime) -> int:
+    """Delete the contents of files made before then; that they were asked for stays."""
+    return ExportFile._base_manager.filter(made_at__lt=before, sealed__isnull=False).update(sealed=None)
+
+
+def forget_all() -> int:
+    """Delete the contents of every file: who may stand in one wants to be forgotten. Files can be asked for again."""
+    return ExportFile._base_manager.filter(sealed__isnull=False).update(sealed=None)
+
+
+# ── On list pages ────────────────────────────────────────────────────────────────────────────────────────────────────
 class ExportingAdmin(ScopedAdmin):
     """Base of list pages that can be taken away as a file. Needs the permission `export_<model>`."""
 
     sheet: ClassVar[Sequence[sheets.Column]]
-    sheet_related: ClassVar[Sequence[str]] = ()
     actions = ("export_xlsx", "export_csv")
+
+    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+        """The rows with whatever the columns look at."""
+        return rows
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.export_{self.opts.model_name}")
 
-    @admin.action(description=_("导出所选（Excel）"), permissions=["export"])
-    def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse | None:
-        rows = self._taken(request, queryset, "xlsx")
-        if rows is None:
-            return None
-        out = tempfile.TemporaryFile()  # noqa: SIM115  closed by the response
-        sheets.write_xlsx(out, columns=self.sheet, rows=rows)
-        out.seek(0)
-        return FileResponse(out, as_attachment=True, filename=self._name("xlsx"), content_type=XLSX)
+    @admin.action(description=gettext_lazy("导出所选（Excel）"), permissions=["export"])
+    def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse:
+        return self._export(request, queryset, "xlsx")
 
-    @admin.action(description=_("导出所选（CSV）"), permissions=["export"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse | None:
-        rows = self._taken(request, queryset, "csv")
-        if rows is None:
-            return None
-        said = {"Content-Disposition": f'attachment; filename="{self._name("csv")}"'}
-        # Read here and not while it streams: by then the scope of the request has ended.
-        parts = list(sheets.csv_parts(columns=self.sheet, rows=rows))
-        return StreamingHttpResponse(parts, content_type="text/csv; charset=utf-8", headers=said)
+    @admin.action(description=gettext_lazy("导出所选（CSV）"), permissions=["export"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse:
+        return self._export(request, queryset, "csv")
 
-    def _taken(self, request: HttpRequest, queryset: QuerySet, format: str) -> Sequence[object] | None:
-        """The rows, after the act is written down; None when they are too many, which the person is told."""
-        rows = list(queryset.select_related(*self.sheet_related)[: MOST_AT_ONCE + 1])
-        try:
-            allow(count=len(rows))
-        except TooMany as error:
-            messages.error(request, str(error))
-            return None
+    def _export(self, request: HttpRequest, queryset: QuerySet, format: str) -> HttpResponse | FileResponse:
+        """The file, or the page that asks what so many rows are for, or the list again when they are too many."""
+        ids = list(queryset.values_list("pk", flat=True)[: MOST + 1])
         # A search may have been for a number.
-        after = {"rows": len(rows), "format": format, "filter": logs.masked(request.GET.urlencode())[:500]}
-        audit.record(by=request.user, action="export", target=self.model, now=timezone.now(), after=after)
-        return rows
+        filter = logs.struck(request.GET.urlencode())[:500]
+        wanted = {"model": self.model, "format": format, "filter": filter, "by": request.user, "now": timezone.now()}
+        try:
+            if "reason" in request.POST:
+                ask(**wanted, ids=ids, post=request.post, reason=request.POST["reason"])
+                messages.success(request, _("已经放进双人审批。另一个人同意后，在“导出文件”里下载。"))
+                return redirect("admin:retail_exportfile_changelist")
+            note_taken(**wanted, rows=len(ids))
+        except TwoNeeded as needed:
+            return self._ask_what_for(request, str(needed), len(ids))
+        except Refused as refused:
+            return self._ask_what_for(request, str(refused), len(ids))
+        out = io.BytesIO()
+        write_file(out, format=format, columns=self.sheet, rows=_rows(self, self.model, ids))
+        out.seek(0)
+        name = file_name(self.opts.model_name, format, now=wanted["now"])
+        return FileResponse(out, as_attachment=True, filename=name, content_type=TYPES[format])
 
-    def _name(self, ending: str) -> str:
-        return f"{self.opts.model_name}-{timezone.localtime():%Y%m%d-%H%M}.{ending}"
+    def _ask_what_for(self, request: HttpRequest, why: str, count: int) -> HttpResponse:
+        sent = ("action", "select_across", "index", ACTION_CHECKBOX_NAME)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("导出要另一个人同意"),
+            "why": why,
+            "too_many": count > MOST,
+            "count": count,
+            "name": self.opts.verbose_name,
+            "reason": request.POST.get("reason", ""),
+            "sent": [(name, value) for name in sent for value in request.POST.getlist(name)],
+            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
+        }
+        return TemplateResponse(request, "admin/retail/exportfile/ask.html", context)
+
+
+def file_name(name: str, format: str, *, now: datetime) -> str:
+    return f"{name}-{timezone.localtime(now):%Y%m%d-%H%M}.{format}"
+
+
+def as_download(row: ExportFile, content: bytes, *, now: datetime) -> FileResponse:
+    name = file_name(row.model.rpartition(".")[2], row.format, now=now)
+    return FileResponse(io.BytesIO(content), as_attachment=True, filename=name, content_type=TYPES[row.format])

@@ -2,22 +2,27 @@
 
 A signed-in user acts in one chosen post (the session remembers which); its scope and its role's permissions hold for
 the whole request. Every request asks again whether the person still works here; who does not is signed out. Below
-/admin/ nobody gets without a second factor, and what cannot be undone asks for proof again (`fresh`).
+/admin/ nobody gets without a second factor, and what is posted there asks for proof again once the last is stale.
 """
 
+import base64
+import ipaddress
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth import login, logout
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import resolve, reverse
 from django.utils import timezone
@@ -27,13 +32,14 @@ from django.utils.translation import gettext as _
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp import login as confirm
 
-from retail import audit, database, org, scope, second_factor
+from retail import audit, database, org, privacy, scope, second_factor
 from retail.models import Post, Staff, User
 
 SESSION_KEY = "post"
 PROVED_AT = "proved_at"  # seconds: when the person last showed who they are
 SEEN_AT = "seen_at"  # seconds: when the session was last prolonged
 DESK_SEEN_AT = "desk_seen_at"
+HELD = "held"  # what was posted while proof was missing: [id, address, body sealed]
 BACKEND = "retail.gate.PostBackend"
 PHONE_ROLES = (Post.Role.CLERK, Post.Role.STORE_MANAGER)
 
@@ -76,7 +82,7 @@ class PostMiddleware:
         user.acts_as = request.post.role if request.post else ""
         _prolong(request, now)
         visible = org.scope_of(request.post) if request.post else scope.EVERYTHING
-        with scope.within(visible), database.published(visible):
+        with scope.within(visible), database.published(visible, person=user.pk):
             response = self.get_response(request)
             # Lazy templates read rows while they render: inside the scope, not after it.
             if hasattr(response, "render") and callable(response.render) and not response.is_rendered:
@@ -104,6 +110,34 @@ class SecondFactorMiddleware:
             return self.get_response(request)
         wanted = request.get_full_path() if request.method == "GET" else desk
         return _to_page(request, f"{reverse('entrance:verify')}?{urlencode({'next': wanted})}")
+
+
+class FreshLoginMiddleware:
+    """What is posted to a page of the admin is carried out only by somebody who has just shown who they are.
+
+    No page has to ask for that, and none can forget it; a page on which nothing grave can happen says `is_everyday`.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        # Whoever has no business in the admin is turned away by its pages.
+        page = _page_behind(view) if request.method == "POST" and request.user.is_staff else None
+        is_grave = isinstance(page, ModelAdmin) and not getattr(page, "is_everyday", False)
+        return _proof_wanted(request, timezone.now()) if is_grave else None
+
+
+def _page_behind(view: Any) -> Any:
+    """The object whose method a view is, however often it was wrapped; None for a plain function."""
+    while view is not None:
+        if (owner := getattr(view, "__self__", None) or getattr(view, "model_admin", None)) is not None:
+            return owner
+        view = getattr(view, "__wrapped__", None)
+    return None
 
 
 def _name_of(request: HttpRequest) -> str:
@@ -159,10 +193,10 @@ def choose(*, request: HttpRequest, wanted: str) -> Post | None:
     return post
 
 
-def enter(*, request: HttpRequest, post: Post) -> None:
+def enter(*, request: HttpRequest, post: Post, way: str, now: datetime) -> None:
     """Sign the holder of a post in, to act in that post. Who has no account yet gets one without a password.
 
-    The caller has made sure that it is them (or that this is the demo).
+    The caller has made sure that it is them (or that this is the demo); `way` says how, for the journal.
     """
     with transaction.atomic():
         staff = Staff._base_manager.select_for_update(of=("self",)).select_related("user").get(pk=post.staff_id)
@@ -171,6 +205,7 @@ def enter(*, request: HttpRequest, post: Post) -> None:
             staff.save(update_fields=["user"])
     login(request, staff.user, backend=BACKEND)
     request.session[SESSION_KEY] = post.pk
+    note_sign_in(request=request, user=staff.user, way=way, now=now)
 
 
 def prove(*, request: HttpRequest, device: Any, now: datetime) -> None:
@@ -179,6 +214,11 @@ def prove(*, request: HttpRequest, device: Any, now: datetime) -> None:
         request.session.cycle_key()
     confirm(request, device)
     request.session[PROVED_AT] = request.session[DESK_SEEN_AT] = _seconds(now)
+
+
+def note_sign_in(*, request: HttpRequest, user: User, way: str, now: datetime) -> None:
+    after = {"way": way, "address": masked_address(client_ip(request))}
+    audit.record(by=user, action="sign_in", target=user, now=now, after=after)
 
 
 @transaction.atomic
@@ -195,38 +235,53 @@ def is_fresh(*, request: HttpRequest, now: datetime) -> bool:
 
 
 def fresh(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """For a view or a method of an admin page: a POST is carried out only by somebody who has just shown who they are.
-
-    Others are asked first, on a page that holds what they sent and sends it again with their answer.
-    """
+    """For a view that is no page of a ModelAdmin (those are seen to by the middleware): a POST needs fresh proof."""
 
     @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> HttpResponse:
-        request = next(arg for arg in args if isinstance(arg, HttpRequest))
-        now = timezone.now()
-        if request.method != "POST" or is_fresh(request=request, now=now):
-            return view(*args, **kwargs)
-        if request.headers.get("HX-Request"):  # a dialog inside a page: the page has to be left
-            there = {"next": request.headers.get("HX-Current-URL", "")}
-            return _to_page(request, f"{reverse('entrance:again')}?{urlencode(there)}")
-        problem = ""
-        if "again_code" in request.POST:
-            problem = prove_again(request=request, typed=request.POST["again_code"], now=now)
-            if not problem:
-                return view(*args, **kwargs)
-        return ask_again(request, problem=problem, sent=request.POST, now=now)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        asked = _proof_wanted(request, timezone.now()) if request.method == "POST" else None
+        return view(request, *args, **kwargs) if asked is None else asked
 
     return guarded
 
 
-def ask_again(request: HttpRequest, *, problem: str, sent: Any, now: datetime) -> HttpResponse:
-    """The page that asks who it is and then sends `sent` (a QueryDict) where it was going."""
-    hidden = [(name, value) for name, values in sent.lists() for value in values]
+def _proof_wanted(request: HttpRequest, now: datetime) -> HttpResponse | None:
+    """None when this POST may be carried out. Else the page that asks; its answer comes back to the same address.
+
+    What was posted is held meanwhile, sealed and on this side: it may be a password.
+    """
+    if "again_for" in request.POST:
+        typed = request.POST.get("again_code", "")
+        problem = "" if is_fresh(request=request, now=now) else prove_again(request=request, typed=typed, now=now)
+        return ask_again(request, problem=problem, now=now) if problem else _resumed(request)
+    if is_fresh(request=request, now=now):
+        return None
+    if request.headers.get("HX-Request"):  # a dialog inside a page: the page has to be left
+        there = {"next": request.headers.get("HX-Current-URL", "")}
+        return _to_page(request, f"{reverse('entrance:again')}?{urlencode(there)}")
+    body = base64.b64encode(privacy.seal(request.POST.urlencode().encode())).decode()
+    request.session[HELD] = [secrets.token_urlsafe(8), request.get_full_path(), body]
+    return ask_again(request, problem="", now=now)
+
+
+def _resumed(request: HttpRequest) -> HttpResponse | None:
+    """Put what was held in the place of the answer, and go on. Another window may have held something else since."""
+    held_for, address, body = request.session.pop(HELD, ("", "", ""))
+    if held_for != request.POST["again_for"] or address != request.get_full_path():
+        messages.warning(request, _("已确认是您。刚才那一步没有保留下来，请再做一次。"))
+        return redirect("admin:index")
+    request.POST = QueryDict(privacy.open_sealed(base64.b64decode(body)))  # type: ignore[assignment]
+    return None
+
+
+def ask_again(request: HttpRequest, *, problem: str, now: datetime) -> HttpResponse:
+    """The page that asks who it is; the answer goes where the request came from."""
+    held_for, address, _body = request.session.get(HELD, ("", "", ""))
     context = {
         "title": _("请再确认一次是您"),
         "problem": problem,
         "action": request.get_full_path(),
-        "hidden": [pair for pair in hidden if pair[0] not in ("csrfmiddlewaretoken", "again_code")],
+        "again_for": held_for if address == request.get_full_path() else "",
         "demo_code": second_factor.shown_now(request.user, now=now),
     }
     answer = render(request, "admin/entrance/again.html", framed(request, context))
@@ -267,3 +322,14 @@ def client_ip(request: HttpRequest) -> str | None:
     if settings.BEHIND_PROXY and (chain := request.headers.get("X-Forwarded-For")):
         return chain.rpartition(",")[2].strip() or None
     return request.META.get("REMOTE_ADDR")
+
+
+def masked_address(address: str | None) -> str:
+    """As the journal keeps it: the network somebody came from, not the machine."""
+    try:
+        ip = ipaddress.ip_address(address or "")
+    except ValueError:
+        return ""
+    if ip.version == 4:
+        return str(ip).rpartition(".")[0] + ".*"
+    return str(ipaddress.ip_network((ip, 48), strict=False))

@@ -14,7 +14,7 @@ TRIGGERS = {
     "commissions_rule": {"sealed"},
     "commissions_share": {"sealed"},
 }
-POLICIES = {"retail_buyerkey": "of_scope"}
+POLICIES = {"retail_buyerkey": "of_scope", "retail_exportfile": "of_person"}
 
 
 def append_only(table: str) -> migrations.RunSQL:

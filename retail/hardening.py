@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.views import defaults
 
 _NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either
 
@@ -21,7 +22,7 @@ class HardeningMiddleware:
         self.admin_policy = build_policy(replace=settings.ADMIN_CONTENT_SECURITY_POLICY)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        is_api = request.path_info.startswith("/api/")
+        is_api = _is_api(request)
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else settings.FORM_MAX_BYTES
         if _length(request) > limit:
             response = _too_large(request, limit=limit, is_api=is_api)
@@ -54,3 +55,27 @@ def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
     if is_api:
         return JsonResponse({"detail": "The address holds a NUL."}, status=400)
     return render(request, "400.html", status=400)
+
+
+# ── Errors outside of any view ───────────────────────────────────────────────────────────────────────────────────────
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Machines are told in JSON, people on a page."""
+    if _is_api(request):
+        return JsonResponse({"detail": "There is nothing at this address."}, status=404)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        return JsonResponse({"detail": "The server failed; the call can be repeated."}, status=500)
+    return defaults.server_error(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return JsonResponse({"detail": "The request is not one that can be read."}, status=400)
+    return defaults.bad_request(request, exception)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")

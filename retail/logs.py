@@ -1,24 +1,50 @@
-"""What may reach a log: never a phone number, nor a secret out of an address.
+"""What may reach a log: never a phone number, nor a secret, however either is spelled.
 
 Kept apart from `retail.privacy`, since logging starts before models.
 """
 
 import logging
 import re
+import unicodedata
+from urllib.parse import unquote
 
-# Also with the country in front, in groups, and as an address spells it (%20, +).
-_GAP = r"(?:[\s\-]|%20|\+)?"
-_PHONE_IN_TEXT = re.compile(rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?86{_GAP})?1[3-9]\d){_GAP}\d{{4}}{_GAP}(\d{{4}})(?!\d)")
-# WeCom wants its tokens in addresses, and HTTP libraries put addresses into their messages.
-_SECRET_IN_ADDRESS = re.compile(
-    r"\b((?:\w*access_token|corpsecret|\w*ticket|code|msg_signature|echostr)=)[^&\s\"'<>)]+", re.IGNORECASE
+# A digit of any script, also as an address spells one of full width; between two of them at most three separators.
+_DIGIT = r"(?:\d|%[Ee][Ff]%[Bb][Cc]%9\d)"
+_ONE, _THREE_TO_NINE = r"(?:[1１]|%[Ee][Ff]%[Bb][Cc]%91)", r"(?:[3-9３-９]|%[Ee][Ff]%[Bb][Cc]%9[3-9])"
+_GAP = r"(?:[ \t\u3000\u00a0\-._·•/()（）—–－+]|%20|%2[DdEe]){0,3}"
+_MOBILE = re.compile(
+    rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?[8８]{_GAP}[6６]{_GAP})?)"
+    rf"({_ONE}{_GAP}{_THREE_TO_NINE}(?:{_GAP}{_DIGIT}){{9}})(?!\d)"
 )
+# WeCom wants its tokens in addresses, HTTP libraries put addresses into their messages, and dicts are printed whole.
+_SECRET_NAMES = r"[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|aes_?key|credential|cookie)[\w-]*"
+_IN_ADDRESS = r"\w*ticket|code|msg_signature|echostr"
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^&\s"'<>),;]+)"""
+_SECRET = re.compile(
+    rf"""\b((?:{_SECRET_NAMES})["']?(?:\s*[:=]|%3[Dd])\s*|(?:{_IN_ADDRESS})=)(?!\s*{{){_VALUE}""", re.IGNORECASE
+)
+_BEARER = re.compile(r"\b(Bearer|Basic)(\s+|%20)[\w\-.~+/]{8,}=*", re.IGNORECASE)
+_IN_URL = re.compile(r"(://[^\s:/@]+:)[^\s/@]+@")
 _PLAIN = logging.Formatter()
 
 
 def masked(text: str) -> str:
-    """The text with every mainland mobile number in it masked, and every secret of an address."""
-    return _PHONE_IN_TEXT.sub(r"\1****\2", _SECRET_IN_ADDRESS.sub(r"\1****", text))
+    """The text with every mainland mobile number in it masked, and every secret taken out."""
+    return _MOBILE.sub(_masked_number, _without_secrets(text))
+
+
+def struck(text: str) -> str:
+    """The same with nothing left of a number: for what is kept for good."""
+    return _MOBILE.sub("****", _without_secrets(text))
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET.sub(r"\1****", _BEARER.sub(r"\1\2****", _IN_URL.sub(r"\1****@", text)))
+
+
+def _masked_number(found: re.Match[str]) -> str:
+    digits = "".join(str(unicodedata.digit(one)) for one in unquote(found[2]) if one.isdigit())
+    return f"{found[1]}{digits[:3]}****{digits[-4:]}"
 
 
 class PrivacyFilter(logging.Filter):

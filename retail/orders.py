@@ -169,6 +169,8 @@ def _line_faults(
             yield Fault(f"lines[{place}].sku", f"unknown SKU {line.sku!r}")
         if line.brand and line.brand not in labels:
             yield Fault(f"lines[{place}].brand", f"unknown brand {line.brand!r}")
+        if line.paid_fen < 0 < line.qty:
+            yield Fault(f"lines[{place}].paid_fen", "is negative, but qty is not: money given back is a refund")
         if line.outer_line_id in seen:
             yield Fault(f"lines[{place}].outer_line_id", f"{line.outer_line_id!r} appears twice")
         seen.add(line.outer_line_id)

@@ -61,14 +61,16 @@ class BuyerKey(models.Model):
         CARD = "card", _("会员卡号")
         CHANNEL_ID = "channel_id", _("渠道买家号")
 
-    type = models.CharField(max_length=16, choices=Type.choices)
-    scope = models.CharField(max_length=64, blank=True, default="")
-    hmac = models.BinaryField(max_length=32)
-    hmac_last4 = models.BinaryField(max_length=32)
-    cipher = SealedField(null=True)  # null once erased
-    masked = models.CharField(max_length=32)
+    type = models.CharField(_("类型"), max_length=16, choices=Type.choices)
+    scope = models.CharField(_("范围"), max_length=64, blank=True, default="")
+    hmac = models.BinaryField(_("索引"), max_length=32)
+    hmac_last4 = models.BinaryField(_("后四位索引"), max_length=32)
+    cipher = SealedField(_("密文"), null=True)  # null once erased
+    masked = models.CharField(_("号码（已打码）"), max_length=32)
 
     class Meta:
+        verbose_name = _("顾客标识")
+        verbose_name_plural = _("顾客标识")
         # The HMAC covers type and scope too, so it alone tells identities apart.
         constraints = [models.UniqueConstraint(fields=["hmac"], name="buyer_key_once")]
         indexes = [models.Index(fields=["hmac_last4"], name="buyer_key_last4")]
@@ -85,10 +87,12 @@ class BuyerKey(models.Model):
 class Suppression(models.Model):
     """The blind index of an erased identity: it tells that this person asked to be forgotten, and nothing else."""
 
-    hmac = models.BinaryField(max_length=32)
-    at = models.DateTimeField()
+    hmac = models.BinaryField(_("索引"), max_length=32)
+    at = models.DateTimeField(_("时间"))
 
     class Meta:
+        verbose_name = _("已抹去的标识")
+        verbose_name_plural = _("已抹去的标识")
         constraints = [models.UniqueConstraint(fields=["hmac"], name="suppression_once")]
 
 
@@ -340,7 +344,8 @@ def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: dat
             words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
             raise QuotaUsed(words % {"count": most_a_day()})
         value = reveal(key)
-        shown = {"type": key.type, "masked": key.masked}
+        # Its number, not its mask: the journal cannot be changed when the person wants to be forgotten.
+        shown = {"type": key.type, "key": key.pk}
         audit.record(by=by, action=UNMASK, target=about, now=now, after=shown, reason=reason.strip())
     return value
 
@@ -377,6 +382,21 @@ def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     # The journal outlives the value: it keeps what kind of value went, not even the masked form.
     audit.record(by=by, action="erase", target=key, now=now, before={"type": key.type}, reason=reason)
     return True
+
+
+def mentions(sealed: bytes | memoryview | None, values: Iterable[bytes]) -> bool:
+    """Whether a sealed text holds one of these values; one that no key opens any more tells nobody anything."""
+    try:
+        plain = open_sealed(bytes(sealed or b""))
+    except (MissingKey, IndexError):
+        return False
+    return any(value in plain for value in values)
+
+
+def are_suppressed(key_ids: Iterable[int]) -> bool:
+    """Whether somebody who is known by one of these keys asked, under an earlier one, to be forgotten."""
+    hmacs = BuyerKey.objects.filter(pk__in=list(key_ids)).values("hmac")
+    return Suppression.objects.filter(hmac__in=hmacs).exists()
 
 
 def suppressed(identities: Iterable[Known]) -> set[Known]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from retail import jobs
+from retail import exports, jobs
 from retail.models import ApiCall
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Use
@@ -21,6 +21,10 @@ class Kept(NamedTuple):
     days: int | None
     why: str
     forget: Callable[[datetime], int] | None = None
+
+    @property
+    def life(self) -> str:
+        return "for good" if self.days is None else f"{self.days} day{'s' if self.days > 1 else ''}"
 
 
 def _done_jobs(before: datetime) -> int:
@@ -55,6 +59,11 @@ def _wecom_uses(before: datetime) -> int:
     return Use.objects.filter(hour__lt=before).delete()[0]
 
 
+def _files(before: datetime) -> int:
+    """Nobody could open them any more; that they were asked for, and by whom, stays."""
+    return exports.forget(before=before)
+
+
 FAILED = ".failed.csv"
 
 
@@ -71,6 +80,7 @@ def remember(path: Path) -> None:
 
 TABLE = (
     Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", _failed_rows),
+    Kept("exported files", 1, "let the asker download what a second person agreed to; sealed", _files),
     Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
     Kept("done jobs", 7, "show what ran; failed jobs stay until they are replayed", _done_jobs),
     Kept("texts of WeCom callbacks and calls", 30, "let failed ones be replayed; sealed", _wecom_texts),

@@ -27,7 +27,10 @@ class Buyer(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Line(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """tag_fen: tag price × qty; paid_fen: after all discounts; cost_fen: of one piece. Negative for an exchange."""
+    """tag_fen: tag price × qty; paid_fen: after all discounts; cost_fen: of one piece.
+
+    For a piece brought back in an exchange qty is negative, and the amounts with it; only then may paid_fen be.
+    """
 
     outer_line_id: Code
     sku: Code

@@ -6,7 +6,7 @@ from django.utils import timezone
 from clerks import callbacks
 from clerks.callbacks import sync
 from clerks.outreach import codes, welcome
-from retail import doctor, intake, jobs, periodic, retention, scope, seals
+from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, scope, seals
 from retail.wecom import inbox, outbox
 
 
@@ -54,6 +54,14 @@ def _wecom_call(call_id: int) -> None:
     outbox.send(call_id=call_id, now=timezone.now())
 
 
+def _make_export(export_id: int) -> None:
+    exports.make(export_id=export_id, now=timezone.now())
+
+
+def _erase_member(member_id: int) -> None:
+    erasure.as_approved(member_id=member_id, now=timezone.now())
+
+
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
@@ -65,6 +73,8 @@ REGISTRY: jobs.Registry = {
     "wecom_sync": _wecom_sync,
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
+    exports.MAKE: _make_export,
+    erasure.JOB: _erase_member,
 }
 
 
@@ -88,8 +98,10 @@ def sweep() -> int:
 
 @shared_task(name="retail.forget")
 def forget() -> int:
-    """Drop what is kept only for a while."""
-    return sum(retention.forget(now=timezone.now()).values())
+    """Drop what is kept only for a while, and close what nobody decided in time."""
+    now = timezone.now()
+    approvals.expire(now=now)
+    return sum(retention.forget(now=now).values())
 
 
 @shared_task(name="retail.contact_ways")

@@ -18,3 +18,7 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
     path("", include("retail.desk.urls")),
 ]
+
+handler400 = "retail.hardening.bad_request"
+handler404 = "retail.hardening.not_found"
+handler500 = "retail.hardening.server_error"

@@ -56,6 +56,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("promises", sep="-")
         for line in lines:
             terminalreporter.write_line(line)
+    reports = [one for some in terminalreporter.stats.values() for one in some if hasattr(one, "duration")]
+    if len(reports) > 1:
+        terminalreporter.section("suites", sep="-")
+        for line in figures.shares(reports, size=_size()):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +72,10 @@ def django_db_setup(django_db_setup: None) -> None:
 @pytest.fixture(scope="session")
 def size() -> Literal["quick", "full"]:
     """How much to try: DAOGOU_TEST_SIZE=full (`make test-full`) asks for the sizes that take minutes."""
+    return _size()
+
+
+def _size() -> Literal["quick", "full"]:
     return "full" if os.environ.get("DAOGOU_TEST_SIZE") == "full" else "quick"
 
 

@@ -1,7 +1,10 @@
 """Figures that a run of the tests proves a promise with, said together at its end."""
 
 import os
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 
 def _page() -> Path:
@@ -20,3 +23,16 @@ def all_said() -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(lines, key=lambda line: (int("".join(filter(str.isdigit, line.split()[0])) or 0), line))
+
+
+def shares(reports: Iterable[Any], *, size: str) -> Iterator[str]:
+    """Which suite (folder) ran how many tests, and which part of the time went to it; the longest first."""
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, set[str]] = defaultdict(set)
+    for report in reports:
+        suite = str(PurePosixPath(report.nodeid.partition("::")[0]).parent)
+        seconds[suite] += report.duration
+        tests[suite].add(report.nodeid)
+    whole = sum(seconds.values())
+    for suite, spent in sorted(seconds.items(), key=lambda pair: -pair[1]):
+        yield f"{suite:<32} {len(tests[suite]):>5} tests, {size}, {spent:>6.0f} s ({spent / (whole or 1):.0%})"

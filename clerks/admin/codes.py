@@ -26,6 +26,7 @@ class ShiftInline(ScopedTabularInline):
 
 @admin.register(ContactWay)
 class ContactWayAdmin(ScopedAdmin):
+    is_everyday = True
     list_display = ("name", "kind", "brand", "store", "on_now", "added", "lost", "added_lately", "updated")
     list_select_related = ("brand", "store")
     list_filter = ("kind", "brand", "store", "is_active")

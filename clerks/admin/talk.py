@@ -27,6 +27,7 @@ class PartInline(ScopedStackedInline):
 
 @admin.register(Welcome)
 class WelcomeAdmin(ScopedAdmin):
+    is_everyday = True
     list_display = ("name", "brand", "way", "store", "staff", "when", "is_active")
     list_select_related = ("brand", "way", "store", "staff")
     list_filter = ("brand", "store", "is_active")
@@ -101,6 +102,7 @@ class TouchAdmin(ScopedAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(ScopedAdmin):
+    is_everyday = True
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "staff", "store", "kind", "sent", "state_now")

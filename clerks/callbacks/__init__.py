@@ -55,7 +55,10 @@ TABLE: dict[tuple[str, str], Callable[[Heard], Outcome]] = {
 
 def take(*, message_id: int, now: datetime, round: int = 0) -> None:
     """Take a message, or look once more after one (`round` > 0). Raises the errors of retail.wecom.errors."""
-    opened = inbox.open_message(message_id)
+    try:
+        opened = inbox.open_message(message_id)
+    except inbox.Forgotten:  # whom it is about wanted to be forgotten before it was taken
+        return
     heard = Heard.of(opened, now=now, round=round)
     function = TABLE.get((heard.event, heard.change))
     outcome = function(heard) if function else Outcome.IGNORED

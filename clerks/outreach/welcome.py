@@ -89,7 +89,10 @@ def _attachment(part: WelcomePart) -> dict[str, Any]:
 # ── The fast lane ────────────────────────────────────────────────────────────────────────────────────────────────────
 def send(*, message_id: int, now: datetime) -> None:
     """Greet whom a callback is about. Ends with a state; raises only what is no matter of WeCom's."""
-    opened = inbox.open_message(message_id)
+    try:
+        opened = inbox.open_message(message_id)
+    except inbox.Forgotten:  # the person wanted to be
+        return
     greeting = _begin(opened)
     if greeting.state != State.WAITING:
         return

@@ -28,7 +28,6 @@ from commissions.models import (
     Rule,
     Share,
 )
-from retail import gate
 from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, link, money, rate
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
@@ -193,12 +192,10 @@ class PlanVersionAdmin(ScopedAdmin):
         return redirect(f"{reverse('admin:commissions_attainment_add')}?version={int(object_id)}")
 
     @action(description=pgettext_lazy("button", "批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
-    @gate.fresh
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
-    @gate.fresh
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
         given = form.cleaned_data
         verb = partial(plans.activate, starts_at=given["starts_at"], reason=given["reason"])

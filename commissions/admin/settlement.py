@@ -20,7 +20,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from commissions import closing
 from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
-from retail import gate
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, moment, money
 from retail.templatetags.figures import yuan
 
@@ -130,7 +129,6 @@ class PeriodAdmin(_Deciding):
         return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((said,) for said in found)))
 
     @action(description=_("结算这一期"), icon="lock", permissions=["close"], dialog=CLOSE)
-    @gate.fresh
     def close(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         def verb(period: Period) -> str:
             closing.close(period=period, by=request.user, now=timezone.now())
@@ -139,7 +137,6 @@ class PeriodAdmin(_Deciding):
         return self.attempt(request, object_id, verb)
 
     @action(description=_("生成发放批次"), icon="payments", permissions=["close"], dialog=BATCH)
-    @gate.fresh
     def make_batches(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         def verb(period: Period) -> str:
             made = closing.make_batches(period=period, by=request.user, now=timezone.now())
@@ -219,7 +216,6 @@ class PayoutBatchAdmin(_Deciding):
         return Badge(batch.state, batch.get_state_display())
 
     @action(description=_("确认已发放"), icon="task_alt", permissions=["close"], dialog=PAID)
-    @gate.fresh
     def mark_paid(self, request: HttpRequest, form: PaidForm, object_id: str) -> HttpResponse:
         def verb(batch: PayoutBatch) -> str:
             given = form.cleaned_data["reference"]

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from msgspec import Struct
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
@@ -24,6 +24,8 @@ from retail.api.schema import Problem
 from retail.api.tokens import TokenPermission
 from retail.models import Channel
 from retail.orders import Status, Taken
+
+JSON = "application/json"
 
 
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,6 +157,8 @@ class Refunds(Feed):
 
 
 def _body(request: Request) -> bytes:
+    if request.content_type.partition(";")[0].strip().lower() != JSON:
+        raise UnsupportedMediaType(request.content_type)
     try:
         return request.body
     except RequestDataTooBig as error:
@@ -169,4 +173,4 @@ def _key(request: Request) -> str | None:
 
 
 def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
-    return HttpResponse(body, status=status, content_type="application/json", headers=headers)
+    return HttpResponse(body, status=status, content_type=JSON, headers=headers)

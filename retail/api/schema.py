@@ -69,6 +69,7 @@ def feed(*, request: type[Struct], answer: type[Struct], summary: str, text: str
                 422: OpenApiResponse(answer, "At least one row was rejected; the others are kept."),
                 409: OpenApiResponse(Failure, "This Idempotency-Key was used for another request."),
                 413: OpenApiResponse(Failure, "Too many rows or bytes; nothing was kept."),
+                415: OpenApiResponse(Failure, "The Content-Type is not application/json; nothing was kept."),
             },
             parameters=[
                 OpenApiParameter(

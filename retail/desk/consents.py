@@ -1,7 +1,11 @@
-"""The page of approvals: what waits for a second person, before → after in words, and the two buttons."""
+"""The page of approvals: what waits for a second person, before → after in words, and the two buttons.
+
+A button is there only for who may press it; who may not agree reads why.
+"""
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -11,8 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget
 
-from retail import approvals, gate
+from retail import approvals
 from retail.approvals import Approval
 from retail.models import User
 from retail.scoped_admin import Badge, ScopedAdmin, moment
@@ -24,6 +29,14 @@ class Confirm(BaseDialogForm):
     """A dialog with nothing to fill in."""
 
 
+class Refusal(BaseDialogForm):
+    """Who says no says why: the other person reads it."""
+
+    answer = forms.CharField(
+        label=_("为什么不同意"), max_length=200, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+    )
+
+
 AGREE = ActionDialog(
     title=_("同意并马上生效？"),
     description=_("同意后立刻执行，并记下是您同意的。"),
@@ -32,8 +45,8 @@ AGREE = ActionDialog(
 )
 REFUSE = ActionDialog(
     title=_("不同意？"),
-    description=_("不会执行。提出的人可以改了再提。"),
-    form_class=Confirm,
+    description=_("不会执行。提出的人看得到原因，可以改了再提。"),
+    form_class=Refusal,
     form_submit_text=_("不同意"),
 )
 
@@ -46,8 +59,9 @@ class ApprovalAdmin(ScopedAdmin):
     list_filter = ("state",)
     ordering = ("-asked_at",)
     fields = (
-        "title", "changes", "reason", "asker", "asked", "until", "state_label", "decider", "decided",
+        "title", "changes", "reason", "asker", "asked", "until", "state_label", "decider", "decided", "answer",
     )  # fmt: skip
+    change_form_before_template = "admin/retail/approval/objection.html"
     actions_detail = ("agree", "refuse")
 
     asked = moment("asked_at", _("提出时间"))
@@ -77,26 +91,38 @@ class ApprovalAdmin(ScopedAdmin):
         state = Approval.State.EXPIRED if late else Approval.State(row.state)
         return Badge(state.value, state.label)
 
-    def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        row = self.get_object(request, str(object_id)) if object_id else None
-        return row is not None and row.may_be_decided(by=request.user, now=timezone.now())
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        objection = self._objection(request, object_id, is_approved=True)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "objection": objection})
 
-    @action(description=_("同意"), icon="check_circle", permissions=["decide"], dialog=AGREE)
-    @gate.fresh
+    def has_agree_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._objection(request, object_id, is_approved=True) == ""
+
+    def has_refuse_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._objection(request, object_id, is_approved=False) == ""
+
+    def _objection(self, request: HttpRequest, object_id: Any, *, is_approved: bool) -> str | None:
+        """Why the reader may not decide it so; None where there is nothing to decide."""
+        row = self.get_object(request, str(object_id)) if object_id else None
+        if row is None or row.state != Approval.State.WAITING:
+            return None
+        return row.objection(by=request.user, now=timezone.now(), is_approved=is_approved)
+
+    @action(description=_("同意"), icon="check_circle", permissions=["agree"], dialog=AGREE)
     def agree(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return self._decide(request, object_id, is_approved=True)
 
-    @action(description=_("不同意"), icon="cancel", permissions=["decide"], dialog=REFUSE)
-    @gate.fresh
-    def refuse(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        return self._decide(request, object_id, is_approved=False)
+    @action(description=_("不同意"), icon="cancel", permissions=["refuse"], dialog=REFUSE)
+    def refuse(self, request: HttpRequest, form: Refusal, object_id: str) -> HttpResponse:
+        return self._decide(request, object_id, is_approved=False, answer=form.cleaned_data["answer"])
 
-    def _decide(self, request: HttpRequest, object_id: str, *, is_approved: bool) -> HttpResponse:
+    def _decide(self, request: HttpRequest, object_id: str, *, is_approved: bool, answer: str = "") -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
+        verdict = {"is_approved": is_approved, "answer": answer, "now": timezone.now()}
         try:
-            approvals.decide(approval=row, by=request.user, is_approved=is_approved, now=timezone.now())
+            approvals.decide(approval=row, by=request.user, **verdict)
             messages.success(request, _("已同意，并且生效了。") if is_approved else _("已记下：不同意。"))
         except approvals.Refused as refusal:
             messages.error(request, str(refusal))

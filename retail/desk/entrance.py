@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from retail import gate, second_factor
+from retail import gate, lockout, second_factor
 
 ENROL_KEY = "enrol_key"
 
@@ -51,7 +51,7 @@ def verify(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         device = second_factor.check(request=request, user=user, typed=request.POST.get("code", ""))
         if device is not None:
-            return _let_in(request, device)
+            return _let_in(request, device, redirect(_next(request)))
         problem = _("不对。验证码每 30 秒换一个，用过的不能再用；连错几次要等几秒。")
     context = {"title": _("两步验证"), "problem": problem, "demo_code": second_factor.shown_now(user, now=now)}
     return _page(request, "verify", context)
@@ -77,9 +77,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
         made = None if locked else second_factor.enrol(user=user, key=key, code=code, by=user, now=now)
         if made is not None:
             device, recovery = made
-            _let_in(request, device)
+            answer = _page(request, "codes", {"title": _("请收好恢复码"), "codes": recovery})
             request.session.pop(ENROL_KEY, None)
-            return _page(request, "codes", {"title": _("请收好恢复码"), "codes": recovery})
+            return _let_in(request, device, answer)
         second_factor.failed(request=request, user=user)
         problem = _("和这个密钥对不上。请看一下手机的时间准不准，再输入现在显示的 6 位数字。")
     return _page(request, "enrol", {"title": _("绑定验证器"), "problem": problem, **_key_shown(request, key)})
@@ -96,7 +96,7 @@ def again(request: HttpRequest) -> HttpResponse:
         if not problem:
             messages.success(request, _("已确认。10 分钟内不再问，请再点一次刚才的按钮。"))
             return redirect(_next(request))
-    return gate.ask_again(request, problem=problem, sent=request.POST, now=now)
+    return gate.ask_again(request, problem=problem, now=now)
 
 
 @require_safe
@@ -147,10 +147,13 @@ def _not_half_in(request: HttpRequest) -> HttpResponse | None:
     return None
 
 
-def _let_in(request: HttpRequest, device: Any) -> HttpResponse:
-    gate.prove(request=request, device=device, now=timezone.now())
-    second_factor.forget_failures(request=request, user=request.user)
-    return redirect(_next(request))
+def _let_in(request: HttpRequest, device: Any, answer: HttpResponse) -> HttpResponse:
+    user, now = request.user, timezone.now()
+    gate.prove(request=request, device=device, now=now)
+    gate.note_sign_in(request=request, user=user, way="two_steps", now=now)
+    second_factor.forget_failures(request=request, user=user)
+    lockout.know(answer=answer, request=request, user=user)
+    return answer
 
 
 def _next(request: HttpRequest) -> str:

@@ -33,6 +33,8 @@ ACTIONS = {
     "unmask": _("查看完整号码"),
     "erase": _("抹去个人标识"),
     "export": _("导出"),
+    "export.download": _("下载导出文件"),
+    "token.read": _("改令牌读取范围"),
     "job.replay": _("重新执行任务"),
     "plan.approve": _("批准方案"),
     "plan.activate": _("启用方案"),
@@ -41,11 +43,15 @@ ACTIONS = {
     "approval.ask": _("提出审批"),
     "approval.approve": _("同意审批"),
     "approval.refuse": _("不同意审批"),
+    "approval.expire": _("审批过期"),
+    "sign_in": _("登录"),
+    "sign_in.failed": _("登录失败"),
     "end_sessions": _("退出所有设备"),
     "second_factor.enrol": _("绑定验证器"),
     "second_factor.codes": _("换恢复码"),
     "second_factor.reset": _("重设两步验证"),
     "part_with": _("离开企业微信"),
+    "binding.change": _("换专属导购"),
     "link_account": _("认出企业微信账号"),
     "rename_account": _("企业微信账号改名"),
     "open_chat": _("打开聊天"),
@@ -61,8 +67,16 @@ _NAMES = {
     "version": _("版本"),
     "row": _("去掉的行"),
     "phone": _("手机号"),
-    "masked": _("号码（已打码）"),
+    "key": _("号码（已打码）"),
     "type": _("类型"),
+    "way": _("登录方式"),
+    "address": _("网络地址（已打码）"),
+    "locked": _("因此暂停登录"),
+    "content": _("内容"),
+    "identities": _("标识"),
+    "messages": _("企业微信回调"),
+    "calls": _("企业微信发送"),
+    "notices": _("通知"),
     "rows": _("行数"),
     "format": _("格式"),
     "filter": _("筛选"),
@@ -72,6 +86,7 @@ _NAMES = {
     "password1": _("密码"),
     "password2": _("密码（再输一遍）"),
 }
+_WAYS = {"two_steps": _("密码和验证码"), "wecom": _("企业微信"), "demo": _("演示")}
 _LONG = 60
 
 
@@ -216,6 +231,11 @@ def words(label: str, name: str, value: Any) -> SafeString | str:
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     said, field = str(value), _field(label, name)
+    if name == "key" and label != "retail.approval":  # its mask as it is now: none once the person is forgotten
+        key = BuyerKey.objects.filter(pk=value).first()
+        return key.masked if key else "****"
+    if name == "way":
+        return str(_WAYS.get(said, said))
     if said in ("True", "False") and (field is None or isinstance(field, models.BooleanField)):
         return str(_("是")) if said == "True" else str(_("否"))
     if field is None:

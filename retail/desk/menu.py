@@ -96,6 +96,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("commissions.claimrow", pgettext_lazy("plural", "业绩归因"), "person_search"),
             Page("commissions.buyersnapshot", pgettext_lazy("plural", "购买人快照"), "photo_camera"),
             Page("retail.approval", pgettext_lazy("plural", "双人审批"), "how_to_reg"),
+            Page("retail.exportfile", pgettext_lazy("plural", "导出文件"), "download"),
             Page("retail.auditrow", pgettext_lazy("plural", "操作记录"), "history"),
             Page("axes.accessattempt", _("登录失败"), "lock_person"),
             Page("retail.job", pgettext_lazy("plural", "后台任务"), "conveyor_belt"),

@@ -125,6 +125,11 @@ class OrderVersionInline(ScopedTabularInline):
         return format_html_join(_("；"), _("第 {} 行 {} 件 {}"), said)
 
 
+def _with_clerk(orders: QuerySet) -> QuerySet:
+    named = Staff._base_manager.filter(code=OuterRef("serving_clerk")).values("name")
+    return orders.annotate(clerk_name=Subquery(named[:1]))
+
+
 @admin.register(Order)
 class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
     is_read_only = True
@@ -162,14 +167,15 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
         Column(_("开单工号"), "text", lambda order: order.serving_clerk),
         Column(_("开单导购"), "text", lambda order: order.clerk_name),
     )
-    sheet_related = ("channel", "brand", "store")
+
+    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+        return _with_clerk(rows).select_related("channel", "brand", "store")
 
     def keys_of(self, obj: Order) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(pk__in=obj.buyer_keys)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        named = Staff._base_manager.filter(code=OuterRef("serving_clerk")).values("name")
-        return super().get_queryset(request).annotate(clerk_name=Subquery(named[:1]))
+        return _with_clerk(super().get_queryset(request))
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type, ...]:
         """Refunds and earlier versions only where there are any."""

@@ -189,10 +189,6 @@ class StaffAdmin(UnmaskingAdmin):
     def keys_of(self, obj: Staff) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(pk=obj.phone_key_id)
 
-    @gate.fresh
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return super().changeform_view(request, *args, **kwargs)
-
     def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """A manager signs a lower person of their stores out, even one they may not change otherwise."""
         staff = self.get_object(request, str(object_id)) if object_id else None
@@ -203,7 +199,6 @@ class StaffAdmin(UnmaskingAdmin):
         return roles.is_above(by=request.user, post=request.post, staff=staff)
 
     @action(description=_("退出所有设备"), icon="phonelink_erase", permissions=["end"], dialog=END_SESSIONS)
-    @gate.fresh
     def end_sessions(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return _end_sessions(request, self.get_object(request, object_id).user)
 
@@ -290,21 +285,15 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
             return super().get_queryset(request)
         return self._ordered(User.objects.filter(staff__in=Staff.objects.all()), request)
 
-    @gate.fresh
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return super().changeform_view(request, *args, **kwargs)
-
     def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         user = self.get_object(request, str(object_id)) if object_id else None
         return user is not None and self.has_change_permission(request, user)
 
     @action(description=_("退出所有设备"), icon="phonelink_erase", permissions=["end"], dialog=END_SESSIONS)
-    @gate.fresh
     def end_sessions(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return _end_sessions(request, self.get_object(request, object_id))
 
     @action(description=_("重设两步验证"), icon="lock_reset", permissions=["end"], dialog=RESET_FACTOR)
-    @gate.fresh
     def reset_factor(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         user = self.get_object(request, object_id)
         second_factor.reset(user=user, by=request.user, now=timezone.now())
@@ -317,7 +306,6 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
     def person(self, user: User) -> str:
         return str(getattr(user, "staff", "–"))
 
-    @gate.fresh
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:

@@ -23,6 +23,10 @@ EXTRA = {
     "commissions.close_period": "结算与发放佣金",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
+    "retail.decide_exportfile": "决定大批导出",
+    "retail.decide_apitoken": "决定可读的接口令牌",
+    "members.erase_member": "提出抹去会员",
+    "members.decide_member": "决定抹去会员",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -60,7 +64,7 @@ _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "reta
 _PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
-_PEOPLE = ["retail.user", "retail.approval", "axes.accessattempt"]
+_PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart"]
 _CODES = ["clerks.contactway", "clerks.shift"]
@@ -77,6 +81,11 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 _OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement"], "view")
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
+# What takes two persons: operations and finance decide for each other.
+_DECIDES = frozenset(
+    {"retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"}
+)
+
 PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
     Post.Role.STORE_MANAGER: _OWN_STORES,
@@ -86,10 +95,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
-    | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
+    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
     | _may(["commissions.payterms"], "add", "change")
-    | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order", "retail.decide_post"},
+    | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
+    | _DECIDES,
     Post.Role.AUDITOR: _EVERYTHING,
 }
 
@@ -200,10 +211,14 @@ def ask_for_post(*, post: Post, by: User, reason: str, now: datetime) -> approva
     )
 
 
-@approvals.kind(GRANT_POST, name=gettext_lazy("授予总部岗位"), permission="retail.decide_post")
+def _may_grant(*, payload: dict[str, Any], by: User) -> str:
+    if PERMISSIONS[payload["role"]] <= by.get_all_permissions():
+        return ""
+    return _("这个岗位能做的事比您多，要由级别更高的人决定。")
+
+
+@approvals.kind(GRANT_POST, name=gettext_lazy("授予总部岗位"), permission="retail.decide_post", objection=_may_grant)
 def _grant_post(*, target_id: str, payload: dict[str, Any], by: User, now: datetime) -> None:
-    if not PERMISSIONS[payload["role"]] <= by.get_all_permissions():
-        raise approvals.Refused(_("这个岗位能做的事比您多，要由级别更高的人决定。"))
     staff = Staff._base_manager.select_for_update(of=("self",)).get(pk=target_id)
     post = Post.objects.get(pk=payload["post_id"]) if payload["post_id"] else Post(staff=staff)
     post.role, post.store, post.region, post.franchisee = payload["role"], None, None, None

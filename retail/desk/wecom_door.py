@@ -43,7 +43,7 @@ def back(request: HttpRequest) -> HttpResponse:
             raise sso.Refused("not_staff")
     except sso.Refused as refused:
         return _refusal(request, refused)
-    gate.enter(request=request, post=arrival.posts[0])
+    gate.enter(request=request, post=arrival.posts[0], way="wecom", now=timezone.now())
     request.session[sso.APP] = arrival.app.slug
     return redirect(arrival.wanted)
 

@@ -5,6 +5,7 @@ from retail.audit import AuditRow
 from retail.jobs import Job
 from retail.models.catalog import Category, Product
 from retail.models.channels import ApiCall, ApiToken, Channel
+from retail.models.exports import ExportFile
 from retail.models.orders import Order, OrderLine, OrderVersion, Refund, RefundVersion
 from retail.models.org import Brand, Employment, Franchisee, Post, Region, Staff, StaffAccount, Store, StoreGroup, User
 from retail.privacy import BuyerKey, Suppression
@@ -20,6 +21,7 @@ __all__ = [
     "Category",
     "Channel",
     "Employment",
+    "ExportFile",
     "Franchisee",
     "Job",
     "Order",

@@ -48,7 +48,7 @@ class ApiToken(models.Model):
     """
 
     name = models.CharField(_("用途"), max_length=64)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
+    digest = models.CharField(_("摘要"), max_length=64, unique=True, editable=False)
     channel = models.ForeignKey(
         Channel, verbose_name=_("渠道"), null=True, blank=True, on_delete=models.PROTECT, related_name="tokens"
     )
@@ -76,13 +76,15 @@ class ApiToken(models.Model):
 class ApiCall(models.Model):
     """The stored answer of one call with an Idempotency-Key; the same key again gets the same answer (7 days)."""
 
-    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE)
-    key = models.CharField(max_length=128)
-    request_hash = models.BinaryField(max_length=32)
-    status = models.PositiveSmallIntegerField()
-    answer = models.BinaryField()
-    created_at = models.DateTimeField()
+    token = models.ForeignKey(ApiToken, verbose_name=_("接口令牌"), on_delete=models.CASCADE)
+    key = models.CharField(_("唯一键"), max_length=128)
+    request_hash = models.BinaryField(_("请求摘要"), max_length=32)
+    status = models.PositiveSmallIntegerField(_("状态"))
+    answer = models.BinaryField(_("应答"))
+    created_at = models.DateTimeField(_("时间"))
 
     class Meta:
+        verbose_name = _("接口应答")
+        verbose_name_plural = _("接口应答")
         constraints = [models.UniqueConstraint(fields=["token", "key"], name="api_call_once")]
         indexes = [models.Index(fields=["created_at"], name="api_call_age")]

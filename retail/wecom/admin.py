@@ -48,6 +48,7 @@ class AppAdmin(ScopedAdmin):
 class MessageAdmin(ScopedAdmin):
     """What came in, by kind and outcome. Those that failed can be taken once more."""
 
+    is_everyday = True
     is_read_only = True
     list_display = ("__str__", "app", "state_label", "received", "ended", "reason")
     list_select_related = ("app",)
@@ -90,6 +91,7 @@ class MessageAdmin(ScopedAdmin):
 class CallAdmin(ScopedAdmin):
     """What went out. Where it is unknown whether it worked, somebody looks in WeCom and says so here."""
 
+    is_everyday = True
     is_read_only = True
     list_display = ("__str__", "app", "state_label", "errcode", "attempts", "created", "sent")
     list_select_related = ("app",)

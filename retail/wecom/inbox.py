@@ -8,7 +8,7 @@ several customers who scan within one second.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -127,3 +127,13 @@ def replay(*, messages: QuerySet[Message] | Iterable[Message], by: Any, now: dat
 def forget(*, before: datetime) -> int:
     """Delete the texts of messages received before then; that they came stays."""
     return Message.objects.filter(received_at__lt=before, sealed__isnull=False).update(sealed=None)
+
+
+@transaction.atomic
+def forget_about(*, values: Collection[bytes], now: datetime) -> int:
+    """Delete the texts that hold one of these values; a message not taken yet is left untaken. How many."""
+    rows = Message.objects.filter(sealed__isnull=False).values_list("pk", "sealed").iterator(chunk_size=2000)
+    ids = [pk for pk, sealed in rows if privacy.mentions(sealed, values)]
+    about = Message.objects.filter(pk__in=ids)
+    about.filter(state=Message.State.NEW).update(state=Message.State.IGNORED, ended_at=now)
+    return about.update(sealed=None, shard="", error="")

@@ -198,6 +198,8 @@ class Valve(models.Model):
     failures = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("接口限速")
+        verbose_name_plural = _("接口限速")
         constraints = [models.UniqueConstraint(fields=["corp_id", "path"], name="wecom_valve_once")]
 
     def __str__(self) -> str:

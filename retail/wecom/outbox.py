@@ -8,10 +8,12 @@
 """
 
 import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from retail import audit, jobs, privacy
 from retail.jobs import Work
@@ -137,3 +139,21 @@ def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> bool:
 def forget(*, before: datetime) -> int:
     """Delete the bodies of what was asked before then; that it was asked, and the outcome, stay."""
     return Call.objects.filter(created_at__lt=before, sealed__isnull=False).update(sealed=None)
+
+
+@transaction.atomic
+def forget_about(*, values: Collection[bytes], keys: Collection[str] = ()) -> int:
+    """Delete the bodies that hold one of these values or have one of these keys, also with a `:…` behind it.
+
+    What waits is not sent any more.
+    """
+    found = Q()
+    for key in keys:
+        found |= Q(key=key) | Q(key__startswith=f"{key}:")
+    kept = Call.objects.filter(sealed__isnull=False)
+    ids = list(kept.filter(found).values_list("pk", flat=True)) if keys else []
+    rows = kept.values_list("pk", "sealed").iterator(chunk_size=2000)
+    ids += [pk for pk, sealed in rows if privacy.mentions(sealed, values)]
+    about = Call.objects.filter(pk__in=ids)
+    about.filter(state=State.WAITING).update(state=State.FAILED)
+    return about.update(sealed=None)

@@ -12,6 +12,7 @@ from retail.desk import roles
 from retail.models import Order, Staff
 from tests import factories
 from tests.figures import figure
+from tests.signing_in import confirm
 
 PHONE_PAGES = [
     "/",
@@ -27,6 +28,7 @@ PHONE_PAGES = [
 DESK_PAGES = [
     *("/admin/", "/admin/retail/order/", "/admin/retail/store/", "/admin/retail/auditrow/", "/admin/retail/job/"),
     *("/admin/commissions/entry/", "/admin/commissions/rule/", "/admin/members/member/", "/admin/retail/user/"),
+    *("/admin/retail/exportfile/", "/admin/retail/approval/"),
     *("/admin/retail/staff/add/", "/admin/retail/product/add/", "/admin/commissions/rule/add/"),
     "/admin/password_change/",
 ]
@@ -57,10 +59,11 @@ def town(live_server, settings):
 
 
 def sign_in(page: Page, world, code: str) -> None:
-    """With the cookie of a session of theirs."""
+    """With the cookie of a session of theirs, both factors proved."""
     client = Client()
     with scope.within(scope.EVERYTHING):
         client.force_login(Staff.objects.get(code=code).user)
+        confirm(client)
     page.goto("/m/sign-in/")
     root = page.url.removesuffix("m/sign-in/")
     page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": root}])
@@ -71,7 +74,7 @@ def watched(page: Page, paths: list[str], faults: list[str]) -> int:
     for path in paths:
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        assert "/login/" not in page.url, path
+        assert "/login/" not in page.url and "/verify/" not in page.url, path
         if page.locator("summary:visible").count():
             page.locator("summary:visible").first.click()
         assert [fault for fault in faults if "404" not in fault] == [], path

@@ -37,6 +37,8 @@ change          STORES   ours  GET     302 302 403  200 200 200  200 200 200
 change          STORES   other GET     302 302 403  404 404 404  200 200 200
 change          COMPANY  ours  GET     302 302 403  403 200 200  200 200 200
 change          COMPANY  other GET     302 302 403  403 404 404  200 200 200
+change          exportfile ours GET    302 302 403  403 403 403  200 404 404
+change          exportfile *   GET     302 302 403  403 403 403  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
@@ -62,6 +64,11 @@ end_sessions    staff    ours  *       302 302 403  200 200 200  200 200 403
 end_sessions    staff    other *       302 302 403  403 403 403  200 200 403
 end_sessions    user     *     *       302 302 403  403 403 403  200 403 403
 reset_factor    user     *     *       302 302 403  403 403 403  200 403 403
+download        exportfile ours POST   302 302 403  403 403 403  302 404 404
+download        exportfile *   POST    302 302 403  403 403 403  404 404 404
+download        exportfile *   *       405 405 403  405 405 405  405 405 405
+erase           member   ours  *       302 302 403  403 403 403  200 403 403
+erase           member   other *       302 302 403  403 403 403  200 403 403
 unmask          staff    ours  *       302 302 403  403 403 403  404 403 403
 unmask          staff    other *       302 302 403  404 404 404  404 403 403
 unmask          *        ours  POST    302 302 403  403 403 403  400 403 403
@@ -159,8 +166,8 @@ schema          *        -     *       405 405 405 405 405
 refund-list     *        -     OPTIONS 200 200 200 200 403
 refund-list     *        -     READ    405 405 405 405 403
 *-list          *        -     SAFE    200 200 200 200 403
-order-list      *        -     POST    403 403 403 403 400
-refund-list     *        -     POST    403 403 403 403 400
+order-list      *        -     POST    403 403 403 403 415
+refund-list     *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     OPTIONS 200 200 200 200 403

@@ -30,6 +30,7 @@ retail.Refund           -   o   ob
 retail.RefundVersion    -   o   ob
 retail.AuditRow         -   -   -
 retail.Approval         -   o   ob
+retail.ExportFile       -   -   -
 members.Member          -   o   ob
 members.Identity        -   o   ob
 members.Membership      -   o   ob

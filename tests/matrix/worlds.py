@@ -57,6 +57,7 @@ from retail.models import (
     Category,
     Channel,
     Employment,
+    ExportFile,
     Franchisee,
     Job,
     Order,
@@ -227,6 +228,10 @@ def _trade(part: Part) -> None:
         after={"岗位": part.mark}, reason=part.mark, brand=part.world.brand, store=part.world.store,
         asked_by=part.accounts["auditor"], asked_at=NOW, expires_at=NOW + timedelta(days=7),
     )  # fmt: skip
+    ExportFile.objects.create(
+        model="retail.order", format="csv", ids=[order.pk], count=1, filter=part.mark, reason=part.mark,
+        asked_by=part.accounts["hq_ops"], asked_at=NOW,
+    )  # fmt: skip
     audit.record(
         by=part.accounts["hq_ops"], action="change", target=part.world.store, now=NOW,
         before={"name": part.mark}, after={"name": part.mark}, reason=part.mark,
@@ -395,6 +400,7 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (ApiToken, ApiToken.objects.get(name=f"{part.mark}-feed")),
         (Job, Job.objects.get(last_error=part.mark)),
         (Approval, Approval.objects.get(target_id=part.mark)),
+        (ExportFile, ExportFile.objects.get(reason=part.mark)),
     ]
 
 

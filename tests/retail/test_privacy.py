@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from logging import NullHandler
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
@@ -383,12 +384,46 @@ SENTINEL = "13912345678"
     [
         SENTINEL, f"+86{SENTINEL}", f"86{SENTINEL}", "+86 139 1234 5678", "139-1234-5678", f"/x/?q={SENTINEL}&y=1",
         "/x/?q=%2B86139%201234%205678", "q=139+1234+5678", f"('{SENTINEL}',)", f"Key (phone)=({SENTINEL})",
+        "139.1234.5678", "(139) 1234-5678", "139 - 1234 - 5678", "139·1234·5678", "1 3 9 1 2 3 4 5 6 7 8",
+        "139/1234/5678",
+        "１３９１２３４５６７８", "１３９ １２３４－５６７８", "/x/?q=139%2D1234%2D5678",
+        "/x/?q=" + quote("１３９１２３４５６７８"),
     ],
 )  # fmt: skip
 def test_every_spelling_of_a_phone_is_masked(text):
     said = logs.masked(text)
 
     assert "5678" in said and "1234" not in said
+
+
+SECRET = "hunter2-Zq9"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"password={SECRET}", f"https://x.test/?a=1&access_token={SECRET}&b=2", f"token={SECRET}", f"secret: {SECRET}",
+        f"Authorization: Bearer {SECRET}", f"bearer%20{SECRET}", f'{{"password": "{SECRET}", "a": 1}}',
+        f"{{'new_password1': '{SECRET}'}}", f"client_secret={SECRET};", f"?next=token%3D{SECRET}", f"api_key={SECRET}",
+        f"postgres://daogou:{SECRET}@db/x", f"jsapi_ticket={SECRET}", f"?code={SECRET}&state=1",
+        f"PASSWORD = '{SECRET}'",
+    ],
+)  # fmt: skip
+def test_every_spelling_of_a_secret_is_masked(text):
+    said = logs.masked(text)
+
+    assert SECRET not in said and "****" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["errcode: 40001", "Unknown token.", "a secret of the house", "line 13, 98765 rows", "10.130.24.15:8000"]
+)
+def test_words_about_secrets_stay(text):
+    assert logs.masked(text) == text
+
+
+def test_what_is_kept_for_good_keeps_nothing_of_a_number():
+    assert logs.struck(f"顾客 {SENTINEL} 来电") == "顾客 **** 来电"
 
 
 @pytest.mark.parametrize("text", ["订单 20261012143000123456", "1700000000000", "共 139 1234 件"])
@@ -424,6 +459,18 @@ def test_a_traceback_tells_no_phone():
 
     assert "139****5678" in said and "Traceback" in said
     assert SENTINEL not in said
+
+
+def test_a_traceback_tells_no_secret():
+    def emit(logger):
+        try:
+            raise ValueError(f"GET https://x.test/?access_token={SECRET} with １３９１２３４５６７８")
+        except ValueError:
+            logger.exception("call with %s", {"password": SECRET}, stack_info=True)
+
+    said = written(emit)
+
+    assert "Traceback" in said and SECRET not in said and "139****5678" in said
 
 
 def test_every_handler_of_the_product_masks():
@@ -477,8 +524,7 @@ def test_the_document_shows_the_table():
     page = (Path(settings.BASE_DIR) / "docs" / "privacy.md").read_text()
 
     for kept in retention.TABLE:
-        days = f"{kept.days} days" if kept.days else "for good"
-        assert f"| {kept.name} | {days} | {kept.why} |" in page
+        assert f"| {kept.name} | {kept.life} | {kept.why} |" in page
 
 
 @pytest.mark.django_db

@@ -65,7 +65,7 @@ def back(request: HttpRequest) -> HttpResponse:
             raise sso.Refused("elsewhere")
     except sso.Refused as refused:
         return _refusal(request, refused)
-    gate.enter(request=request, post=post)
+    gate.enter(request=request, post=post, way="wecom", now=timezone.now())
     request.session[sso.APP] = arrival.app.slug
     return redirect(arrival.wanted)
 

@@ -18,6 +18,5 @@ class Command(TablesCommand):
     def handle(self, *args: Any, run: bool, **options: Any) -> None:
         gone = retention.forget(now=timezone.now()) if run else {}
         for kept in retention.TABLE:
-            days = f"{kept.days} days" if kept.days is not None else "for good"
             deleted = f"; deleted {gone[kept.name]}" if kept.name in gone else ""
-            self.stdout.write(f"{kept.name:<40} {days:<9} {kept.why}{deleted}")
+            self.stdout.write(f"{kept.name:<40} {kept.life:<9} {kept.why}{deleted}")

@@ -7,6 +7,7 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -128,6 +129,7 @@ def test_an_order_twice_in_one_batch_is_kept_once(shop, till):
         ({"buyer": [{"type": "phone", "value": "abc"}]}, "buyer[0]", "phone"),
         ({"buyer": [{"type": "shoe", "value": "42"}]}, "buyer[0].type", "'shoe'"),
         ({"points_used": -1}, "points_used", ">= 0"),
+        ({"lines": [{}, {"outer_line_id": "2", "paid_fen": -1}]}, "lines[1].paid_fen", "a refund"),
         ({"coupon": ["x"]}, "coupon", "unknown field"),
     ],
 )
@@ -186,6 +188,26 @@ def test_a_batch_has_1_to_500_rows(shop, till):
     assert nothing.status_code == 400 and "at least one" in nothing.json()["detail"]
     assert too_many.status_code == 413 and "501 rows" in too_many.json()["detail"]
     assert enough.status_code == 200 and len(rows(Order)) == 500
+
+
+@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded", "text/json", ""])
+def test_what_does_not_say_it_is_json_is_refused(shop, till, said):
+    raw = json.dumps({"orders": [order(shop)]}).encode()
+
+    answer = till._call("post", "orders/", data=raw, content_type=said, headers={})
+
+    assert answer.status_code == 415 and "detail" in answer.json() and not rows(Order)
+    assert till._call("post", "orders/", data=raw, content_type="Application/JSON; charset=utf-8", headers={}).json()
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing/", "/api/v2/orders/", "/api/v1/orders/x/y/", "/api/%ff"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_address_that_is_none_is_told_in_json(db, path, method):
+    answer = getattr(Client(), method)(path)
+
+    assert answer.status_code == 404 and answer["Content-Type"] == "application/json"
+    assert answer.json()["detail"]
+    assert Client().get("/nothing/")["Content-Type"].startswith("text/html")
 
 
 def test_a_body_of_too_many_bytes_is_refused(till, settings):

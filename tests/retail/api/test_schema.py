@@ -36,7 +36,7 @@ def test_every_address_is_described(document):
 def test_a_feed_says_what_it_takes_and_answers(document, path):
     post = document["paths"][path]["post"]
 
-    assert sorted(post["responses"]) == ["200", "400", "401", "403", "409", "413", "422", "429"]
+    assert sorted(post["responses"]) == ["200", "400", "401", "403", "409", "413", "415", "422", "429"]
     assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]
     assert "Idempotency-Hit" in post["responses"]["200"]["headers"]
     assert "Retry-After" in post["responses"]["429"]["headers"]

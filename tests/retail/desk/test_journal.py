@@ -13,7 +13,7 @@ from django.urls import reverse
 
 import retail.urls  # noqa: F401  registers every page
 from members.models import Membership, Tier
-from retail import audit, exports, jobs, privacy, scope, shapes
+from retail import audit, jobs, privacy, scope, shapes
 from retail.desk import journal
 from retail.models import AuditRow, Job, Order, Post, Staff, StoreGroup
 from tests import factories
@@ -324,21 +324,6 @@ def test_who_may_not_export_gets_nothing(shop, sold, sign_in, role):
 
     assert "Content-Disposition" not in answer.headers and acts() == []
     assert "export_csv" not in person.get("/admin/retail/order/").content.decode()
-
-
-def test_more_than_five_hundred_rows_are_refused_in_words(shop, sold, sign_in, monkeypatch):
-    monkeypatch.setattr(exports, "MOST_AT_ONCE", 1)
-    with scope.within(scope.EVERYTHING):
-        shop.settle(shop.order(serving_clerk=sold.serving_clerk))
-    ops = sign_in(shop, "hq_ops")
-
-    answer = ops.client.post(
-        "/admin/retail/order/",
-        {"action": "export_csv", "_selected_action": sold.pk, "select_across": "1"},
-        follow=True,
-    )
-
-    assert "一次最多导出 1 行" in answer.content.decode() and acts() == []
 
 
 def test_an_export_keeps_to_the_scope(shop, sold, sign_in):

@@ -163,8 +163,8 @@ def asked(shop, sign_in):
         return asker, clerk, Approval.objects.get()
 
 
-def button(person, approval, name="agree"):
-    return person.client.post(f"/admin/retail/approval/{approval.pk}/{name}/", {"_form_submitted": "True"})
+def button(person, approval, name="agree", **said):
+    return person.client.post(f"/admin/retail/approval/{approval.pk}/{name}/", {"_form_submitted": "True", **said})
 
 
 def test_a_headquarters_post_waits_for_a_second_person(shop, sign_in, asked):
@@ -197,10 +197,15 @@ def test_a_refusal_does_nothing_and_may_be_asked_again(shop, sign_in, asked):
     )
     assert "已经在等人审批" in again.content.decode()
 
-    button(sign_in(shop, "hq_finance"), approval, "refuse")
+    finance = sign_in(shop, "hq_finance")
+    assert "这个字段是必填项" in button(finance, approval, "refuse").content.decode()
+    button(finance, approval, "refuse", answer="先问店长")
 
     approval.refresh_from_db()
-    assert approval.state == "refused"
+    assert (approval.state, approval.answer) == ("refused", "先问店长")
+    assert "先问店长" in asker.get(f"/admin/retail/approval/{approval.pk}/change/").content.decode()
+    with scope.within(scope.EVERYTHING):
+        assert AuditRow.objects.get(action="approval.refuse").reason == "先问店长"
     assert not Post.objects.filter(staff=clerk.staff, role="auditor").exists()
 
 
@@ -253,6 +258,19 @@ def test_an_asker_who_has_left_has_asked_for_nothing(shop, sign_in, asked, every
 
     with pytest.raises(approvals.Refused, match="在职的人"):
         approvals.decide(approval=approval, by=finance.user, is_approved=True, now=timezone.now())
+
+
+def test_no_button_for_what_would_be_refused_and_the_page_says_why(shop, sign_in, asked, everything):
+    _asker, _clerk, approval = asked
+    Approval.objects.filter(pk=approval.pk).update(payload={**approval.payload, "role": "hq_ops"})
+    finance, page = sign_in(shop, "hq_finance"), f"/admin/retail/approval/{approval.pk}/"
+
+    shown = finance.get(f"{page}change/").content.decode()
+
+    assert f"{page}agree/" not in shown and f"{page}refuse/" in shown
+    assert "比您多" in shown
+    assert button(finance, approval).status_code == 403
+    assert "这件事关系到您自己" not in shown
 
 
 def test_an_act_that_fails_leaves_it_waiting(shop, sign_in, asked, everything):

@@ -26,7 +26,7 @@ CREATE TRIGGER figures_stay BEFORE UPDATE OR DELETE ON commissions_statement
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('commissions', '0002_guards'),
+        ('commissions', '0003_period_guards'),
         ('retail', '0009_brand_rebind'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

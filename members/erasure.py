@@ -1,0 +1,74 @@
+"""抹去会员: a person asks to be forgotten. Here is who may be, and what the members' room holds of them.
+
+What the other rooms hold, and the order in which it all goes: `retail.erasure`.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from members.models import Identity, Member
+from retail import approvals, privacy
+from retail.models import BuyerKey, Employment, Staff
+
+KIND = "member.erase"
+
+
+class Person(NamedTuple):
+    """Everything that is one person by now: a member with those merged into it, and the keys they are known by."""
+
+    member: Member
+    member_ids: tuple[int, ...]
+    key_ids: tuple[int, ...]
+
+    @property
+    def keys(self) -> list[BuyerKey]:
+        """Those that still say something."""
+        return list(BuyerKey.objects.filter(pk__in=self.key_ids, cipher__isnull=False).order_by("pk"))
+
+    @property
+    def is_forgotten(self) -> bool:
+        named = Member._base_manager.filter(pk__in=self.member_ids).exclude(name="")
+        return not self.keys and not named.exists()
+
+
+def person(member: Member) -> Person:
+    while member.merged_into is not None:
+        member = member.merged_into
+    ids, newest = [member.pk], [member.pk]
+    while newest:
+        newest = list(Member._base_manager.filter(merged_into__in=newest).values_list("pk", flat=True))
+        ids += newest
+    keys = Identity._base_manager.filter(member__in=ids).values_list("key_id", flat=True)
+    return Person(member, tuple(ids), tuple(sorted(keys)))
+
+
+def ask(*, member: Member, by: Any, reason: str, now: datetime) -> approvals.Approval:
+    """Put the erasure of a member before a second person. Raises approvals.Refused."""
+    whole = person(member)
+    if objection := why_not(whole, now=now):
+        raise approvals.Refused(objection)
+    name = _("会员 %(number)s") % {"number": whole.member.pk}
+    gone = _("称呼、号码和企业微信消息抹去，不能恢复；订单和佣金保留，不再指向任何人")
+    return approvals.ask(kind=KIND, target=whole.member, payload={}, by=by, reason=reason, now=now, after={name: gone})
+
+
+def why_not(whole: Person, *, now: datetime) -> str:
+    """Why this person cannot be erased, in words; "" when they can."""
+    if whole.is_forgotten:
+        return _("这位会员已经抹去了。")
+    employed = Staff._base_manager.filter(employments__in=Employment.objects.at(now), phone_key__in=whole.key_ids)
+    if one := employed.first():
+        return _("其中的手机号也是在职员工 %(staff)s 的，请先在员工页换掉。") % {"staff": one}
+    return ""
+
+
+@transaction.atomic
+def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
+    """Take the names and every identity; how many identities. Memberships, purchases and relations stay, unnamed."""
+    named = Q(pk__in=whole.member_ids) & ~Q(name="")
+    Member._base_manager.filter(named).update(name="")
+    return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

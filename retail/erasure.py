@@ -1,0 +1,76 @@
+"""A person is forgotten in every room of the house: what remains is the suppression, and facts that name nobody.
+
+Two persons agree to it (`members.erasure.ask`), then a job does it. On the server `manage.py erase` does it at once.
+
+    sealed texts of WeCom that mention them · notices about them · tags · files · errors of jobs   (looked up by value)
+    their identities, each a suppression · their names                          (last: then nothing can be looked up)
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from clerks import forgetting
+from members import erasure
+from members.models import Member
+from retail import approvals, audit, exports, jobs, privacy
+from retail.models import Job
+from retail.wecom import inbox, outbox
+
+JOB = "erase_member"
+SHORTEST = 6  # characters of a value that texts are searched for
+
+
+class Erased(NamedTuple):
+    """How many of each are gone."""
+
+    identities: int
+    messages: int
+    calls: int
+    notices: int
+
+
+@approvals.kind(erasure.KIND, name=_("抹去会员"), permission="members.decide_member")
+def _approved(*, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None:
+    jobs.enqueue(work=[jobs.Work(JOB, {"member_id": int(target_id)})], now=now)
+
+
+def as_approved(*, member_id: int, now: datetime) -> None:
+    """The job: erase whom two persons agreed on."""
+    asked = approvals.Approval._base_manager.filter(
+        kind=erasure.KIND, target_id=str(member_id), state=approvals.Approval.State.APPROVED
+    )
+    approval = asked.latest("decided_at")
+    member = Member._base_manager.get(pk=member_id)
+    erase(member=member, by=approval.decided_by, reason=approval.reason, now=now)
+
+
+@transaction.atomic
+def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
+    """Forget everything about a person; who was forgotten before stays so. Raises approvals.Refused."""
+    whole = erasure.person(member)
+    if whole.is_forgotten:
+        return Erased(0, 0, 0, 0)
+    if objection := erasure.why_not(whole, now=now):
+        raise approvals.Refused(objection)
+    # A short one, a number of some shop's own, stands in many texts by chance.
+    values = [value.encode() for key in whole.keys if len(value := privacy.reveal(key)) >= SHORTEST]
+    notices, calls_about = forgetting.forget(member_ids=whole.member_ids)
+    messages = inbox.forget_about(values=values, now=now)
+    calls = outbox.forget_about(values=values, keys=calls_about)
+    exports.forget_all()
+    _forget_errors([key.masked for key in whole.keys])
+    identities = erasure.forget(whole=whole, by=by, reason=reason, now=now)
+    found = Erased(identities, messages, calls, notices)
+    audit.record(by=by, action="erase", target=whole.member, now=now, after=found._asdict(), reason=reason)
+    return found
+
+
+def _forget_errors(masks: Collection[str]) -> None:
+    """A failed job may have been about them, and its error holds the masked number."""
+    for mask in masks:
+        if len(mask) > len("****"):
+            Job.objects.filter(last_error__contains=mask).update(last_error="")

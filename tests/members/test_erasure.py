@@ -1,0 +1,250 @@
+"""P22: after an erasure nothing of the person is left in any table but the suppression; orders and money stay."""
+
+import io
+from itertools import chain
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from clerks.models import Friend, Notice
+from commissions.models import Entry
+from members import erasure as members_erasure
+from members import identity
+from members.models import Identity, Member
+from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
+from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression
+from retail.wecom import inbox, outbox
+from retail.wecom.models import Call, Message
+from retail.wecom.parse import parse
+from tests.factories import LONG_AGO, NOW, user, wecom, world
+from tests.figures import figure
+from tests.signing_in import signed_in
+
+NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
+WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
+MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
+WHY = "本人来信要求"
+
+
+def everything_written() -> str:
+    """Every row of every table as text, and what every sealed value says."""
+    said = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')
+            said += [row for (row,) in cursor.fetchall()]
+        for column in privacy._columns():
+            cursor.execute(f"SELECT {column.name} FROM {column.table} WHERE {column.name} IS NOT NULL")
+            said += [privacy.open_sealed(bytes(sealed)).decode() for (sealed,) in cursor.fetchall()]
+    return "\n".join(said)
+
+
+def left() -> list[str]:
+    written = everything_written()
+    return [mark for mark in MARKS if mark in written]
+
+
+@pytest.fixture
+def shop(everything):
+    shop = world(corp="ww1")
+    shop.hire("A1")
+    shop.plan({"id": "r", "calc": {"type": "rate", "ppm": 30000}, "split": [{"role": "serve", "weight": 1}]})
+    return shop
+
+
+@pytest.fixture
+def member(shop) -> Member:
+    """Somebody who bought, is a friend in WeCom, was looked at, told of, and failed in a job."""
+    buyer = [shapes.Buyer("phone", PHONE), shapes.Buyer("card", CARD), shapes.Buyer("external_userid", WM)]
+    shop.settle(shop.order(serving_clerk="A1", buyer=tuple(buyer)))
+    member = Identity.objects.get(key__type="phone").member
+    Member.objects.filter(pk=member.pk).update(name=NAME)
+    phone = privacy.BuyerKey.objects.get(type="phone")
+    privacy.unmask(key=phone, about=member, by=user(), reason=f"来电 {PHONE} 核对", now=NOW)
+    key = privacy.BuyerKey.objects.get(type="external_userid")
+    friend = Friend.objects.create(
+        corp="ww1", userid="a1", key=key, member=member, staff=shop.staff["A1"], tags=["et1"]
+    )
+    notice = Notice.objects.create(
+        staff=shop.staff["A1"],
+        kind="told",
+        title=NAME,
+        text=f"{NAME} 加了您",
+        friend=friend,
+        effect="e",
+        created_at=NOW,
+    )
+    app = wecom.app(slug="demo", corp_id="ww1")
+    for change in ("add", "edit"):
+        xml = f"<xml><Event>x</Event><ExternalUserID>{WM}</ExternalUserID><C>{change}</C></xml>".encode()
+        inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+    for key, body in (
+        (f"notice:{notice.pk}", {"t": NAME}),
+        (f"notice:{notice.pk}:2", {"t": NAME}),
+        ("x", {"w": [WM]}),
+    ):
+        outbox.put(app=app, path="message/send", body=body, key=key, now=NOW)
+    ExportFile.objects.create(
+        model="retail.order", format="csv", ids=[1], count=1, reason="x", asked_by=user(), asked_at=NOW,
+        made_at=NOW, sealed=privacy.seal(NAME.encode()),
+    )  # fmt: skip
+    Job.objects.create(kind="x", state="dead", created_at=NOW, due_at=NOW, last_error=f"bad buyer 139****5678 {PHONE}")
+    Job.objects.update(last_error="bad buyer 139****5678")
+    return member
+
+
+def money():
+    return [list(model._base_manager.order_by("pk").values()) for model in (Order, Entry)]
+
+
+def test_nothing_of_the_person_is_left_in_any_table(shop, member):
+    assert set(left()) >= {NAME, PHONE, "139****5678", CARD, WM}, "the search finds them"
+    before, others = money(), Message.objects.count()
+
+    gone = erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+
+    assert left() == []
+    assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1)
+    assert money() == before and Message.objects.count() == others
+    assert Suppression.objects.count() == 3
+    figure("P22", f"{len(MARKS)} sentinels of a member in all tables after the erasure: 0")
+
+
+def test_others_keep_what_is_theirs(shop, member):
+    neighbour = (shapes.Buyer("phone", "13700001111"),)
+    shop.settle(shop.order(serving_clerk="A1", buyer=neighbour))
+    app = wecom.app(slug="other", corp_id="ww2")
+    xml = b"<xml><Event>x</Event><ExternalUserID>wmOTHER</ExternalUserID></xml>"
+    inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+
+    assert privacy.BuyerKey.objects.filter(cipher__isnull=False).count() == 1
+    assert Message.objects.get(app=app).sealed is not None
+
+
+def test_the_merged_are_the_same_person(shop, member):
+    dropped = Member.objects.create(name=NAME, created_at=NOW, merged_into=member)
+
+    erasure.erase(member=dropped, by=None, reason=WHY, now=NOW)
+
+    assert left() == []
+
+
+def test_what_waited_to_be_taken_or_sent_is_left(shop, member):
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+    ids = list(Job.objects.pending().values_list("pk", flat=True))
+
+    jobs.run(ids=ids, registry=tasks.REGISTRY)
+
+    assert not Job.objects.dead().exclude(kind="x").exists()
+    assert set(Call.objects.values_list("state", flat=True)) == {"failed"}
+    assert set(Message.objects.values_list("state", flat=True)) == {"ignored"}
+
+
+def test_who_comes_back_is_somebody_new_without_a_name(shop, member):
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+    known = privacy.normalised(privacy.Known("external_userid", "ww1", WM))
+    fresh = privacy.keep([known])[known]
+
+    again = identity.meet(key_ids={fresh}, name=NAME, at=NOW, source="wecom")
+
+    assert again != member.pk and Member.objects.get(pk=again).name == ""
+    other = privacy.keep([privacy.Known("phone", "", "13700002222")]).popitem()[1]
+    assert Member.objects.get(pk=identity.meet(key_ids={other}, name="新人", at=NOW, source="wecom")).name == "新人"
+
+
+def test_the_number_of_somebody_who_works_here_is_not_taken_from_them(shop, member):
+    phone = privacy.BuyerKey.objects.get(type="phone")
+    Staff.objects.filter(code="A1").update(phone_key=phone)
+
+    with pytest.raises(approvals.Refused, match="A1"):
+        erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+    Employment.objects.update(ends_at=LONG_AGO + (NOW - LONG_AGO) / 2)
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+    assert left() == []
+
+
+# ── By two, in the admin ─────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def people(shop):
+    from retail.desk import roles
+
+    made = {}
+    for role in (Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.STORE_MANAGER):
+        staff = shop.hire(f"P-{role}", role=role)
+        staff.user = user()
+        staff.save()
+        roles.grant(user=staff.user, role=role)
+        made[role] = signed_in(staff.user)
+    return made
+
+
+def test_two_persons_agree_and_a_job_does_it(shop, member, people):
+    page = f"/admin/members/member/{member.pk}/erase/"
+    ops, finance, manager = people.values()
+    assert manager.post(page, {"_form_submitted": "True", "reason": WHY}).status_code == 403
+    assert finance.post(page, {"_form_submitted": "True", "reason": WHY}).status_code == 403
+
+    assert "reason" in ops.post(page, {"_form_submitted": "True", "reason": ""}).content.decode()
+    assert not approvals.Approval.objects.exists()
+    ops.post(page, {"_form_submitted": "True", "reason": WHY})
+    approval = approvals.Approval.objects.get()
+    assert NAME not in str(approval.__dict__) and left() != []
+    agree = f"/admin/retail/approval/{approval.pk}/agree/"
+    assert ops.post(agree, {"_form_submitted": "True"}).status_code == 403
+    assert finance.post(agree, {"_form_submitted": "True"}).status_code == 200
+    ids = list(Job.objects.pending().filter(kind=erasure.JOB).values_list("pk", flat=True))
+    assert jobs.run(ids=ids, registry=tasks.REGISTRY) == 1
+
+    assert left() == []
+    acts = AuditRow.objects.filter(action__in=["approval.ask", "approval.approve", "erase"], target_type__in=[
+        "retail.approval", "members.member"]).order_by("pk")  # fmt: skip
+    assert [(row.action, row.reason) for row in acts] == [
+        ("approval.ask", WHY), ("approval.approve", WHY), ("erase", WHY)
+    ]  # fmt: skip
+    assert "****" in ops.get("/admin/retail/auditrow/?action=unmask").content.decode()
+    again = ops.post(page, {"_form_submitted": "True", "reason": WHY}, follow=True)
+    assert again.status_code == 200 and approvals.Approval.objects.count() == 1
+
+
+# ── On the server ────────────────────────────────────────────────────────────────────────────────────────────────────
+def run(*args: str, typed: str = "", monkeypatch) -> str:
+    answers = iter(typed.split())
+    monkeypatch.setattr("builtins.input", lambda _prompt="": next(answers))
+    said = io.StringIO()
+    call_command("erase", *args, "--reason", WHY, stdout=said)
+    return said.getvalue()
+
+
+def test_the_command_asks_for_the_phone_and_once_more(shop, member, monkeypatch):
+    with pytest.raises(CommandError, match="Nothing was erased"):
+        run(typed=f"{PHONE} no", monkeypatch=monkeypatch)
+    assert NAME in left()
+
+    assert "is erased: 3 identities" in run(typed=f"{PHONE} {member.pk}", monkeypatch=monkeypatch)
+
+    assert left() == []
+    assert "was erased before" in run(str(member.pk), "--yes", monkeypatch=monkeypatch)
+    for wrong, match in (("13700009999", "Nobody is known"), ("x", "phone")):
+        with pytest.raises(CommandError, match=match):
+            run(typed=wrong, monkeypatch=monkeypatch)
+    with pytest.raises(CommandError, match="no member 0"):
+        run("0", "--yes", monkeypatch=monkeypatch)
+
+
+def test_the_whole_of_a_person(shop, member):
+    second = Member.objects.create(created_at=NOW, merged_into=member)
+    third = Member.objects.create(created_at=NOW, merged_into=second)
+
+    assert set(members_erasure.person(third).member_ids) == {member.pk, second.pk, third.pk}
+    assert len(list(chain(members_erasure.person(third).keys))) == 3
+
+
+def test_a_reason_in_the_journal_holds_no_number(everything):
+    row = audit.record(by=None, action="unmask", target=Member, now=timezone.now(), reason=f"顾客 {PHONE} 来电")
+
+    assert row.reason == "顾客 **** 来电"
