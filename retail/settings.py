@@ -164,6 +164,7 @@ WECOM_RATES = {
     "": (135_000, 5_000),
     "get_jsapi_ticket": (80, 15),
     "ticket/get": (80, 15),
+    "js_sdk/refused": (30, 4),  # no call: pages saying that a ticket is refused, which fetches another one
     "externalcontact/add_moment_task": (240, 5),
 }
 WECOM_MEMBER_RATE = (980, 13)  # of message/send to one person; the vendor drops more without a word

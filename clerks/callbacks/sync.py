@@ -129,7 +129,7 @@ def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
     """Settle every customer who is not as we hold them. How many relations were not let vanish."""
     userids = gateway.follow_users()
     members = frozenset(userid.lower() for userid in userids)
-    told = _told(gateway, userids)
+    told = _told(gateway, userids, now)
     held = _held(run.corp, members)
     run.seen = sum(len(customer.listed) for customer in told.values())
     for external_userid, customer in told.items():
@@ -138,7 +138,7 @@ def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
     return _vanish(run, held, told, now)
 
 
-def _told(gateway: Gateway, userids: Sequence[str]) -> dict[str, _Customer]:
+def _told(gateway: Gateway, userids: Sequence[str], now: datetime) -> dict[str, _Customer]:
     """Every customer of these members, by external_userid."""
     told: dict[str, _Customer] = {}
     for start in range(0, len(userids), AT_ONCE):
@@ -148,7 +148,7 @@ def _told(gateway: Gateway, userids: Sequence[str]) -> dict[str, _Customer]:
                     person = one["external_contact"]
                     customer = told.setdefault(person["external_userid"], _Customer())
                     customer.name, customer.unionid = person.get("name", ""), person.get("unionid") or ""
-                    customer.listed.append(listed_of(one["follow_info"]))
+                    customer.listed.append(listed_of(one["follow_info"], at=now))
         except Rejected as error:
             if error.errcode not in NOBODYS:
                 raise

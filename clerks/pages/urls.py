@@ -29,6 +29,7 @@ urlpatterns = [
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
     path("n/", notices.every, name="notices"),
     path("n/<int:notice_id>/", notices.one, name="notice"),
+    path("n/<int:notice_id>/open/", notices.open_record, name="notice_open"),
     path("n/<int:notice_id>/done/", notices.done, name="notice_done"),
     path("customers/", customers.customers, name="customers"),
     path("customers/<int:member_id>/", customers.customer, name="customer"),

@@ -25,7 +25,7 @@ from wechatpy.exceptions import WeChatClientException
 
 from retail import privacy
 from retail.wecom import credentials, errors, limits
-from retail.wecom.credentials import Fetched
+from retail.wecom.credentials import Fetch, Fetched
 from retail.wecom.endpoints import Endpoints
 from retail.wecom.errors import Busy, Limited, Misconfigured, Rejected, Unreachable, WeComError
 from retail.wecom.models import App, Credential, Use
@@ -46,13 +46,19 @@ class Gateway(Endpoints):
         self.app = app
 
     # ── Credentials ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def js_ticket(self) -> str:
-        """The corp's ticket, for `config` of the JS-SDK."""
-        return credentials.current(app=self.app, kind=Kind.CORP_TICKET, fetch=self._corp_ticket, now=timezone.now())
+    def js_ticket(self, *, refused: str = "") -> str:
+        """The corp's ticket, for `config` of the JS-SDK; another one than `refused`, which WeCom takes no more."""
+        return self._credential(Kind.CORP_TICKET, self._corp_ticket, refused)
 
-    def agent_ticket(self) -> str:
+    def agent_ticket(self, *, refused: str = "") -> str:
         """The application's own ticket, for `agentConfig`."""
-        return credentials.current(app=self.app, kind=Kind.AGENT_TICKET, fetch=self._agent_ticket, now=timezone.now())
+        return self._credential(Kind.AGENT_TICKET, self._agent_ticket, refused)
+
+    def _credential(self, kind: str, fetch: Fetch, refused: str = "") -> str:
+        now = timezone.now()
+        if refused:
+            return credentials.replace(app=self.app, kind=kind, refused=refused, fetch=fetch, now=now)
+        return credentials.current(app=self.app, kind=kind, fetch=fetch, now=now)
 
     def _corp_ticket(self) -> Fetched:
         answer = self.call("GET", "get_jsapi_ticket")
@@ -61,14 +67,6 @@ class Gateway(Endpoints):
     def _agent_ticket(self) -> Fetched:
         answer = self.call("GET", "ticket/get", params={"type": "agent_config"})
         return Fetched(answer["ticket"], int(answer["expires_in"]))
-
-    def _token(self) -> str:
-        return credentials.current(app=self.app, kind=Kind.ACCESS_TOKEN, fetch=self._fetch_token, now=timezone.now())
-
-    def _another_token(self, refused: str) -> str:
-        return credentials.replace(
-            app=self.app, kind=Kind.ACCESS_TOKEN, refused=refused, fetch=self._fetch_token, now=timezone.now()
-        )
 
     def _fetch_token(self) -> Fetched:
         """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
@@ -101,14 +99,14 @@ class Gateway(Endpoints):
         limits.require_open_line(app=self.app, path=path, now=now)
         limits.take(app=self.app, path=path, now=now)
         with limits.place(app=self.app, path=path, now=now):
-            token, is_replaced = self._token(), False
+            token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token), False
             for attempt in range(1, TRIES + 2):
                 try:
                     return self._answered(method, path, {**(params or {}), "access_token": token}, body, files)
                 except _Expired as error:
                     if is_replaced:
                         raise Misconfigured(error.errcode, error.errmsg, path)
-                    token, is_replaced = self._another_token(token), True
+                    token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token, token), True
                 except Busy as error:
                     if attempt >= TRIES:
                         if error.errcode == -1:  # no answer to speak of, either

@@ -22,7 +22,7 @@ def with_lane(pages: WSGIApplication) -> WSGIApplication:
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         path = environ.get("PATH_INFO", "")
-        is_callback = path.startswith("/wecom/") and path.endswith("/callback/")
+        is_callback = path.startswith("/wecom/") and path.endswith(("/callback/", "/callback"))
         return (bare if is_callback else pages)(environ, start_response)
 
     return answer

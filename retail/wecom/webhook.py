@@ -6,16 +6,15 @@ nothing but a count; whatever goes wrong here is a 5xx, and WeCom comes again.
 
 from datetime import datetime
 
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from retail.wecom import crypto, inbox, limits
+from retail.wecom import crypto, inbox, keys, limits
 from retail.wecom.crypto import Refused
-from retail.wecom.models import App
-from retail.wecom.parse import MOST_BYTES, parse, sealed_part
+from retail.wecom.keys import InUse
+from retail.wecom.parse import MOST_BYTES, sealed_part
 
 PATH = "callback"  # under which refusals are counted
 # Why → WeCom's own code for it, our answer.
@@ -33,29 +32,19 @@ REFUSALS = {
 def callback(request: HttpRequest, slug: str) -> HttpResponse:
     """GET: WeCom tries the address out, and wants to see the text it sealed. POST: a message."""
     now = timezone.now()
-    app = _app(slug)
-    if app is None:
+    called = keys.in_use(slug=slug, now=now)
+    if called is None:
         return HttpResponse(status=404)
     try:
         if request.method != "POST":
-            echo = _opened(request, app, request.GET.get("echostr", ""), now)
+            echo = _opened(request, called, request.GET.get("echostr", ""), now)
             return HttpResponse(echo, content_type="text/plain; charset=utf-8")
-        xml = _opened(request, app, _sealed(request), now)
-        inbox.store(app=app, xml=xml, fields=parse(xml), now=now)
+        inbox.store(app=called.app, xml=_opened(request, called, _sealed(request), now), now=now)
     except Refused as refusal:
         errcode, status = REFUSALS[refusal.reason]
-        limits.count(app=app, path=PATH, errcode=errcode, now=now)
+        limits.count(app=called.app, path=PATH, errcode=errcode, now=now)
         return HttpResponse(status=status)
     return HttpResponse()
-
-
-def _app(slug: str) -> App | None:
-    """Spelled out: to put the query together would take longer than to run it."""
-    names = [str(field.column) for field in App._meta.concrete_fields]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(names)} FROM {App._meta.db_table} WHERE slug = %s AND is_active", [slug])
-        row = cursor.fetchone()
-    return App.from_db(connection.alias, names, row) if row else None
 
 
 def _sealed(request: HttpRequest) -> str:
@@ -69,11 +58,11 @@ def _sealed(request: HttpRequest) -> str:
         raise Refused("shape") from None
 
 
-def _opened(request: HttpRequest, app: App, encrypted: str, now: datetime) -> bytes:
+def _opened(request: HttpRequest, called: InUse, encrypted: str, now: datetime) -> bytes:
     """Checked and opened with the pair of keys that fits; while they rotate there are two."""
     asked = request.GET
     refusal = Refused("signature")
-    for token, aes_key in app.keys(now=now):
+    for token, aes_key in called.pairs(now=now):
         try:
             crypto.verify(
                 token=token,
@@ -82,7 +71,7 @@ def _opened(request: HttpRequest, app: App, encrypted: str, now: datetime) -> by
                 encrypted=encrypted,
                 given=asked.get("msg_signature", ""),
             )
-            return crypto.decrypt(aes_key=aes_key, encrypted=encrypted, receive_id=app.corp_id)
+            return crypto.decrypt(aes_key=aes_key, encrypted=encrypted, receive_id=called.app.corp_id)
         except Refused as error:
             refusal = error
     raise refusal
