@@ -38,6 +38,7 @@ class ContactWay(Scoped):
     wanted = models.JSONField(default=list, blank=True, editable=False)
     applied = models.JSONField(default=list, blank=True, editable=False)
     applied_at = models.DateTimeField(_("上次更新"), null=True, blank=True, editable=False)
+    began_at = models.DateTimeField(null=True, blank=True, editable=False)  # asked WeCom to make it, not yet answered
     trouble = models.CharField(_("问题"), max_length=200, blank=True, default="", editable=False)
 
     scope_paths = Paths(brand="brand", store="store", staff="shifts__staff")

@@ -83,7 +83,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
-    | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
+    | _may(
+        ["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call", "clerks.syncrun"], "change"
+    )
     | {"retail.unmask_buyerkey", "retail.export_order", "retail.decide_post"},
     Post.Role.HQ_FINANCE: _EVERYTHING
     | {"commissions.approve_planversion", "retail.export_order", "retail.decide_post"},

@@ -69,7 +69,7 @@ def stories(draw: Any) -> Story:
     at, states, told = NOW - timedelta(days=700), {}, []
     for _step in range(draw(st.integers(1, 7))):
         at += draw(st.sampled_from([SECOND, timedelta(minutes=5), 20 * DAY, 100 * DAY]))
-        place = draw(st.sampled_from(keys)), draw(st.sampled_from(CLERKS))
+        place = draw(st.sampled_from(keys)) if told else 0, draw(st.sampled_from(CLERKS))
         kind = draw(st.sampled_from(FOLLOWS[states.get(place, "")]))
         states[place] = "" if kind in ("deleted", "transferred") else kind
         told.append(Told(place[0], Move(place[1], kind, at), draw(st.booleans())))
