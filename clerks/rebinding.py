@@ -134,7 +134,7 @@ def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Los
         activities=[at for at in activities if known.since is None or at > known.since],
         losses=losses,
         rules=rules,
-        held=_held(known.base, activities, rules) if known.base else None,
+        held=_held(known.base, activities, claims, rules) if known.base else None,
     )
     _write(brand, member_id, known, bonds, losses, rules)
 
@@ -176,19 +176,20 @@ def _activities(brand: Brand, member_id: int) -> list[datetime]:
     return [*bought.values_list("paid_at", flat=True), *answered.values_list("at", flat=True)]
 
 
-def _held(row: Binding, activities: Collection[datetime], rules: Rules) -> Bond:
+def _held(row: Binding, activities: Collection[datetime], claims: Iterable[Claim], rules: Rules) -> Bond:
     """A relation that no claim began.
 
     One loaded from the history is as old as the last purchase before it. Of others the protection they came with is
-    believed (an import may know of purchases that we do not), unless one of our purchases explains it: the customer
-    may have deleted the clerk before that, which is for the judge to see.
+    believed (an import may know of purchases that we do not), unless a purchase or a claim explains it: whether that
+    prolonged anything is for the judge to see.
     """
     active_at = row.started_at
     if row.source == Binding.Source.HISTORY:
         active_at = max((at for at in activities if at <= row.started_at), default=row.started_at)
     else:
         said = row.protected_until - rules.protection
-        if not any(abs(at - said) <= timedelta(days=1) for at in activities):
+        known = [*activities, *(claim.at for claim in claims if claim.staff_id == row.staff_id)]
+        if not any(abs(at - said) <= timedelta(days=1) for at in known):
             active_at = max(active_at, said)
     return Bond(row.staff_id, row.store_id, row.source, row.started_at, active_at)
 

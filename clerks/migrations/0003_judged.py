@@ -33,6 +33,14 @@ class Migration(migrations.Migration):
             name="began_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
+        migrations.AddField(
+            model_name="contactway", name="picture", field=models.BinaryField(editable=False, null=True)
+        ),
+        migrations.AlterField(
+            model_name="shift",
+            name="weekdays",
+            field=models.CharField(default="1234567", max_length=7, verbose_name="星期"),
+        ),
         migrations.RunSQL(_BEGUN, migrations.RunSQL.noop),
         migrations.RunSQL(_JUDGED, migrations.RunSQL.noop),
     ]

@@ -21,7 +21,7 @@ from clerks.outreach import notices, welcome
 from retail import audit, jobs
 from retail.jobs import Work
 from retail.models import Employment, Post, Staff, StaffAccount
-from retail.wecom.errors import Rejected
+from retail.wecom.errors import Rejected, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App, apps_of
 
@@ -116,7 +116,9 @@ def apply(*, way_id: int, now: datetime) -> None:
     elif userids := _userids(way, now):
         _set(way, app, userids, now)
     else:
-        _trouble(way, _("现在没有人可以接：没有人在班，也没有备用导购。"), now)
+        has_shifts = Shift._base_manager.filter(way=way).exists()
+        nobody = _("现在没有人可以接：没有人在班，也没有备用导购。") if has_shifts else _("还没有人接：请排上班次。")
+        _trouble(way, nobody, now)
 
 
 def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
@@ -169,8 +171,10 @@ def _withdraw(way: ContactWay, gateway: Gateway) -> None:
             if error.errcode != GONE:
                 raise
     way.config_id, way.qr_code, way.applied, way.wanted, way.trouble = "", "", [], [], ""
-    way.applied_at = way.began_at = None
-    way.save(update_fields=["config_id", "qr_code", "applied", "wanted", "trouble", "applied_at", "began_at"])
+    way.picture = way.applied_at = way.began_at = None
+    way.save(
+        update_fields=["config_id", "qr_code", "picture", "applied", "wanted", "trouble", "applied_at", "began_at"]
+    )
 
 
 AGAIN = timedelta(days=7)  # after which somebody who is done with a trouble hears of the same again
@@ -194,6 +198,17 @@ def _trouble(way: ContactWay, words: str, now: datetime) -> None:
         effect=f"way:{way.pk}:{timezone.localtime(now):%Y%m%d%H%M}",
         now=now,
     )
+
+
+def picture(*, way: ContactWay) -> bytes | None:
+    """The picture of a code, from WeCom once and from then on from here; None where there is none to have."""
+    if way.picture is None and way.qr_code and (app := apps_of(corp=way.brand.corp).first()):
+        try:
+            way.picture = Gateway(app).picture(url=way.qr_code)
+        except WeComError:
+            return None
+        way.save(update_fields=["picture"])
+    return bytes(way.picture) if way.picture else None
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────

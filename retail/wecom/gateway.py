@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # of a call that WeCom is too busy for, with a short breath between them
 BREATH = 0.2  # seconds, doubled with each try
+PICTURES = (".qpic.cn", ".qlogo.cn")  # where WeCom keeps pictures
+MOST_PICTURE = 512 * 1024
 NO_ANSWER = -2  # counted where WeCom would have put its errcode
 Kind = Credential.Kind
 Files = Mapping[str, tuple[str, bytes]]
@@ -154,6 +156,24 @@ class Gateway(Endpoints):
         hour = now.replace(minute=0, second=0, microsecond=0)
         used = Use.objects.filter(app=self.app, path=path, errcode=errors.LIMITED, hour=hour).first()
         return min(timedelta(hours=1), timedelta(minutes=1) * 2 ** min(10, used.count - 1 if used else 0))
+
+    def picture(self, *, url: str) -> bytes:
+        """A picture WeCom has named the address of. Raises Unreachable: also where the address is not WeCom's."""
+        host, api = urlsplit(url).hostname or "", urlsplit(settings.WECOM_API_URL).hostname
+        if host != api and not host.endswith(PICTURES):
+            raise Unreachable("not an address of WeCom's", "picture", until=timezone.now())
+        try:
+            answer = requests.get(url, timeout=settings.WECOM_TIMEOUT, allow_redirects=False, stream=True)
+            content = answer.raw.read(MOST_PICTURE + 1, decode_content=True)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise Unreachable(type(error).__name__, "picture", until=timezone.now()) from None
+        if (
+            answer.status_code != 200
+            or len(content) > MOST_PICTURE
+            or not content.startswith((b"\x89PNG", b"\xff\xd8"))
+        ):
+            raise Unreachable(f"HTTP {answer.status_code}, no picture", "picture", until=timezone.now())
+        return bytes(content)
 
     def spare(self, *, path: str, member: str) -> None:
         """Count a message to this person, who gets no more than so many. Raises Limited."""

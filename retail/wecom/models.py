@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from retail import privacy
 from retail.privacy import SealedField
+from retail.wecom import words
 
 
 class AppQuerySet(models.QuerySet["App"]):
@@ -130,7 +131,7 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} {self.change_type}".strip()
+        return words.of_event(event=self.event, change=self.change_type)
 
 
 class Call(models.Model):
