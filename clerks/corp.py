@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 CUSTOMER = 2  # WeCom's type of a member of a chat
 
 
-SKEW = timedelta(minutes=1)  # so far WeCom's clock may be ahead of ours
+SKEW = timedelta(minutes=5)  # so far WeCom's clock may be ahead of ours
 
 
 def moment(seconds: Any, *, known_at: datetime | None = None) -> datetime | None:

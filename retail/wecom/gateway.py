@@ -159,8 +159,12 @@ class Gateway(Endpoints):
 
     def picture(self, *, url: str) -> bytes:
         """A picture WeCom has named the address of. Raises Unreachable: also where the address is not WeCom's."""
-        host, api = urlsplit(url).hostname or "", urlsplit(settings.WECOM_API_URL).hostname
-        if host != api and not host.endswith(PICTURES):
+        try:
+            where, api = urlsplit(url), urlsplit(settings.WECOM_API_URL)
+            is_wecoms = where.netloc == api.netloc or (where.hostname or "").endswith(PICTURES)
+        except ValueError:
+            is_wecoms = False
+        if not is_wecoms:
             raise Unreachable("not an address of WeCom's", "picture", until=timezone.now())
         try:
             answer = requests.get(url, timeout=settings.WECOM_TIMEOUT, allow_redirects=False, stream=True)

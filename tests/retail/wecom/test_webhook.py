@@ -114,6 +114,23 @@ def test_the_envelope_is_not_believed(client, app):
     assert stored() == (1, 2)
 
 
+def test_without_the_last_slash_it_is_the_same_address(client, app):
+    """WeCom follows no redirect: a 301 would be a lost message."""
+    delivery = wecom.callback(app, wecom.event(ADD))
+    bare = delivery._replace(path=delivery.path.removesuffix("/"))
+    assert (wecom.post(client, bare).status_code, stored()) == (200, (1, 2))
+    assert client.get(bare.path).status_code == 403  # a trial without a signature
+    assert wecom.post(client, delivery).status_code == 200 and stored() == (1, 2)
+
+
+def test_a_message_and_its_jobs_are_one_statement(client, app, django_assert_num_queries):
+    wecom.deliver(client, app, wecom.event(ADD, WelcomeCode="FIRST"))
+    delivery = wecom.callback(app, wecom.event(ADD, WelcomeCode="SECOND"))
+    with django_assert_num_queries(1):
+        assert wecom.post(client, delivery).status_code == 200
+    assert stored() == (2, 4)
+
+
 def test_who_cannot_write_says_so(app):
     """Half of it is not enough: without the job there is no message, and no 200."""
     with connection.cursor() as cursor:
@@ -168,6 +185,9 @@ BODIES = {
     "two Encrypts": b"<xml><Encrypt>a</Encrypt><Encrypt>b</Encrypt></xml>",
     "Encrypt with children": b"<xml><Encrypt><a>1</a></Encrypt></xml>",
     "JSON": b'{"encrypt": "a"}',
+    "a type before a good part": b"<!DOCTYPE x><xml><Encrypt>ab</Encrypt></xml>",
+    "a comment": b"<xml><!-- a --><Encrypt>ab</Encrypt></xml>",
+    "a type within a text": b"<xml><a><![CDATA[<!ENTITY]]></a><Encrypt>ab</Encrypt></xml>",
 }
 
 
