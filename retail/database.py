@@ -7,10 +7,12 @@ The second net (docs/adr/0010): for `daogou_web` a row of `retail_buyerkey` is t
 `daogou.stores` admits it, which a request publishes with its scope. A query that forgot its scope finds no keys.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
+import psycopg
 from django.db import connection, connections
 from django.db.utils import DEFAULT_DB_ALIAS
 
@@ -119,3 +121,18 @@ def _spelled(visible: Scope) -> str:
 def _publish(said: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('daogou.stores', %s, false)", [said])
+
+
+def planned(statement: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that the server plans once for each connection, and return its rows.
+
+    For the few that run hundreds of times a second: planning takes as long as running them. Django's own cursors put
+    values into the text, which is another one each time.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        line = connection.connection
+        line.prepare_threshold = 0  # asked for with each statement; Django's cursors do not
+        with psycopg.Cursor(line) as cursor:
+            cursor.execute(statement, given, prepare=True)
+            return cursor.fetchall()

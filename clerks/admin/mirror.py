@@ -114,6 +114,7 @@ class SyncRunAdmin(ScopedAdmin):
     @action(description=_("现在核对"), icon="sync", permissions=["sync"], dialog=SYNC)
     @gate.fresh
     def sync_now(self, request: HttpRequest, form: SyncForm) -> HttpResponse:
-        sync.start(**form.cleaned_data, by=request.user, now=timezone.now())
+        given = {name: form.cleaned_data[name] for name in ("corp", "is_forced", "reason")}
+        sync.start(**given, by=request.user, now=timezone.now())
         messages.success(request, _("开始核对了，过一会儿刷新这一页看结果。"))
         return HttpResponse(headers={"HX-Refresh": "true"})

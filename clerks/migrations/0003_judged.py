@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name="contactway", name="picture", field=models.BinaryField(editable=False, null=True)
+            model_name="contactway", name="qr_image", field=models.BinaryField(editable=False, null=True)
         ),
         migrations.AlterField(
             model_name="shift",

@@ -35,7 +35,7 @@ class ContactWay(Scoped):
     state_code = models.CharField(_("来源代号"), max_length=30, unique=True, editable=False)
     config_id = models.CharField(max_length=64, blank=True, default="", editable=False)
     qr_code = models.URLField(_("二维码"), max_length=500, blank=True, default="", editable=False)
-    picture = models.BinaryField(null=True, editable=False)  # what lies at `qr_code`
+    qr_image = models.BinaryField(null=True, editable=False)  # what lies at `qr_code`
     wanted = models.JSONField(default=list, blank=True, editable=False)
     applied = models.JSONField(default=list, blank=True, editable=False)
     applied_at = models.DateTimeField(_("上次更新"), null=True, blank=True, editable=False)

@@ -9,6 +9,7 @@ picture of a code never changes.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -171,9 +172,9 @@ def _withdraw(way: ContactWay, gateway: Gateway) -> None:
             if error.errcode != GONE:
                 raise
     way.config_id, way.qr_code, way.applied, way.wanted, way.trouble = "", "", [], [], ""
-    way.picture = way.applied_at = way.began_at = None
+    way.qr_image = way.applied_at = way.began_at = None
     way.save(
-        update_fields=["config_id", "qr_code", "picture", "applied", "wanted", "trouble", "applied_at", "began_at"]
+        update_fields=["config_id", "qr_code", "qr_image", "applied", "wanted", "trouble", "applied_at", "began_at"]
     )
 
 
@@ -195,20 +196,20 @@ def _trouble(way: ContactWay, words: str, now: datetime) -> None:
         text=words,
         about=way,
         is_todo=True,
-        effect=f"way:{way.pk}:{timezone.localtime(now):%Y%m%d%H%M}",
+        effect=f"way:{way.pk}:{crc32(words.encode())}:{timezone.localtime(now):%Y%m%d}",
         now=now,
     )
 
 
 def picture(*, way: ContactWay) -> bytes | None:
     """The picture of a code, from WeCom once and from then on from here; None where there is none to have."""
-    if way.picture is None and way.qr_code and (app := apps_of(corp=way.brand.corp).first()):
+    if way.qr_image is None and way.qr_code and (app := apps_of(corp=way.brand.corp).first()):
         try:
-            way.picture = Gateway(app).picture(url=way.qr_code)
+            way.qr_image = Gateway(app).picture(url=way.qr_code)
         except WeComError:
             return None
-        way.save(update_fields=["picture"])
-    return bytes(way.picture) if way.picture else None
+        way.save(update_fields=["qr_image"])
+    return bytes(way.qr_image) if way.qr_image else None
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────

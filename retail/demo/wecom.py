@@ -105,7 +105,7 @@ def _introduce(clerk: Staff, store: Store, colleagues: Sequence[Staff]) -> None:
 def _publish(store: Store) -> None:
     """This simulator has never heard of our codes, and we have not heard of what it begins with."""
     ways = ContactWay.objects.filter(brand__corp=store.brand.corp)
-    ways.update(config_id="", qr_code="", picture=None, wanted=[], applied=[], applied_at=None, began_at=None)
+    ways.update(config_id="", qr_code="", qr_image=None, wanted=[], applied=[], applied_at=None, began_at=None)
     codes.publish(ways=ways, now=timezone.now())
     sync.start(corp=store.brand.corp, by=None, now=timezone.now())
 

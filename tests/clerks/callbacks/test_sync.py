@@ -105,9 +105,9 @@ def test_past_the_brake_without_a_reason_there_is_no_way(wecom_corp: Corp) -> No
 def test_people_are_looked_for_in_every_branch_the_application_sees(wecom_corp: Corp) -> None:
     """It need not see the department above all others."""
     world = wecom_corp.server.simulator.world.corps[CORP]
-    for number, department in list(world.departments.items()):
-        if department.parentid not in world.departments:
-            del world.departments[number]
+    known = set(world.departments)
+    for top in [one for one in world.departments.values() if one.parentid not in known]:
+        del world.departments[top.id]
     tops = {one.id for one in world.departments.values() if one.parentid not in world.departments}
     for member in world.members.values():
         member.department = [one for one in member.department if one in world.departments] or [min(tops)]

@@ -107,7 +107,9 @@ KINDS = ("config", "agentConfig")
 
 
 def fetched(wecom: Wecom) -> int:
-    return len(wecom.control.requests("get_jsapi_ticket")) + len(wecom.control.requests("ticket/get"))
+    """How many tickets WeCom has given."""
+    asked = [*wecom.control.requests("get_jsapi_ticket"), *wecom.control.requests("ticket/get")]
+    return sum(one["errcode"] == 0 for one in asked)
 
 
 def test_refused_tickets_are_replaced_once_and_the_page_asks_again(wecom: Wecom, phone: Client):

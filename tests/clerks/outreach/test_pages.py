@@ -117,6 +117,7 @@ def test_a_welcome_is_seen_before_it_is_saved(wecom_corp: Corp, desk: Client) ->
 
 # ── Compare now ──────────────────────────────────────────────────────────────────────────────────────────────────────
 NOW = "/admin/clerks/syncrun/sync_now/"
+SENT = {"_form_submitted": "True"}
 
 
 def test_headquarters_compares_now_and_that_is_written_down(wecom_corp: Corp, desk: Client) -> None:
@@ -124,7 +125,7 @@ def test_headquarters_compares_now_and_that_is_written_down(wecom_corp: Corp, de
     assert "sync_now" in desk.get("/admin/clerks/syncrun/").text
     assert wecom_corp.app.corp_id in desk.get(NOW).text
 
-    answer = desk.post(NOW, {"corp": wecom_corp.app.corp_id})
+    answer = desk.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT})
 
     assert answer["HX-Refresh"] == "true"
     wecom_corp.work()
@@ -133,7 +134,7 @@ def test_headquarters_compares_now_and_that_is_written_down(wecom_corp: Corp, de
     assert AuditRow.objects.get(action="wecom_sync.start").by == run_by(desk)
     page = desk.get("/admin/clerks/syncrun/").text
     assert "首次核对" in page and "100%" not in page
-    desk.post(NOW, {"corp": wecom_corp.app.corp_id})
+    desk.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT})
     wecom_corp.work()
     assert "0%" in desk.get("/admin/clerks/syncrun/").text
 
@@ -143,7 +144,7 @@ def run_by(desk: Client) -> object:
 
 
 def test_past_the_brake_takes_a_reason(wecom_corp: Corp, desk: Client) -> None:
-    given = {"corp": wecom_corp.app.corp_id, "is_forced": "on"}
+    given = {"corp": wecom_corp.app.corp_id, "is_forced": "on", **SENT}
     assert "不刹车要写原因" in desk.post(NOW, given).text
     assert not SyncRun.objects.exists()
     desk.post(NOW, {**given, "reason": "门店真的关了"})
@@ -158,5 +159,5 @@ def test_only_headquarters_operators_compare(wecom_corp: Corp) -> None:
     roles.grant(user=staff.user, role=Post.Role.AUDITOR)
     staff.user.refresh_from_db()
     client = signing_in.signed_in(staff.user, post=staff.posts.get())
-    assert client.post(NOW, {"corp": wecom_corp.app.corp_id}).status_code == 403
+    assert client.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT}).status_code == 403
     assert "sync_now" not in client.get("/admin/clerks/syncrun/").text
