@@ -345,7 +345,7 @@ def _claims(
         staff_id = cast(int, move.friend.staff_id)
         is_takeover = move.friend.add_way == TAKEN_OVER and latest[move.friend_id] == move.at
         held = posts.person(at=move.at, staff_id=staff_id)
-        if held is not None and held.store_id in brands:
+        if held is not None and held.store_id is not None and held.store_id in brands:
             brand_id = brands[held.store_id].pk
             claims.setdefault(brand_id, []).append(Claim(move.at, staff_id, held.store_id, is_takeover))
             continue

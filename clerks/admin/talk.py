@@ -90,7 +90,7 @@ def _shown(row: Welcome, parts: list[WelcomePart] | None) -> SafeString:
 
 def _named(model: Any, number: str | None) -> Any:
     """The row of a number in the form, as far as the reader may see it."""
-    is_number = bool(number) and number.isascii() and number.isdecimal() and len(number) < 19
+    is_number = number is not None and number.isascii() and number.isdecimal() and len(number) < 19
     return visible(model).filter(pk=number).first() if is_number else None
 
 
