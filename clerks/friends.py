@@ -13,14 +13,16 @@ What only callbacks tell: that the customer deleted the clerk, that they wait to
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.db import connection, transaction
+from django.db.models import Q
 
-from clerks import rebinding
+from clerks import binding, rebinding
 from clerks.models import Friend, FriendMove
-from clerks.rebinding import Claim, Losses
+from clerks.rebinding import Claim, Losses, Made
 from members import identity
+from members.identity import Met
 from retail import org, privacy
 from retail.models import Brand, BuyerKey, Post, Store
 from retail.privacy import Known
@@ -257,22 +259,22 @@ def _place(
     now: datetime,
 ) -> None:
     """Who the customer is, in which stores they are known through whom, and whose customer that makes them."""
-    added = sorted(
-        ((move.at, friend) for friend in friends.values() for move in told[friend.pk] if move.kind == Kind.ADDED),
-        key=lambda pair: (pair[0], pair[1].pk),
-    )
-    member_id = _member(key_id, reading, added[0][0]) if added else None
-    posts = _posts(friends.values(), [at for at, _ in added], now)
+    added = min((move.at for moves in told.values() for move in moves if move.kind == Kind.ADDED), default=None)
+    met = _met(key_id, reading, added) if added else None
+    before = {friend.member_id for friend in friends.values() if friend.member_id}
+    posts = org.roster(since=now, until=now, staff_ids={one.staff_id for one in friends.values() if one.staff_id})
     for friend in friends.values():
         held = posts.person(at=now, staff_id=friend.staff_id) if friend.staff_id else None
-        friend.member_id = member_id or friend.member_id
+        friend.member_id = met.member_id if met else friend.member_id
         friend.store_id = held.store_id if held else friend.store_id
         friend.save()
-    if member_id is not None:
-        _bind(corp, member_id, added, told, posts, now)
+    if met is not None:
+        if met.absorbed:
+            Friend._base_manager.filter(member__in=met.absorbed).update(member=met.member_id)
+        _judge(corp, {met.member_id, *met.absorbed, *before}, now)
 
 
-def _member(key_id: int, reading: Reading | None, at: datetime) -> int:
+def _met(key_id: int, reading: Reading | None, at: datetime) -> Met:
     """Whoever befriends one of ours is somebody from that moment on."""
     ids = {key_id}
     if reading and reading.unionid:
@@ -281,35 +283,76 @@ def _member(key_id: int, reading: Reading | None, at: datetime) -> int:
     return identity.meet(key_ids=ids, name=reading.name if reading else "", at=at, source="wecom")
 
 
-def _posts(friends: Iterable[Friend], times: Sequence[datetime], now: datetime) -> org.Roster:
-    staff_ids = {friend.staff_id for friend in friends if friend.staff_id}
-    return org.roster(since=min([*times, now]), until=max([*times, now]), staff_ids=staff_ids)
+@transaction.atomic
+def follow(*, member_ids: Collection[int], now: datetime) -> None:
+    """Keys went from one of these members to another (a merge, or its undoing): their friendships go along.
+
+    To be called in the transaction that moved the keys. All claims on these members are judged again.
+    """
+    known = Q(member__in=member_ids) | Q(key__identity__member__in=member_ids)
+    concerned, corps = set(member_ids), set()
+    for friend in Friend._base_manager.filter(known).select_related("key__identity"):
+        owner_id = friend.key.identity.member_id if hasattr(friend.key, "identity") else friend.member_id
+        if friend.member_id is not None and friend.member_id != owner_id:
+            concerned.add(friend.member_id)
+            friend.member_id = owner_id
+            friend.save(update_fields=["member"])
+        corps.add(friend.corp)
+    for corp in sorted(corps):
+        _judge(corp, concerned, now)
 
 
-def _bind(
-    corp: str,
-    member_id: int,
-    added: Sequence[tuple[datetime, Friend]],
-    told: Told,
-    posts: org.Roster,
-    now: datetime,
-) -> None:
-    """The claims of our people by brand, as of the post each held then; brands of other corps have none."""
-    claims: dict[int, list[Claim]] = {}
+def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:
+    """Whose customers these members are, by all they did with our people, under whatever key WeCom knows them."""
     brands = _brands(corp)
-    latest = {friend.pk: at for at, friend in added}
-    for at, friend in added:
-        held = posts.person(at=at, staff_id=friend.staff_id) if friend.staff_id else None
-        if held is None or held.store_id not in brands:
-            continue
-        is_takeover = friend.add_way == TAKEN_OVER and latest[friend.pk] == at
-        claim = Claim(at, held.staff_id, held.store_id, is_takeover)
-        claims.setdefault(brands[held.store_id].pk, []).append(claim)
     by_id = {brand.pk: brand for brand in brands.values()}
-    losses = _losses(added, told)
-    for brand_id, some in sorted(claims.items()):
-        identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
-        rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
+    # Before looking: who settles another key of the same member has committed by then, or waits for us.
+    binding.lock((brand_id, member_id) for brand_id in by_id for member_id in member_ids)
+    for member_id in sorted(member_ids):
+        moves = _moves_of(corp, member_id)
+        made = rebinding.made(brands=by_id, member_id=member_id)
+        claims = _claims(moves, brands, made)
+        losses = _losses(moves)
+        for brand_id in sorted({*claims, *made}):
+            some = sorted(claims.get(brand_id, ()))
+            if some:
+                identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
+            rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
+
+
+def _moves_of(corp: str, member_id: int) -> list[FriendMove]:
+    """Everything that happened between a member and our people, under all the member's keys, in order."""
+    rows = FriendMove._base_manager.filter(friend__corp=corp, friend__member=member_id, friend__staff__isnull=False)
+    return sorted(rows.select_related("friend"), key=lambda move: (*_order(move), move.friend_id))
+
+
+def _claims(
+    moves: Sequence[FriendMove], brands: Mapping[int, Brand], made: Mapping[int, Made]
+) -> dict[int, list[Claim]]:
+    """The claims of our people by brand, as of the post each held then; brands of other corps have none.
+
+    Where our books of posts were corrected later, what a claim once made stands in the store it was made in.
+    """
+    added = [move for move in moves if move.kind == Kind.ADDED]
+    if not added:
+        return {}
+    posts = org.roster(
+        since=added[0].at, until=added[-1].at, staff_ids={cast(int, move.friend.staff_id) for move in added}
+    )
+    latest = {move.friend_id: move.at for move in added}
+    claims: dict[int, list[Claim]] = {}
+    for move in added:
+        staff_id = cast(int, move.friend.staff_id)
+        is_takeover = move.friend.add_way == TAKEN_OVER and latest[move.friend_id] == move.at
+        held = posts.person(at=move.at, staff_id=staff_id)
+        if held is not None and held.store_id is not None and held.store_id in brands:
+            brand_id = brands[held.store_id].pk
+            claims.setdefault(brand_id, []).append(Claim(move.at, staff_id, held.store_id, is_takeover))
+            continue
+        for brand_id, seats in made.items():
+            if store_id := seats.get(rebinding.seat(staff_id, move.at)):
+                claims.setdefault(brand_id, []).append(Claim(move.at, staff_id, store_id, is_takeover))
+    return claims
 
 
 def _brands(corp: str) -> dict[int, Brand]:
@@ -318,20 +361,27 @@ def _brands(corp: str) -> dict[int, Brand]:
     return {store.pk: store.brand for store in stores}
 
 
-def _losses(added: Sequence[tuple[datetime, Friend]], told: Told) -> Losses:
-    losses: Losses = {}
-    for friend in {friend.pk: friend for _, friend in added}.values():
-        if friend.staff_id is not None:
-            losses[friend.staff_id] = _gaps(told[friend.pk])
-    return losses
+def _losses(moves: Iterable[FriendMove]) -> Losses:
+    by_clerk: dict[int, list[FriendMove]] = {}
+    for move in moves:
+        by_clerk.setdefault(cast(int, move.friend.staff_id), []).append(move)
+    return {staff_id: _gaps(some) for staff_id, some in by_clerk.items()}
 
 
 def _gaps(moves: Iterable[FriendMove]) -> list[tuple[datetime, datetime | None]]:
-    """From each time the customer deleted the clerk until they were friends again."""
+    """From each time the customer had deleted the clerk, under all keys they had been friends by, until they were
+    friends again.
+    """
     gaps: list[tuple[datetime, datetime | None]] = []
+    friends: set[int] = set()
     for move in moves:
-        if move.kind == Kind.LOST and (not gaps or gaps[-1][1] is not None):
-            gaps.append((move.at, None))
-        elif move.kind == Kind.ADDED and gaps and gaps[-1][1] is None:
-            gaps[-1] = (gaps[-1][0], move.at)
+        is_open = bool(gaps) and gaps[-1][1] is None
+        if move.kind == Kind.ADDED:
+            friends.add(move.friend_id)
+            if is_open:
+                gaps[-1] = (gaps[-1][0], move.at)
+        elif move.kind in (Kind.LOST, *ENDS):
+            friends.discard(move.friend_id)
+            if move.kind == Kind.LOST and not friends and not is_open:
+                gaps.append((move.at, None))
     return gaps

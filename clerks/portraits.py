@@ -51,6 +51,11 @@ class Customer(NamedTuple):
     def name(self) -> str:
         return called(self.binding.member)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether they have deleted the clerk in WeCom."""
+        return self.binding.lost_at is not None
+
 
 def called(member: Member) -> str:
     """What a member is called on a page."""

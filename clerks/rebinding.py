@@ -8,16 +8,16 @@ judged again, all of them in the order they happened, each time another becomes 
     protection over            → by the brand's rule (Brand.rebind)
     taken over (在职/离职继承) → the claimant's, at once
 
-What came about otherwise (a first sale, a history, a handover, a person's hand) is not judged: claims from before it
-are past. Nothing here deletes a row; one that turns out never to have been is ended when it began.
+What came about otherwise (a first sale, an import, a handover, a person's hand) is not judged: claims from before it
+are past. Nothing here deletes a row; one that turns out never to have been is ended when it began. WeCom's times are
+whole seconds and those of other systems need not be: two times are the same when their seconds are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from clerks import binding
 from clerks.models import Binding, Touch
 from members.models import Purchase
 from retail import audit
@@ -34,6 +34,19 @@ class Claim(NamedTuple):
     staff_id: int
     store_id: int
     is_takeover: bool = False
+
+
+def second(at: datetime) -> datetime:
+    """A time as far as WeCom tells it."""
+    return at.replace(microsecond=0)
+
+
+Seat = tuple[int, datetime]
+"""Clerk and second: what tells a relation from the others of a member."""
+
+
+def seat(staff_id: int, at: datetime) -> Seat:
+    return staff_id, second(at)
 
 
 class Rules(NamedTuple):
@@ -84,9 +97,9 @@ def judge(
     return bonds
 
 
-def _place(one: tuple[datetime, int, Claim | None]) -> tuple[datetime, int, int]:
+def _place(one: tuple[datetime, int, Claim | None]) -> tuple[datetime, int, int, bool]:
     at, kind, claim = one
-    return at, kind, claim.staff_id if claim else 0
+    return at, kind, claim.staff_id if claim else 0, claim is not None and not claim.is_takeover
 
 
 def _is_lost(losses: Losses, staff_id: int, at: datetime) -> bool:
@@ -100,21 +113,32 @@ def _is_free(bond: Bond, at: datetime, rules: Rules) -> bool:
     return rules.rebind == Brand.Rebind.LAST or at >= bond.active_at + rules.idle
 
 
+Made = dict[Seat, int]
+"""What claims on a member have made so far, and in which store."""
+
+
+def made(*, brands: Iterable[int], member_id: int) -> dict[int, Made]:
+    """By brand; brands where claims never made anything are left out."""
+    found: dict[int, Made] = {}
+    for row in Binding._base_manager.filter(brand__in=brands, member=member_id, is_judged=True):
+        found.setdefault(row.brand_id, {})[seat(row.staff_id, row.started_at)] = row.store_id
+    return found
+
+
 def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Losses, now: datetime) -> None:
-    """Judge all claims on a member and write what is new. To be called within a transaction.
+    """Judge all claims on a member and write what is new. The caller holds `binding.lock`.
 
     That somebody else's customer they are now is a line of the journal; whose they became first says the row itself.
     """
-    binding.lock([(brand.pk, member_id)])
     rows, rules = list(Binding._base_manager.filter(brand=brand, member=member_id)), Rules.of(brand)
     known = _sorted_out(rows)
     activities = _activities(brand, member_id)
     bonds = judge(
-        claims=[claim for claim in claims if known.since is None or claim.at > known.since],
+        claims=[claim for claim in claims if known.since is None or second(claim.at) > known.since],
         activities=[at for at in activities if known.since is None or at > known.since],
         losses=losses,
         rules=rules,
-        held=_held(known.base, activities) if known.base else None,
+        held=_held(known.base, activities, claims, rules) if known.base else None,
     )
     was = next((row.staff_id for row in rows if row.ended_at is None), None)
     _write(brand, member_id, known, bonds, losses, rules)
@@ -130,7 +154,10 @@ def _journal(held: Binding, was: int, now: datetime) -> None:
 
 
 class _Known(NamedTuple):
-    """`own`: rows that claims made and may unmake. `base`: the one before them, if it still is to be judged."""
+    """`own`: rows that claims made and may unmake. `base`: the one before them, if it still is to be judged.
+
+    `since`: the second from which on claims count, None = all of them.
+    """
 
     own: list[Binding]
     base: Binding | None
@@ -138,22 +165,22 @@ class _Known(NamedTuple):
 
 
 def _sorted_out(rows: Sequence[Binding]) -> _Known:
-    claimed = [row for row in rows if row.source in (CODE, TAKEN_OVER)]
-    starts = {row.started_at for row in claimed}
-    own = [row for row in claimed if _is_open_to_claims(row, starts)]
-    fixed = [row for row in rows if row not in own]
+    starts = {second(row.started_at) for row in rows if row.is_judged}
+    own = [row for row in rows if row.is_judged and _is_open_to_claims(row, starts)]
+    fixed = [row for row in rows if row not in own and row.ended_at != row.started_at]
     if not fixed:
         return _Known(own, None, None)
-    last = max(fixed, key=lambda row: (row.started_at, row.pk))
-    if _is_open_to_claims(last, starts):
-        return _Known(own, last, last.started_at)
-    until = last.ended_at or last.started_at
-    return _Known([row for row in own if row.started_at >= until], None, until)
+    last = max(fixed, key=lambda row: (row.ended_at is None, row.started_at, row.pk))
+    base = last if _is_open_to_claims(last, starts) else None
+    since = second(last.started_at if base else last.ended_at or last.started_at)
+    return _Known([row for row in own if second(row.started_at) > since], base, since)
 
 
-def _is_open_to_claims(row: Binding, starts: set[datetime]) -> bool:
+def _is_open_to_claims(row: Binding, starts: Collection[datetime]) -> bool:
     """Whether the row is in force, never was, or was ended by the claim that came next."""
-    return row.ended_at is None or row.ended_at == row.started_at or row.ended_at in starts
+    if row.ended_at is None or row.ended_at == row.started_at:
+        return True
+    return row.end_reason in (REBOUND, HANDED_OVER) and second(row.ended_at) in starts
 
 
 def _activities(brand: Brand, member_id: int) -> list[datetime]:
@@ -163,23 +190,35 @@ def _activities(brand: Brand, member_id: int) -> list[datetime]:
     return [*bought.values_list("paid_at", flat=True), *answered.values_list("at", flat=True)]
 
 
-def _held(row: Binding, activities: Iterable[datetime]) -> Bond:
-    """A relation that no claim began. One loaded from the history is as old as the last purchase before it."""
+def _held(row: Binding, activities: Collection[datetime], claims: Iterable[Claim], rules: Rules) -> Bond:
+    """A relation that no claim began.
+
+    One loaded from the history is as old as the last purchase before it. Of others the protection they came with is
+    believed (an import may know of purchases that we do not), unless a purchase or a claim explains it: whether that
+    prolonged anything is for the judge to see.
+    """
     active_at = row.started_at
     if row.source == Binding.Source.HISTORY:
         active_at = max((at for at in activities if at <= row.started_at), default=row.started_at)
+    else:
+        said = row.protected_until - rules.protection
+        known = [*activities, *(claim.at for claim in claims if claim.staff_id == row.staff_id)]
+        if not any(abs(at - said) <= timedelta(days=1) for at in known):
+            active_at = max(active_at, said)
     return Bond(row.staff_id, row.store_id, row.source, row.started_at, active_at)
 
 
 def _write(brand: Brand, member_id: int, known: _Known, bonds: Sequence[Bond], losses: Losses, rules: Rules) -> None:
     """Endings first: there is never more than one relation in force."""
-    rows = {(row.staff_id, row.started_at): row for row in [*known.own, *([known.base] if known.base else [])]}
-    wanted = {(bond.staff_id, bond.started_at): bond for bond in bonds}
-    for place in rows.keys() - wanted.keys():
+    rows: Mapping[Seat, Binding] = {
+        seat(row.staff_id, row.started_at): row for row in [*known.own, *([known.base] if known.base else [])]
+    }
+    wanted = {seat(bond.staff_id, bond.started_at) for bond in bonds}
+    for place in rows.keys() - wanted:
         _save(rows[place], ended_at=rows[place].started_at, end_reason=Binding.End.UNBOUND)
     for bond in sorted(bonds, key=lambda bond: bond.ended_at is None):
-        row = rows.get((bond.staff_id, bond.started_at)) or Binding(
-            brand=brand, member_id=member_id, staff_id=bond.staff_id, started_at=bond.started_at
+        row = rows.get(seat(bond.staff_id, bond.started_at)) or Binding(
+            brand=brand, member_id=member_id, staff_id=bond.staff_id, started_at=bond.started_at, is_judged=True
         )
         if row.pk is None:
             row.source, row.store_id = bond.source, bond.store_id

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -239,18 +240,36 @@ def _update(memberships: Sequence[Membership]) -> None:
 
 
 # ── Somebody met, not an order ───────────────────────────────────────────────────────────────────────────────────────
-@transaction.atomic
-def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> int:
-    """The id of the member known by any of these keys; made, with this name, where there is none.
+class Met(NamedTuple):
+    """Who it is, and who turned out to be the same person."""
 
-    The strongest key decides, as with orders; keys nobody had yet become identities of the member. Of somebody who
-    asked to be forgotten no name is kept.
+    member_id: int
+    absorbed: frozenset[int] = frozenset()
+
+
+@transaction.atomic
+def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> Met:
+    """The member known by any of these keys; made, with this name, where there is none.
+
+    `source` is sure that all keys are one person's. Keys nobody had become identities of the member; somebody of whom
+    nothing is known but what the same source told is absorbed. Of several who have a life of their own the one of the
+    weakest key, that by which they were met, stays who they are: the others are proposals for the review page. Of
+    somebody who asked to be forgotten no name is kept.
     """
     if privacy.are_suppressed(key_ids):
         name = ""
     owner_of, strength = _known(key_ids)
-    owned = sorted((key_id for key_id in key_ids if key_id in owner_of), key=strength.__getitem__)
-    member_id = owner_of[owned[0]] if owned else Member.objects.create(name=name[:64], created_at=at).pk
+    owned = list(dict.fromkeys(owner_of[key] for key in sorted(owner_of, key=strength.__getitem__)))
+    hollow = _hollow(owned, source) if len(owned) > 1 else set()
+    lived = [member_id for member_id in owned if member_id not in hollow]
+    if lived:
+        member_id = lived[-1]
+    else:
+        member_id = owned[0] if owned else Member.objects.create(name=name[:64], created_at=at).pk
+    absorbed = frozenset(hollow - {member_id})
+    if absorbed:
+        Identity._base_manager.filter(member__in=absorbed).update(member_id=member_id)
+        Member._base_manager.filter(pk__in=absorbed).update(merged_into=member_id)
     if owned and name:
         Member._base_manager.filter(pk=member_id, name="").update(name=name[:64])
     Identity.objects.bulk_create(
@@ -261,7 +280,15 @@ def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> i
         ],
         ignore_conflicts=True,
     )
-    return member_id
+    return Met(member_id, absorbed)
+
+
+def _hollow(member_ids: Collection[int], source: str) -> set[int]:
+    """Those who never bought, and are known by nothing but what this source told."""
+    known_otherwise = Identity._base_manager.filter(member__in=member_ids).exclude(source=source)
+    bought = Purchase._base_manager.filter(membership__member__in=member_ids)
+    lived = {*known_otherwise.values_list("member", flat=True), *bought.values_list("membership__member", flat=True)}
+    return set(member_ids) - lived
 
 
 @transaction.atomic

@@ -9,10 +9,12 @@ row of `retail_exportfile` is there only for the person in `daogou.person`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
@@ -80,3 +82,18 @@ def _publish(stores: str, person: str) -> None:
     said = "SELECT set_config('daogou.stores', %s, false), set_config('daogou.person', %s, false)"
     with connection.cursor() as cursor:
         cursor.execute(said, [stores, person])
+
+
+def planned(statement: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that the server plans once for each connection, and return its rows.
+
+    For the few that run hundreds of times a second: planning takes as long as running them. Django's own cursors put
+    values into the text, which is another one each time.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        line = connection.connection
+        line.prepare_threshold = 0  # asked for with each statement; Django's cursors do not
+        with psycopg.Cursor(line) as cursor:
+            cursor.execute(statement, given, prepare=True)
+            return cursor.fetchall()

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from retail import exports, jobs
 from retail.models import ApiCall
-from retail.wecom import inbox, outbox
+from retail.wecom import inbox, limits, outbox
 from retail.wecom.models import Use
 
 
@@ -56,7 +56,7 @@ def _wecom_texts(before: datetime) -> int:
 
 
 def _wecom_uses(before: datetime) -> int:
-    return Use.objects.filter(hour__lt=before).delete()[0]
+    return Use.objects.filter(hour__lt=before).delete()[0] + limits.forget(before=before)
 
 
 def _files(before: datetime) -> int:

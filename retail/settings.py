@@ -164,6 +164,11 @@ WECOM_RATES = {
     "": (135_000, 5_000),
     "get_jsapi_ticket": (80, 15),
     "ticket/get": (80, 15),
+    "sign_in": (
+        240,
+        60,
+    ),  # no call, either: who comes back from WeCom's sign-in, from one address (a store shares one)
+    "js_sdk/refused": (30, 4),  # no call: pages saying that a ticket is refused, which fetches another one
     "externalcontact/add_moment_task": (240, 5),
 }
 WECOM_MEMBER_RATE = (980, 13)  # of message/send to one person; the vendor drops more without a word

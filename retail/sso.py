@@ -17,9 +17,9 @@ from django.utils.crypto import get_random_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
-from retail import org
+from retail import gate, org, privacy
 from retail.models import Post, Staff
-from retail.wecom import gateway
+from retail.wecom import gateway, limits
 from retail.wecom.errors import Misconfigured, Rejected, Waiting
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App
@@ -46,6 +46,7 @@ REFUSALS = {
     "elsewhere": (403, _("请从后台进入"), _("这里是导购和店长用的页面，您的岗位请在电脑上从后台进入。")),
     "not_staff": (403, _("没有后台账号"), _("您的岗位在手机上用导购台，不用后台。")),
     "settings": (503, _("企业微信的设置有误"), _("请告诉总部：企业微信应用的密钥、可信 IP 或权限要检查。")),
+    "often": (429, _("试得太多了"), _("这里短时间内登录了太多次，请过几分钟再点一次。")),
     "busy": (503, _("企业微信没有回应"), _("过一会儿再点一次。")),
 }
 
@@ -105,6 +106,11 @@ def begin(*, request: HttpRequest, app: App, back: str, wanted: str, now: dateti
 
 def finish(*, request: HttpRequest, now: datetime) -> Arrival:
     """Who has come back with `code` and `state`. Raises Refused; asks WeCom, so not within a transaction."""
+    caller = privacy.blind(gate.client_ip(request) or "")[:16]
+    try:
+        limits.take_for_caller(path="sign_in", caller=caller, now=now)
+    except Waiting:
+        raise Refused("often") from None
     app, wanted = _begun(request, now)
     userid = _userid(app, request.GET.get("code", ""))
     staff = org.staff_of_account(corp=app.corp_id, userid=userid)

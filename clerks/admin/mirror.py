@@ -2,14 +2,22 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
+from clerks.callbacks import sync
 from clerks.models import CorpTag, Department, GroupChat, SyncRun
+from retail import gate
 from retail.scoped_admin import Badge, ScopedAdmin, as_percent, moment
+from retail.wecom.models import App
 
 
 @admin.register(GroupChat)
@@ -53,6 +61,35 @@ class DepartmentAdmin(ScopedAdmin):
     fields = ("name", "number", "parent", "corp", "read_at")
 
 
+class SyncForm(BaseDialogForm):
+    corp = forms.ChoiceField(label=_("企业微信"), widget=UnfoldAdminSelectWidget)
+    is_forced = forms.BooleanField(
+        label=_("不刹车：企业微信里不见了的，这里也去掉"), required=False, widget=UnfoldBooleanWidget
+    )
+    reason = forms.CharField(
+        label=_("原因"), required=False, max_length=200, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        corps = App.objects.active().order_by("corp_id").values_list("corp_id", flat=True).distinct()
+        self.fields["corp"].choices = [(corp, corp) for corp in corps]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("is_forced") and not given.get("reason", "").strip():
+            self.add_error("reason", _("不刹车要写原因。"))
+        return given
+
+
+SYNC = ActionDialog(
+    title=_("现在核对一次？"),
+    description=_("把企业微信里的好友、群、标签和员工和这里的对一遍，可能要几分钟。平时每天夜里自动核对。"),
+    form_class=SyncForm,
+    form_submit_text=_("开始核对"),
+)
+
+
 @admin.register(SyncRun)
 class SyncRunAdmin(ScopedAdmin):
     is_read_only = True
@@ -61,6 +98,7 @@ class SyncRunAdmin(ScopedAdmin):
     ordering = ("-pk",)
     fields = ("corp", "state", "started_at", "ended_at", "seen", "found", "gone", "changed", "drift", "is_forced")
     started = moment("started_at", _("开始"))
+    actions_list = ("sync_now",)
 
     @display(description=_("状态"), label={"done": "success", "stopped": "danger", "running": "info"})
     def state_now(self, row: SyncRun) -> Badge:
@@ -68,4 +106,15 @@ class SyncRunAdmin(ScopedAdmin):
 
     @display(description=_("出入"))
     def drift(self, row: SyncRun) -> Any:
-        return as_percent(row.drift_ppm)
+        return _("首次核对") if row.is_first else as_percent(row.drift_ppm)
+
+    def has_sync_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("clerks.change_syncrun")
+
+    @action(description=_("现在核对"), icon="sync", permissions=["sync"], dialog=SYNC)
+    @gate.fresh
+    def sync_now(self, request: HttpRequest, form: SyncForm) -> HttpResponse:
+        given = {name: form.cleaned_data[name] for name in ("corp", "is_forced", "reason")}
+        sync.start(**given, by=request.user, now=timezone.now())
+        messages.success(request, _("开始核对了，过一会儿刷新这一页看结果。"))
+        return HttpResponse(headers={"HX-Refresh": "true"})

@@ -3,17 +3,20 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from clerks.models import Greeting, Notice, Shift, Touch, Welcome, WelcomePart
+from clerks.models import ContactWay, Greeting, Notice, Shift, Touch, Welcome, WelcomePart
 from clerks.outreach import notices, welcome
-from retail.models import Staff
-from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedStackedInline, moment
+from retail.models import Brand, Staff, Store
+from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedStackedInline, moment, visible
 
 
 class PartInline(ScopedStackedInline):
@@ -22,7 +25,7 @@ class PartInline(ScopedStackedInline):
     verbose_name_plural = _("附件（最多九个）")
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        return super().get_formset(request, obj, **{**kwargs, "max_num": 9, "validate_max": True})
+        return super().get_formset(request, obj, **{**kwargs, "max_num": welcome.MOST_PARTS, "validate_max": True})
 
 
 @admin.register(Welcome)
@@ -38,6 +41,9 @@ class WelcomeAdmin(ScopedAdmin):
     readonly_fields = ("preview",)
     inlines = (PartInline,)
 
+    class Media:
+        js = ("js/preview.js",)
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
             "text": _("可以写 {clerk}、{store}、{brand}，发出时换成导购、门店和品牌的名字。"),
@@ -50,19 +56,61 @@ class WelcomeAdmin(ScopedAdmin):
         return f"{row.starts:%H:%M}–{row.ends:%H:%M}" if row.starts and row.ends else str(_("全天"))
 
     @display(description=_("顾客会看到"))
-    def preview(self, row: Welcome) -> SafeString | str:
-        """With the names of somebody whom it fits."""
-        if row.pk is None:
-            return _("保存后可以预览")
-        staff, store = _somebody(row)
-        said = welcome.compose(welcome=row, staff=staff, store=store)
-        return render_to_string("admin/clerks/welcome/preview.html", {"said": said, "staff": staff})
+    def preview(self, row: Welcome) -> SafeString:
+        """With the names of somebody whom it fits; written anew by preview.js while somebody types."""
+        shown = _shown(row, None) if row.pk else ""
+        address = reverse("admin:clerks_welcome_preview")
+        return format_html('<div id="welcome-preview" data-address="{}">{}</div>', address, shown)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.preview_view)
+        return [path("preview/", view, name="clerks_welcome_preview"), *super().get_urls()]
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """What the form as it stands would say; nothing of it is kept."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        sent = request.POST
+        row = Welcome(text=sent.get("text", "")[:1300])
+        row.brand = _named(Brand, sent.get("brand")) or Brand(name="")
+        row.staff, row.store, row.way = (
+            _named(Staff, sent.get("staff")),
+            _named(Store, sent.get("store")),
+            _named(ContactWay, sent.get("way")),
+        )
+        return HttpResponse(_shown(row, _parts(sent)))
+
+
+def _shown(row: Welcome, parts: list[WelcomePart] | None) -> SafeString:
+    staff, store = _somebody(row)
+    said = welcome.compose(welcome=row, staff=staff, store=store, parts=parts)
+    return render_to_string("admin/clerks/welcome/preview.html", {"said": said, "staff": staff})
+
+
+def _named(model: Any, number: str | None) -> Any:
+    """The row of a number in the form, as far as the reader may see it."""
+    is_number = number is not None and number.isascii() and number.isdecimal() and len(number) < 19
+    return visible(model).filter(pk=number).first() if is_number else None
+
+
+def _parts(sent: Any) -> list[WelcomePart]:
+    """The attachments in the form that are not to be deleted."""
+    names = [field for field in PartInline.fields if field != "kind"]
+    found = []
+    for number in range(welcome.MOST_PARTS):
+        given = {name: sent.get(f"parts-{number}-{name}", "") for name in names}
+        kind = sent.get(f"parts-{number}-kind", "")
+        if kind in WelcomePart.Kind.values and any(given.values()) and not sent.get(f"parts-{number}-DELETE"):
+            found.append(WelcomePart(kind=kind, **given))
+    return found
 
 
 def _somebody(row: Welcome) -> tuple[Staff | None, Any]:
     shift = Shift.objects.filter(way=row.way).select_related("staff").first() if row.way else None
     staff = row.staff or (shift.staff if shift else None)
-    store = row.store or row.brand.stores.order_by("pk").first()
+    store = row.store or (row.brand.stores.order_by("pk").first() if row.brand.pk else None)
     if staff is None and store is not None:
         staff = Staff.objects.filter(posts__store=store).order_by("pk").first()
     return staff, store

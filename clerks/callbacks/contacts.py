@@ -1,5 +1,7 @@
 """Customers and clerks: friends, half friends, not friends any more."""
 
+from datetime import datetime
+
 from clerks import corp as mirror
 from clerks import friends
 from clerks.callbacks.heard import Heard, Outcome
@@ -42,7 +44,7 @@ def deleted(heard: Heard) -> Outcome:
 def lost(heard: Heard) -> Outcome:
     """The customer deleted the clerk, on whose side nothing changes: there is nothing to read."""
     friends.settle(
-        corp=heard.corp, external_userid=heard.text("ExternalUserID"), moves=_moves(heard, Kind.LOST), now=heard.now
+        corp=heard.corp, external_userid=heard.named("ExternalUserID"), moves=_moves(heard, Kind.LOST), now=heard.now
     )
     return Outcome.DONE
 
@@ -53,7 +55,7 @@ def transfer_failed(heard: Heard) -> Outcome:
     if kind is None:
         return Outcome.IGNORED
     friends.settle(
-        corp=heard.corp, external_userid=heard.text("ExternalUserID"), moves=_moves(heard, kind), now=heard.now
+        corp=heard.corp, external_userid=heard.named("ExternalUserID"), moves=_moves(heard, kind), now=heard.now
     )
     return Outcome.DONE
 
@@ -90,7 +92,7 @@ def started_chat(heard: Heard) -> Outcome:
 # ── What they share ──────────────────────────────────────────────────────────────────────────────────────────────────
 def _settled(heard: Heard, kind: str | None) -> Settled:
     """Ask WeCom about the customer and put the answer and the event together."""
-    external_userid = heard.text("ExternalUserID")
+    external_userid = heard.named("ExternalUserID")
     reading = read(heard, external_userid)
     moves = _moves(heard, kind) if kind else ()
     return friends.settle(
@@ -99,7 +101,7 @@ def _settled(heard: Heard, kind: str | None) -> Settled:
 
 
 def _moves(heard: Heard, kind: str) -> tuple[Move, ...]:
-    return (Move(heard.text("UserID"), kind, heard.at, heard.text("State")),)
+    return (Move(heard.named("UserID"), kind, heard.at, heard.text("State")[:64]),)
 
 
 def read(heard: Heard, external_userid: str) -> Reading:
@@ -111,14 +113,14 @@ def read(heard: Heard, external_userid: str) -> Reading:
             raise
         return Reading(heard.now, ())
     person = told.get("external_contact", {})
-    listed = tuple(listed_of(one) for one in told.get("follow_user", []))
+    listed = tuple(listed_of(one, at=heard.now) for one in told.get("follow_user", []))
     return Reading(heard.now, listed, str(person.get("name", "")), str(person.get("unionid", "")))
 
 
-def listed_of(told: dict[str, object]) -> Listed:
-    """One relation as WeCom describes it: with whole tags of one customer, with their ids of many."""
+def listed_of(told: dict[str, object], *, at: datetime) -> Listed:
+    """One relation as WeCom described it at `at`: with whole tags of one customer, with their ids of many."""
     tags = told.get("tag_id") or [tag.get("tag_id") for tag in told.get("tags", [])]  # type: ignore[attr-defined]
-    added_at = mirror.moment(told.get("createtime"))
+    added_at = mirror.moment(told.get("createtime"), known_at=at)
     assert added_at is not None
     way = told.get("add_way")
     return Listed(
@@ -132,7 +134,7 @@ def listed_of(told: dict[str, object]) -> Listed:
 
 def _is_listed(heard: Heard, settled: Settled) -> bool:
     """Whether the reading just taken in lists the two as friends."""
-    friend = settled.friends.get(heard.text("UserID").lower())
+    friend = settled.friends.get(heard.named("UserID").lower())
     return friend is not None and friend.read_at == heard.now
 
 

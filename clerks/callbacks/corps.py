@@ -18,7 +18,7 @@ NO_CHAT = frozenset({49008, 90501, 40050, 86003, 84086})  # a chat that is not t
 # ── Group chats ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def chat_changed(heard: Heard) -> Outcome:
     """The chat as it is now. Where the event says which version of the members it left, the reading must have it."""
-    chat = read_chat(heard.gateway, corp_id=heard.corp, chat_id=heard.text("ChatId"), at=heard.now)
+    chat = read_chat(heard.gateway, corp_id=heard.corp, chat_id=heard.named("ChatId"), at=heard.now)
     if chat is None:
         return Outcome.DOUBT
     version = heard.text("CurMemVer")
@@ -26,7 +26,7 @@ def chat_changed(heard: Heard) -> Outcome:
 
 
 def chat_dismissed(heard: Heard) -> Outcome:
-    corp.dismiss_chat(corp=heard.corp, chat_id=heard.text("ChatId"), at=heard.at)
+    corp.dismiss_chat(corp=heard.corp, chat_id=heard.named("ChatId"), at=heard.at)
     return Outcome.DONE
 
 
@@ -63,7 +63,7 @@ NO_TAG = 40068
 
 
 def tag_deleted(heard: Heard) -> Outcome:
-    corp.delete_tags(corp=heard.corp, id=heard.text("Id"), at=heard.at)
+    corp.delete_tags(corp=heard.corp, id=heard.named("Id"), at=heard.at)
     return Outcome.DONE
 
 

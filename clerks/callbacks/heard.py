@@ -1,13 +1,18 @@
 """A message as the functions of this package get it, and what they answer."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
+from django.utils.translation import gettext as _
+
+from clerks import corp
 from retail.wecom.gateway import Gateway
-from retail.wecom.inbox import Opened
+from retail.wecom.inbox import Malformed, Opened
 from retail.wecom.models import App
+
+MOST_LETTERS = 64  # of whatever WeCom names people and things by
 
 
 class Outcome(Enum):
@@ -19,7 +24,9 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`at`: when WeCom says it happened; `now`: when this reading began; `round`: how often was looked before."""
+    """`at`: when WeCom says it happened, which is never after it told us; `now`: when this reading began; `round`: how
+    often was looked before.
+    """
 
     app: App
     message_id: int
@@ -32,8 +39,13 @@ class Heard:
 
     @classmethod
     def of(cls, opened: Opened, *, now: datetime, round: int) -> "Heard":
+        """Raises Malformed."""
         message, fields = opened
-        at = datetime.fromtimestamp(int(fields.get("CreateTime") or message.received_at.timestamp()), UTC)
+        try:
+            told = corp.moment(fields.get("CreateTime"), known_at=message.received_at)
+        except ValueError as error:
+            raise Malformed(_("CreateTime 不是时间：%(error)s") % {"error": error}) from None
+        at = told or message.received_at.replace(microsecond=0)
         event, change = message.event, message.change_type
         return cls(message.app, message.pk, event, change, fields, at, now, round)
 
@@ -46,6 +58,15 @@ class Heard:
         return Gateway(self.app)
 
     def text(self, name: str) -> str:
-        """A field as text; "" where the event has none."""
+        """A field as text; "" where the event has none. Raises Malformed where it is no text."""
         value = self.fields.get(name, "")
-        return value if isinstance(value, str) else ""
+        if not isinstance(value, str):
+            raise Malformed(_("%(name)s 不是一段文字") % {"name": name})
+        return value
+
+    def named(self, name: str) -> str:
+        """The field that says whom or what the event is about. Raises Malformed where it names nobody."""
+        value = self.text(name)
+        if not 0 < len(value) <= MOST_LETTERS:
+            raise Malformed(_("没有 %(name)s，或者太长") % {"name": name})
+        return value

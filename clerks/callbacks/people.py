@@ -20,7 +20,7 @@ LEFT = 5  # the status of somebody who has left the corp
 
 def came(heard: Heard) -> Outcome:
     """Somebody new: ours, if their userid is the number of one of our people."""
-    userid = heard.text("UserID")
+    userid = heard.named("UserID")
     if not is_there(heard.gateway, userid=userid):
         return Outcome.DOUBT
     org.link_account(corp=heard.corp, userid=userid, by=None, now=heard.now)
@@ -29,7 +29,7 @@ def came(heard: Heard) -> Outcome:
 
 def changed(heard: Heard) -> Outcome:
     """Another userid, perhaps; who has left by now has left."""
-    old, new = heard.text("UserID"), heard.text("NewUserID")
+    old, new = heard.named("UserID"), heard.text("NewUserID")
     gateway = heard.gateway
     if new and is_there(gateway, userid=new):
         org.rename_account(corp=heard.corp, userid=old, new=new, by=None, now=heard.now)
@@ -43,7 +43,7 @@ def changed(heard: Heard) -> Outcome:
 
 def left(heard: Heard) -> Outcome:
     """Believed as soon as the address book says so too; it may be some seconds behind."""
-    return _checked(heard, heard.text("UserID"))
+    return _checked(heard, heard.named("UserID"))
 
 
 def _checked(heard: Heard, userid: str) -> Outcome:

@@ -23,7 +23,7 @@ from clerks.callbacks.contacts import NOBODYS, listed_of
 from clerks.friends import Listed, Reading
 from clerks.models import Friend, GroupChat, Notice, SyncRun
 from clerks.outreach import notices
-from retail import jobs, privacy
+from retail import audit, jobs, privacy
 from retail.jobs import Later, Work
 from retail.models import BuyerKey, Post, StaffAccount
 from retail.wecom.errors import Rejected
@@ -33,13 +33,21 @@ from retail.wecom.models import App, apps_of
 JOB = "wecom_sync"
 AT_ONCE = 100  # members asked for in one question
 LISTED = (Friend.State.FRIEND, Friend.State.LOST)  # whom WeCom lists with the clerk
-TOP = 1  # the department above all others
 
 
 @transaction.atomic
-def start(*, corp: str, now: datetime, is_forced: bool = False) -> SyncRun:
-    """Write down that a corp is to be compared, with its job."""
-    run = SyncRun.objects.create(corp=corp, started_at=now, is_forced=is_forced)
+def start(*, corp: str, by: Any, now: datetime, is_forced: bool = False, reason: str = "") -> SyncRun:
+    """Write down that a corp is to be compared, with its job. `by`: None for the night's.
+
+    `is_forced`: no brake, which somebody has to give a reason for. Raises ValueError without one.
+    """
+    if is_forced and not reason.strip():
+        raise ValueError("To compare without the brake takes a reason.")
+    is_first = not SyncRun.objects.filter(corp=corp, state=SyncRun.State.DONE).exists()
+    run = SyncRun.objects.create(corp=corp, started_at=now, is_forced=is_forced, is_first=is_first)
+    if by is not None or is_forced:
+        after = {"corp": corp, "is_forced": is_forced}
+        audit.record(by=by, action="wecom_sync.start", target=run, now=now, after=after, reason=reason)
     jobs.enqueue(work=[Work(JOB, {"run_id": run.pk}, f"sync:{corp[:40]}")], now=now)
     return run
 
@@ -50,7 +58,7 @@ def start_due(*, now: datetime) -> int:
         return 0
     lately = SyncRun.objects.filter(started_at__gt=now - timedelta(hours=12)).values("corp")
     corps_due = App.objects.active().exclude(corp_id__in=lately).values_list("corp_id", flat=True)
-    return len([start(corp=corp, now=now) for corp in sorted(set(corps_due))])
+    return len([start(corp=corp, by=None, now=now) for corp in sorted(set(corps_due))])
 
 
 def run(*, run_id: int, now: datetime) -> None:
@@ -129,7 +137,7 @@ def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
     """Settle every customer who is not as we hold them. How many relations were not let vanish."""
     userids = gateway.follow_users()
     members = frozenset(userid.lower() for userid in userids)
-    told = _told(gateway, userids)
+    told = _told(gateway, userids, now)
     held = _held(run.corp, members)
     run.seen = sum(len(customer.listed) for customer in told.values())
     for external_userid, customer in told.items():
@@ -138,7 +146,7 @@ def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
     return _vanish(run, held, told, now)
 
 
-def _told(gateway: Gateway, userids: Sequence[str]) -> dict[str, _Customer]:
+def _told(gateway: Gateway, userids: Sequence[str], now: datetime) -> dict[str, _Customer]:
     """Every customer of these members, by external_userid."""
     told: dict[str, _Customer] = {}
     for start in range(0, len(userids), AT_ONCE):
@@ -148,7 +156,7 @@ def _told(gateway: Gateway, userids: Sequence[str]) -> dict[str, _Customer]:
                     person = one["external_contact"]
                     customer = told.setdefault(person["external_userid"], _Customer())
                     customer.name, customer.unionid = person.get("name", ""), person.get("unionid") or ""
-                    customer.listed.append(listed_of(one["follow_info"]))
+                    customer.listed.append(listed_of(one["follow_info"], at=now))
         except Rejected as error:
             if error.errcode not in NOBODYS:
                 raise
@@ -237,8 +245,7 @@ def _chats(run: SyncRun, gateway: Gateway, now: datetime) -> None:
 # ── People ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _people(run: SyncRun, gateway: Gateway, now: datetime) -> int:
     """Whose account is gone has left, each asked for once more. How many were too many to believe."""
-    told = gateway.list_users(department_id=TOP, fetch_child=True)
-    there = {one["userid"].lower() for one in told if one.get("status") != people.LEFT}
+    there = _present(gateway)
     accounts = list(_working(run.corp, now))
     missing = [account for account in accounts if account.userid.lower() not in there]
     if _brakes(len(missing), len(accounts), run):
@@ -247,6 +254,17 @@ def _people(run: SyncRun, gateway: Gateway, now: datetime) -> int:
         if not people.is_there(gateway, userid=account.userid):
             run.gone += people.part(staff=account.staff, corp=run.corp, now=now)
     return 0
+
+
+def _present(gateway: Gateway) -> set[str]:
+    """The userids, in lower case, of everybody the application sees.
+
+    It may see some branches only: those that hang below none of the others are asked for with all that is below them.
+    """
+    departments = {int(one["id"]): one.get("parentid") for one in gateway.list_departments()}
+    roots = sorted(id for id, parent in departments.items() if parent not in departments)
+    told = (one for root in roots for one in gateway.list_users(department_id=root, fetch_child=True))
+    return {one["userid"].lower() for one in told if one.get("status") != people.LEFT}
 
 
 def _working(corp: str, now: datetime) -> Iterable[StaffAccount]:

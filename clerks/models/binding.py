@@ -50,6 +50,8 @@ class Binding(Scoped):
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
+    # Claims made it (clerks.rebinding) and may unmake it; what was imported or came from a person's hand they may not.
+    is_judged = models.BooleanField(default=False, db_default=False, editable=False)
     # The customer deleted the clerk: the relation stays, its protection is no longer prolonged.
     lost_at = models.DateTimeField(_("顾客删除好友"), null=True, blank=True)
 

@@ -35,9 +35,11 @@ class ContactWay(Scoped):
     state_code = models.CharField(_("来源代号"), max_length=30, unique=True, editable=False)
     config_id = models.CharField(max_length=64, blank=True, default="", editable=False)
     qr_code = models.URLField(_("二维码"), max_length=500, blank=True, default="", editable=False)
+    qr_image = models.BinaryField(null=True, editable=False)  # what lies at `qr_code`
     wanted = models.JSONField(default=list, blank=True, editable=False)
     applied = models.JSONField(default=list, blank=True, editable=False)
     applied_at = models.DateTimeField(_("上次更新"), null=True, blank=True, editable=False)
+    began_at = models.DateTimeField(null=True, blank=True, editable=False)  # asked WeCom to make it, not yet answered
     trouble = models.CharField(_("问题"), max_length=200, blank=True, default="", editable=False)
 
     scope_paths = Paths(brand="brand", store="store", staff="shifts__staff")
@@ -63,7 +65,7 @@ class Shift(Scoped):
 
     way = models.ForeignKey(ContactWay, verbose_name=_("渠道活码"), on_delete=models.CASCADE, related_name="shifts")
     staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="shifts")
-    weekdays = models.CharField(_("星期"), max_length=7, default="1234567", help_text=_("1 = 周一 … 7 = 周日"))
+    weekdays = models.CharField(_("星期"), max_length=7, default="1234567")
     starts = models.TimeField(_("上班"), null=True, blank=True)
     ends = models.TimeField(_("下班"), null=True, blank=True)
 

@@ -117,6 +117,9 @@ class SyncRun(models.Model):
     gone = models.PositiveIntegerField(_("漏掉的流失"), default=0)
     changed = models.PositiveIntegerField(_("有出入的"), default=0)
     is_forced = models.BooleanField(_("不刹车"), default=False)
+    is_first = models.BooleanField(
+        _("首次"), default=False, db_default=False
+    )  # nothing was held: no drift to speak of
 
     class Meta:
         verbose_name = _("全量核对")

@@ -7,10 +7,12 @@ picture of a code never changes.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
@@ -20,7 +22,7 @@ from clerks.outreach import notices, welcome
 from retail import audit, jobs
 from retail.jobs import Work
 from retail.models import Employment, Post, Staff, StaffAccount
-from retail.wecom.errors import Rejected
+from retail.wecom.errors import Rejected, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App, apps_of
 
@@ -28,6 +30,7 @@ JOB = "contact_way"
 SEVERAL, BY_QR = 2, 2  # WeCom's type and scene
 GONE = 40058  # of a code that WeCom does not know (any more)
 MOST = 100  # people behind one code
+LISTED_EARLIER = timedelta(hours=1)  # so far WeCom's clock may be behind ours
 
 
 def new_state_code() -> str:
@@ -114,7 +117,9 @@ def apply(*, way_id: int, now: datetime) -> None:
     elif userids := _userids(way, now):
         _set(way, app, userids, now)
     else:
-        _trouble(way, _("现在没有人可以接：没有人在班，也没有备用导购。"), now)
+        has_shifts = Shift._base_manager.filter(way=way).exists()
+        nobody = _("现在没有人可以接：没有人在班，也没有备用导购。") if has_shifts else _("还没有人接：请排上班次。")
+        _trouble(way, nobody, now)
 
 
 def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
@@ -130,22 +135,32 @@ def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
         _trouble(way, _("企业微信没有接受：%(error)s") % {"error": error.errmsg[:120]}, now)
         return
     way.wanted = way.applied = userids
-    way.applied_at, way.trouble = now, ""
-    way.save(update_fields=["config_id", "qr_code", "wanted", "applied", "applied_at", "trouble"])
+    way.applied_at, way.began_at, way.trouble = now, None, ""
+    way.save(update_fields=["config_id", "qr_code", "wanted", "applied", "applied_at", "began_at", "trouble"])
 
 
 def _adopt(way: ContactWay, gateway: Gateway) -> bool:
-    """Whether WeCom has this code already: we were cut off after it was made and before we knew."""
-    if way.applied_at is None and not way.wanted:
-        way.wanted = ["?"]  # from now on it may exist
-        way.save(update_fields=["wanted"])
+    """Whether WeCom has this code already: we were cut off after it was made and before we knew.
+
+    WeCom lists codes without what is on them: only those made since we began, and that are no code of ours, are
+    looked at one by one.
+    """
+    if way.began_at is None:
+        way.began_at = timezone.now()  # from now on it may exist
+        way.save(update_fields=["began_at"])
         return False
-    for page in gateway.pages(gateway.list_contact_ways):
-        for one in page.get("contact_way", []):
-            found = gateway.get_contact_way(config_id=one["config_id"])
-            if found.get("state") == way.state_code:
-                way.config_id, way.qr_code = one["config_id"], found.get("qr_code", "")
-                return True
+    since = way.began_at - LISTED_EARLIER
+    listed = [
+        one["config_id"]
+        for page in gateway.pages(gateway.list_contact_ways, start_time=int(since.timestamp()))
+        for one in page.get("contact_way", [])
+    ]
+    known = set(ContactWay._base_manager.filter(config_id__in=listed).values_list("config_id", flat=True))
+    for config_id in (one for one in listed if one not in known):
+        found = gateway.get_contact_way(config_id=config_id)
+        if found.get("state") == way.state_code:
+            way.config_id, way.qr_code = config_id, found.get("qr_code", "")
+            return True
     return False
 
 
@@ -156,24 +171,45 @@ def _withdraw(way: ContactWay, gateway: Gateway) -> None:
         except Rejected as error:
             if error.errcode != GONE:
                 raise
-    way.config_id, way.qr_code, way.applied, way.wanted, way.trouble, way.applied_at = "", "", [], [], "", None
-    way.save(update_fields=["config_id", "qr_code", "applied", "wanted", "trouble", "applied_at"])
+    way.config_id, way.qr_code, way.applied, way.wanted, way.trouble = "", "", [], [], ""
+    way.qr_image = way.applied_at = way.began_at = None
+    way.save(
+        update_fields=["config_id", "qr_code", "qr_image", "applied", "wanted", "trouble", "applied_at", "began_at"]
+    )
+
+
+AGAIN = timedelta(days=7)  # after which somebody who is done with a trouble hears of the same again
 
 
 def _trouble(way: ContactWay, words: str, now: datetime) -> None:
-    """Show it on the code, and tell the manager, once a day."""
+    """Show it on the code, and tell the manager: once, not each day that it lasts or comes back."""
     way.trouble = words[:200]
     way.save(update_fields=["trouble"])
+    told = Notice._base_manager.filter(kind=Notice.Kind.CODE_TROUBLE, about_id=str(way.pk), text=words)
+    told = told.filter(Q(done_at=None) | Q(created_at__gt=now - AGAIN))
+    managers = notices.managers_of(store_id=way.store_id, now=now)
+    known = set(told.filter(staff__in=managers).values_list("staff", flat=True))
     notices.tell_all(
-        staff=notices.managers_of(store_id=way.store_id, now=now),
+        staff=[person for person in managers if person.pk not in known],
         kind=Notice.Kind.CODE_TROUBLE,
         title=_("活码“%(name)s”有问题") % {"name": way.name},
         text=words,
         about=way,
         is_todo=True,
-        effect=f"way:{way.pk}:{timezone.localtime(now):%Y%m%d}",
+        effect=f"way:{way.pk}:{crc32(words.encode())}:{timezone.localtime(now):%Y%m%d}",
         now=now,
     )
+
+
+def picture(*, way: ContactWay) -> bytes | None:
+    """The picture of a code, from WeCom once and from then on from here; None where there is none to have."""
+    if way.qr_image is None and way.qr_code and (app := apps_of(corp=way.brand.corp).first()):
+        try:
+            way.qr_image = Gateway(app).picture(url=way.qr_code)
+        except WeComError:
+            return None
+        way.save(update_fields=["qr_image"])
+    return bytes(way.qr_image) if way.qr_image else None
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────

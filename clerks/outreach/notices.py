@@ -14,7 +14,7 @@ from retail.models import Post, Staff, StaffAccount
 from retail.wecom import outbox
 from retail.wecom.models import App, apps_of
 
-PATH = "/m/n/{}/"  # where a notice opens
+PATH = "/m/n/{}/open/"  # leads to what a notice is about
 _TASK = "notice-"
 DONE, READ = "done", "read"  # keys of the buttons
 

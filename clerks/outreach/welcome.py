@@ -8,7 +8,9 @@ for a look at the customer.
 """
 
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import F, Q
@@ -26,6 +28,7 @@ from retail.wecom.errors import Rejected, Unreachable, Waiting, WeComError
 from retail.wecom.inbox import Opened
 
 DEADLINE = timedelta(seconds=18)
+MOST_PARTS = 9
 TRIES = 3
 PAUSE = 0.5  # seconds after the first try, doubled with each
 DELIVERED = 41051
@@ -66,14 +69,17 @@ def is_within(clock: Any, starts: Any, ends: Any) -> bool:
     return starts <= clock < ends if starts <= ends else clock >= starts or clock < ends
 
 
-def compose(*, welcome: Welcome, staff: Staff | None, store: Store | None) -> Said:
-    """The words and attachments, as the gateway wants them."""
+def compose(
+    *, welcome: Welcome, staff: Staff | None, store: Store | None, parts: Iterable[WelcomePart] | None = None
+) -> Said:
+    """The words and attachments, as the gateway wants them. `parts`: instead of those kept, for one being written."""
     names = {"{clerk}": staff.name if staff else "", "{store}": store.name if store else ""}
     names["{brand}"] = welcome.brand.name
     text = welcome.text
     for placeholder, name in names.items():
         text = text.replace(placeholder, name)
-    return Said(text, [_attachment(part) for part in welcome.parts.order_by("pk")[:9]])
+    shown = welcome.parts.order_by("pk") if parts is None else parts
+    return Said(text, [_attachment(part) for part in islice(shown, MOST_PARTS)])
 
 
 def _attachment(part: WelcomePart) -> dict[str, Any]:

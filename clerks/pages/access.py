@@ -1,6 +1,9 @@
-"""Who may open the clerk's pages: a signed-in person whose chosen post is in a store, for their own figures."""
+"""Who may open the clerk's pages: a signed-in person whose chosen post is in a store, for their own figures.
 
-from collections.abc import Callable
+Notices are for everybody who holds a post: regions and headquarters are told things, too.
+"""
+
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -23,14 +26,27 @@ View = Callable[..., HttpResponse]
 
 def in_store(view: View) -> View:
     """Only for people of a store. Others are told why not; who is not signed in is shown where to."""
+    return _guarded(view, ROLES)
 
+
+def in_post(view: View) -> View:
+    """For everybody who works here."""
+    return _guarded(view, tuple(Post.Role))
+
+
+def may_open(*, post: Post, path: str) -> bool:
+    """Whether there is anything for the holder of a post at this address of the phone."""
+    return post.role in ROLES or path.startswith(reverse("clerks:notices"))
+
+
+def _guarded(view: View, roles: Collection[str]) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
         if request.post is None:
             raise PermissionDenied(_("您的岗位已经结束，看不到这里的内容。如果弄错了，请联系店长。"))
-        if request.post.role not in ROLES:
+        if request.post.role not in roles:
             raise PermissionDenied(_("这里是导购和店长看自己收入的地方，您的岗位请从后台进入。"))
         return view(request, **kwargs)
 

@@ -32,6 +32,7 @@ urlpatterns = [
     path("statements/<int:statement_id>/confirm/", statements.confirm, name="statement_confirm"),
     path("n/", notices.every, name="notices"),
     path("n/<int:notice_id>/", notices.one, name="notice"),
+    path("n/<int:notice_id>/open/", notices.open_record, name="notice_open"),
     path("n/<int:notice_id>/done/", notices.done, name="notice_done"),
     path("customers/", customers.customers, name="customers"),
     path("customers/<int:member_id>/", customers.customer, name="customer"),

@@ -59,9 +59,11 @@ def _with_handover(bond: _Bond, end: Stint | None) -> Iterator[tuple[Any, ...]]:
 
 def _row(bond: _Bond, ended_at: datetime | None = None) -> tuple[Any, ...]:
     customer = bond.customer
-    active_at = max(bond.started_at, customer.last_at or bond.started_at)
+    started_at = bond.started_at.replace(microsecond=0)  # as WeCom will tell it
+    active_at = max(started_at, customer.last_at or started_at)
+    ended_at = ended_at and ended_at.replace(microsecond=0)
     until = min(active_at, ended_at or active_at) + timedelta(days=customer.brand.protection_days)
     return (
         *(customer.brand.pk, customer.person, bond.staff.pk, bond.store.pk, bond.source, bond.order_id),
-        *(bond.started_at, until, ended_at, END.HANDED_OVER if ended_at else ""),
+        *(started_at, until, ended_at, END.HANDED_OVER if ended_at else ""),
     )

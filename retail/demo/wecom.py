@@ -3,9 +3,10 @@
 The simulator keeps nothing. At each start it is filled from our tables, and the codes are made known to it anew.
 """
 
+import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,11 +24,14 @@ from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
 from retail.wecom import keys
 from retail.wecom.models import App
-from retail.wecom.simulator import Simulator
+from retail.wecom.simulator import PORT, Simulator
+
+log = logging.getLogger(__name__)
 
 SLUG = "demo"
 AGENT = 1_000_002
 OFFICE = 1  # the department of everybody who sells nowhere; a store's number is one more than its row's
+CODES = 5  # clerks of the store who have a code to scan
 FRIENDS = 8  # customers of the demo's clerk who are in WeCom already
 STRANGERS = ("小鹿", "橘子汽水", "南风", "山茶", "阿布")
 
@@ -43,14 +47,23 @@ def running(*, site: str) -> Iterator[str]:
         store = Post.objects.at(timezone.now()).filter(staff=clerk).select_related("store__brand").get().store
         app = _app(store.brand.corp)
         staff = _accounts(store)
-        _introduce(clerk, store)
+        _introduce(clerk, store, staff)
         world = _world(app, site=site, clerk=clerk, store=store, staff=staff)
-    with Simulator(now=time.time(), world=world) as simulator:
+    with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
         settings.SITE_URL = site.rstrip("/")
         with scope.within(scope.EVERYTHING):
             _publish(store)
         yield f"{simulator.url}/phone/"
+
+
+def _simulator(world: dict[str, Any]) -> Simulator:
+    """On the port everybody knows; where somebody else has it, on one that is free."""
+    try:
+        return Simulator(now=time.time(), world=world, port=PORT)
+    except OSError as error:
+        log.warning("WeCom: port %d or %d is taken (%s); the phones are elsewhere.", PORT, PORT + 1, error.strerror)
+        return Simulator(now=time.time(), world=world)
 
 
 # ── Our side ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,8 +85,8 @@ def _accounts(store: Store) -> list[Staff]:
     return people
 
 
-def _introduce(clerk: Staff, store: Store) -> None:
-    """A welcome for everybody, and a code of the clerk's, made once."""
+def _introduce(clerk: Staff, store: Store, colleagues: Sequence[Staff]) -> None:
+    """A welcome for everybody, and codes of the clerk and of some colleagues, made once."""
     now = timezone.now()
     if not Welcome.objects.filter(brand=store.brand).exists():
         Welcome.objects.create(
@@ -82,17 +95,19 @@ def _introduce(clerk: Staff, store: Store) -> None:
             text="您好，我是{store}的{clerk}，很高兴认识您！上新和会员活动我会第一时间告诉您。",
         )
     if not ContactWay.objects.filter(store=store).exists():
-        way = ContactWay(name="收银台", kind=ContactWay.Kind.CLERK, brand=store.brand, store=store)
-        codes.save(way=way, by=None, now=now)
-        Shift.objects.create(way=way, staff=clerk)
+        for place, one in enumerate([clerk, *(one for one in colleagues if one != clerk)][:CODES]):
+            name = f"{one.name}的名片" if place else "收银台"
+            way = ContactWay(name=name, kind=ContactWay.Kind.CLERK, brand=store.brand, store=store)
+            codes.save(way=way, by=None, now=now)
+            Shift.objects.create(way=way, staff=one)
 
 
 def _publish(store: Store) -> None:
     """This simulator has never heard of our codes, and we have not heard of what it begins with."""
     ways = ContactWay.objects.filter(brand__corp=store.brand.corp)
-    ways.update(config_id="", qr_code="", wanted=[], applied=[], applied_at=None)
+    ways.update(config_id="", qr_code="", qr_image=None, wanted=[], applied=[], applied_at=None, began_at=None)
     codes.publish(ways=ways, now=timezone.now())
-    sync.start(corp=store.brand.corp, now=timezone.now())
+    sync.start(corp=store.brand.corp, by=None, now=timezone.now())
 
 
 # ── The simulator's side ─────────────────────────────────────────────────────────────────────────────────────────────

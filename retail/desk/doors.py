@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import Model, QuerySet
@@ -50,7 +51,13 @@ def doors(request: HttpRequest) -> HttpResponse:
     if not settings.DEMO:
         return redirect(_room(request.post.role if request.post else Role.HQ_OPS))
     with scope.within(scope.EVERYTHING):
-        return render(request, "desk/doors.html", {"doors": list(_staffed(timezone.now()))})
+        return render(request, "desk/doors.html", {"doors": list(_staffed(timezone.now())), "phones": _phones()})
+
+
+def _phones() -> str:
+    """Where the phones of the WeCom simulator are; "" where the demo runs without it."""
+    is_simulated = urlsplit(settings.WECOM_API_URL).hostname == "127.0.0.1"
+    return f"{settings.WECOM_API_URL}/phone/" if is_simulated else ""
 
 
 @require_POST

@@ -59,6 +59,7 @@ ACTIONS = {
     "stop.lift": _("取消不要联系"),
     "wecom_app.add": _("接入企业微信应用"),
     "wecom_app.rotate": _("更换应用密钥"),
+    "wecom_sync.start": _("核对企业微信"),
     "wecom_message.replay": _("重新处理回调"),
     "wecom_call.settle": _("确认发送结果"),
 }

@@ -94,7 +94,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
-    | _may(["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call"], "change")
+    | _may(
+        ["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call", "clerks.syncrun"], "change"
+    )
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -70,7 +70,7 @@ class MessageAdmin(ScopedAdmin):
 
     @display(description=_("原因"))
     def reason(self, message: Message) -> str:
-        return message.error[:120]
+        return message.error[:300]
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("wecom.change_message")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -25,7 +25,7 @@ from wechatpy.exceptions import WeChatClientException
 
 from retail import privacy
 from retail.wecom import credentials, errors, limits
-from retail.wecom.credentials import Fetched
+from retail.wecom.credentials import Fetch, Fetched
 from retail.wecom.endpoints import Endpoints
 from retail.wecom.errors import Busy, Limited, Misconfigured, Rejected, Unreachable, WeComError
 from retail.wecom.models import App, Credential, Use
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # of a call that WeCom is too busy for, with a short breath between them
 BREATH = 0.2  # seconds, doubled with each try
+PICTURES = (".qpic.cn", ".qlogo.cn")  # where WeCom keeps pictures
+MOST_PICTURE = 512 * 1024
 NO_ANSWER = -2  # counted where WeCom would have put its errcode
 Kind = Credential.Kind
 Files = Mapping[str, tuple[str, bytes]]
@@ -46,13 +48,19 @@ class Gateway(Endpoints):
         self.app = app
 
     # ── Credentials ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def js_ticket(self) -> str:
-        """The corp's ticket, for `config` of the JS-SDK."""
-        return credentials.current(app=self.app, kind=Kind.CORP_TICKET, fetch=self._corp_ticket, now=timezone.now())
+    def js_ticket(self, *, refused: str = "") -> str:
+        """The corp's ticket, for `config` of the JS-SDK; another one than `refused`, which WeCom takes no more."""
+        return self._credential(Kind.CORP_TICKET, self._corp_ticket, refused)
 
-    def agent_ticket(self) -> str:
+    def agent_ticket(self, *, refused: str = "") -> str:
         """The application's own ticket, for `agentConfig`."""
-        return credentials.current(app=self.app, kind=Kind.AGENT_TICKET, fetch=self._agent_ticket, now=timezone.now())
+        return self._credential(Kind.AGENT_TICKET, self._agent_ticket, refused)
+
+    def _credential(self, kind: str, fetch: Fetch, refused: str = "") -> str:
+        now = timezone.now()
+        if refused:
+            return credentials.replace(app=self.app, kind=kind, refused=refused, fetch=fetch, now=now)
+        return credentials.current(app=self.app, kind=kind, fetch=fetch, now=now)
 
     def _corp_ticket(self) -> Fetched:
         answer = self.call("GET", "get_jsapi_ticket")
@@ -61,14 +69,6 @@ class Gateway(Endpoints):
     def _agent_ticket(self) -> Fetched:
         answer = self.call("GET", "ticket/get", params={"type": "agent_config"})
         return Fetched(answer["ticket"], int(answer["expires_in"]))
-
-    def _token(self) -> str:
-        return credentials.current(app=self.app, kind=Kind.ACCESS_TOKEN, fetch=self._fetch_token, now=timezone.now())
-
-    def _another_token(self, refused: str) -> str:
-        return credentials.replace(
-            app=self.app, kind=Kind.ACCESS_TOKEN, refused=refused, fetch=self._fetch_token, now=timezone.now()
-        )
 
     def _fetch_token(self) -> Fetched:
         """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
@@ -101,14 +101,14 @@ class Gateway(Endpoints):
         limits.require_open_line(app=self.app, path=path, now=now)
         limits.take(app=self.app, path=path, now=now)
         with limits.place(app=self.app, path=path, now=now):
-            token, is_replaced = self._token(), False
+            token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token), False
             for attempt in range(1, TRIES + 2):
                 try:
                     return self._answered(method, path, {**(params or {}), "access_token": token}, body, files)
                 except _Expired as error:
                     if is_replaced:
                         raise Misconfigured(error.errcode, error.errmsg, path)
-                    token, is_replaced = self._another_token(token), True
+                    token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token, token), True
                 except Busy as error:
                     if attempt >= TRIES:
                         if error.errcode == -1:  # no answer to speak of, either
@@ -156,6 +156,28 @@ class Gateway(Endpoints):
         hour = now.replace(minute=0, second=0, microsecond=0)
         used = Use.objects.filter(app=self.app, path=path, errcode=errors.LIMITED, hour=hour).first()
         return min(timedelta(hours=1), timedelta(minutes=1) * 2 ** min(10, used.count - 1 if used else 0))
+
+    def picture(self, *, url: str) -> bytes:
+        """A picture WeCom has named the address of. Raises Unreachable: also where the address is not WeCom's."""
+        try:
+            where, api = urlsplit(url), urlsplit(settings.WECOM_API_URL)
+            is_wecoms = where.netloc == api.netloc or (where.hostname or "").endswith(PICTURES)
+        except ValueError:
+            is_wecoms = False
+        if not is_wecoms:
+            raise Unreachable("not an address of WeCom's", "picture", until=timezone.now())
+        try:
+            answer = requests.get(url, timeout=settings.WECOM_TIMEOUT, allow_redirects=False, stream=True)
+            content = answer.raw.read(MOST_PICTURE + 1, decode_content=True)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise Unreachable(type(error).__name__, "picture", until=timezone.now()) from None
+        if (
+            answer.status_code != 200
+            or len(content) > MOST_PICTURE
+            or not content.startswith((b"\x89PNG", b"\xff\xd8"))
+        ):
+            raise Unreachable(f"HTTP {answer.status_code}, no picture", "picture", until=timezone.now())
+        return bytes(content)
 
     def spare(self, *, path: str, member: str) -> None:
         """Count a message to this person, who gets no more than so many. Raises Limited."""

@@ -1,7 +1,8 @@
 """What WeCom tells us: stored once with its job before it is answered, opened by that job, ended with an outcome.
 
     webhook ──store──▶ Message new ──job wecom_event──▶ done | ignored
-                                        └─ an error ──▶ failed (tried again by its job; the admin can replay it)
+                 │                      └─ an error ──▶ failed (tried again by its job; the admin can replay it)
+                 └── signed by WeCom, yet no message ─▶ failed (nothing to try again)
 
 The digest is that of the whole message. FromUserName and CreateTime, which the vendor recommends, are the same for
 several customers who scan within one second.
@@ -13,11 +14,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from retail import audit, jobs, logs, privacy
 from retail.jobs import Work
+from retail.wecom.crypto import Refused
 from retail.wecom.models import App, Message
 from retail.wecom.parse import parse
 
@@ -37,6 +40,10 @@ class Forgotten(LookupError):
     """The text of the message was deleted, its time was over."""
 
 
+class Malformed(ValueError):
+    """WeCom has signed this, and yet it is not what it should be; trying again will not change it."""
+
+
 def shard(*, corp_id: str, subject: str) -> str:
     """The shard of the jobs about one customer, chat, person or tag. Names nobody."""
     return f"wx:{corp_id[:24]}:{privacy.blind(subject)[:32]}" if subject else ""
@@ -46,9 +53,15 @@ def digest(*, app: App, xml: bytes) -> bytes:
     return hashlib.sha256(f"{app.corp_id}|{app.agent_id}|".encode() + xml).digest()
 
 
-@transaction.atomic
-def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int | None:
-    """Keep a message with its jobs; None when it was here before. A WelcomeCode takes the fast lane besides."""
+def store(*, app: App, xml: bytes, now: datetime) -> bool:
+    """Keep a message with its jobs, in one statement; False when it was here before.
+
+    A WelcomeCode takes the fast lane besides. What cannot be read is kept, too, as failed.
+    """
+    try:
+        fields, error = parse(xml), ""
+    except Refused:
+        fields, error = {}, _("签名是对的，内容却不是企业微信的消息。")
     subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
     row: dict[str, Any] = {
         "app": app.pk,
@@ -58,23 +71,20 @@ def store(*, app: App, xml: bytes, fields: dict[str, Any], now: datetime) -> int
         "shard": shard(corp_id=app.corp_id, subject=subject),
         "sealed": privacy.seal(xml),
         "now": now,
+        "state": Message.State.FAILED if error else Message.State.NEW,
+        "error": error,
+        "ended_at": now if error else None,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, row)
-        stored = cursor.fetchone()
-    if stored is None:
-        return None
-    payload = {"message_id": stored[0]}
-    work = [Work(EVENT, payload, row["shard"])]
-    if fields.get("WelcomeCode"):
-        work.append(Work(WELCOME, payload, queue=jobs.FAST))
-    jobs.enqueue(work=work, now=now, bell=jobs.ring_soon)
-    return int(stored[0])
+    work = [] if error else [Work(EVENT, {}, row["shard"])]
+    if all(_text(fields, name) for name in ("WelcomeCode", "UserID", "ExternalUserID")):
+        work.append(Work(WELCOME, {}, queue=jobs.FAST))
+    return jobs.enqueue_with(row=_STORE, given=row, name="message_id", work=work, now=now, bell=jobs.ring_soon)
 
 
 _STORE = """
-INSERT INTO wecom_message (app_id, digest, event, change_type, shard, sealed, received_at, state, error)
-VALUES (%(app)s, %(digest)s, %(event)s, %(change_type)s, %(shard)s, %(sealed)s, %(now)s, 'new', '')
+INSERT INTO wecom_message (app_id, digest, event, change_type, shard, sealed, received_at, state, error, ended_at)
+VALUES (%(app)s, %(digest)s, %(event)s, %(change_type)s, %(shard)s, %(sealed)s, %(now)s, %(state)s, %(error)s,
+    %(ended_at)s)
 ON CONFLICT (app_id, digest) DO NOTHING RETURNING id
 """
 
@@ -85,11 +95,14 @@ def _text(fields: dict[str, Any], name: str) -> str:
 
 
 def open_message(message_id: int) -> Opened:
-    """Raises Message.DoesNotExist, or Forgotten."""
+    """Raises Message.DoesNotExist, Forgotten, or Malformed."""
     message = Message.objects.select_related("app").get(pk=message_id)
     if message.sealed is None:
         raise Forgotten(f"Message {message_id} is past its time.")
-    return Opened(message, parse(privacy.open_sealed(bytes(message.sealed))))
+    try:
+        return Opened(message, parse(privacy.open_sealed(bytes(message.sealed))))
+    except Refused:
+        raise Malformed(_("签名是对的，内容却不是企业微信的消息。")) from None
 
 
 def close(message: Message, state: str, now: datetime, error: str = "") -> None:
@@ -99,11 +112,16 @@ def close(message: Message, state: str, now: datetime, error: str = "") -> None:
 
 @contextmanager
 def noting_failure(*, message_id: int, now: datetime) -> Iterator[None]:
-    """What goes wrong while a message is taken stands in its row, too; what only has to wait does not."""
+    """What goes wrong while a message is taken stands in its row, too; what only has to wait does not.
+
+    A malformed message ends there: its job is done, somebody may replay it.
+    """
     try:
         yield
     except jobs.Later:
         raise
+    except Malformed as error:
+        close(Message(pk=message_id), Message.State.FAILED, now, str(error))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         close(Message(pk=message_id), Message.State.FAILED, now, reason)

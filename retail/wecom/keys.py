@@ -1,8 +1,9 @@
 """The applications and their secrets: added, rotated with two pairs valid for a while, never shown."""
 
 import secrets
+import time
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -16,6 +17,35 @@ OVERLAP = timedelta(hours=24)  # for how long the pair before still holds
 
 class BadKey(ValueError):
     """This cannot be a secret of WeCom's; the words do not hold it."""
+
+
+class InUse(NamedTuple):
+    """An application with its keys opened."""
+
+    app: App
+    opened: list[tuple[str, str]]
+
+    def pairs(self, *, now: datetime) -> list[tuple[str, str]]:
+        """The (token, aes_key) that hold now, newest first."""
+        until = self.app.previous_until
+        return self.opened if until is not None and now < until else self.opened[:1]
+
+
+_FRESH = 1.0  # seconds: that much later than another process callbacks see a change
+_in_use: dict[str, tuple[float, InUse]] = {}
+
+
+def in_use(*, slug: str, now: datetime) -> InUse | None:
+    """The application that is called at this address, from the memory of this process for a second."""
+    until, known = _in_use.get(slug, (0.0, None))
+    if known is None or time.monotonic() >= until:
+        app = App.objects.active().filter(slug=slug).first()
+        if app is None:
+            _in_use.pop(slug, None)
+            return None
+        known = InUse(app, app.keys(now=now))
+        _in_use[slug] = time.monotonic() + _FRESH, known
+    return known
 
 
 @transaction.atomic
@@ -42,6 +72,7 @@ def add(
         sealed_token=_sealed(token),
         sealed_aes_key=_sealed(aes_key),
     )
+    _in_use.pop(slug, None)
     audit.record(by=by, action="wecom_app.add", target=app, now=now, after={"corp_id": corp_id, "agent_id": agent_id})
     return app
 
@@ -73,6 +104,7 @@ def rotate(
         app.sealed_secret = _sealed(secret)
         Credential.objects.filter(app=app).update(value=None, expires_at=F("refreshed_at"))
     app.save()
+    _in_use.pop(app.slug, None)
     audit.record(by=by, action="wecom_app.rotate", target=app, now=now, after={"changed": changed})
     return app
 

@@ -40,6 +40,16 @@ def take_for_member(*, app: App, path: str, member: str, now: datetime) -> None:
     _take(app.corp_id, f"{path}@{member}", path, *_as_steps(settings.WECOM_MEMBER_RATE), now)
 
 
+def take_for_caller(*, path: str, caller: str, now: datetime) -> None:
+    """Count one call of somebody who is not signed in; `caller` stands for them. Raises Limited."""
+    _take("", f"{path}@{caller}", path, *_rate(path), now)
+
+
+def forget(*, before: datetime) -> int:
+    """Delete the buckets of single people that have been full again since then."""
+    return Valve.objects.filter(path__contains="@", next_at__lt=before).delete()[0]
+
+
 def _take(corp_id: str, name: str, path: str, step: timedelta, ahead: timedelta, now: datetime) -> None:
     asked: dict[str, Any] = {"corp": corp_id, "path": name, "now": now, "step": step, "latest": now + ahead}
     with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from retail import privacy
 from retail.privacy import SealedField
+from retail.wecom import words
 
 
 class AppQuerySet(models.QuerySet["App"]):
@@ -107,7 +108,10 @@ class Message(models.Model):
         IGNORED = "ignored", _("不需处理")
         FAILED = "failed", _("失败")
 
-    app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.PROTECT, related_name="messages")
+    # The constraint below begins with it: an index of its own would only be one more to write.
+    app = models.ForeignKey(
+        App, verbose_name=_("应用"), on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
     digest = models.BinaryField(max_length=32)
     event = models.CharField(_("事件"), max_length=64)
     change_type = models.CharField(_("变更"), max_length=64, blank=True, default="")
@@ -130,7 +134,7 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} {self.change_type}".strip()
+        return words.of_event(event=self.event, change=self.change_type)
 
 
 class Call(models.Model):

@@ -15,6 +15,7 @@ MOST_DEEP = 8
 MOST_TAGS = 4_000  # begin and end counted apart; WeCom's longest lists have a few hundred
 
 
+_CDATA = b"<![CDATA["
 _ENCRYPT = re.compile(rb"<Encrypt>(?:<!\[CDATA\[)?([^<>&\]]*)(?:\]\]>)?</Encrypt>")
 
 
@@ -22,6 +23,8 @@ def sealed_part(envelope: bytes) -> str:
     """The text of its one Encrypt element. Nothing else there is signed, so no parser sees it. Raises Refused."""
     if len(envelope) > MOST_BYTES:
         raise Refused("size")
+    if envelope.count(b"<!") != envelope.count(_CDATA):  # a declaration, whatever it stands in
+        raise Refused("shape")
     found = _ENCRYPT.findall(envelope)
     if len(found) != 1 or not found[0].isascii():
         raise Refused("shape")
@@ -66,6 +69,6 @@ def _refuse_declarations(xml: bytes) -> None:
     place = 0
     while (place := xml.find(b"<!", place)) >= 0:
         end = xml.find(b"]]>", place)
-        if end < 0 or not xml.startswith(b"<![CDATA[", place):
+        if end < 0 or not xml.startswith(_CDATA, place):
             raise Refused("shape")
         place = end

@@ -43,6 +43,23 @@
     return signed.get(url);
   }
 
+  // WeCom's client took none of them: we say so, and whether there may be better ones now.
+  async function renewed() {
+    const url = location.href.split("#")[0];
+    const given = await signed.get(url);
+    signed.clear();
+    if (!given) return false;
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]").value);
+    body.set("url", url);
+    for (const kind of ["config", "agentConfig"]) {
+      const { nonceStr, timestamp, signature } = given[kind];
+      body.set(kind, `${nonceStr} ${timestamp} ${signature}`);
+    }
+    return (await fetch(root.dataset.signatures, { method: "POST", body, credentials: "same-origin" })).ok;
+  }
+
+  let isConfigured = false;
   if (isInside) {
     ww.register({
       corpId: root.dataset.corp,
@@ -50,16 +67,29 @@
       jsApiList: ["getContext", "getCurExternalContact", "sendChatMessage", "openEnterpriseChat"],
       getConfigSignature: async (url) => (await signatures(url)).config,
       getAgentConfigSignature: async (url) => (await signatures(url)).agentConfig,
+      onConfigSuccess: () => { isConfigured = true; },
+      onAgentConfigSuccess: () => { isConfigured = true; },
     });
+  }
+
+  // Ask the client. One that refuses our signatures is asked once more, with others.
+  async function ask(call) {
+    try {
+      return await soon(call());
+    } catch (error) {
+      if (!/signature|permission|config/i.test(error.errMsg || "") || !(await renewed())) throw error;
+      if (isConfigured) location.reload(); // the vendor's library keeps to what was taken once
+      return soon(call());
+    }
   }
 
   // ── Beside a chat ────────────────────────────────────────────────────────────────────────────────────────────────
   async function look(form) {
     if (!isInside) return show("outside");
     try {
-      const { entry } = await soon(ww.getContext());
+      const { entry } = await ask(() => ww.getContext());
       if (!BESIDE_A_CUSTOMER.includes(entry)) return show("elsewhere");
-      const { userId } = await soon(ww.getCurExternalContact());
+      const { userId } = await ask(() => ww.getCurExternalContact());
       form.elements.external_userid.value = userId;
       htmx.trigger(form, "known");
     } catch {
@@ -69,7 +99,7 @@
   }
 
   // Whether these words may be sent, and then that they were; the answer is what speaks against it, "" if nothing does.
-  async function ask(button, more = {}) {
+  async function objection(button, more = {}) {
     const body = new FormData(document.getElementById("beside"));
     for (const [name, value] of Object.entries(more)) body.set(name, value);
     const address = button.closest("[data-asks]").dataset.asks;
@@ -81,15 +111,15 @@
     if (!isInside) return say(root.dataset.outside);
     button.disabled = true;
     try {
-      const asked = await ask(button);
+      const asked = await objection(button);
       if (asked) {
         button.disabled = false;
         return say(asked);
       }
       const content = document.getElementById(button.dataset.send).textContent;
-      await soon(ww.sendChatMessage({ msgtype: "text", text: { content } }));
+      await ask(() => ww.sendChatMessage({ msgtype: "text", text: { content } }));
       button.textContent = button.dataset.done;
-      ask(button, { sent: 1 }).catch(() => {}); // they have been sent, whether or not we hear of it
+      objection(button, { sent: 1 }).catch(() => {}); // they have been sent, whether or not we hear of it
     } catch {
       button.disabled = false;
       say(root.dataset.failed);
@@ -104,7 +134,7 @@
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
       const told = await answer.json();
       if (!answer.ok) return say(told.said);
-      await soon(ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
+      await ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
     } catch {
       say(root.dataset.failed);
     }

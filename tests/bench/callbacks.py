@@ -47,7 +47,7 @@ def served(application: str, **env: str) -> Iterator[int]:
     command = ["-m", "gunicorn", application, "--workers=2", "--threads=8", f"--bind=127.0.0.1:{port}"]
     with subprocess.Popen(
         [sys.executable, *command, "--keep-alive=30", "--log-level=warning"],
-        env={**os.environ, "DATABASE_URL": _database(), "DAOGOU_LOG_LEVEL": "ERROR", **env},
+        env={**os.environ, "DATABASE_URL": database(), "DAOGOU_LOG_LEVEL": "ERROR", **env},
         cwd=settings.BASE_DIR,
     ) as server:
         try:
@@ -57,7 +57,7 @@ def served(application: str, **env: str) -> Iterator[int]:
             server.terminate()
 
 
-def _database() -> str:
+def database() -> str:
     """The database of this process, as its children spell it; the rest is in PGHOST and its like."""
     return f"postgresql:///{connection.settings_dict['NAME']}"
 

@@ -95,6 +95,24 @@ def test_beside_the_chat_stands_the_customer_and_words_go_out_with_one_tap(
     assert "external_userid" not in in_wecom.url and CUSTOMER not in in_wecom.url
 
 
+@pytest.mark.parametrize("is_open", [False, True], ids=["opened after", "open meanwhile"])
+def test_the_sidebar_outlives_its_tickets(shop: World, wecom: Wecom, in_wecom: Page, live_server, is_open: bool):
+    """In WeCom a day has gone by, and with it tickets and token; here nobody knows."""
+    beside = {"entry": "single_chat_tools", "beside": CUSTOMER}
+    go(in_wecom, live_server, "/m/sidebar/?app=demo", **beside)
+    expect(in_wecom.get_by_role("heading", name="小鹿")).to_be_visible()
+    wecom.control.post("clock", advance=86_400)
+    if is_open:
+        in_wecom.get_by_role("button", name="发送").first.click()  # refused, and the page is drawn anew
+        eventually(in_wecom, lambda: calls(wecom, "agentConfig")[-1:] == [0] and len(calls(wecom, "agentConfig")) > 1)
+    else:
+        go(in_wecom, live_server, "/m/sidebar/?app=demo", **beside)
+
+    expect(in_wecom.get_by_role("heading", name="小鹿")).to_be_visible()
+    in_wecom.get_by_role("button", name="发送").first.click()
+    expect(in_wecom.get_by_role("button", name="已发送")).to_be_visible()
+
+
 def test_beside_the_chat_of_a_colleagues_customer_nothing_is_told(shop: World, in_wecom: Page, live_server):
     go(in_wecom, live_server, "/m/sidebar/?app=demo", entry="single_chat_tools", beside=ANOTHER)
 

@@ -93,7 +93,8 @@ def _model(name: str, route: str) -> type[Model] | None:
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
     rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member, "clerks:send": Member}
     rows |= {"clerks:statement": Statement, "clerks:statement_confirm": Statement}
-    return {**rows, "clerks:notice": Notice, "clerks:notice_done": Notice}.get(name)
+    notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
+    return {**rows, **notices}.get(name)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """顾客:  my own customers, and one of them; from there to the chat."""
 
+from datetime import datetime
+from typing import Any, NamedTuple
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,9 +15,11 @@ from clerks.models import Friend
 from clerks.outreach import contact
 from clerks.pages import wecom
 from clerks.pages.access import in_store
+from clerks.pages.views import notices
 from members.models import Member
 from retail import audit, database, privacy, scope
 from retail.models import Post
+from retail.wecom.models import App
 
 PER_PAGE = 20
 
@@ -32,10 +37,42 @@ def customers(request: HttpRequest) -> HttpResponse:
 @never_cache
 @in_store
 def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
-    """One customer who is mine, or of my store as far as I may see them; 404 for everybody else."""
-    portrait = _portrait(request, member_id)
-    context = {"tab": "customers", "portrait": portrait, "app": wecom.app_of(request)}
+    """One customer who is mine, or of my store as far as I may see them; 404 for everybody else.
+
+    `notice`: the one that led here, to be done with on this page.
+    """
+    portrait, app, told = _portrait(request, member_id), wecom.app_of(request), request.GET.get("notice", "")
+    friend = _friend(request.post, member_id, app.corp_id) if app else None
+    notice = notices.of(request, int(told)) if told.isascii() and told.isdecimal() and len(told) < 19 else None
+    context = {"tab": "customers", "portrait": portrait, "app": app, "friend": friend, "notice": notice}
     return render(request, "clerks/customers/customer.html", context)
+
+
+class _Asked(NamedTuple):
+    """A clerk turns to a customer: through which application, and what `contact` wants to know."""
+
+    portrait: portraits.Portrait
+    app: App
+    about: dict[str, Any]
+    verdict: contact.Verdict
+
+    def touch(self, *, effect: str, store_id: int | None, now: datetime) -> None:
+        day, staff_id = timezone.localdate(now), self.about["by"].pk
+        named = f"{effect}:{self.about['member_id']}:{staff_id}:{day}"
+        contact.touch(**self.about, store_id=store_id, effect=named, now=now)
+
+
+def _asked(request: HttpRequest, member_id: int, now: datetime) -> _Asked | None:
+    """None where there is no WeCom to speak through. Raises Http404."""
+    portrait, app = _portrait(request, member_id), wecom.app_of(request)
+    if app is None:
+        return None
+    about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": request.post.staff}
+    return _Asked(portrait, app, about, contact.may(**about, now=now))
+
+
+def _no(words: object) -> JsonResponse:
+    return JsonResponse({"said": words}, status=409)
 
 
 @require_POST
@@ -43,21 +80,20 @@ def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
 @in_store
 def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """What WeCom's client calls this customer, to open the chat with; written down who asked."""
-    portrait, app = _portrait(request, member_id), wecom.app_of(request)
-    if app is None:
-        return JsonResponse({"said": _("还没有接入企业微信。")}, status=409)
     now, post = timezone.now(), request.post
-    about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": post.staff}
-    verdict = contact.may(**about, now=now)
-    if not verdict.ok:
-        return JsonResponse({"said": verdict.words}, status=409)
-    external_userid = _external_userid(post, member_id, app.corp_id)
-    if not external_userid:
-        return JsonResponse({"said": _("这位顾客还没有加您的企业微信好友。")}, status=409)
-    effect = f"chat:{member_id}:{post.staff_id}:{timezone.localdate(now)}"
-    contact.touch(**about, store_id=post.store_id, effect=effect, now=now)
-    audit.record(by=request.user, action="open_chat", target=portrait.membership.member, now=now)
-    return JsonResponse({"externalUserId": external_userid})
+    asked = _asked(request, member_id, now)
+    if asked is None:
+        return _no(_("还没有接入企业微信。"))
+    if not asked.verdict.ok:
+        return _no(asked.verdict.words)
+    friend = _friend(post, member_id, asked.app.corp_id)
+    if friend is None:
+        return _no(_("这位顾客还没有加您的企业微信好友。"))
+    if friend.state == Friend.State.LOST:
+        return _no(_("这位顾客已经把您删除，消息发不过去了。"))
+    asked.touch(effect="chat", store_id=post.store_id, now=now)
+    audit.record(by=request.user, action="open_chat", target=asked.portrait.membership.member, now=now)
+    return JsonResponse({"externalUserId": privacy.reveal(friend.key)})
 
 
 @require_POST
@@ -65,28 +101,24 @@ def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
 @in_store
 def send(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """Before words are sent in the chat: may they be? With `sent`, after: that they were is written down."""
-    _portrait(request, member_id)
-    app = wecom.app_of(request)
-    if app is None:
-        return JsonResponse({"said": _("还没有接入企业微信。")}, status=409)
-    now, post = timezone.now(), request.post
-    about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": post.staff}
+    now = timezone.now()
+    asked = _asked(request, member_id, now)
+    if asked is None:
+        return _no(_("还没有接入企业微信。"))
     if "sent" in request.POST:
-        effect = f"words:{member_id}:{post.staff_id}:{timezone.localdate(now)}"
-        contact.touch(**about, store_id=post.store_id, effect=effect, now=now)
+        asked.touch(effect="words", store_id=request.post.store_id, now=now)
         return JsonResponse({})
-    verdict = contact.may(**about, now=now)
-    return JsonResponse({}) if verdict.ok else JsonResponse({"said": verdict.words}, status=409)
+    return JsonResponse({}) if asked.verdict.ok else _no(asked.verdict.words)
 
 
-def _external_userid(post: Post, member_id: int, corp: str) -> str:
-    """What WeCom calls the member in a chat with this clerk; "" where the two are no friends."""
-    states = (Friend.State.FRIEND, Friend.State.LOST)  # who deleted the clerk is still in the clerk's list
+def _friend(post: Post, member_id: int, corp: str) -> Friend | None:
+    """The member as this clerk's friend in WeCom: one who still is, else one who has deleted the clerk."""
+    states = (Friend.State.FRIEND, Friend.State.LOST)
     # The second net shows clerks no identities at all; that this one may be seen has just been found.
     with database.published(scope.EVERYTHING):
         rows = Friend._base_manager.filter(staff=post.staff_id, member=member_id, corp=corp, state__in=states)
-        friend = rows.exclude(key__cipher=None).select_related("key").order_by("-since").first()
-        return privacy.reveal(friend.key) if friend else ""
+        found = rows.exclude(key__cipher=None).select_related("key").order_by("-since")
+        return min(found, key=lambda friend: friend.state != Friend.State.FRIEND, default=None)
 
 
 def _portrait(request: HttpRequest, member_id: int) -> portraits.Portrait:

@@ -1,62 +1,107 @@
-"""通知:  what I was told, unread first; one notice, opened from the WeCom app, and what it is about."""
+"""通知:  what I was told, unread first; one notice, opened from the WeCom app, and what it is about.
+
+Everybody who works here gets notices, also who has no store. A notice about a customer leads to their page, as far as
+its reader may see them; what else it is about stands on the notice's own page.
+"""
+
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from clerks.models import Friend, Greeting, Notice
-from clerks.outreach import notices
-from clerks.pages.access import in_store
+from clerks import portraits
+from clerks.models import ContactWay, Friend, Greeting, Notice, SyncRun
+from clerks.outreach import codes, notices
+from clerks.pages.access import ROLES, in_post
+from members.models import Member
+from retail.models import Staff
 
 PER_PAGE = 20
 
 
 @require_safe
-@in_store
+@in_post
 def every(request: HttpRequest) -> HttpResponse:
-    mine = Notice.objects.filter(staff=request.post.staff_id).order_by(F("read_at").asc(nulls_first=True), "-pk")
-    page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "clerks/notices.html", {"tab": "notices", "page": page})
+    mine = Notice._base_manager.filter(staff=request.post.staff_id)
+    page = Paginator(mine.order_by(F("read_at").asc(nulls_first=True), "-pk"), PER_PAGE)
+    return render(request, "clerks/notices.html", {"tab": "notices", "page": page.get_page(request.GET.get("page"))})
 
 
 @require_safe
-@in_store
-def one(request: HttpRequest, *, notice_id: int) -> HttpResponse:
-    """To open it is to have read it."""
-    notice = _mine(request, notice_id)
+@in_post
+def open_record(request: HttpRequest, *, notice_id: int) -> HttpResponse:
+    """From the card in the app to the page of the thing itself. To open it is to have read it."""
+    notice = of(request, notice_id)
     if request.method == "GET":
         notices.read(notice=notice, now=timezone.now())
-    customer = notice.friend or _greeted(notice)
-    context = {"tab": "notices", "notice": notice, "customer": customer.member if customer else None}
+    customer = _customer(notice)
+    if customer is not None and _may_see(request, customer):
+        return redirect(f"{reverse('clerks:customer', args=[customer.pk])}?notice={notice.pk}")
+    return redirect("clerks:notice", notice_id=notice.pk)
+
+
+@require_safe
+@in_post
+def one(request: HttpRequest, *, notice_id: int) -> HttpResponse:
+    """To open it is to have read it."""
+    notice = of(request, notice_id)
+    if request.method == "GET":
+        notices.read(notice=notice, now=timezone.now())
+    customer = _customer(notice)
+    is_seen = customer is not None and _may_see(request, customer)
+    context = {"tab": "notices", "notice": notice, "customer": customer, "is_seen": is_seen, **_record(notice)}
     return render(request, "clerks/notice.html", context)
 
 
 @require_POST
-@in_store
+@in_post
 def done(request: HttpRequest, *, notice_id: int) -> HttpResponse:
-    notices.done(notice=_mine(request, notice_id), now=timezone.now())
+    notices.done(notice=of(request, notice_id), now=timezone.now())
     return redirect("clerks:notices")
 
 
-def _mine(request: HttpRequest, notice_id: int) -> Notice:
-    """Nobody opens what somebody else was told, not even their manager."""
-    notice = Notice.objects.filter(staff=request.post.staff_id, pk=notice_id).select_related("friend__member").first()
+def of(request: HttpRequest, notice_id: int) -> Notice:
+    """Nobody opens what somebody else was told, not even their manager. Raises Http404."""
+    mine = Notice._base_manager.filter(staff=request.post.staff_id, pk=notice_id)
+    notice = mine.select_related("friend__member").first()
     if notice is None:
         raise Http404(_("没有这条通知，或者它不是发给您的。"))
     return notice
 
 
-def _greeted(notice: Notice) -> Friend | None:
-    """Whom a welcome did not reach, once WeCom has told who it is."""
-    if notice.about_type != "clerks.greeting":
+# ── What it is about ─────────────────────────────────────────────────────────────────────────────────────────────────
+def _customer(notice: Notice) -> Member | None:
+    if notice.friend is not None:
+        return notice.friend.member
+    if notice.about_type != Greeting._meta.label_lower:
         return None
-    rows = Friend.objects.filter(staff=notice.staff_id, key__in=_keys(notice)).select_related("member")
-    return rows.first()
+    # Whom a welcome did not reach, once WeCom has told who it is.
+    keys = Greeting._base_manager.filter(pk=int(notice.about_id)).values("key")
+    friend = Friend._base_manager.filter(staff=notice.staff_id, key__in=keys).select_related("member").first()
+    return friend.member if friend else None
 
 
-def _keys(notice: Notice) -> list[int]:
-    return list(Greeting.objects.filter(pk=int(notice.about_id)).values_list("key_id", flat=True))
+def _may_see(request: HttpRequest, customer: Member) -> bool:
+    if request.post.role not in ROLES or customer.merged_into_id is not None:
+        return False
+    seen = portraits.relation(post=request.post, member_id=customer.pk)
+    return portraits.portrait(post=request.post, seen=seen) is not None
+
+
+def _record(notice: Notice) -> dict[str, Any]:
+    """The thing as it is now, for the page; nothing where the words of the notice are all there is."""
+    pk = notice.about_id
+    if notice.about_type == ContactWay._meta.label_lower and (way := ContactWay._base_manager.filter(pk=pk).first()):
+        return {"way": way, "on_duty": codes.on_duty(way=way, now=timezone.now())}
+    if notice.about_type == SyncRun._meta.label_lower:
+        return {"run": SyncRun.objects.filter(pk=pk).first()}
+    if notice.about_type == Staff._meta.label_lower and (leaver := Staff._base_manager.filter(pk=pk).first()):
+        waiting = Friend._base_manager.filter(staff=leaver, state=Friend.State.FRIEND)
+        return {"leaver": leaver, "waiting": waiting.count()}
+    return {}

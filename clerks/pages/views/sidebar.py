@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clerks import portraits
 from clerks.pages import scripts, wecom
@@ -57,16 +57,34 @@ def _member_id(corp: str, external_userid: str) -> int | None:
         return identity.member_of(known)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @in_store
 def signatures(request: HttpRequest) -> HttpResponse:
-    """The two signatures of the page `url`, which must be one of the phone's."""
-    app, url = wecom.app_of(request), request.GET.get("url", "")
-    phone = f"://{request.get_host()}{reverse('clerks:home')}"
+    """The two signatures of the page `url`, which must be one of the phone's.
+
+    A POST says that WeCom's client took neither (`config`, `agentConfig`: nonce, timestamp and signature of each), and
+    is answered with 200 where it is worth while to ask for others.
+    """
+    app, given = wecom.app_of(request), request.POST if request.method == "POST" else request.GET
+    url, phone = given.get("url", ""), f"://{request.get_host()}{reverse('clerks:home')}"
     if app is None or not url.startswith((f"https{phone}", f"http{phone}")):
         return JsonResponse({"said": _("这一页不能用企业微信的功能。")}, status=404)
+    now = timezone.now()
     try:
-        return JsonResponse(js_sdk.signed(app=app, url=url, now=timezone.now()))
+        if request.method != "POST":
+            return JsonResponse(js_sdk.signed(app=app, url=url, now=now))
+        is_renewed = js_sdk.renew(app=app, url=url, refused=_refused(request), now=now)
     except WeComError:
         return JsonResponse({"said": _("企业微信没有回应，请过一会儿再试。")}, status=503)
+    return JsonResponse({}, status=200 if is_renewed else 409)
+
+
+def _refused(request: HttpRequest) -> dict[str, js_sdk.Signature]:
+    """What of a report is a signature, in shape."""
+    found = {}
+    for kind in ("config", "agentConfig"):
+        match request.POST.get(kind, "").split(" "):
+            case [nonce, timestamp, signature]:
+                found[kind] = nonce, timestamp, signature
+    return found

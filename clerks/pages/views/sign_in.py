@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from clerks.pages.access import ROLES
+from clerks.pages.access import may_open
 from retail import gate, sso
 from retail.models import Employment, Post
 from retail.wecom.models import App
@@ -31,7 +31,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     In the demo also the stores, one store's clerks (`store`), or those who fit `q`; a tap opens the demo's door.
     """
     apps, wanted = sso.apps(), sso.local_path(request.GET.get("next", ""), below=HOME)
-    if request.user.is_authenticated and request.post and request.post.role in ROLES and not settings.DEMO:
+    is_here = request.user.is_authenticated and request.post and may_open(post=request.post, path=wanted)
+    if is_here and not settings.DEMO:
         return redirect(wanted)
     if app := _chosen(request, apps, wanted):
         back, now = request.build_absolute_uri(reverse("clerks:sign_in_back")), timezone.now()
@@ -60,7 +61,7 @@ def back(request: HttpRequest) -> HttpResponse:
     """Here WeCom sends the browser with `code` and `state`."""
     try:
         arrival = sso.finish(request=request, now=timezone.now())
-        post = next((post for post in arrival.posts if post.role in ROLES), None)
+        post = next((post for post in arrival.posts if may_open(post=post, path=arrival.wanted)), None)
         if post is None:
             raise sso.Refused("elsewhere")
     except sso.Refused as refused:

@@ -10,9 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from retail.models import Employment, Staff, Store
 from retail.scope import EVERYTHING, within
-from retail.wecom.simulator import Simulator, sample
+from retail.wecom.simulator import PORT, Simulator, sample
 
-PORT = 8400
 OFFICE = 1  # the department of everybody who sells nowhere
 
 
@@ -31,7 +30,9 @@ class Command(BaseCommand):
         try:
             simulator = Simulator(now=time.time(), world=world, port=port)
         except OSError as error:
-            raise CommandError(f"Port {port} or {port + 1}: {error.strerror}") from None
+            raise CommandError(
+                f"Port {port} or {port + 1} cannot be had ({error.strerror}): end what listens there, or give --port."
+            ) from None
         ended = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
         with simulator:

@@ -44,6 +44,7 @@ from retail.wecom.simulator.world import World
 
 AREAS = (access, chats, codes, customers, messages, moments, sending, staff, tags, transfers)  # fill the table
 TICK_SECONDS = 0.25
+PORT = 8400  # by default; the browser in the phone listens on the next one
 
 
 def sample() -> dict[str, Any]:

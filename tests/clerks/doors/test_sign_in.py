@@ -152,6 +152,25 @@ def _asked(wecom: Wecom) -> list[object]:
     return wecom.control.get("log", path="auth/getuserinfo")["requests"]
 
 
+def test_headquarters_reads_on_the_phone_what_it_was_told(wecom: Wecom, shop: World, client: Client):
+    staff = shop.hire("H1", role=Post.Role.HQ_OPS)
+    StaffAccount.objects.create(staff=staff, corp=CORP, userid="clerk_zhou")
+
+    assert through_wecom(client, "clerk_zhou", wanted="/m/n/")["Location"] == "/m/n/"
+    assert client.get("/m/n/").status_code == 200
+    assert client.get("/m/customers/").status_code == 403
+    assert client.get("/admin/").status_code == 302  # there it takes a second factor
+
+
+def test_coming_back_is_limited_by_address(wecom: Wecom, shop: World, settings):
+    settings.WECOM_RATES = {**settings.WECOM_RATES, "sign_in": (60, 3)}
+    answers = [Client().get("/m/sign-in/back/", {"code": "x", "state": "made-up"}) for _time in range(4)]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
+    assert "试得太多了" in answers[-1].content.decode()
+    elsewhere = Client(REMOTE_ADDR="10.0.0.7").get("/m/sign-in/back/", {"code": "x", "state": "made-up"})
+    assert elsewhere.status_code == 400
+
+
 def test_a_state_is_used_up_by_a_wrong_code(wecom: Wecom, shop: World, client: Client):
     """Nobody tries one code after the other."""
     begun = client.get("/m/sign-in/", headers=IN_WECOM)

@@ -2,9 +2,11 @@
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from retail.models import StaffAccount
 from retail.wecom import crypto
+from retail.wecom.models import Credential
 from tests import factories, signing_in
 from tests.factories import World
 from tests.factories import wecom as wecom_factory
@@ -88,3 +90,68 @@ def test_when_wecom_is_silent_the_page_is_told(wecom: Wecom, phone: Client):
 def test_a_stranger_gets_no_signature(wecom: Wecom, shop: World, client: Client):
     assert client.get("/m/sidebar/signatures/", {"url": PAGE}).status_code == 302
     assert StaffAccount.objects.count() == 3
+
+
+# ── Tickets that WeCom takes no more ─────────────────────────────────────────────────────────────────────────────────
+def signatures(phone: Client) -> dict:
+    return phone.get("/m/sidebar/signatures/", {"app": "demo", "url": PAGE}).json()
+
+
+def report(phone: Client, told: dict, **changed: str) -> int:
+    """The page says that the client took neither signature; the status of the answer."""
+    given = {kind: f"{told[kind]['nonceStr']} {told[kind]['timestamp']} {told[kind]['signature']}" for kind in KINDS}
+    return phone.post("/m/sidebar/signatures/?app=demo", {"url": PAGE, **given, **changed}).status_code
+
+
+KINDS = ("config", "agentConfig")
+
+
+def fetched(wecom: Wecom) -> int:
+    """How many tickets WeCom has given."""
+    asked = [*wecom.control.requests("get_jsapi_ticket"), *wecom.control.requests("ticket/get")]
+    return sum(one["errcode"] == 0 for one in asked)
+
+
+def test_refused_tickets_are_replaced_once_and_the_page_asks_again(wecom: Wecom, phone: Client):
+    before = signatures(phone)
+    wecom.control.post("clock", advance=3 * 3600)  # in WeCom tickets and token are over, here they are not
+
+    assert report(phone, before) == 200
+    assert report(phone, before) == 200  # another page of the same time: they are new by now
+
+    after = signatures(phone)
+    assert is_right(after["config"], ticket(wecom, "corp_ticket"), PAGE)
+    assert is_right(after["agentConfig"], ticket(wecom, "agent_ticket"), PAGE)
+    assert fetched(wecom) == 4
+
+
+def test_tickets_whose_time_is_over_are_replaced_unasked(wecom: Wecom, phone: Client):
+    before = signatures(phone)
+    Credential.objects.exclude(kind="access_token").update(expires_at=timezone.now())
+    wecom.control.post("clock", advance=3 * 3600)
+
+    after = signatures(phone)
+
+    assert is_right(after["config"], ticket(wecom, "corp_ticket"), PAGE)
+    assert after["config"]["signature"] != before["config"]["signature"]
+
+
+def test_good_tickets_stay_whatever_a_page_says(wecom: Wecom, phone: Client):
+    told = signatures(phone)
+    ours = [ticket(wecom, "corp_ticket"), ticket(wecom, "agent_ticket")]
+
+    assert report(phone, told) == 409  # WeCom gives the same ones again
+    made_up = dict.fromkeys(KINDS, "nonce 1700000000 " + "0" * 40)
+    asked = fetched(wecom)
+    assert report(phone, told, **made_up) == 200  # not signed with what is in use: there is nothing to replace
+    assert report(phone, told, config="x", agentConfig="") == 409
+    assert fetched(wecom) == asked
+    assert [ticket(wecom, "corp_ticket"), ticket(wecom, "agent_ticket")] == ours
+
+
+def test_reports_are_limited(wecom: Wecom, phone: Client, settings):
+    settings.WECOM_RATES = {**settings.WECOM_RATES, "js_sdk/refused": (30, 2)}
+    told = signatures(phone)
+    assert report(phone, told) == 409
+    assert report(phone, told) == 503
+    assert fetched(wecom) == 4

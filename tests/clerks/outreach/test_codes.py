@@ -1,13 +1,13 @@
 """渠道活码: shifts, the spare, the day's cap, leavers, and who came and went by each."""
 
-from datetime import time
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from clerks.models import ContactWay, Notice, Shift
-from clerks.outreach import codes
+from clerks.outreach import codes, notices
 from retail import tasks
 from tests.factories import corp as corps
 from tests.factories.corp import LI, WANG, ZHOU, Corp
@@ -94,6 +94,43 @@ def test_a_code_cut_off_while_it_was_made_is_found_again(wecom_corp: Corp) -> No
     wecom_corp.work()
     way.refresh_from_db()
     assert way.config_id and len(wecom_corp.server.simulator.world.corps[CORP].ways) == 1
+
+
+def test_looking_for_it_asks_about_no_code_of_ours(wecom_corp: Corp) -> None:
+    for _ in range(4):
+        code(wecom_corp, LI)
+    asked = len(wecom_corp.asked("externalcontact/get_contact_way"))
+    wecom_corp.server.control.fault("externalcontact/add_contact_way", kind="cut", times=1, is_late=True)
+    way = code(wecom_corp)
+    Shift.objects.create(way=way, staff=wecom_corp.staff(LI))
+    codes.publish(ways=[way], now=timezone.now())
+    wecom_corp.work()
+    assert len(wecom_corp.asked("externalcontact/get_contact_way")) - asked == 1
+    assert len(wecom_corp.server.simulator.world.corps[CORP].ways) == 5
+
+
+def test_the_same_trouble_is_told_once_not_every_day(wecom_corp: Corp, time_machine: Any) -> None:
+    way = code(wecom_corp)
+    now = timezone.now()
+    for day in range(1, 4):
+        time_machine.move_to(now + timedelta(days=day))
+        codes.refresh(now=timezone.now())
+        wecom_corp.work()
+    assert Notice.objects.count() == 1
+    notices.done(notice=Notice.objects.get(), now=timezone.now())
+    codes.apply(way_id=way.pk, now=timezone.now())
+    assert Notice.objects.count() == 1  # done, and the same as last week's
+    time_machine.move_to(now + timedelta(days=9))
+    codes.apply(way_id=way.pk, now=timezone.now())
+    assert Notice.objects.count() == 2
+    Shift.objects.create(way=way, staff=wecom_corp.staff(LI), weekdays=str(timezone.localtime().isoweekday() % 7 + 1))
+    codes.apply(way_id=way.pk, now=timezone.now())
+    assert Notice.objects.count() == 3  # another one
+
+
+def test_without_shifts_nobody_is_asked_for_a_spare(wecom_corp: Corp) -> None:
+    assert "备用" not in code(wecom_corp).trouble
+    assert code(wecom_corp, LI).trouble == ""
 
 
 def test_a_code_that_is_switched_off_is_gone(wecom_corp: Corp) -> None:

@@ -1,9 +1,14 @@
 """The desk's pages of outreach: a code is made, a welcome is written and seen as the customer will see it."""
 
+import re
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from clerks.models import ContactWay, Welcome
+from clerks.models import ContactWay, SyncRun, Welcome
+from clerks.outreach import codes
+from retail.audit import AuditRow
 from retail.desk import roles
 from retail.models import Post
 from tests import factories, signing_in
@@ -30,7 +35,7 @@ def desk(wecom_corp: Corp) -> Client:
 def test_a_code_made_at_the_desk_is_made_in_wecom(wecom_corp: Corp, desk: Client) -> None:
     shop = wecom_corp.shop
     given = {"name": "门口", "kind": "store", "brand": shop.brand.pk, "store": shop.store.pk, "skip_verify": "on"}
-    shift = {"staff": wecom_corp.staff(LI).pk, "weekdays": "1234567"}
+    shift = {"staff": wecom_corp.staff(LI).pk, "weekdays": ["7", *"123456"]}
     answer = desk.post("/admin/clerks/contactway/add/", {**given, "is_active": "on", **forms(SHIFTS, shift)})
     assert answer.status_code == 302, answer.context["errors"]
     wecom_corp.work()
@@ -39,7 +44,14 @@ def test_a_code_made_at_the_desk_is_made_in_wecom(wecom_corp: Corp, desk: Client
     wecom_corp.act("scan", state=way.state_code, external_userid=CUSTOMER)
     wecom_corp.happen()
     page = desk.get(f"/admin/clerks/contactway/{way.pk}/change/").text
-    assert f"员工{LI}" in page and way.qr_code in page
+    assert way.shifts.get().weekdays == "1234567"
+    assert f"员工{LI}" in page and page.count("checked") >= 7
+    (address,) = set(re.findall(r'src="([^"]+/code\.png)"', page))
+    picture = desk.get(address)
+    assert picture["Content-Type"] == "image/png" and picture.content.startswith(b"\x89PNG")
+    assert f'download="{way.name}.png"' in page
+    wecom_corp.server.control.fault("*", kind="cut", times=99)
+    assert desk.get(address).content == picture.content  # from here, once it was fetched
     assert "门口" in desk.get("/admin/clerks/contactway/").text
 
 
@@ -68,3 +80,84 @@ def test_what_wecom_told_is_only_looked_at(wecom_corp: Corp, desk: Client, page:
     wecom_corp.happen()
     assert desk.get(f"/admin/clerks/{page}/").status_code == 200
     assert desk.get(f"/admin/clerks/{page}/add/").status_code == 403
+
+
+@pytest.mark.parametrize("days", [[], ["8"], ["1", "x"]])
+def test_a_shift_without_a_day_is_refused(wecom_corp: Corp, desk: Client, days: list[str]) -> None:
+    shop = wecom_corp.shop
+    given = {"name": "门口", "kind": "store", "brand": shop.brand.pk, "store": shop.store.pk, "is_active": "on"}
+    shift = {"staff": wecom_corp.staff(LI).pk, "weekdays": days}
+    assert desk.post("/admin/clerks/contactway/add/", {**given, **forms(SHIFTS, shift)}).status_code == 200
+    assert not ContactWay.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://elsewhere.example/a.png", "http://127.0.0.1:1/a.png", "file:///etc/passwd", ""]
+)
+def test_no_picture_is_fetched_from_elsewhere(wecom_corp: Corp, desk: Client, address: str) -> None:
+    way = ContactWay(name="门口", kind="store", brand=wecom_corp.shop.brand, store=wecom_corp.shop.store)
+    codes.save(way=way, by=None, now=timezone.now())
+    ContactWay.objects.update(qr_code=address)
+    assert desk.get(f"/admin/clerks/contactway/{way.pk}/code.png").status_code == 404
+
+
+def test_a_welcome_is_seen_before_it_is_saved(wecom_corp: Corp, desk: Client) -> None:
+    shop = wecom_corp.shop
+    given = {"brand": shop.brand.pk, "store": shop.store.pk, "text": "欢迎来{store}，我是{clerk}<script>"}
+    parts = [{"kind": "link", "title": "上新", "url": "https://example.test/"}, {"kind": "image", "DELETE": "on",
+             "picture_url": "https://example.test/gone.png"}]  # fmt: skip
+    shown = desk.post("/admin/clerks/welcome/preview/", {**given, **forms(PARTS, *parts)}).text
+    assert f"欢迎来{shop.store.name}，我是员工" in shown and "上新" in shown
+    assert "gone.png" not in shown and "<script>" not in shown
+    assert desk.post("/admin/clerks/welcome/preview/", {"brand": "x", "store": "9" * 30}).status_code == 200
+    assert not Welcome.objects.exists()
+    page = desk.get("/admin/clerks/welcome/add/").text
+    assert 'data-address="/admin/clerks/welcome/preview/"' in page and "js/preview" in page
+
+
+# ── Compare now ──────────────────────────────────────────────────────────────────────────────────────────────────────
+NOW = "/admin/clerks/syncrun/sync_now/"
+SENT = {"_form_submitted": "True"}
+
+
+def test_headquarters_compares_now_and_that_is_written_down(wecom_corp: Corp, desk: Client) -> None:
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    assert "sync_now" in desk.get("/admin/clerks/syncrun/").text
+    assert wecom_corp.app.corp_id in desk.get(NOW).text
+
+    answer = desk.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT})
+
+    assert answer["HX-Refresh"] == "true"
+    wecom_corp.work()
+    run = SyncRun.objects.get()
+    assert (run.state, run.found, run.is_forced) == ("done", 1, False)
+    assert AuditRow.objects.get(action="wecom_sync.start").by == run_by(desk)
+    page = desk.get("/admin/clerks/syncrun/").text
+    assert "首次核对" in page and "100%" not in page
+    desk.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT})
+    wecom_corp.work()
+    assert "0%" in desk.get("/admin/clerks/syncrun/").text
+
+
+def run_by(desk: Client) -> object:
+    return desk.get("/admin/clerks/syncrun/").context["user"]
+
+
+def test_past_the_brake_takes_a_reason(wecom_corp: Corp, desk: Client) -> None:
+    given = {"corp": wecom_corp.app.corp_id, "is_forced": "on", **SENT}
+    assert "不刹车要写原因" in desk.post(NOW, given).text
+    assert not SyncRun.objects.exists()
+    desk.post(NOW, {**given, "reason": "门店真的关了"})
+    assert SyncRun.objects.get().is_forced
+    assert AuditRow.objects.get(action="wecom_sync.start").reason == "门店真的关了"
+
+
+def test_only_headquarters_operators_compare(wecom_corp: Corp) -> None:
+    staff = wecom_corp.shop.hire("auditor", role=Post.Role.AUDITOR)
+    staff.user = factories.user()
+    staff.save()
+    roles.grant(user=staff.user, role=Post.Role.AUDITOR)
+    staff.user.refresh_from_db()
+    client = signing_in.signed_in(staff.user, post=staff.posts.get())
+    assert client.post(NOW, {"corp": wecom_corp.app.corp_id, **SENT}).status_code == 403
+    assert "sync_now" not in client.get("/admin/clerks/syncrun/").text

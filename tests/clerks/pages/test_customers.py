@@ -221,6 +221,35 @@ def test_why_no_chat_opens_is_said(shop: World, phone: Client):
     assert answer.status_code == 409 and "还没有加您的企业微信好友" in answer.json()["said"]
 
 
+def test_who_deleted_the_clerk_looks_lost_and_is_not_to_be_contacted(shop: World, phone: Client):
+    corp = _corp(shop)
+    lost, kept, stranger = (
+        customer(shop, number, name=name) for number, name in enumerate(("王女士", "赵先生", "钱女士"))
+    )
+    friend(lost, corp, "wmLost", of=shop.staff["A1"], state=Friend.State.LOST)
+    friend(kept, corp, "wmKept", of=shop.staff["A1"])
+    Binding.objects.filter(member=lost).update(lost_at=NOW)
+
+    listed = phone.get("/m/customers/").content.decode()
+    assert listed.count("已删除我") == listed.count("person_lost") == 1
+    pages = [phone.get(f"/m/customers/{member.pk}/").content.decode() for member in (lost, kept, stranger)]
+    assert ["已流失" in page for page in pages] == [True, False, False]
+    assert ["data-chat" in page for page in pages] == [False, True, False]
+    assert "把您从微信里删除了" in pages[0] and "还不是企业微信好友" in pages[2]
+    answer = phone.post(f"/m/customers/{lost.pk}/chat/")
+    assert answer.status_code == 409 and "已经把您删除" in answer.json()["said"]
+    assert not Touch.objects.exists()
+
+
+def test_lost_under_one_id_and_a_friend_under_another_they_can_be_reached(shop: World, phone: Client):
+    corp = _corp(shop)
+    member = customer(shop, 1)
+    friend(member, corp, "wmOld", of=shop.staff["A1"])
+    friend(member, corp, "wmNew", of=shop.staff["A1"], state=Friend.State.LOST, since=NOW + timedelta(days=1))
+
+    assert phone.post(f"/m/customers/{member.pk}/chat/").json() == {"externalUserId": "wmOld"}
+
+
 def test_who_wants_to_be_left_alone_is(shop: World, phone: Client):
     corp = _corp(shop)
     member = customer(shop, 1)

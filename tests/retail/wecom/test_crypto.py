@@ -133,7 +133,14 @@ def test_a_text_may_speak_of_markup():
 def test_an_envelope_is_not_parsed_but_searched():
     assert sealed_part(b"<xml><ToUserName>a</ToUserName><Encrypt><![CDATA[ab+/=]]></Encrypt></xml>") == "ab+/="
     assert sealed_part(b"<xml>\n<Encrypt>ab</Encrypt></xml>") == "ab"
-    for bad in (b"", b"<xml/>", b"<Encrypt><a/></Encrypt>", b"<Encrypt>a</Encrypt>" * 2, b"<Encrypt>" * 7_000):
+    for bad in (
+        b"",
+        b"<xml/>",
+        b"<!DOCTYPE x><Encrypt>a</Encrypt>",
+        b"<Encrypt><a/></Encrypt>",
+        b"<Encrypt>a</Encrypt>" * 2,
+        b"<Encrypt>" * 7_000,
+    ):
         with pytest.raises(Refused):
             sealed_part(bad)
 

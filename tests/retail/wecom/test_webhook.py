@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -114,6 +114,23 @@ def test_the_envelope_is_not_believed(client, app):
     assert stored() == (1, 2)
 
 
+def test_without_the_last_slash_it_is_the_same_address(client, app):
+    """WeCom follows no redirect: a 301 would be a lost message."""
+    delivery = wecom.callback(app, wecom.event(ADD))
+    bare = delivery._replace(path=delivery.path.removesuffix("/"))
+    assert (wecom.post(client, bare).status_code, stored()) == (200, (1, 2))
+    assert client.get(bare.path).status_code == 403  # a trial without a signature
+    assert wecom.post(client, delivery).status_code == 200 and stored() == (1, 2)
+
+
+def test_a_message_and_its_jobs_are_one_statement(client, app, django_assert_num_queries):
+    wecom.deliver(client, app, wecom.event(ADD, WelcomeCode="FIRST"))
+    delivery = wecom.callback(app, wecom.event(ADD, WelcomeCode="SECOND"))
+    with django_assert_num_queries(0):  # besides the one that the server keeps planned, which Django does not see
+        assert wecom.post(client, delivery).status_code == 200
+    assert stored() == (2, 4)
+
+
 def test_who_cannot_write_says_so(app):
     """Half of it is not enough: without the job there is no message, and no 200."""
     with connection.cursor() as cursor:
@@ -121,7 +138,9 @@ def test_who_cannot_write_says_so(app):
             "CREATE FUNCTION refuse() RETURNS trigger AS $$BEGIN RAISE 'disk full'; END$$ LANGUAGE plpgsql;"
             "CREATE TRIGGER full_disk BEFORE INSERT ON retail_job FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
-    answer = wecom.deliver(Client(raise_request_exception=False), app, wecom.event(ADD))
+    with transaction.atomic():
+        answer = wecom.deliver(Client(raise_request_exception=False), app, wecom.event(ADD))
+        transaction.set_rollback(True)  # as PostgreSQL does with a statement that stands alone
     assert answer.status_code == 500
     assert stored() == (0, 0)
 
@@ -168,6 +187,9 @@ BODIES = {
     "two Encrypts": b"<xml><Encrypt>a</Encrypt><Encrypt>b</Encrypt></xml>",
     "Encrypt with children": b"<xml><Encrypt><a>1</a></Encrypt></xml>",
     "JSON": b'{"encrypt": "a"}',
+    "a type before a good part": b"<!DOCTYPE x><xml><Encrypt>ab</Encrypt></xml>",
+    "a comment": b"<xml><!-- a --><Encrypt>ab</Encrypt></xml>",
+    "a type within a text": b"<xml><a><![CDATA[<!ENTITY]]></a><Encrypt>ab</Encrypt></xml>",
 }
 
 

@@ -4,7 +4,7 @@
 const FRESH = 1500; // ms between looks at the server
 const remembered = JSON.parse(sessionStorage.getItem("phone") || "{}");
 const view = Object.assign(
-  { which: "customer", customer: "", clerk: "", customerTab: "talks", clerkTab: "talks", customerTalk: "", clerkTalk: "", frame: "" },
+  { which: "customer", customer: "", clerk: "", customerTab: "talks", clerkTab: "talks", customerTalk: "", clerkTalk: "", scanWhose: "", frame: "" },
   remembered,
 );
 let state = null;
@@ -148,13 +148,13 @@ function drawCustomer() {
   const mine = follows().filter((one) => one.external_userid === view.customer);
   const codes = Object.values(state.corp.ways);
   const waits = state.corp.transfers.filter((one) => one.external_userid === view.customer && one.status === 2);
-  const key = [view, me, mine, codes, waits, state.corp.lines.filter((one) => one.chat.endsWith("|" + view.customer)), customers().length];
+  const key = [view, me, mine, codes, codes.length && members().map((one) => one.name), waits, state.corp.lines.filter((one) => one.chat.endsWith("|" + view.customer)), customers().length];
   show("customer", key, () => {
     if (view.customerTalk) return customerTalk(mine, waits);
     const people = customers().map((one) => ({ id: one.external_userid, name: one.name }));
     const bar = h("div", { className: "bar" }, chooser(people, view.customer, "扮演哪位顾客", (id) => turn({ customer: id, customerTalk: "" })), act("新顾客", newCustomer));
     const tabs = [["talks", "微信"], ["scan", "扫一扫"]];
-    const screen = h("div", { className: "screen" }, view.customerTab === "scan" ? scanList(codes) : customerTalks(mine, waits));
+    const screen = h("div", { className: "screen" }, (view.customerTab === "scan" ? scanList(codes) : customerTalks(mine, waits)).filter(Boolean));
     return [bar, screen, foot(tabs, view.customerTab, "customerTab")];
   });
 }
@@ -177,12 +177,17 @@ function takeoverStrip(one) {
   return h("div", { className: "strip" }, h("span", {}, `您的服务将由 ${named(one.takeover)} 接替`), act("不同意", () => doing("refuse", { external_userid: one.external_userid }), "danger"));
 }
 function scanList(codes) {
-  const rows = codes.map((one) => {
-    const who = one.fields.user.map(named).join("、") || "部门 " + one.fields.party.join("、");
-    const said = [one.fields.remark, one.fields.state].filter(Boolean).join(" · ");
-    return h("div", { className: "row" }, h("div", {}, who, h("small", {}, " " + said)), h("img", { className: "code", src: "/qr/" + one.config_id + ".png", alt: "二维码" }), act("扫码", () => scan(one.config_id), "main"));
+  // Whose code to scan: by name. What a code is called in our system stays there.
+  const behind = (one) => (one.fields.user.length ? one.fields.user : members().filter((who) => who.department.some((id) => one.fields.party.includes(id))).map((who) => who.userid));
+  const people = [...new Set(codes.flatMap(behind))].map((id) => ({ id, name: named(id) })).sort((one, other) => one.name.localeCompare(other.name, "zh"));
+  const shown = codes.filter((one) => !view.scanWhose || behind(one).includes(view.scanWhose));
+  const rows = shown.map((one) => {
+    const who = behind(one).map(named).join("、") || "没有人";
+    return h("div", { className: "row" }, h("div", {}, who, h("small", {}, " " + (one.fields.remark || ""))), h("img", { className: "code", src: "/qr/" + one.config_id + ".png", alt: "二维码" }), act("扫码", () => scan(one.config_id), "main"));
   });
-  return [h("h2", {}, "扫导购的码"), list(rows, "还没有码。先在导购台里为导购生成“联系我”二维码。")];
+  const chosen = people.some((one) => one.id === view.scanWhose) ? view.scanWhose : "";
+  const choice = chooser([{ id: "", name: "全部导购" }, ...people], chosen, "扫谁的码", (id) => turn({ scanWhose: id }));
+  return [h("h2", {}, "扫导购的码"), people.length > 1 && choice, list(chosen || !view.scanWhose ? rows : [], "还没有码。先在导购台里为导购生成“联系我”二维码。")];
 }
 async function scan(configId) {
   const told = await doing("scan", { config_id: configId, external_userid: view.customer });
@@ -324,7 +329,7 @@ function drawBack() {
       return [h("span", {}, `${named || "事件"} `, h("span", { className: mark }, words)), h("small", {}, `${one.subject} · ${one.attempts.length} 次${last ? " · " + (last.status || last.error) : ""}`)];
     });
     return [
-      h("h2", {}, "企业"), chooser(corps, state.corp.corp_id, "企业", (id) => { turn({ corp: id, clerk: "", customer: "" }); look(); }),
+      h("h2", {}, "企业"), chooser(corps, state.corp.corp_id, "企业", (id) => { turn({ corp: id, clerk: "", customer: "", scanWhose: "" }); look(); }),
       h("h2", {}, "时间"), h("p", {}, time(state.clock.now), state.clock.is_frozen ? "（已停）" : ""),
       h("div", { className: "row" }, steps.map(([text, advance]) => act("快进 " + text, () => post("clock", { advance })))),
       h("h2", {}, "最近的回调"), h("div", { className: "log" }, list(rows, "还没有回调。")),

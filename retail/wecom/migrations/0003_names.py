@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('wecom', '0001_initial'),
+        ('wecom', '0002_message_index'),
     ]
 
     operations = [

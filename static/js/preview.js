@@ -1,0 +1,31 @@
+// The welcome as the customer will see it, drawn anew by the server while somebody types.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+  const place = document.getElementById("welcome-preview");
+  const form = place && document.getElementById("welcome_form");
+  if (!form) return;
+  const PAUSE = 300; // ms without a key
+  let waiting;
+  let asked = 0;
+
+  async function draw() {
+    const turn = ++asked;
+    try {
+      const answer = await fetch(place.dataset.address, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+      const shown = await answer.text();
+      if (answer.ok && turn === asked) place.innerHTML = shown; // escaped by the server's template
+    } catch {
+      // The next key tries again.
+    }
+  }
+
+  function soon() {
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, PAUSE);
+  }
+
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon);
+  if (window.django?.jQuery) window.django.jQuery(form).on("change", "select", soon); // select2 tells jQuery only
+});

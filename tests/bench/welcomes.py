@@ -1,0 +1,110 @@
+"""The welcome on the real road: simulator over HTTP, web server, a worker process of its own, and back again.
+
+50 customers a second scan codes; what is measured is the time from the callback to WeCom's answer to the welcome.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from clerks.models import Greeting, Welcome
+from retail.jobs import FAST
+from retail.models import StaffAccount
+from retail.wecom.models import App
+from tests import factories, wecom_server
+from tests.bench.callbacks import database, served
+from tests.bench.measure import Verdict, Way
+from tests.bench.worlds import Shop
+from tests.factories import wecom
+from tests.wecom_server import AGENT, CLERK, CORP, SECRET, Wecom
+
+PER_SECOND = 50
+MOST_MS = 2_000
+PATIENCE = 120  # seconds until the last greeting must have its outcome
+
+
+def welcomes(_shop: Shop, *, full: bool) -> Iterator[Verdict]:
+    """Its own shop, whose clerk is a member of the simulator's corp."""
+    seconds = 60 if full else 10
+    shop = factories.world(corp=CORP)
+    StaffAccount.objects.create(staff=shop.hire(f"greeter-{factories.number()}"), corp=CORP, userid=CLERK)
+    Welcome.objects.create(name="bench", brand=shop.brand, text="您好，我是{store}的{clerk}。")
+    app = wecom.app(corp_id=CORP, agent_id=AGENT, secret=SECRET)
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="daogou-broker-"))
+        simulator = stack.enter_context(wecom_server.running())
+        env = {"DAOGOU_BROKER_URL": f"filesystem://{folder}", "DAOGOU_WECOM_URL": simulator.url}
+        port = stack.enter_context(served("retail.wsgi:application", **env))
+        stack.enter_context(_worker(env))
+        _announce(simulator, app, port)
+        _come(simulator, 20, PER_SECOND)  # warm
+        way = Way(f"{PER_SECOND} adds a second for {seconds} s", PER_SECOND * seconds)
+        with way.turn():
+            _come(simulator, PER_SECOND * seconds, PER_SECOND)
+        rows = _outcomes(20 + PER_SECOND * seconds)
+    took = sorted(row.took_ms for row in rows[20:] if row.took_ms is not None)
+    states = {state: sum(row.state == state for row in rows) for state in {row.state for row in rows}}
+    median, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
+    note = f"median {median:.0f} ms, p99 {p99:.0f} ms, slowest {took[-1]} ms; outcomes {states}"
+    yield Verdict("welcome sent, median of 2 s", median / MOST_MS, 1.0, [way], notes=[note])
+
+
+@contextmanager
+def _worker(env: dict[str, str]) -> Iterator[None]:
+    """A worker of production's kind, on the queue that is worth nothing later, and the common one."""
+    command = [
+        "-m",
+        "celery",
+        "-A",
+        "retail",
+        "worker",
+        f"--queues=celery,{FAST}",
+        "--pool=threads",
+        "--concurrency=8",
+    ]
+    with subprocess.Popen(
+        [sys.executable, *command, "--loglevel=ERROR", "--without-gossip", "--without-mingle"],
+        env={**os.environ, "DATABASE_URL": database(), "DAOGOU_LOG_LEVEL": "ERROR", **env},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.DEVNULL,
+    ) as worker:
+        try:
+            time.sleep(5)  # until it listens
+            yield
+        finally:
+            worker.terminate()
+
+
+def _announce(simulator: Wecom, app: App, port: int) -> None:
+    url = f"http://127.0.0.1:{port}/wecom/{app.slug}/callback/"
+    given = {"corp_id": CORP, "agent_id": AGENT, "url": url, "token": app.token, "aes_key": app.aes_key}
+    simulator.control.post("app/callback", **given)
+
+
+def _come(simulator: Wecom, count: int, per_second: float) -> None:
+    """So many new customers scan, each at their time."""
+    began = time.perf_counter()
+    for number in range(count):
+        if (wait := began + number / per_second - time.perf_counter()) > 0:
+            time.sleep(wait)
+        who: dict[str, Any] = simulator.control.act("new_customer", name=f"顾客{number}")
+        simulator.control.act("add", userid=CLERK, external_userid=who["external_userid"])
+
+
+def _outcomes(count: int) -> list[Greeting]:
+    until = timezone.now().timestamp() + PATIENCE
+    while timezone.now().timestamp() < until:
+        rows = list(Greeting._base_manager.order_by("pk"))
+        if len(rows) >= count and all(row.state != Greeting.State.WAITING for row in rows):
+            return rows
+        time.sleep(0.5)
+    raise AssertionError(f"{len(rows)} of {count} greetings have begun, not all have ended.")
