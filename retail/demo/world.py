@@ -22,6 +22,7 @@ from retail.demo import (
     facts,
     goods,
     keys,
+    paydays,
     people,
     seasons,
     settling,
@@ -80,6 +81,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
+        paydays.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
