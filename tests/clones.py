@@ -9,11 +9,16 @@ from typing import Any
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
+from tests.logins import logged_in
+
 _SUFFIX = "_clone"
+_administrator = ""
 
 
 def instead_of_flush() -> None:
-    """From now on every test case that commits gets a clone."""
+    """From now on every test case that commits gets a clone, made by whoever we are now."""
+    global _administrator
+    _administrator = connection.settings_dict["USER"]
     TransactionTestCase._fixture_setup = classmethod(lambda _case: _enter())  # type: ignore[method-assign]
     TransactionTestCase._fixture_teardown = lambda _case: _leave()  # type: ignore[method-assign]
 
@@ -38,6 +43,6 @@ def _leave() -> None:
 
 
 def _server(*statements: tuple[str, Any]) -> None:
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with logged_in(_administrator), connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
         for statement, values in statements:
             cursor.execute(statement, values)

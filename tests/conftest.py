@@ -4,6 +4,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 # Before the first look at the settings. pytest-django would load them before this file, were the module named in the
@@ -20,6 +22,7 @@ from django.db import connection
 
 from retail import embedded, logins
 from tests import clones, figures
+from tests.logins import logged_in
 
 django.setup()  # for conftest files further down that import models
 
@@ -30,7 +33,7 @@ PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "redi
 def pytest_configure(config: pytest.Config) -> None:
     """Start a throwaway PostgreSQL, unless one is named; the workers of xdist inherit its address.
 
-    Tests are its administrator. Those that are about one of the product's logins connect as it (tests.logins).
+    The login of this process is its administrator; see `_login` and tests.logins.
     """
     if not embedded.is_given():
         try:
@@ -67,6 +70,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def django_db_setup(django_db_setup: None) -> None:
     """Tests that commit work in a clone of the database."""
     clones.instead_of_flush()
+
+
+# What comes in through the doors. Other tests make and break worlds as only an administrator may.
+AS_PRODUCT = ("clerks/doors", "clerks/pages", "e2e", "matrix", "retail/api", "retail/desk", "retail/identity")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _login(request: pytest.FixtureRequest) -> Iterator[None]:
+    """They log in as a worker does: code that needs more than `retail.rights` gives is refused here, not in a shop."""
+    folder = request.path.relative_to(Path(__file__).parent).as_posix()
+    if not folder.startswith(AS_PRODUCT):
+        yield
+        return
+    request.getfixturevalue("django_db_setup")
+    with logged_in(logins.JOB):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Real connections as one of the product's logins, for tests that commit: another connection sees nothing else."""
+"""Real connections as one of the product's logins.
+
+Another connection sees only what was committed: within a test this is for those that commit.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
