@@ -126,7 +126,7 @@ def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
     gateway = Gateway(app)
     shown = {"remark": way.name, "skip_verify": way.skip_verify, "state": way.state_code, "user": userids}
     try:
-        if not way.config_id and not _adopt(way, gateway):
+        if not way.config_id and not _adopt(way, gateway, now):
             made = gateway.add_contact_way(type=SEVERAL, scene=BY_QR, **shown)
             way.config_id, way.qr_code = made["config_id"], made.get("qr_code", "")
         else:
@@ -139,14 +139,14 @@ def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
     way.save(update_fields=["config_id", "qr_code", "wanted", "applied", "applied_at", "began_at", "trouble"])
 
 
-def _adopt(way: ContactWay, gateway: Gateway) -> bool:
+def _adopt(way: ContactWay, gateway: Gateway, now: datetime) -> bool:
     """Whether WeCom has this code already: we were cut off after it was made and before we knew.
 
     WeCom lists codes without what is on them: only those made since we began, and that are no code of ours, are
     looked at one by one.
     """
     if way.began_at is None:
-        way.began_at = timezone.now()  # from now on it may exist
+        way.began_at = now  # from now on it may exist
         way.save(update_fields=["began_at"])
         return False
     since = way.began_at - LISTED_EARLIER
