@@ -146,7 +146,7 @@ def _adopt(way: ContactWay, gateway: Gateway, now: datetime) -> bool:
     looked at one by one.
     """
     if way.began_at is None:
-        way.began_at = now  # from then on it may exist
+        way.began_at = now  # from now on it may exist
         way.save(update_fields=["began_at"])
         return False
     since = way.began_at - LISTED_EARLIER

@@ -76,7 +76,6 @@ from retail.models import (
 )
 from retail.wecom import inbox, outbox
 from retail.wecom.models import App, Message
-from retail.wecom.parse import parse
 from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
@@ -274,7 +273,7 @@ def _wecom() -> None:
     """What belongs to no world: headquarters sees it, with kinds and outcomes and no texts."""
     app = wecom.app(slug="demo")
     xml = wecom.event("ext_contact_add")
-    inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+    inbox.store(app=app, xml=xml, now=NOW)
     outbox.put(app=app, path="message/send", body={}, key="matrix", now=NOW)
 
 
