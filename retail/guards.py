@@ -13,6 +13,7 @@ TRIGGERS = {
     "commissions_planversion": {"sealed"},
     "commissions_rule": {"sealed"},
     "commissions_share": {"sealed"},
+    "commissions_statement": {"figures_stay"},
 }
 POLICIES = {"retail_buyerkey": "of_scope", "retail_exportfile": "of_person"}
 
