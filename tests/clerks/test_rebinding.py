@@ -10,7 +10,7 @@ from clerks.friends import Listed, Move, Reading
 from clerks.models import Binding
 from members.models import Member
 from retail import shapes
-from retail.models import Brand, StaffAccount
+from retail.models import AuditRow, Brand, StaffAccount
 from tests import factories
 from tests.factories import NOW, World
 
@@ -48,6 +48,19 @@ def test_after_the_protection_the_newest_has_them(shop: World) -> None:
     hear("anna", NOW)
     hear("bing", NOW + 90 * DAY)
     assert bonds() == [("anna", "contact_code", "rebound"), ("bing", "contact_code", "")]
+
+
+def test_that_somebody_else_has_them_is_in_the_journal(shop: World) -> None:
+    hear("anna", NOW)
+    hear("anna", NOW + DAY)
+    assert not AuditRow.objects.filter(action="binding.change").exists(), "the first relation is its own evidence"
+
+    hear("bing", NOW + 91 * DAY)
+
+    act = AuditRow.objects.get(action="binding.change")
+    assert (act.by, act.target_id) == (None, str(Binding.objects.get(ended_at=None).pk))
+    assert "anna" in act.before["staff"] and "bing" in act.after["staff"]
+    assert act.at == NOW + 91 * DAY
 
 
 @pytest.mark.parametrize(
