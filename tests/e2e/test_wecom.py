@@ -96,7 +96,9 @@ def test_beside_the_chat_stands_the_customer_and_words_go_out_with_one_tap(
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["opened after", "open meanwhile"])
-def test_the_sidebar_outlives_its_tickets(shop: World, wecom: Wecom, in_wecom: Page, live_server, is_open: bool):
+def test_the_sidebar_outlives_its_tickets(
+    shop: World, wecom: Wecom, in_wecom: Page, live_server, is_open: bool, faults: list[str]
+):
     """In WeCom a day has gone by, and with it tickets and token; here nobody knows."""
     beside = {"entry": "single_chat_tools", "beside": CUSTOMER}
     go(in_wecom, live_server, "/m/sidebar/?app=demo", **beside)
@@ -111,6 +113,8 @@ def test_the_sidebar_outlives_its_tickets(shop: World, wecom: Wecom, in_wecom: P
     expect(in_wecom.get_by_role("heading", name="小鹿")).to_be_visible()
     in_wecom.get_by_role("button", name="发送").first.click()
     expect(in_wecom.get_by_role("button", name="已发送")).to_be_visible()
+    assert set(faults) <= {"Object"}  # the vendor's library lets its own promise of a refused signature fall
+    faults.clear()
 
 
 def test_beside_the_chat_of_a_colleagues_customer_nothing_is_told(shop: World, in_wecom: Page, live_server):
