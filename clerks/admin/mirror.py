@@ -15,7 +15,6 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from clerks.callbacks import sync
 from clerks.models import CorpTag, Department, GroupChat, SyncRun
-from retail import gate
 from retail.scoped_admin import Badge, ScopedAdmin, as_percent, moment
 from retail.wecom.models import App
 
@@ -112,7 +111,6 @@ class SyncRunAdmin(ScopedAdmin):
         return request.user.has_perm("clerks.change_syncrun")
 
     @action(description=_("现在核对"), icon="sync", permissions=["sync"], dialog=SYNC)
-    @gate.fresh
     def sync_now(self, request: HttpRequest, form: SyncForm) -> HttpResponse:
         given = {name: form.cleaned_data[name] for name in ("corp", "is_forced", "reason")}
         sync.start(**given, by=request.user, now=timezone.now())
