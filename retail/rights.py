@@ -46,6 +46,7 @@ DELETABLE = {
     "retail_user_groups": "a person loses a role",
     "retail_user_user_permissions": "likewise",
     "wecom_use": "counts of calls, kept for three months",
+    "wecom_valve": "the pace of an address nobody asks any more",
 }
 READ_ONLY = ("django_migrations",)
 

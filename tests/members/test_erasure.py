@@ -17,7 +17,6 @@ from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
-from retail.wecom.parse import parse
 from tests.factories import LONG_AGO, NOW, user, wecom, world
 from tests.figures import figure
 from tests.signing_in import signed_in
@@ -80,7 +79,7 @@ def member(shop) -> Member:
     app = wecom.app(slug="demo", corp_id="ww1")
     for change in ("add", "edit"):
         xml = f"<xml><Event>x</Event><ExternalUserID>{WM}</ExternalUserID><C>{change}</C></xml>".encode()
-        inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+        inbox.store(app=app, xml=xml, now=NOW)
     for key, body in (
         (f"notice:{notice.pk}", {"t": NAME}),
         (f"notice:{notice.pk}:2", {"t": NAME}),
@@ -118,7 +117,7 @@ def test_others_keep_what_is_theirs(shop, member):
     shop.settle(shop.order(serving_clerk="A1", buyer=neighbour))
     app = wecom.app(slug="other", corp_id="ww2")
     xml = b"<xml><Event>x</Event><ExternalUserID>wmOTHER</ExternalUserID></xml>"
-    inbox.store(app=app, xml=xml, fields=parse(xml), now=NOW)
+    inbox.store(app=app, xml=xml, now=NOW)
 
     erasure.erase(member=member, by=None, reason=WHY, now=NOW)
 
@@ -150,11 +149,14 @@ def test_who_comes_back_is_somebody_new_without_a_name(shop, member):
     known = privacy.normalised(privacy.Known("external_userid", "ww1", WM))
     fresh = privacy.keep([known])[known]
 
-    again = identity.meet(key_ids={fresh}, name=NAME, at=NOW, source="wecom")
+    again = identity.meet(key_ids={fresh}, name=NAME, at=NOW, source="wecom").member_id
 
     assert again != member.pk and Member.objects.get(pk=again).name == ""
     other = privacy.keep([privacy.Known("phone", "", "13700002222")]).popitem()[1]
-    assert Member.objects.get(pk=identity.meet(key_ids={other}, name="新人", at=NOW, source="wecom")).name == "新人"
+    assert (
+        Member.objects.get(pk=identity.meet(key_ids={other}, name="新人", at=NOW, source="wecom").member_id).name
+        == "新人"
+    )
 
 
 def test_the_number_of_somebody_who_works_here_is_not_taken_from_them(shop, member):
