@@ -401,6 +401,10 @@ for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, 
 
 PERIODIC = {
     "retail.sweep": _("再次唤醒到期的任务"),
+    "retail.seal": _("给新的历史记录加封"),
+    "retail.contact_ways": _("把当班的人同步到渠道活码"),
+    "retail.wecom_sync": _("夜间与企业微信全量核对"),
+    "retail.doctor": _("检查数据是否自洽"),
     "retail.forget": _("清理过了保留期的内容：任务、接口应答、未导入的行"),
     "retail.demo_traffic": _("演示：每分钟来几笔订单"),
     "celery.backend_cleanup": _("清理任务结果"),

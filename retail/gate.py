@@ -99,8 +99,8 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        desk = reverse("admin:index")
-        if not request.path_info.startswith(desk) or not request.user.is_authenticated:
+        # Not reverse(): that has what the server puts before every address, and `path_info` has not.
+        if not request.path_info.startswith("/admin/") or not request.user.is_authenticated:
             return self.get_response(request)
         if is_confirmed(request=request, now=timezone.now()):
             request.session[DESK_SEEN_AT] = _seconds(timezone.now(), of=60)
@@ -108,7 +108,7 @@ class SecondFactorMiddleware:
         # The admin itself turns away whoever has no business here at all.
         if not request.user.is_staff or _name_of(request) in self.OPEN:
             return self.get_response(request)
-        wanted = request.get_full_path() if request.method == "GET" else desk
+        wanted = request.get_full_path() if request.method == "GET" else reverse("admin:index")
         return _to_page(request, f"{reverse('entrance:verify')}?{urlencode({'next': wanted})}")
 
 

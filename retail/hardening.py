@@ -7,11 +7,19 @@ from csp.constants import HEADER
 from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import defaults
 
 _NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either
+
+
+class ExactAddressMiddleware(CommonMiddleware):
+    """Leads people to the address they meant. Not programs: many turn a POST that is led elsewhere into a GET."""
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        return not _is_api(request) and super().should_redirect_with_slash(request)
 
 
 class HardeningMiddleware:

@@ -210,6 +210,12 @@ def test_an_address_that_is_none_is_told_in_json(db, path, method):
     assert Client().get("/nothing/")["Content-Type"].startswith("text/html")
 
 
+def test_a_batch_sent_to_the_address_without_its_slash_is_not_led_elsewhere(shop, till):
+    answer = till.post("orders", [order(shop)])
+
+    assert answer.status_code == 404 and answer["Content-Type"] == "application/json"
+
+
 def test_a_body_of_too_many_bytes_is_refused(till, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
 

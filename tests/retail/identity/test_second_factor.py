@@ -95,6 +95,12 @@ def test_a_name_that_is_too_long_is_just_wrong(db, length: int):
     assert answer.status_code == 200 and AccessAttempt.objects.get().username == "x" * 150
 
 
+def test_nor_below_an_address_of_its_own_before_every_path(half_in: Client):
+    answer = half_in.get("/admin/retail/order/", SCRIPT_NAME="/x")
+
+    assert answer.status_code == 302 and "/admin/verify/" in answer["Location"]
+
+
 def test_the_first_sign_in_sets_up_an_authenticator_and_shows_recovery_codes_once(boss: User):
     client = Client()
     answer = client.post("/admin/login/?next=/admin/", {"username": boss.username, "password": PASSWORD}, follow=True)
