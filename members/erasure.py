@@ -49,7 +49,7 @@ def person(member: Member) -> Person:
 def ask(*, member: Member, by: Any, reason: str, now: datetime) -> approvals.Approval:
     """Put the erasure of a member before a second person. Raises approvals.Refused."""
     whole = person(member)
-    if objection := why_not(whole, now=now):
+    if objection := why_not(whole, now=now) or tells_who(whole, reason):
         raise approvals.Refused(objection)
     name = _("会员 %(number)s") % {"number": whole.member.pk}
     gone = _("称呼、号码和企业微信消息抹去，不能恢复；订单和佣金保留，不再指向任何人")
@@ -63,6 +63,17 @@ def why_not(whole: Person, *, now: datetime) -> str:
     employed = Staff._base_manager.filter(employments__in=Employment.objects.at(now), phone_key__in=whole.key_ids)
     if one := employed.first():
         return _("其中的手机号也是在职员工 %(staff)s 的，请先在员工页换掉。") % {"staff": one}
+    return ""
+
+
+def tells_who(whole: Person, reason: str) -> str:
+    """Why a reason cannot be kept, in words; "" when it can: the journal never forgets what stands in it."""
+    if not reason.strip():
+        return _("请写明原因。")
+    names = Member._base_manager.filter(pk__in=whole.member_ids).exclude(name="").values_list("name", flat=True)
+    told = [*names, *map(privacy.reveal, whole.keys)]
+    if any(text in reason for text in told):
+        return _("原因会一直留在操作记录里，请不要写姓名和号码。")
     return ""
 
 

@@ -54,7 +54,7 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     whole = erasure.person(member)
     if whole.is_forgotten:
         return Erased(0, 0, 0, 0)
-    if objection := erasure.why_not(whole, now=now):
+    if objection := erasure.why_not(whole, now=now) or erasure.tells_who(whole, reason):
         raise approvals.Refused(objection)
     # A short one, a number of some shop's own, stands in many texts by chance.
     values = [value.encode() for key in whole.keys if len(value := privacy.reveal(key)) >= SHORTEST]

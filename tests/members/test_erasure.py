@@ -250,3 +250,11 @@ def test_a_reason_in_the_journal_holds_no_number(everything):
     row = audit.record(by=None, action="unmask", target=Member, now=timezone.now(), reason=f"顾客 {PHONE} 来电")
 
     assert row.reason == "顾客 **** 来电"
+
+
+@pytest.mark.parametrize("reason", ["", f"{NAME} 来信要求", f"号码 {PHONE} 的顾客要求"])
+def test_the_reason_does_not_keep_what_is_to_be_forgotten(member, reason):
+    with pytest.raises(approvals.Refused, match="原因"):
+        erasure.erase(member=member, by=None, reason=reason, now=NOW)
+
+    assert Member.objects.get(pk=member.pk).name == NAME
