@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, models, transaction
+from django.utils.translation import gettext_lazy as _
 
 from retail import privacy, rights
 
@@ -41,6 +42,10 @@ class Seal(models.Model):
     digest = models.BinaryField(max_length=32)
     mac = models.BinaryField(max_length=32)
     sealed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("历史记录的封条")
+        verbose_name_plural = _("历史记录的封条")
 
     def mac_after(self, before: bytes) -> bytes:
         """What `mac` has to be if the seal before this one had that."""

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ("mac", models.BinaryField(max_length=32)),
                 ("sealed_at", models.DateTimeField()),
             ],
+            options={"verbose_name": "历史记录的封条", "verbose_name_plural": "历史记录的封条"},
         ),
         append_only("retail_seal"),
     ]
