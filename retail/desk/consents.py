@@ -123,7 +123,7 @@ class ApprovalAdmin(ScopedAdmin):
         verdict = {"is_approved": is_approved, "answer": answer, "now": timezone.now()}
         try:
             approvals.decide(approval=row, by=request.user, **verdict)
-            messages.success(request, _("已同意，并且生效了。") if is_approved else _("已记下：不同意。"))
+            messages.success(request, _("已同意，马上生效。") if is_approved else _("已记下：不同意。"))
         except approvals.Refused as refusal:
             messages.error(request, str(refusal))
         return HttpResponse(headers={"HX-Refresh": "true"})
