@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 # A digit of any script, also as an address spells one of full width; between two of them at most three separators.
 _DIGIT = r"(?:\d|%[Ee][Ff]%[Bb][Cc]%9\d)"
-_ONE, _THREE_TO_NINE = r"(?:[1１]|%[Ee][Ff]%[Bb][Cc]%91)", r"(?:[3-9３-９]|%[Ee][Ff]%[Bb][Cc]%9[3-9])"
-_GAP = r"(?:[ \t\u3000\u00a0\-._·•/()（）—–－+]|%20|%2[DdEe]){0,3}"
+_ONE, _THREE_TO_NINE = r"(?:[1\uff11]|%[Ee][Ff]%[Bb][Cc]%91)", r"(?:[3-9\uff13-\uff19]|%[Ee][Ff]%[Bb][Cc]%9[3-9])"
+_GAP = r"(?:[ \t\u3000\u00a0\-._\u00b7\u2022/()\uff08\uff09\u2014\u2013\uff0d+]|%20|%2[DdEe]){0,3}"
 _MOBILE = re.compile(
-    rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?[8８]{_GAP}[6６]{_GAP})?)"
+    rf"(?<!\d)((?:(?:\+|%2[Bb]|00)?[8\uff18]{_GAP}[6\uff16]{_GAP})?)"
     rf"({_ONE}{_GAP}{_THREE_TO_NINE}(?:{_GAP}{_DIGIT}){{9}})(?!\d)"
 )
 # WeCom wants its tokens in addresses, HTTP libraries put addresses into their messages, and dicts are printed whole.

@@ -334,10 +334,8 @@ def test_a_random_year_obeys_the_invariants():
     )
     orders = []
     for _ in range(60):
-        lines = [
-            {"paid_fen": dice.choice([0, 1, 4999, 10000, 99999, -5000]), "qty": dice.choice([1, 2, 3])}
-            for _ in range(dice.randint(1, 4))
-        ]
+        paid = [dice.choice([0, 1, 4999, 10000, 99999, -5000]) for _ in range(dice.randint(1, 4))]
+        lines = [{"paid_fen": fen, "qty": dice.choice([1, 2, 3]) * (-1 if fen < 0 else 1)} for fen in paid]
         order = shop.order(serving_clerk=dice.choice(["A1", "A2", "ghost", None]), lines=lines)
         shop.settle(order)
         orders.append(order)

@@ -10,11 +10,11 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from retail import approvals, database, exports, jobs, retention, scope, tasks
+from retail import approvals, database, exports, jobs, logins, retention, scope, tasks
 from retail.approvals import Approval
 from retail.models import AuditRow, ExportFile, Job, Order
 from tests.figures import figure
-from tests.retail.test_database import acting_as
+from tests.logins import logged_in
 
 LIST, FILES = "/admin/retail/order/", "/admin/retail/exportfile/"
 WHY = "和商场核对"
@@ -168,7 +168,8 @@ def test_too_many_are_too_many_for_two(shop, sales, sign_in, monkeypatch):
     assert "最多导出 2 行" in page and not ExportFile._base_manager.exists()
 
 
-def test_the_database_shows_a_request_only_its_own_files(shop, sales, sign_in, monkeypatch, everything):
+@pytest.mark.django_db(transaction=True)
+def test_the_database_shows_a_request_only_its_own_files(shop, sales, sign_in, everything):
     ops, other = sign_in(shop, "hq_ops"), sign_in(shop, "hq_ops")
     asked(ops, sales)
 
@@ -176,23 +177,24 @@ def test_the_database_shows_a_request_only_its_own_files(shop, sales, sign_in, m
         with database.published(scope.EVERYTHING, **published):
             return ExportFile._base_manager.count()
 
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         assert [seen(), seen(person=other.user.pk), seen(person=ops.user.pk)] == [0, 0, 1]
         assert ExportFile._base_manager.count() == 0
-    with acting_as(database.JOB):
+    with logged_in(logins.JOB):
         assert ExportFile._base_manager.count() == 1
 
 
-def test_the_whole_way_as_the_roles_of_production(shop, sales, sign_in, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_the_whole_way_as_the_logins_of_production(shop, sales, sign_in):
     ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         assert wanted(ops, sales, reason=WHY).status_code == 302
     row = ExportFile._base_manager.get()
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         assert agree(finance, row) == 200
-    with acting_as(database.JOB):
+    with logged_in(logins.JOB):
         work()
-    with acting_as(database.WEB, monkeypatch):
+    with logged_in(logins.WEB):
         assert download(ops, row).status_code == 200
         assert download(finance, row).status_code == 404
     with connection.cursor() as cursor:
