@@ -135,14 +135,15 @@ def apply(*, way_id: int, now: datetime) -> None:
 
 def _why_nobody(way: ContactWay, now: datetime) -> str:
     """Why nobody can stand behind the code now."""
-    meant = {**_on_shift(way, now), **({way.spare_id: way.spare} if way.spare is not None else {})}
+    on_shift = _on_shift(way, now)
+    meant = on_shift if way.spare is None else {**on_shift, way.spare.pk: way.spare}
     unknown = _employed(set(meant), now) - _accounts(way, meant).keys()
     if unknown:
         names = _("、").join(meant[pk].name for pk in sorted(unknown))
         return _("现在没有人可以接：%(names)s还没有关联企业微信账号。") % {"names": names[:60]}
     if not Shift._base_manager.filter(way=way).exists():
         return _("还没有人接：请排上班次。")
-    if meant.keys() - ({way.spare_id} if way.spare_id else set()):
+    if on_shift:
         return _("现在没有人可以接：在班的已经离职或加满，也没有能接的备用导购。")
     return _("现在没有人可以接：没有人在班，也没有备用导购。")
 

@@ -277,9 +277,9 @@ def hang_up() -> None:
 
 def _timeout(left: float) -> tuple[float, float]:
     """Seconds to connect and to answer, together no more than are left."""
-    connect, answer = settings.WECOM_TIMEOUT
-    connect = min(connect, left / 4)
-    return connect, min(answer, left - connect)
+    most_connect, most_answer = settings.WECOM_TIMEOUT
+    connect = min(most_connect, left / 4)
+    return connect, min(most_answer, left - connect)
 
 
 def _send(
