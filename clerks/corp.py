@@ -1,16 +1,17 @@
 """What a corp holds in WeCom, mirrored from readings: group chats, tags, departments.
 
-A reading never overwrites a newer one. A chat that was dismissed and a tag that was deleted stay so: WeCom gives their
-ids to nobody else. Each function answers whether what it read fits what it was called for; if not, the reading may be
-some seconds behind, and the caller looks again.
+A reading never overwrites a newer one. A chat that was dismissed and a tag that was deleted by an event stay so: WeCom
+gives their ids to nobody else. What only was not listed is gone as long as it is not: one empty answer ends nothing
+for good, and where it would end too much (`is_too_much`) it is not believed.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from clerks import friends
 from clerks.models import CorpTag, Department, GroupChat, GroupChatMember
@@ -34,6 +35,20 @@ def moment(seconds: Any, *, known_at: datetime | None = None) -> datetime | None
     return at if known_at is None else min(at, known_at.replace(microsecond=0) + SKEW)
 
 
+class Mirrored(NamedTuple):
+    """What a list showed: how many were new or otherwise, how many gone, how many were too many to believe it."""
+
+    changed: int = 0
+    gone: int = 0
+    refused: int = 0
+
+
+def is_too_much(count: int, *, of: int) -> bool:
+    """The brake: whether so many of so many may not vanish at once."""
+    ppm, number = settings.WECOM_SYNC_BRAKE
+    return count > number and count * 1_000_000 > of * ppm
+
+
 def _alone(name: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [name])
@@ -49,6 +64,7 @@ def mirror_chat(*, corp: str, chat_id: str, told: Answer, at: datetime, now: dat
         return chat
     chat.name, chat.owner = str(told.get("name", ""))[:128], told.get("owner", "")
     chat.has_notice, chat.started_at = bool(told.get("notice")), moment(told.get("create_time"))
+    chat.dismissed_at = None if chat.is_unlisted else chat.dismissed_at
     chat.member_version, chat.read_at = told.get("member_version", ""), at
     chat.staff = org.staff_of_account(corp=corp, userid=chat.owner)
     if chat.staff is not None:
@@ -83,19 +99,33 @@ def dismiss_chat(*, corp: str, chat_id: str, at: datetime) -> GroupChat:
     """The chat is over, with everybody in it. The first time that was told counts."""
     _alone(f"chat {corp} {chat_id}")
     chat = GroupChat._base_manager.get_or_create(corp=corp, chat_id=chat_id)[0]
-    chat.dismissed_at = min(chat.dismissed_at or at, at)
+    chat.dismissed_at = at if chat.is_unlisted else min(chat.dismissed_at or at, at)
     chat.save(update_fields=["dismissed_at"])
     return chat
+
+
+@transaction.atomic
+def unlist_chat(*, corp: str, chat_id: str, at: datetime) -> None:
+    """WeCom, asked at `at`, does not know the chat (any more): over, until it is listed again."""
+    _alone(f"chat {corp} {chat_id}")
+    known = GroupChat._base_manager.filter(Q(read_at=None) | Q(read_at__lte=at), corp=corp, chat_id=chat_id)
+    known.filter(dismissed_at=None).update(dismissed_at=at, read_at=at)
 
 
 # ── Tags ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def mirror_tags(
-    *, corp: str, groups: Sequence[Answer], at: datetime, asked: Sequence[str] | None = None
-) -> tuple[int, int]:
-    """Write the groups WeCom answered with; how many are new or other, and how many gone.
+    *,
+    corp: str,
+    groups: Sequence[Answer],
+    at: datetime,
+    asked: Sequence[str] | None = None,
+    has_brake: bool = True,
+) -> Mirrored:
+    """Write the groups WeCom answered with.
 
-    `asked`: the ids of tags or groups that were asked for, None = all there are. What is not in the answer is gone.
+    `asked`: the ids of tags or groups that were asked for, None = all there are. What is not in the answer is gone,
+    unless that were too much of all there is.
     """
     _alone(f"tags {corp}")
     rows = CorpTag._base_manager.filter(corp=corp)
@@ -112,10 +142,12 @@ def mirror_tags(
     other = sum(_mirror_tag(corp, tag_id, held.get(tag_id), said, at) for tag_id, said in listed.items())
     unlisted = [row for tag_id, row in held.items() if tag_id not in listed and not row.deleted_at]
     gone = [row for row in unlisted if _is_older(row, at - friends.LAG)]
+    if has_brake and asked is None and is_too_much(len(gone), of=sum(not row.deleted_at for row in held.values())):
+        return Mirrored(other, refused=len(gone))
     for row in gone:
         row.deleted_at, row.read_at = at, at
         row.save(update_fields=["deleted_at", "read_at"])
-    return other, len(gone)
+    return Mirrored(other, len(gone))
 
 
 def _is_older(row: Any, at: datetime) -> bool:
@@ -124,13 +156,13 @@ def _is_older(row: Any, at: datetime) -> bool:
 
 def _mirror_tag(corp: str, tag_id: str, row: CorpTag | None, said: tuple[str, str, str, int], at: datetime) -> bool:
     row = row or CorpTag(corp=corp, tag_id=tag_id)
-    if row.deleted_at is not None or not _is_older(row, at):
+    if (row.deleted_at is not None and not row.is_unlisted) or not _is_older(row, at):
         return False
-    before = (row.name, row.group_id, row.group_name, row.place)
+    before = (row.name, row.group_id, row.group_name, row.place, row.deleted_at)
     row.name, row.group_id, row.group_name, row.place = said
-    row.read_at = at
+    row.read_at, row.deleted_at = at, None
     row.save()
-    return before != said
+    return before != (*said, None)
 
 
 @transaction.atomic
@@ -138,22 +170,26 @@ def delete_tags(*, corp: str, id: str, at: datetime) -> int:
     """A tag, or all of a group, is gone for good. How many we had held."""
     _alone(f"tags {corp}")
     known = CorpTag._base_manager.filter(Q(tag_id=id) | Q(group_id=id), corp=corp)
-    return known.filter(deleted_at=None).update(deleted_at=at)
+    return known.filter(Q(deleted_at=None) | Q(deleted_at=F("read_at"))).update(deleted_at=at)
 
 
 # ── Departments ──────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
-def mirror_departments(*, corp: str, told: Sequence[Answer], at: datetime) -> int:
-    """Write the departments WeCom answered with, all there are; how many were otherwise."""
+def mirror_departments(*, corp: str, told: Sequence[Answer], at: datetime, has_brake: bool = True) -> Mirrored:
+    """Write the departments WeCom answered with, all there are."""
     _alone(f"departments {corp}")
     held = {row.number: row for row in Department.objects.filter(corp=corp)}
     if any(not _is_older(row, at) for row in held.values()):
-        return 0
+        return Mirrored()
     wanted = {int(one["id"]): (str(one.get("name", ""))[:128], one.get("parentid")) for one in told}
-    other = Department.objects.filter(corp=corp, number__in=held.keys() - wanted.keys()).delete()[0]
+    gone = held.keys() - wanted.keys()
+    is_refused = has_brake and is_too_much(len(gone), of=len(held))
+    if not is_refused:
+        Department.objects.filter(corp=corp, number__in=gone).delete()
+    other = 0
     for number, (name, parent) in wanted.items():
         row = held.get(number) or Department(corp=corp, number=number)
         other += (row.name, row.parent) != (name, parent)
         row.name, row.parent, row.read_at = name, parent, at
         row.save()
-    return other
+    return Mirrored(other, refused=len(gone)) if is_refused else Mirrored(other, len(gone))

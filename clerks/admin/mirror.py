@@ -92,10 +92,11 @@ SYNC = ActionDialog(
 @admin.register(SyncRun)
 class SyncRunAdmin(ScopedAdmin):
     is_read_only = True
-    list_display = ("corp", "started", "state_now", "seen", "found", "gone", "changed", "drift")
+    list_display = ("corp", "started", "state_now", "seen", "found", "gone", "changed", "unseen", "drift")
     list_filter = ("corp", "state", "started_at")
     ordering = ("-pk",)
-    fields = ("corp", "state", "started_at", "ended_at", "seen", "found", "gone", "changed", "drift", "is_forced")
+    counts = ("seen", "found", "gone", "changed", "unseen", "drift")
+    fields = ("corp", "state", "started_at", "ended_at", *counts, "is_forced")
     started = moment("started_at", _("开始"))
     actions_list = ("sync_now",)
 

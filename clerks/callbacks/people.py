@@ -1,6 +1,7 @@
 """Who works in a corp: they come, get another account, leave. What counts is what the address book says now."""
 
 from datetime import datetime
+from enum import Enum, auto
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -11,57 +12,73 @@ from clerks.models import Friend, Notice
 from clerks.outreach import codes, notices
 from retail import gate, org
 from retail.models import Staff
-from retail.wecom.errors import Rejected
+from retail.wecom.errors import Misconfigured, Rejected
 from retail.wecom.gateway import Gateway
 
 NOBODY = frozenset({60111, 40003, 46004})
+OUT_OF_SIGHT = 60011  # of a member outside what the application may see; whether they are there it does not say
 LEFT = 5  # the status of somebody who has left the corp
+
+
+class Presence(Enum):
+    THERE = auto()
+    GONE = auto()
+    HIDDEN = auto()  # nothing is known of them, so they stay as they are
 
 
 def came(heard: Heard) -> Outcome:
     """Somebody new: ours, if their userid is the number of one of our people."""
     userid = heard.named("UserID")
-    if not is_there(heard.gateway, userid=userid):
-        return Outcome.DOUBT
-    org.link_account(corp=heard.corp, userid=userid, by=None, now=heard.now)
-    return Outcome.DONE
+    presence = look_for(heard.gateway, userid=userid)
+    if presence is Presence.THERE:
+        org.link_account(corp=heard.corp, userid=userid, by=None, now=heard.now)
+    return _AS_SEEN[presence]
 
 
 def changed(heard: Heard) -> Outcome:
     """Another userid, perhaps; who has left by now has left."""
     old, new = heard.named("UserID"), heard.text("NewUserID")
     gateway = heard.gateway
-    if new and is_there(gateway, userid=new):
+    if new and look_for(gateway, userid=new) is Presence.THERE:
         org.rename_account(corp=heard.corp, userid=old, new=new, by=None, now=heard.now)
         friends.rename(corp=heard.corp, userid=old, new=new)
         org.link_account(corp=heard.corp, userid=new, by=None, now=heard.now)
         return Outcome.DONE
-    if is_there(gateway, userid=new or old):
-        return Outcome.DONE
-    return _checked(heard, new or old)
+    presence = look_for(gateway, userid=new or old)
+    return _parted(heard, new or old) if presence is Presence.GONE else _AS_SEEN[presence]
 
 
 def left(heard: Heard) -> Outcome:
     """Believed as soon as the address book says so too; it may be some seconds behind."""
-    return _checked(heard, heard.named("UserID"))
+    userid = heard.named("UserID")
+    presence = look_for(heard.gateway, userid=userid)
+    if presence is Presence.GONE:
+        return _parted(heard, userid)
+    return Outcome.DOUBT if presence is Presence.THERE else Outcome.IGNORED
 
 
-def _checked(heard: Heard, userid: str) -> Outcome:
-    if is_there(heard.gateway, userid=userid):
-        return Outcome.DOUBT
+_AS_SEEN = {Presence.THERE: Outcome.DONE, Presence.GONE: Outcome.DOUBT, Presence.HIDDEN: Outcome.IGNORED}
+
+
+def _parted(heard: Heard, userid: str) -> Outcome:
     staff = org.staff_of_account(corp=heard.corp, userid=userid)
     if staff is not None:
         part(staff=staff, corp=heard.corp, now=heard.now)
     return Outcome.DONE
 
 
-def is_there(gateway: Gateway, *, userid: str) -> bool:
+def look_for(gateway: Gateway, *, userid: str) -> Presence:
+    """What the address book says of a member now."""
     try:
-        return gateway.get_user(userid=userid).get("status") != LEFT
+        return Presence.GONE if gateway.get_user(userid=userid).get("status") == LEFT else Presence.THERE
     except Rejected as error:
         if error.errcode not in NOBODY:
             raise
-        return False
+        return Presence.GONE
+    except Misconfigured as error:
+        if error.errcode != OUT_OF_SIGHT:
+            raise
+        return Presence.HIDDEN
 
 
 @transaction.atomic

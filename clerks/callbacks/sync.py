@@ -2,10 +2,11 @@
 
 What is missing here is taken in. What is missing there goes only as long as it is little: when more than
 WECOM_SYNC_BRAKE would vanish at once (a scope narrowed by mistake, a broken answer) nothing does, and headquarters is
-told; a run started by hand may be forced. How far the two were apart is the drift of the run.
+told; a run started by hand may be forced. What the application does not get to see stays as it is in every run, and
+is counted. How far the two were apart is the drift of the run.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,10 +21,11 @@ from clerks import corp as mirror
 from clerks import friends
 from clerks.callbacks import corps, people
 from clerks.callbacks.contacts import NOBODYS, listed_of
+from clerks.callbacks.people import Presence
 from clerks.friends import Listed, Reading
 from clerks.models import Friend, GroupChat, Notice, SyncRun
 from clerks.outreach import notices
-from retail import audit, jobs, privacy
+from retail import audit, jobs, org, privacy
 from retail.jobs import Later, Work
 from retail.models import BuyerKey, Post, StaffAccount
 from retail.wecom.errors import Rejected
@@ -33,6 +35,14 @@ from retail.wecom.models import App, apps_of
 JOB = "wecom_sync"
 AT_ONCE = 100  # members asked for in one question
 LISTED = (Friend.State.FRIEND, Friend.State.LOST)  # whom WeCom lists with the clerk
+
+
+@dataclass(slots=True)
+class _Refused:
+    """What was too much to believe, and so left as it was."""
+
+    gone: int = 0
+    unseen: int = 0
 
 
 @transaction.atomic
@@ -68,14 +78,15 @@ def run(*, run_id: int, now: datetime) -> None:
     if row.ended_at is not None or app is None:
         return
     with _alone(row.corp, now):
-        gateway = Gateway(app)
-        vanishing = _customers(row, gateway, now)
-        mirror.mirror_departments(corp=row.corp, told=gateway.list_departments(), at=now)
-        other, gone = mirror.mirror_tags(corp=row.corp, groups=gateway.corp_tags(), at=now)
-        row.changed += other + gone
-        _chats(row, gateway, now)
-        vanishing += _people(row, gateway, now)
-        _end(row, vanishing, now)
+        gateway, refused = Gateway(app), _Refused()
+        departments = gateway.list_departments()
+        present = _present(gateway, departments)
+        _link(row.corp, present, now)  # first: whose friends these are
+        _customers(row, gateway, refused, now)
+        _lists(row, gateway, departments, refused, now)
+        _chats(row, gateway, refused, now)
+        _people(row, gateway, present, refused, now)
+        _end(row, refused, now)
 
 
 @contextmanager
@@ -92,17 +103,17 @@ def _alone(corp: str, now: datetime) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", [f"sync {corp}"])
 
 
-def _end(run: SyncRun, refused: int, now: datetime) -> None:
-    run.state = SyncRun.State.STOPPED if refused else SyncRun.State.DONE
+def _end(run: SyncRun, refused: _Refused, now: datetime) -> None:
+    reasons = _reasons(refused)
+    run.state = SyncRun.State.STOPPED if reasons else SyncRun.State.DONE
     run.ended_at = now
     run.save()
-    if refused:
+    if reasons:
         notices.tell_all(
             staff=notices.operators(now=now),
             kind=Notice.Kind.SYNC_STOPPED,
             title=_("企业微信核对已刹车"),
-            text=_("有 %(count)s 条记录在企业微信里不见了，多得不像真的，先没有动。请检查应用的可见范围。")
-            % {"count": refused},
+            text="".join(reasons),
             about=run,
             is_todo=True,
             effect=f"sync:{run.pk}",
@@ -110,10 +121,30 @@ def _end(run: SyncRun, refused: int, now: datetime) -> None:
         )
 
 
+def _reasons(refused: _Refused) -> list[str]:
+    """Why it was stopped, in sentences; none where it was not."""
+    gone = _("有 %(count)s 条记录在企业微信里不见了，多得不像真的，先没有动。请检查应用的可见范围。")
+    unseen = _(
+        "有 %(count)s 条好友关系，它们的导购现在不在应用的客户联系范围里，看不到，先没有动。请检查客户联系的使用范围。"
+    )
+    told = ((gone, refused.gone), (unseen, refused.unseen))
+    return [words % {"count": count} for words, count in told if count]
+
+
 def _brakes(count: int, of: int, run: SyncRun) -> bool:
     """Whether so many of so many may not vanish."""
-    ppm, number = settings.WECOM_SYNC_BRAKE
-    return not run.is_forced and count > number and count * 1_000_000 > of * ppm
+    return not run.is_forced and mirror.is_too_much(count, of=of)
+
+
+def _lists(
+    run: SyncRun, gateway: Gateway, departments: list[dict[str, Any]], refused: _Refused, now: datetime
+) -> None:
+    """Tags and departments."""
+    has_brake = not run.is_forced
+    parties = mirror.mirror_departments(corp=run.corp, told=departments, at=now, has_brake=has_brake)
+    tags = mirror.mirror_tags(corp=run.corp, groups=gateway.corp_tags(), at=now, has_brake=has_brake)
+    run.changed += tags.changed + tags.gone
+    refused.gone += parties.refused + tags.refused
 
 
 # ── Customers ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,17 +164,22 @@ class _Held(NamedTuple):
     is_known: bool
 
 
-def _customers(run: SyncRun, gateway: Gateway, now: datetime) -> int:
-    """Settle every customer who is not as we hold them. How many relations were not let vanish."""
+def _customers(run: SyncRun, gateway: Gateway, refused: _Refused, now: datetime) -> None:
+    """Settle every customer who is not as we hold them."""
     userids = gateway.follow_users()
     members = frozenset(userid.lower() for userid in userids)
     told = _told(gateway, userids, now)
     held = _held(run.corp, members)
+    unseen = _unseen(run.corp, members, now)
     run.seen = sum(len(customer.listed) for customer in told.values())
     for external_userid, customer in told.items():
         if not _is_as_held(run.corp, external_userid, customer, held):
             _settle(run, external_userid, customer, now)
-    return _vanish(run, held, told, now)
+    run.unseen += unseen
+    standing = unseen + sum(row.state in LISTED for row in held.values())
+    if _brakes(unseen, standing, run):
+        refused.unseen += unseen
+    _vanish(run, held, told, refused, now)
 
 
 def _told(gateway: Gateway, userids: Sequence[str], now: datetime) -> dict[str, _Customer]:
@@ -168,13 +204,27 @@ _Place = tuple[str, int]
 
 
 def _held(corp: str, members: frozenset[str]) -> dict[_Place, _Held]:
+    """Known is a relation of which we know the customer and, as far as their account is ours, the clerk."""
+    ours = {userid.lower() for userid in StaffAccount._base_manager.filter(corp=corp).values_list("userid", flat=True)}
     rows = Friend._base_manager.filter(corp=corp)
-    columns = rows.values_list("userid", "key", "state", "since", "tags", "member")
+    columns = rows.values_list("userid", "key", "state", "since", "tags", "member", "staff")
     return {
-        (userid.lower(), key_id): _Held(state, since, tags, member_id is not None)
-        for userid, key_id, state, since, tags, member_id in columns
+        (userid.lower(), key_id): _Held(
+            state, since, tags, member_id is not None and (staff_id is not None or userid.lower() not in ours)
+        )
+        for userid, key_id, state, since, tags, member_id, staff_id in columns
         if userid.lower() in members
     }
+
+
+def _unseen(corp: str, members: frozenset[str], now: datetime) -> int:
+    """How many relations are those of people who work for us and of whom WeCom tells us nothing (any more).
+
+    Whoever has left is not listed either, and is nobody's mistake: their customers wait for a successor.
+    """
+    working = Post.objects.at(now).values("staff")
+    rows = Friend._base_manager.filter(corp=corp, state__in=LISTED, staff__in=working)
+    return sum(userid.lower() not in members for userid in rows.values_list("userid", flat=True))
 
 
 def _is_as_held(corp: str, external_userid: str, customer: _Customer, held: dict[_Place, _Held]) -> bool:
@@ -205,8 +255,10 @@ def _named(customer: _Customer) -> frozenset[str]:
     return frozenset(one.userid.lower() for one in customer.listed)
 
 
-def _vanish(run: SyncRun, held: dict[_Place, _Held], told: dict[str, _Customer], now: datetime) -> int:
-    """Relations that WeCom lists no more. How many were too many to believe."""
+def _vanish(
+    run: SyncRun, held: dict[_Place, _Held], told: dict[str, _Customer], refused: _Refused, now: datetime
+) -> None:
+    """Relations that WeCom lists no more."""
     listed = {
         (one.userid.lower(), _key_id(run.corp, external_userid))
         for external_userid, customer in told.items()
@@ -215,56 +267,70 @@ def _vanish(run: SyncRun, held: dict[_Place, _Held], told: dict[str, _Customer],
     standing = {place for place, row in held.items() if row.state in LISTED}
     gone = standing - listed
     if _brakes(len(gone), len(standing), run):
-        return len(gone)
+        refused.gone += len(gone)
+        return
     for key_id in sorted({key_id for _userid, key_id in gone}):
         run.gone += friends.forget(
             corp=run.corp, key_id=key_id, userids=frozenset(userid for userid, one in gone if one == key_id), now=now
         )
-    return 0
 
 
 # ── Chats ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _chats(run: SyncRun, gateway: Gateway, now: datetime) -> None:
-    """Every chat there is, and those we hold that are not listed."""
+def _chats(run: SyncRun, gateway: Gateway, refused: _Refused, now: datetime) -> None:
+    """Every chat there is, and those we hold that are not listed: each is asked for."""
     listed = {
         one["chat_id"] for page in gateway.pages(gateway.list_groupchats) for one in page.get("group_chat_list", [])
     }
     held = dict(
         GroupChat._base_manager.filter(corp=run.corp, dismissed_at=None).values_list("chat_id", "member_version")
     )
+    gone = []
     for chat_id in sorted(listed | held.keys()):
         chat = corps.read_chat(gateway, corp_id=run.corp, chat_id=chat_id, at=now)
         if chat is None and chat_id in held:
-            mirror.dismiss_chat(corp=run.corp, chat_id=chat_id, at=now)
-            run.gone += 1
+            gone.append(chat_id)
         elif chat is not None:
             run.found += chat_id not in held
             run.changed += chat_id in held and held[chat_id] != chat.member_version
+    if _brakes(len(gone), len(held), run):
+        refused.gone += len(gone)
+        return
+    for chat_id in gone:
+        mirror.unlist_chat(corp=run.corp, chat_id=chat_id, at=now)
+    run.gone += len(gone)
 
 
 # ── People ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _people(run: SyncRun, gateway: Gateway, now: datetime) -> int:
-    """Whose account is gone has left, each asked for once more. How many were too many to believe."""
-    there = _present(gateway)
+def _people(run: SyncRun, gateway: Gateway, present: Mapping[str, str], refused: _Refused, now: datetime) -> None:
+    """Whose account is gone has left, each asked for once more; who is only out of sight has not."""
     accounts = list(_working(run.corp, now))
-    missing = [account for account in accounts if account.userid.lower() not in there]
+    missing = [account for account in accounts if account.userid.lower() not in present]
     if _brakes(len(missing), len(accounts), run):
-        return len(missing)
+        refused.gone += len(missing)
+        return
     for account in missing:
-        if not people.is_there(gateway, userid=account.userid):
+        presence = people.look_for(gateway, userid=account.userid)
+        run.unseen += presence is Presence.HIDDEN
+        if presence is Presence.GONE:
             run.gone += people.part(staff=account.staff, corp=run.corp, now=now)
-    return 0
 
 
-def _present(gateway: Gateway) -> set[str]:
-    """The userids, in lower case, of everybody the application sees.
+def _present(gateway: Gateway, departments: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Everybody the application sees: userids, by themselves in lower case.
 
     It may see some branches only: those that hang below none of the others are asked for with all that is below them.
     """
-    departments = {int(one["id"]): one.get("parentid") for one in gateway.list_departments()}
-    roots = sorted(id for id, parent in departments.items() if parent not in departments)
+    parents = {int(one["id"]): one.get("parentid") for one in departments}
+    roots = sorted(id for id, parent in parents.items() if parent not in parents)
     told = (one for root in roots for one in gateway.list_users(department_id=root, fetch_child=True))
-    return {one["userid"].lower() for one in told if one.get("status") != people.LEFT}
+    return {one["userid"].lower(): one["userid"] for one in told if one.get("status") != people.LEFT}
+
+
+def _link(corp: str, present: Mapping[str, str], now: datetime) -> None:
+    """Those nobody told us of who are ours by their number."""
+    known = StaffAccount._base_manager.filter(corp=corp).values_list("userid", flat=True)
+    for userid in sorted(present.keys() - {one.lower() for one in known}):
+        org.link_account(corp=corp, userid=present[userid], by=None, now=now)
 
 
 def _working(corp: str, now: datetime) -> Iterable[StaffAccount]:

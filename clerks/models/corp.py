@@ -8,7 +8,10 @@ from retail.scope import Paths, Scoped
 
 
 class GroupChat(Scoped):
-    """客户群. `dismissed_at` is for good: WeCom never gives an id to another chat."""
+    """客户群. `dismissed_at` is for good: WeCom never gives an id to another chat.
+
+    Unless no event told it and it was only not listed any more; it is then the moment of that reading, `read_at`.
+    """
 
     corp = models.CharField(_("企业微信"), max_length=64)
     chat_id = models.CharField(_("群 ID"), max_length=64)
@@ -36,6 +39,11 @@ class GroupChat(Scoped):
     def __str__(self) -> str:
         return self.name or str(_("未命名的群"))
 
+    @property
+    def is_unlisted(self) -> bool:
+        """Over only because a reading did not list it: another one may bring it back."""
+        return self.dismissed_at is not None and self.dismissed_at == self.read_at
+
 
 class GroupChatMember(Scoped):
     """Somebody in a group chat: a customer (key) or somebody of the corp (userid). Their names are not kept."""
@@ -62,7 +70,10 @@ class GroupChatMember(Scoped):
 
 
 class CorpTag(models.Model):
-    """企业标签. Deleted for good once `deleted_at` is set: its id does not come back."""
+    """企业标签. Deleted for good once `deleted_at` is set: its id does not come back.
+
+    Unless no event told it and it was only not listed any more; it is then the moment of that reading, `read_at`.
+    """
 
     corp = models.CharField(_("企业微信"), max_length=64)
     tag_id = models.CharField(_("标签 ID"), max_length=64)
@@ -80,6 +91,11 @@ class CorpTag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Gone only because a reading did not list it: another one may bring it back."""
+        return self.deleted_at is not None and self.deleted_at == self.read_at
 
 
 class Department(models.Model):
@@ -116,6 +132,8 @@ class SyncRun(models.Model):
     found = models.PositiveIntegerField(_("漏掉的新好友"), default=0)
     gone = models.PositiveIntegerField(_("漏掉的流失"), default=0)
     changed = models.PositiveIntegerField(_("有出入的"), default=0)
+    # Staff and relations we hold that the application does not get to see: left as they are.
+    unseen = models.PositiveIntegerField(_("看不到的"), default=0, db_default=0)
     is_forced = models.BooleanField(_("不刹车"), default=False)
     is_first = models.BooleanField(
         _("首次"), default=False, db_default=False
@@ -132,5 +150,5 @@ class SyncRun(models.Model):
     @property
     def drift_ppm(self) -> int:
         """Which part of what was looked at was not as we held it."""
-        wrong = self.found + self.gone + self.changed
-        return wrong * 1_000_000 // max(1, self.seen + self.gone)
+        wrong = self.found + self.gone + self.changed + self.unseen
+        return wrong * 1_000_000 // max(1, self.seen + self.gone + self.unseen)

@@ -57,16 +57,29 @@ def publish(*, ways: Iterable[ContactWay], now: datetime) -> None:
 
 # ── Who is on duty ───────────────────────────────────────────────────────────────────────────────────────────────────
 def on_duty(*, way: ContactWay, now: datetime) -> list[Staff]:
-    """Who stands behind the code now: on shift, still with us, below the day's cap; else the spare; else nobody."""
-    local = timezone.localtime(now)
-    shifts = Shift._base_manager.filter(way=way, weekdays__contains=str(local.isoweekday())).select_related("staff")
-    there = {one.staff_id: one.staff for one in shifts if welcome.is_within(local.time(), one.starts, one.ends)}
-    present = _employed({*there, *([way.spare_id] if way.spare_id else [])}, now)
+    """Who stands behind the code now: on shift, still with us, below the day's cap; else the spare; else nobody.
+
+    Only those WeCom knows: nobody can be a friend of somebody without an account.
+    """
+    there = _on_shift(way, now)
+    present = set(_accounts(way, _employed({*there, *([way.spare_id] if way.spare_id else [])}, now)))
     full = _full(way, now)
     found = [staff for pk, staff in sorted(there.items()) if pk in present and pk not in full]
     if not found and way.spare is not None and way.spare_id in present:
         found = [way.spare]
     return found[:MOST]
+
+
+def _on_shift(way: ContactWay, now: datetime) -> dict[int, Staff]:
+    local = timezone.localtime(now)
+    shifts = Shift._base_manager.filter(way=way, weekdays__contains=str(local.isoweekday())).select_related("staff")
+    return {one.staff_id: one.staff for one in shifts if welcome.is_within(local.time(), one.starts, one.ends)}
+
+
+def _accounts(way: ContactWay, staff_ids: Iterable[int]) -> dict[int, str]:
+    """Their userids in the corp of the code; who has none is left out."""
+    rows = StaffAccount._base_manager.filter(corp=way.brand.corp, staff__in=list(staff_ids))
+    return dict(rows.order_by("pk").values_list("staff", "userid"))
 
 
 def _employed(staff_ids: set[int], now: datetime) -> set[int]:
@@ -100,9 +113,7 @@ def of_staff(*, staff_id: int) -> list[ContactWay]:
 
 
 def _userids(way: ContactWay, now: datetime) -> list[str]:
-    ids = [staff.pk for staff in on_duty(way=way, now=now)]
-    accounts = StaffAccount._base_manager.filter(corp=way.brand.corp, staff__in=ids)
-    return sorted(accounts.values_list("userid", flat=True))
+    return sorted(_accounts(way, [staff.pk for staff in on_duty(way=way, now=now)]).values())
 
 
 # ── WeCom's side ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,9 +128,34 @@ def apply(*, way_id: int, now: datetime) -> None:
     elif userids := _userids(way, now):
         _set(way, app, userids, now)
     else:
-        has_shifts = Shift._base_manager.filter(way=way).exists()
-        nobody = _("现在没有人可以接：没有人在班，也没有备用导购。") if has_shifts else _("还没有人接：请排上班次。")
-        _trouble(way, nobody, now)
+        way.wanted = []
+        way.save(update_fields=["wanted"])
+        _trouble(way, _why_nobody(way, now) + _who_still(way), now)
+
+
+def _why_nobody(way: ContactWay, now: datetime) -> str:
+    """Why nobody can stand behind the code now."""
+    on_shift = _on_shift(way, now)
+    meant = on_shift if way.spare is None else {**on_shift, way.spare.pk: way.spare}
+    unknown = _employed(set(meant), now) - _accounts(way, meant).keys()
+    if unknown:
+        names = _("、").join(meant[pk].name for pk in sorted(unknown))
+        return _("现在没有人可以接：%(names)s还没有关联企业微信账号。") % {"names": names[:60]}
+    if not Shift._base_manager.filter(way=way).exists():
+        return _("还没有人接：请排上班次。")
+    if on_shift:
+        return _("现在没有人可以接：在班的已经离职或加满，也没有能接的备用导购。")
+    return _("现在没有人可以接：没有人在班，也没有备用导购。")
+
+
+def _who_still(way: ContactWay) -> str:
+    """WeCom keeps no code without anybody: who stood behind it last still does, which must not go unsaid."""
+    if not (way.config_id and way.applied):
+        return ""
+    rows = StaffAccount._base_manager.filter(corp=way.brand.corp, userid__in=way.applied).select_related("staff")
+    named = {row.userid: row.staff.name for row in rows}
+    names = _("、").join(named.get(userid, userid) for userid in way.applied)
+    return _("企业微信里扫码加到的仍是%(names)s。") % {"names": names[:60]}
 
 
 def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:

@@ -94,10 +94,13 @@ def welcome(
     attachments: Sequence[dict[str, Any]],
     member_id: int | None,
     by: Staff | None,
+    within: timedelta,
     now: datetime,
 ) -> None:
-    """Greet a new friend with their WelcomeCode. Raises Forbidden, and the errors of retail.wecom.errors."""
+    """Greet a new friend with their WelcomeCode, which is good for so long. Raises Forbidden, and the errors of
+    retail.wecom.errors.
+    """
     verdict = may(member_id=member_id, corp=app.corp_id, purpose=Purpose.WELCOME, by=by, now=now)
     if not verdict.ok:
         raise Forbidden(verdict)
-    Gateway(app).send_welcome(code=code, text=text, attachments=attachments)
+    Gateway(app, within=within).send_welcome(code=code, text=text, attachments=attachments)

@@ -3,14 +3,14 @@
     waiting ──▶ sent     or taken (another application was faster), refused (the customer wants no word from us)
        └─ 18 s after the callback ──▶ missed: the clerk is told and sends it by hand
 
-Asked again only after −1, 41096 or a broken line: a code works once, so nobody is greeted twice. Nothing here waits
-for a look at the customer.
+Asked again, for as long as it may help, after −1, 41096 or a broken line: a code works once, so nobody is greeted
+twice. Nothing here waits for a look at the customer, or for a line that is closed to everybody else.
 """
 
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 from django.db.models import F, Q
@@ -29,8 +29,7 @@ from retail.wecom.inbox import Opened
 
 DEADLINE = timedelta(seconds=18)
 MOST_PARTS = 9
-TRIES = 3
-PAUSE = 0.5  # seconds after the first try, doubled with each
+PAUSES = (0.5, 1.0, 2.0)  # seconds after the first tries, the last after each further one
 DELIVERED = 41051
 State = Greeting.State
 
@@ -133,13 +132,14 @@ def _deliver(greeting: Greeting, opened: Opened, said: Said, now: datetime) -> N
     """Try until it is sent, it is of no use, or time is up. `now` is when this began; the rest is measured."""
     began = time.monotonic()
     may_have_worked = greeting.attempts > 0  # its worker died on the way
-    for attempt in range(1, TRIES + 1):
-        at = now + timedelta(seconds=time.monotonic() - began)
-        if at > greeting.received_at + DEADLINE:
+    ends = greeting.received_at + DEADLINE
+    for pause in chain(PAUSES, repeat(PAUSES[-1])):
+        at = _later(now, began)
+        if at >= ends:
             break
         Greeting._base_manager.filter(pk=greeting.pk).update(attempts=F("attempts") + 1)
         try:
-            _ask(greeting, opened, said, at)
+            _ask(greeting, opened, said, ends - at, at)
         except contact.Forbidden:
             return _end(greeting, State.REFUSED, now)
         except Rejected as error:
@@ -147,8 +147,7 @@ def _deliver(greeting: Greeting, opened: Opened, said: Said, now: datetime) -> N
         except Waiting as error:
             greeting.errcode = error.errcode
             may_have_worked |= isinstance(error, Unreachable) and error.may_have_worked
-            if attempt < TRIES:
-                time.sleep(PAUSE * 2 ** (attempt - 1))
+            time.sleep(max(0.0, min(pause, (ends - _later(now, began)).total_seconds())))
         except WeComError as error:
             greeting.errcode = error.errcode
             break
@@ -163,7 +162,7 @@ def _later(now: datetime, began: float) -> datetime:
     return now + timedelta(seconds=time.monotonic() - began)
 
 
-def _ask(greeting: Greeting, opened: Opened, said: Said, at: datetime) -> None:
+def _ask(greeting: Greeting, opened: Opened, said: Said, within: timedelta, at: datetime) -> None:
     member_id = identity.owners([greeting.key_id]).get(greeting.key_id)
     contact.welcome(
         app=opened.message.app,
@@ -172,6 +171,7 @@ def _ask(greeting: Greeting, opened: Opened, said: Said, at: datetime) -> None:
         attachments=said.attachments,
         member_id=member_id,
         by=greeting.staff,
+        within=within,
         now=at,
     )
 

@@ -238,12 +238,7 @@ class Endpoints:
 
     # ── Said to staff ────────────────────────────────────────────────────────────────────────────────────────────────
     def send_message(self, *, touser: Sequence[str], msgtype: str, **fields: Any) -> Answer:
-        """{msgid, invaliduser, response_code?}. fields: the body named like msgtype, enable_duplicate_check, …
-
-        WeCom drops what is too much for one person without a word; we raise Limited instead.
-        """
-        for userid in touser:
-            self.spare(path="message/send", member=userid)
+        """{msgid, invaliduser, response_code?}. fields: the body named like msgtype, enable_duplicate_check, …"""
         return self._post(
             "message/send", touser="|".join(touser), msgtype=msgtype, agentid=self.app.agent_id, **fields
         )

@@ -4,13 +4,15 @@
     gateway.contact(external_userid="wm…")          # methods named after the vendor's paths: retail.wecom.endpoints
 
 A call waits for nobody and holds no transaction: it is refused within one (ask between two, or after the commit).
+What is of no use after some seconds says so (`within`): no request of it lasts beyond, and the breaker is not asked.
 Every answer is counted; every error is one of retail.wecom.errors, without a token, a secret or an address in it.
 """
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # of a call that WeCom is too busy for, with a short breath between them
 BREATH = 0.2  # seconds, doubled with each try
+LEAST = 0.2  # seconds: with less of them left nothing is asked
+MESSAGES = "message/send"
 PICTURES = (".qpic.cn", ".qlogo.cn")  # where WeCom keeps pictures
 MOST_PICTURE = 512 * 1024
 NO_ANSWER = -2  # counted where WeCom would have put its errcode
@@ -44,8 +48,14 @@ Files = Mapping[str, tuple[str, bytes]]
 class Gateway(Endpoints):
     """WeCom, asked on behalf of one application."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, within: timedelta | None = None) -> None:
+        """`within`: for how long from now an answer is of any use."""
         self.app = app
+        self._ends = None if within is None else time.monotonic() + within.total_seconds()
+
+    @property
+    def _seconds_left(self) -> float:
+        return math.inf if self._ends is None else self._ends - time.monotonic()
 
     # ── Credentials ──────────────────────────────────────────────────────────────────────────────────────────────────
     def js_ticket(self, *, refused: str = "") -> str:
@@ -98,7 +108,10 @@ class Gateway(Endpoints):
         """
         _refuse_within_a_transaction()
         now = timezone.now()
-        limits.require_open_line(app=self.app, path=path, now=now)
+        if self._ends is None:
+            limits.require_open_line(app=self.app, path=path, now=now)
+        if path == MESSAGES and isinstance(body, dict):
+            self._spare(path, (body.get("touser") or "").split("|"), now)
         limits.take(app=self.app, path=path, now=now)
         with limits.place(app=self.app, path=path, now=now):
             token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token), False
@@ -112,20 +125,22 @@ class Gateway(Endpoints):
                 except Busy as error:
                     if attempt >= TRIES:
                         if error.errcode == -1:  # no answer to speak of, either
-                            limits.note_silence(app=self.app, now=timezone.now())
+                            self._note_silence(timezone.now())
                         raise
-                    time.sleep(BREATH * 2 ** (attempt - 1))
+                    time.sleep(max(0.0, min(BREATH * 2 ** (attempt - 1), self._seconds_left)))
         raise AssertionError("unreachable")
 
     def _answered(
         self, method: str, path: str, params: dict[str, Any], body: Any = None, files: Files | None = None
     ) -> dict[str, Any]:
         """One request, its answer counted; an error of WeCom's raised as one of ours."""
-        reply = _send(method, path, params, body, files)
+        if self._seconds_left < LEAST:
+            raise Unreachable("out of time", path, until=timezone.now(), may_have_worked=False)
+        reply = _send(method, path, params, body, files, _timeout(self._seconds_left))
         now = timezone.now()
         if reply.answer is None:
             limits.count(app=self.app, path=path, errcode=NO_ANSWER, now=now)
-            until = limits.note_silence(app=self.app, now=now)
+            until = self._note_silence(now)
             log.warning("WeCom %s: %s", path, reply.failure)
             raise Unreachable(reply.failure, path, until=until, may_have_worked=reply.may_have_worked)
         errcode = int(reply.answer.get("errcode") or 0)
@@ -134,6 +149,10 @@ class Gateway(Endpoints):
             limits.note_answer(app=self.app)
             return reply.answer
         raise self._error(errcode, _first_words(reply.answer.get("errmsg")), path, now)
+
+    def _note_silence(self, now: datetime) -> datetime:
+        """When to try again. Who goes around the breaker does not hold it shut for the others either."""
+        return limits.note_silence(app=self.app, now=now) if self._ends is None else now
 
     def _error(self, errcode: int, errmsg: str, path: str, now: datetime) -> WeComError:
         """What an errcode means for whoever asked; notes it where it concerns everybody."""
@@ -179,9 +198,13 @@ class Gateway(Endpoints):
             raise Unreachable(f"HTTP {answer.status_code}, no picture", "picture", until=timezone.now())
         return bytes(content)
 
-    def spare(self, *, path: str, member: str) -> None:
-        """Count a message to this person, who gets no more than so many. Raises Limited."""
-        limits.take_for_member(app=self.app, path=path, member=privacy.blind(member)[:16], now=timezone.now())
+    def _spare(self, path: str, userids: Iterable[str], now: datetime) -> None:
+        """Count a message to each of them, who get no more than so many. Raises Limited.
+
+        WeCom drops what is too much for one person without a word.
+        """
+        for userid in filter(None, userids):
+            limits.take_for_member(app=self.app, path=path, member=privacy.blind(userid)[:16], now=now)
 
 
 class _Expired(WeComError):
@@ -252,9 +275,18 @@ def hang_up() -> None:
         del _thread.client, _thread.base_url
 
 
-def _send(method: str, path: str, params: dict[str, Any], body: Any, files: Files | None) -> _Reply:
+def _timeout(left: float) -> tuple[float, float]:
+    """Seconds to connect and to answer, together no more than are left."""
+    most_connect, most_answer = settings.WECOM_TIMEOUT
+    connect = min(most_connect, left / 4)
+    return connect, min(most_answer, left - connect)
+
+
+def _send(
+    method: str, path: str, params: dict[str, Any], body: Any, files: Files | None, timeout: tuple[float, float]
+) -> _Reply:
     """What is raised on the way holds the address with its token: it ends here, and is not chained."""
-    sent: dict[str, Any] = {"params": list(params.items()), "allow_redirects": False}
+    sent: dict[str, Any] = {"params": list(params.items()), "allow_redirects": False, "timeout": timeout}
     if files is not None:
         sent["files"] = files
     elif body is not None:

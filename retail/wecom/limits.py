@@ -16,6 +16,7 @@ from retail.wecom.errors import Busy, Limited, Paused
 from retail.wecom.models import App, Use, Valve
 
 BREAKER = ""  # the path of the row that is a corp's breaker
+BLIP = timedelta(seconds=2)  # after which one silence is asked about again
 
 
 def _rate(path: str) -> tuple[timedelta, timedelta]:
@@ -135,18 +136,20 @@ def note_answer(*, app: App) -> None:
 
 
 def note_silence(*, app: App, now: datetime) -> datetime:
-    """WeCom did not answer. Returns when to try again; after so many in a row that holds for everybody."""
+    """WeCom did not answer. Returns when to try again: soon, but after so many in a row later, and nobody before."""
     most, seconds = settings.WECOM_BREAKER
     until = now + timedelta(seconds=seconds)
     with connection.cursor() as cursor:
         cursor.execute(_SILENCE, {"corp": app.corp_id, "now": now, "until": until, "most": most})
-    return until
+        (failures,) = cursor.fetchone()
+    return until if failures >= most else now + BLIP
 
 
 _SILENCE = """
 INSERT INTO wecom_valve AS v (corp_id, path, next_at, failures) VALUES (%(corp)s, '', %(now)s, 1)
 ON CONFLICT (corp_id, path) DO UPDATE SET failures = v.failures + 1,
     blocked_until = CASE WHEN v.failures + 1 >= %(most)s THEN %(until)s ELSE v.blocked_until END
+RETURNING failures
 """
 
 

@@ -18,10 +18,11 @@ from django.db.models import Q
 from retail import audit, jobs, privacy
 from retail.jobs import Work
 from retail.wecom.errors import Rejected, Unreachable, WeComError
-from retail.wecom.gateway import Gateway
+from retail.wecom.gateway import MESSAGES, Gateway
 from retail.wecom.models import App, Call
 
 KIND = "wecom_call"
+NOBODY = 81013  # what WeCom says where all whom a message is for are invalid, if it says so
 State = Call.State
 # Asked twice these have the effect of once.
 REPEATABLE = frozenset(
@@ -72,7 +73,16 @@ def send(*, call_id: int, now: datetime) -> None:
         _put_back(call)
         raise
     else:
-        _end(call, State.SENT, errcode=0, answer=_kept(answer))
+        is_nobodys = call.path == MESSAGES and _reached_nobody(body, answer)
+        state, errcode = (State.FAILED, NOBODY) if is_nobodys else (State.SENT, 0)
+        _end(call, state, errcode=errcode, answer=_kept(answer))
+
+
+def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Whether WeCom took a message and says that all it is for are nobody it may give it to."""
+    named = {userid.lower() for userid in (body.get("touser") or "").split("|") if userid}
+    left_out = [answer.get(name) or "" for name in ("invaliduser", "unlicenseduser")]
+    return bool(named) and named <= {userid for names in left_out for userid in names.lower().split("|")}
 
 
 @transaction.atomic
@@ -97,7 +107,7 @@ def _body(call: Call) -> dict[str, Any]:
 
 def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:
     """Some have the effect of once however often; of messages to staff WeCom drops doubles for a while if told to."""
-    if call.path == "message/send" and body.get("enable_duplicate_check"):
+    if call.path == MESSAGES and body.get("enable_duplicate_check"):
         window = timedelta(seconds=int(body.get("duplicate_check_interval", 1800)))
         return call.sent_at is None or now < call.sent_at + window
     return call.path in REPEATABLE

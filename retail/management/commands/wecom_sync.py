@@ -34,7 +34,7 @@ class Command(TablesCommand):
             drift = "first" if run.is_first else f"drift {run.drift_ppm} ppm"
             self.stdout.write(
                 f"{one}: {run.state}, {run.seen} looked at, {run.found} found, {run.gone} gone, {run.changed} changed,"
-                f" {drift}"
+                f" {run.unseen} unseen, {drift}"
             )
 
     def _see_through(self, run: SyncRun) -> None:

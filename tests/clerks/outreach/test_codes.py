@@ -9,6 +9,7 @@ from django.utils import timezone
 from clerks.models import ContactWay, Notice, Shift
 from clerks.outreach import codes, notices
 from retail import tasks
+from retail.models import StaffAccount
 from tests.factories import corp as corps
 from tests.factories.corp import LI, WANG, ZHOU, Corp
 from tests.wecom_server import CORP
@@ -76,6 +77,32 @@ def test_a_leavers_codes_switch_to_the_spare(wecom_corp: Corp) -> None:
     wecom_corp.act("leave", userid=LI)
     wecom_corp.happen()
     assert behind(wecom_corp) == [WANG]
+
+
+def test_who_has_no_account_makes_room_for_the_spare(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI, spare=WANG)
+    StaffAccount.objects.filter(userid=LI).delete()
+    assert tasks.refresh_contact_ways() == 1
+    wecom_corp.work()
+    way.refresh_from_db()
+    assert (behind(wecom_corp), way.trouble) == ([WANG], "")
+
+
+def test_why_nobody_is_left_is_said_as_it_is(wecom_corp: Corp) -> None:
+    way = code(wecom_corp, LI)
+    account = StaffAccount.objects.get(userid=LI)
+    account.delete()
+    codes.apply(way_id=way.pk, now=timezone.now())
+    way.refresh_from_db()
+    assert f"员工{LI}还没有关联企业微信账号" in way.trouble
+    account.save()
+    wecom_corp.act("leave", userid=LI)
+    wecom_corp.happen()
+    way.refresh_from_db()
+    assert "离职" in way.trouble and f"仍是员工{LI}" in way.trouble  # who is gone does not serve on unsaid
+    assert (way.wanted, way.applied) == ([], [LI])
+    notice = Notice.objects.filter(kind="code_trouble").latest("pk")
+    assert (notice.staff, notice.text) == (wecom_corp.staff(corps.CHEN), way.trouble)
 
 
 def test_with_nobody_left_the_manager_hears_of_it(wecom_corp: Corp) -> None:

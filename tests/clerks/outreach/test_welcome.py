@@ -51,6 +51,26 @@ def test_it_is_tried_again_after_what_passes(corp: Corp, fault: dict[str, Any]) 
     assert meet(corp).state == "sent"
 
 
+def test_it_is_tried_for_as_long_as_it_may_help(corp: Corp, monkeypatch: Any) -> None:
+    monkeypatch.setattr(welcome, "PAUSES", (0.01,))
+    corp.server.control.fault(SEND, kind="status", code=502, times=12)  # the line is closed to others after five
+    greeting = meet(corp)
+    assert (greeting.state, greeting.attempts) == ("sent", 13)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "slow", "seconds": 6}, {"kind": "status", "code": 502}])
+def test_no_try_goes_beyond_the_deadline(corp: Corp, fault: dict[str, Any]) -> None:
+    corp.server.control.fault(SEND, times=0, **fault)
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    Message.objects.update(received_at=timezone.now() - timedelta(seconds=15))
+    corp.work()
+    greeting = Greeting.objects.get()
+    assert greeting.state == "missed" and greeting.took_ms is not None
+    assert 17_500 < greeting.took_ms < 18_700
+    assert Notice.objects.get().kind == "welcome_missed"
+
+
 @pytest.mark.parametrize("code", [41050, 40096, 48002])
 def test_it_is_not_tried_again_after_what_stays(corp: Corp, code: int) -> None:
     corp.server.control.fault(SEND, code=code, times=9)

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -115,7 +115,8 @@ def _handler(standin: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(said)
+            with suppress(BrokenPipeError):  # the other side had waited long enough
+                self.wfile.write(said)
 
         def log_message(self, *_args: Any) -> None:
             """Says nothing."""

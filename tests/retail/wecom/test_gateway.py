@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import traceback
 from contextlib import suppress
 from datetime import timedelta
@@ -15,7 +16,7 @@ from retail import jobs
 from retail.wecom import credentials, gateway, keys
 from retail.wecom.errors import Busy, Limited, Misconfigured, Paused, Rejected, Unreachable, WeComError
 from retail.wecom.gateway import Gateway
-from retail.wecom.models import Credential, Use
+from retail.wecom.models import Credential, Use, Valve
 from tests.factories import wecom
 from tests.retail.wecom.standin import error
 
@@ -210,6 +211,46 @@ def test_a_server_that_is_down_is_left_in_peace(asked, standin, settings, later)
     asked.follow_users()
 
 
+def test_one_silence_is_asked_about_again_in_a_moment(asked, standin, settings):
+    standin.trouble[""] = "502"
+    most, seconds = settings.WECOM_BREAKER
+    waits = []
+    for _call in range(most):
+        with pytest.raises(Unreachable) as raised:
+            asked.follow_users()
+        waits.append((raised.value.until - timezone.now()).total_seconds())
+    assert max(waits[:-1]) <= 2 and min(waits[:-1]) > 0.5
+    assert waits[-1] > seconds - 5
+
+
+def test_what_is_of_no_use_later_goes_around_the_breaker(asked, standin, settings):
+    asked.follow_users()
+    standin.trouble[""] = "502"
+    for _call in range(settings.WECOM_BREAKER[0]):
+        with pytest.raises(Unreachable):
+            asked.follow_users()
+    before = Valve.objects.get(path="").blocked_until
+    urgent = Gateway(asked.app, within=timedelta(seconds=5))
+    with pytest.raises(Unreachable):
+        urgent.follow_users()
+    assert Valve.objects.get(path="").blocked_until == before  # and keeps nobody else waiting longer
+    standin.trouble.clear()
+    urgent.follow_users()
+    asked.follow_users()  # the line is good for all
+
+
+def test_what_is_of_no_use_later_ends_in_time(asked, standin):
+    asked.follow_users()
+    standin.pause = 3
+    began = time.monotonic()
+    with pytest.raises(Unreachable):
+        Gateway(asked.app, within=timedelta(seconds=1)).follow_users()
+    assert time.monotonic() - began < 2
+    with pytest.raises(Unreachable) as late:
+        Gateway(asked.app, within=timedelta()).follow_users()
+    assert not late.value.may_have_worked and standin.count(FOLLOW) == 2
+
+
 def test_nothing_is_asked_within_a_transaction(asked, standin):
     with transaction.atomic(), pytest.raises(RuntimeError):
         asked.follow_users()
@@ -293,7 +334,7 @@ def test_one_person_gets_no_more_messages_than_wecom_delivers(asked, standin, ti
     for second in range(0, 3600, 2):
         time_machine.move_to(start + timedelta(seconds=second), tick=False)
         with suppress(Limited):
-            asked.spare(path="message/send", member="zhang")
+            asked._spare(gateway.MESSAGES, ["zhang"], timezone.now())
             sent.append(second)
     assert len(sent) <= 1000
     assert max(sum(begin <= one < begin + 60 for one in sent) for begin in sent) <= 30

@@ -99,6 +99,31 @@ def test_a_message_that_wecom_drops_if_doubled_is_repeated_for_as_long_as_it_doe
     assert state(call) == "unknown"
 
 
+def message(app: App, n: int, touser: str = "zhang") -> Call:
+    body = {"touser": touser, "msgtype": "text", "text": {"content": f"{n}"}}
+    return outbox.put(app=app, path="message/send", body=body, key=f"m:{n}", now=timezone.now())
+
+
+def test_one_person_gets_no_more_than_wecom_delivers_and_the_rest_later(app, standin, settings, later):
+    settings.WECOM_MEMBER_RATE = (60, 2)
+    calls = [message(app, n) for n in range(3)] + [message(app, 3, "li")]
+    work()
+    assert ([state(call) for call in calls], standin.count("message/send")) == (["sent"] * 2 + ["waiting", "sent"], 3)
+    assert calls[2].attempts == 0
+    later(timedelta(seconds=61))
+    work()
+    assert state(calls[2]) == "sent"
+
+
+def test_a_message_for_nobody_has_failed(app, standin):
+    standin.answers["message/send"] = {"msgid": "M", "invaliduser": "zhang"}
+    nobodys, somebodys = message(app, 1, "Zhang"), message(app, 2, "li|zhang")
+    work()
+    assert (state(nobodys), nobodys.errcode) == ("failed", 81013)
+    assert state(somebodys) == "sent"
+    assert "zhang" not in str(nobodys.answer)
+
+
 def test_a_worker_that_died_on_the_way_leaves_it_unknown(app, standin):
     call, other = put(app), put(app, path=TAG)
     Call.objects.update(state="sending", attempts=1, sent_at=timezone.now())
