@@ -13,6 +13,7 @@ from retail.desk import roles
 from retail.models import Store
 from tests import factories
 from tests.figures import figure
+from tests.signing_in import signed_in
 
 XSS = [
     "<script>alert(7)</script>",
@@ -67,8 +68,8 @@ def person(shop):
         staff.user = factories.user(is_superuser=True, is_staff=True)
         staff.save()
         roles.grant(user=staff.user, role="hq_ops")
-    client = Client(raise_request_exception=False)
-    client.force_login(staff.user)
+    client = signed_in(staff.user, post=staff.posts.get())
+    client.raise_request_exception = False
     return client
 
 
@@ -107,7 +108,7 @@ def test_no_form_breaks_a_page(person, shop):
             if answer.status_code >= 500:
                 broken.append((opts.label, kind, count))
 
-    assert broken == []
+    assert broken == [] and tried > 100
     figure("P15", f"{tried} hostile forms to the pages that add a row: 0 × 5xx")
 
 
