@@ -255,7 +255,9 @@ def make_batches(*, period: Period, by: User | None, now: datetime) -> list[Payo
     waiting = Statement.objects.unpaid().filter(period=period)
     sums = waiting.values_list("payer").annotate(Sum("pay_fen"), Count("pk")).order_by("payer")
     for payer_id, total_fen, people in list(sums):
-        batch = PayoutBatch(period=period, payer_id=payer_id, total_fen=total_fen, people=people, made_by=by, made_at=now)
+        batch = PayoutBatch(
+            period=period, payer_id=payer_id, total_fen=total_fen, people=people, made_by=by, made_at=now
+        )
         batch.save()
         waiting.filter(payer=payer_id).update(batch=batch)
         audit.record(by=by, action="payout.make", target=batch, now=now, after={"total_fen": total_fen})
