@@ -15,7 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from commissions import engine, periods
@@ -253,11 +253,13 @@ def make_batches(*, period: Period, by: User | None, now: datetime) -> list[Payo
         raise ClosingRefused(_("先结了这一期，才能发放。"))
     made = []
     waiting = Statement.objects.unpaid().filter(period=period)
-    for payer_id, total_fen in waiting.values_list("payer").annotate(Sum("pay_fen")).order_by("payer"):
-        batch = PayoutBatch(period=period, payer_id=payer_id, total_fen=total_fen, people=0, made_by=by, made_at=now)
+    sums = waiting.values_list("payer").annotate(Sum("pay_fen"), Count("pk")).order_by("payer")
+    for payer_id, total_fen, people in list(sums):
+        batch = PayoutBatch(
+            period=period, payer_id=payer_id, total_fen=total_fen, people=people, made_by=by, made_at=now
+        )
         batch.save()
-        batch.people = waiting.filter(payer=payer_id).update(batch=batch)
-        batch.save(update_fields=["people"])
+        waiting.filter(payer=payer_id).update(batch=batch)
         audit.record(by=by, action="payout.make", target=batch, now=now, after={"total_fen": total_fen})
         made.append(batch)
     if not made:

@@ -11,8 +11,8 @@ from django.apps import apps
 from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 
-from commissions import plans
-from commissions.models import Entry, PlanVersion
+from commissions import closing, plans
+from commissions.models import Entry, Period, PlanVersion
 from members.models import Membership
 from retail import intake, periodic, privacy, rights, seals
 from retail.models import Job, Order
@@ -21,6 +21,7 @@ SAMPLE = 2_000  # orders judged again when not all are
 PAGE = 500
 SHOWN = 5
 STALE = timedelta(hours=24)
+UNSEALED = timedelta(hours=1)  # six sealings
 
 
 class Finding(NamedTuple):
@@ -122,6 +123,23 @@ def _refunds_within_sales(_look: Look) -> Iterator[str]:
     )
 
 
+def _statements_as_closed(_look: Look) -> Iterator[str]:
+    """What a closed period owes to whom is what was frozen, and what is booked in it."""
+    for period in Period.objects.filter(status=Period.Status.CLOSED).order_by("pk"):
+        if closing.digest(period.statements.all()) != period.digest:
+            yield f"period {period.pk}: other statements than it was closed with"
+    yield from _rows(
+        "SELECT format('period %s, staff %s: %s fen in the statement, %s booked', period_id, staff_id, said, booked)"
+        " FROM (SELECT period_id, staff_id, coalesce(payer_id, 0) AS payer, sum(net_fen) AS said"
+        "  FROM commissions_statement GROUP BY 1, 2, 3) statements"
+        " FULL JOIN (SELECT period_booked_id AS period_id, staff_id, coalesce(payer_id, 0) AS payer,"
+        "  sum(fen) AS booked FROM commissions_entry WHERE staff_id IS NOT NULL AND kind <> 'payout'"
+        "  AND period_booked_id IN (SELECT id FROM commissions_period WHERE status = 'closed')"
+        "  GROUP BY 1, 2, 3) entries USING (period_id, staff_id, payer)"
+        " WHERE coalesce(said, 0) <> coalesce(booked, 0) ORDER BY period_id, staff_id"
+    )
+
+
 def _seals_whole(_look: Look) -> Iterator[str]:
     """The content of an approved plan version is what was approved."""
     for version in PlanVersion.objects.filter(status__in=PlanVersion.SEALED).order_by("pk"):
@@ -133,6 +151,9 @@ def _seals_whole(_look: Look) -> Iterator[str]:
 def _rows_as_sealed(look: Look) -> Iterator[str]:
     """What is history is what was sealed, and sealing goes on."""
     yield from seals.faults()
+    for table, since in seals.unsealed_since().items():
+        if since < look.now - UNSEALED:  # whoever keeps a transaction open holds up the sealing of a table
+            yield f"{table}: what came since {since:%Y-%m-%d %H:%M} is not sealed"
     ran = periodic.last(task="retail.seal")
     if ran and ran.at < look.now - STALE:
         yield f"nothing was sealed since {ran.at:%Y-%m-%d %H:%M}"
@@ -202,6 +223,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,
     "refunds_within_sales": _refunds_within_sales,
+    "statements_as_closed": _statements_as_closed,
     "seals_whole": _seals_whole,
     "rows_as_sealed": _rows_as_sealed,
     "guards_stand": _guards_stand,

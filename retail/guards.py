@@ -1,21 +1,59 @@
-"""What makes the database itself refuse what must never happen: for migrations, and the list of it for the doctor."""
+"""What makes the database itself refuse what must never happen: for migrations, and the list of it for the doctor.
+
+Migrations make the guards; here stands what each of them is, as PostgreSQL tells it. So a guard that was taken away,
+switched off, or rewritten to let everything pass is found. Whoever changes one in a migration changes it here, too:
+`manage.py doctor` and tests/retail/test_database.py say what is, and what stands here.
+"""
 
 from collections.abc import Collection, Iterator
 
-from django.db import connection, migrations
+from django.db import connection, migrations, transaction
 
-# Table → the triggers that guard it besides `append_only`, by name.
+_APPEND_ONLY = "BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change()"
+_SEALED = "BEFORE INSERT OR DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION public.refuse_sealed_content()"
+_ON_WRITTEN = "AFTER INSERT REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION "
+
+# All triggers there are, besides `append_only` of what is history: (table, name) → what it does.
 TRIGGERS = {
-    "commissions_attainment": {"sealed"},
-    "commissions_attainmentstep": {"sealed"},
-    "commissions_entry": {"legs_add_up", "period_not_closed"},
-    "commissions_period": {"closed_stays", "not_emptied"},
-    "commissions_planversion": {"sealed"},
-    "commissions_rule": {"sealed"},
-    "commissions_share": {"sealed"},
-    "commissions_statement": {"figures_stay"},
+    ("commissions_attainment", "sealed"): _SEALED,
+    ("commissions_attainmentstep", "sealed"): _SEALED,
+    ("commissions_entry", "legs_add_up"): _ON_WRITTEN + "public.refuse_unbalanced()",
+    ("commissions_entry", "period_not_closed"): _ON_WRITTEN + "public.refuse_closed_period()",
+    ("commissions_payoutbatch", "paid_once"): "BEFORE UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_other_payout()",
+    ("commissions_payoutbatch", "stays"): "BEFORE DELETE OR TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_change()",
+    ("commissions_period", "closed_stays"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_reopening()",
+    ("commissions_period", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_reopening()",
+    ("commissions_planversion", "sealed"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_sealed_version()",
+    ("commissions_rule", "sealed"): _SEALED,
+    ("commissions_share", "sealed"): _SEALED,
+    ("commissions_statement", "figures_stay"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_other_figures()",
+    ("commissions_statement", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_change()",
 }
-POLICIES = {"retail_buyerkey": "of_scope", "retail_exportfile": "of_person"}
+# All policies there are, and so all tables whose rows are not for everybody.
+POLICIES = {
+    ("retail_buyerkey", "of_scope"): "PERMISSIVE ALL TO public USING (public.daogou_sees_key(id)) WITH CHECK (true)",
+    ("retail_exportfile", "of_person"): "PERMISSIVE ALL TO public USING (((CURRENT_USER = 'daogou_job'::name) OR"
+    " (asked_by_id = (NULLIF(current_setting('daogou.person'::text, true), ''::text))::bigint)))",
+}
+# The functions those call: the start of the SHA-256 over the statement that makes one.
+FUNCTIONS = {
+    "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
+    "refuse_change()": "3e49f50ded122e39186776418c0359c8",
+    "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
+    "refuse_other_figures()": "7a01be6715ff26bcd629f61f286cdc87",
+    "refuse_other_payout()": "ba86951fd8e8dd53bb742a9cd5aa76a4",
+    "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
+    "refuse_sealed_content()": "b8da326cbf30b81f1f60b59c23c75e43",
+    "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
+    "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",
+}
 
 
 def append_only(table: str) -> migrations.RunSQL:
@@ -31,26 +69,56 @@ def append_only(table: str) -> migrations.RunSQL:
 
 
 def faults(*, append_only: Collection[str]) -> Iterator[str]:
-    """Guards that are missing or switched off; and tables that refuse changes without being known as history."""
-    wanted = {(table, trigger) for table, triggers in TRIGGERS.items() for trigger in triggers}
-    wanted |= {(table, "append_only") for table in append_only}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.relname, t.tgname, t.tgenabled IN ('O', 'A') FROM pg_trigger t"
-            " JOIN pg_class c ON c.oid = t.tgrelid"
-            " WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace"
-        )
-        on = {(table, trigger): is_on for table, trigger, is_on in cursor.fetchall()}
-        cursor.execute(
-            "SELECT c.relname, p.polname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relrowsecurity"
-        )
-        policies = set(cursor.fetchall())
-    for table, trigger in sorted(wanted):
-        if not on.get((table, trigger)):
-            yield f"{table}: the guard {trigger} is {'off' if (table, trigger) in on else 'missing'}"
-    for table, trigger in sorted(on.keys() - wanted):
-        if trigger == "append_only":
-            yield f"{table}: append-only, but not in the list of what is"
-    for table, policy in POLICIES.items():
-        if (table, policy) not in policies:
-            yield f"{table}: the policy {policy} is off or missing"
+    """Guards that are missing, switched off or other than they are to be; and what nobody here knows."""
+    wanted = _wanted(append_only)
+    found = _found()
+    for guard in sorted(wanted.keys() - found.keys()):
+        yield f"{guard} is missing"
+    for guard in sorted(found.keys() - wanted.keys()):
+        yield f"{guard} is not in the list of what is to be"
+    for guard in sorted(wanted.keys() & found.keys()):
+        if found[guard] != wanted[guard]:
+            yield f"{guard} is {found[guard]}; to be {wanted[guard]}"
+
+
+def _wanted(append_only: Collection[str]) -> dict[str, str]:
+    triggers = TRIGGERS | {(table, "append_only"): _APPEND_ONLY for table in append_only}
+    wanted = {f"{table}: the guard {name}": said for (table, name), said in triggers.items()}
+    wanted |= {f"{table}: the policy {name}": said for (table, name), said in POLICIES.items()}
+    wanted |= {f"{table}: row security": "on" for table, _ in POLICIES}
+    return wanted | {f"the function {name}": digest for name, digest in FUNCTIONS.items()}
+
+
+# A rule could swallow a statement before a trigger sees it.
+_FOUND = """
+SELECT format('%s: the guard %s', c.relname, t.tgname), CASE WHEN t.tgenabled NOT IN ('O', 'A') THEN 'off' ELSE
+    replace(substr(pg_get_triggerdef(t.oid), length(format('CREATE TRIGGER %I ', t.tgname)) + 1),
+        format(' ON public.%I ', c.relname), ' ') END
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT format('%s: the policy %s', tablename, policyname), concat(permissive, ' ', cmd, ' TO ',
+    array_to_string(roles, ', '), ' USING (' || qual || ')', ' WITH CHECK (' || with_check || ')')
+FROM pg_policies WHERE schemaname = 'public'
+UNION ALL
+SELECT format('%s: row security', relname), 'on' FROM pg_class
+WHERE relrowsecurity AND relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT format('%s: the rule %s', tablename, rulename), definition FROM pg_rules WHERE schemaname = 'public'
+UNION ALL
+SELECT format('the function %s(%s)', proname, pg_get_function_identity_arguments(oid)),
+    left(encode(sha256(convert_to(pg_get_functiondef(oid), 'UTF8')), 'hex'), 32)
+FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e'
+)
+"""
+
+
+def _found() -> dict[str, str]:
+    """What there is. Asked with nothing but PostgreSQL's own in the path: else names could mean something else."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = pg_catalog")
+        cursor.execute(_FOUND)
+        found = dict(cursor.fetchall())
+        transaction.set_rollback(True)  # for the path alone
+    return found

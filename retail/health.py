@@ -105,6 +105,7 @@ class _Figures(Collector):
         yield _moment("daogou_sweeper_last_run", "When due work was last rung for again.", "retail.sweep")
         yield _moment("daogou_doctor_last_run", "When the invariants were last looked at.", "retail.doctor")
         yield _moment("daogou_seals_last_run", "When the rows that are history were last sealed.", "retail.seal")
+        yield self._sealed_until()
         yield self._invariants()
         yield self._wecom()
 
@@ -122,6 +123,13 @@ class _Figures(Collector):
             dead.add_metric([kind], depth.dead)
             oldest.add_metric([kind], max(0, age))
         return waiting, dead, oldest
+
+    def _sealed_until(self) -> Metric:
+        """Falls behind, too, while sealing runs and somebody who keeps a transaction open holds it up."""
+        ran = periodic.last(task="retail.seal")
+        says = "What came before that is sealed, as the last sealing found."
+        until = ran.found.get("until", 0) if ran else 0
+        return GaugeMetricFamily("daogou_seals_until_timestamp_seconds", says, value=until)
 
     def _invariants(self) -> Metric:
         family = GaugeMetricFamily(

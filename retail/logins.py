@@ -14,6 +14,7 @@ OWNER, WEB, JOB = "daogou_owner", "daogou_web", "daogou_job"
 
 # All they can do but read and write. COPY into a table with row security is only for those whom it does not bind.
 POWERS = {OWNER: {"LOGIN"}, WEB: {"LOGIN"}, JOB: {"LOGIN", "BYPASSRLS"}}
+IDLE = "5min"  # of a request, in the middle of a transaction
 _COLUMNS = {
     "LOGIN": "rolcanlogin",
     "SUPERUSER": "rolsuper",
@@ -53,6 +54,8 @@ def make(cursor: Any) -> list[str]:
             cursor.execute(f"{'ALTER' if name in known else 'CREATE'} ROLE {name} {words}")
     for role, login in memberships(cursor):
         cursor.execute(f'REVOKE "{role}" FROM {login}')
+    # A transaction that was left open keeps what it wrote from being sealed, and others from what it locked.
+    cursor.execute(f"ALTER ROLE {WEB} SET idle_in_transaction_session_timeout = '{IDLE}'")
     return [name for name in POWERS if name not in known]
 
 

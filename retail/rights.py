@@ -48,12 +48,12 @@ DELETABLE = {
     "wecom_use": "counts of calls, kept for three months",
     "wecom_valve": "the pace of an address nobody asks any more",
 }
-READ_ONLY = ("django_migrations",)
+READ_ONLY = {WEB: ("django_migrations", "retail_seal"), JOB: ("django_migrations",)}
 
 
-def of(table: str) -> frozenset[str]:
-    """The rights that both `daogou_web` and `daogou_job` have to a table."""
-    if table in READ_ONLY:
+def of(login: str, table: str) -> frozenset[str]:
+    """The rights that `daogou_web` or `daogou_job` has to a table: the same, but that workers alone make seals."""
+    if table in READ_ONLY[login]:
         return frozenset({"SELECT"})
     if table in APPEND_ONLY:
         return frozenset({"SELECT", "INSERT"})
@@ -78,15 +78,16 @@ def grant() -> None:
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {both}")
         cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {both}")
         cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {both}")
-        for rights, tables in _by_rights(cursor).items():
+        for (login, rights), tables in _by_rights(cursor).items():
             names = ", ".join(map(connection.ops.quote_name, tables))
-            cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {both}")
+            cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {login}")
 
 
-def _by_rights(cursor: CursorWrapper) -> dict[frozenset[str], list[str]]:
-    tables: dict[frozenset[str], list[str]] = {}
+def _by_rights(cursor: CursorWrapper) -> dict[tuple[str, frozenset[str]], list[str]]:
+    tables: dict[tuple[str, frozenset[str]], list[str]] = {}
     for table in connection.introspection.table_names(cursor):
-        tables.setdefault(of(table), []).append(table)
+        for login in (WEB, JOB):
+            tables.setdefault((login, of(login, table)), []).append(table)
     return tables
 
 
@@ -131,7 +132,7 @@ def faults() -> Iterator[str]:
 
 
 def _wrong_rights(tables: list[str]) -> Iterator[str]:
-    wanted = {Held(login, table, right) for login in (WEB, JOB) for table in tables for right in of(table)}
+    wanted = {Held(login, table, right) for login in (WEB, JOB) for table in tables for right in of(login, table)}
     found = held()
     yield from (f"{login} may {right} {table}" for login, table, right in sorted(found - wanted))
     yield from (f"{login} may not {right} {table}" for login, table, right in sorted(wanted - found))

@@ -4,7 +4,7 @@ Every few minutes the rows that came since are closed into blocks, table by tabl
 block, which the database computes, and an HMAC over that and the seal before it, with a key the database never sees
 (retail.privacy): a row changed, taken out or put in between, or a seal forged, left out or moved, no longer fits.
 Whole seals taken off the end would leave a shorter chain that fits; so each machine that seals also keeps the last
-one it made in a file.
+one it made in a file, and makes no other before it finds that one again.
 
 Posting knows nothing of this and waits for nothing. The price is a window: until its block is closed, a row is
 guarded by triggers and rights alone (docs/adr/0014).
@@ -27,8 +27,23 @@ from django.utils.translation import gettext_lazy as _
 
 from retail import privacy, rights
 
+# When a row came, as it says itself; of a buyer's snapshot the claims say it that were written with it.
+_CAME = {
+    "commissions_buyersnapshot": "(SELECT min(c.resolved_at) FROM commissions_claimrow c"
+    " WHERE (c.order_id, c.revision) = (r.order_id, r.revision))",
+    "commissions_claimrow": "resolved_at",
+    "commissions_entry": "posted_at",
+    "retail_auditrow": "at",
+    "retail_orderversion": "superseded_at",
+    "retail_refundversion": "superseded_at",
+    "retail_suppression": "at",
+}
 BLOCK = 50_000  # rows under one seal at most
 PATIENCE = 5.0  # seconds a sealing waits for those who are writing
+
+
+class ChainCut(Exception):
+    """Seals that this machine remembers are gone: nothing is sealed any more until somebody has looked."""
 
 
 class Seal(models.Model):
@@ -63,10 +78,13 @@ def _tables() -> list[str]:
 def seal(*, now: datetime, patience: float = PATIENCE) -> int:
     """Seal all rows that are there for good; returns how many.
 
-    A table in which somebody is still writing after `patience` seconds is left to the next time.
+    A table in which somebody is still writing after `patience` seconds is left to the next time. Raises ChainCut: a
+    seal made after a cut would become the end that is remembered, and the cut would be forgotten.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('seals', 0))")
+    if lost := _head_lost():
+        raise ChainCut(lost)
     last = Seal.objects.order_by("number").last()
     count = 0
     for table in _tables():
@@ -197,7 +215,8 @@ def _digests(table: str, columns: str, blocks: Sequence[tuple[int, int | None, i
 def faults() -> Iterator[str]:
     """What no longer fits: seals, blocks, and the end of the chain this machine remembers."""
     seals = list(Seal.objects.order_by("number"))
-    yield from _head_lost({seal.number: bytes(seal.mac) for seal in seals})
+    if lost := _head_lost():
+        yield lost
     genuine: dict[tuple[str, str], list[tuple[Seal, int | None]]] = defaultdict(list)
     ends: dict[str, int] = {}
     before, expected = b"", 1
@@ -226,6 +245,19 @@ def _changed_blocks(table: str, columns: str, blocks: list[tuple[Seal, int | Non
             yield f"{table}, ids {first}to {seal.up_to}: {rows:,} rows where {seal.rows:,} were sealed, or others"
 
 
+def unsealed_since() -> dict[str, datetime]:
+    """When the oldest row came that has no seal yet, for each table in which there are some."""
+    found = {}
+    for table in _tables():
+        with connection.cursor() as cursor:
+            unsealed = f"SELECT min({_CAME[table]}) FROM {table} r WHERE id > %s"
+            cursor.execute(unsealed, [_above(_sealed_up_to(table))])
+            (since,) = cursor.fetchone()
+        if since:
+            found[table] = since
+    return found
+
+
 def _rows_ahead(table: str) -> Iterator[str]:
     """Whose number the sequence never gave out would not be sealed before it does."""
     with connection.cursor() as cursor:
@@ -252,8 +284,23 @@ def _remember(last: Seal) -> None:
     scratch.replace(head_file())
 
 
-def _head_lost(macs: dict[int, bytes]) -> Iterator[str]:
-    if head_file().exists():
-        number, mac = head_file().read_text().split()
-        if macs.get(int(number), b"").hex() != mac:
-            yield f"seal {number}, which {head_file()} remembers, is not there any more: the chain was cut"
+def _head_lost() -> str:
+    """What is wrong with the end of the chain that is remembered; empty if it is there, or none is remembered."""
+    try:
+        number, mac = _remembered()
+    except FileNotFoundError:
+        return ""
+    except ValueError:
+        return f"{head_file()} is damaged: nobody knows how long the chain was"
+    known = Seal.objects.filter(number=number).first()
+    if known and hmac.compare_digest(bytes(known.mac), mac):
+        return ""
+    return f"seal {number}, which {head_file()} remembers, is not there any more: the chain was cut"
+
+
+def _remembered() -> tuple[int, bytes]:
+    """Number and `mac` of the last seal this machine made. Raises FileNotFoundError, and ValueError if damaged."""
+    number, mac = head_file().read_text().split()
+    if not (number.isdecimal() and len(number) <= 18 and len(mac) == 64):
+        raise ValueError
+    return int(number), bytes.fromhex(mac)

@@ -123,7 +123,8 @@ def seal() -> int:
     """Close what is append-only into blocks that show every later change."""
     now = timezone.now()
     count = seals.seal(now=now)
-    periodic.note(task="retail.seal", now=now)
+    until = min([now, *seals.unsealed_since().values()])
+    periodic.note(task="retail.seal", now=now, found={"until": until.timestamp()})
     return count
 
 

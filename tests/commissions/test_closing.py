@@ -263,6 +263,13 @@ def test_what_was_paid_is_not_in_the_next_statement(shop):
     assert statement(shop, "li", "2026-11-01").pay_fen == 20_00
 
 
+def refused(statement):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what waits for the end would keep a table from TRUNCATE
+        with pytest.raises(IntegrityError), transaction.atomic():
+            cursor.execute(statement)
+
+
 @pytest.mark.parametrize("change", ["pay_fen = 0, carry_out_fen = 1000", "staff_id = staff_id + 1", "kinds = '{}'"])
 def test_the_figures_of_a_statement_never_change(shop, change):
     sell(shop, "li", 100_00)
@@ -272,9 +279,29 @@ def test_the_figures_of_a_statement_never_change(shop, change):
         cursor.execute(f"UPDATE commissions_statement SET {change}")
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM commissions_statement")
+    refused("TRUNCATE commissions_statement")
 
     closing.confirm(statement=statement(shop, "li"), now=NOVEMBER)
     assert statement(shop, "li").confirmed_at == NOVEMBER
+
+
+def test_a_batch_is_there_for_good_with_its_figures(shop):
+    sell(shop, "li", 100_00)
+    (batch,) = closing.make_batches(period=close(shop), by=user("a"), now=NOVEMBER)
+
+    for change in (
+        "total_fen = 1", "people = 2", "made_by_id = NULL", "reference = '另一笔'",
+        "state = 'paid', paid_at = now(), total_fen = 1",
+    ):  # fmt: skip
+        refused(f"UPDATE commissions_payoutbatch SET {change}")
+    refused("DELETE FROM commissions_payoutbatch WHERE id = 0")
+    refused("TRUNCATE commissions_payoutbatch CASCADE")
+
+    closing.mark_paid(batch=batch, reference="凭证 7", by=user("b"), now=NOVEMBER)
+    for change in ("reference = '另一笔'", "state = 'ready', paid_at = NULL", "paid_at = now()", "paid_by_id = NULL"):
+        refused(f"UPDATE commissions_payoutbatch SET {change}")
+    batch.refresh_from_db()
+    assert (batch.state, batch.total_fen, batch.people, batch.reference) == ("paid", 10_00, 1, "凭证 7")
 
 
 def test_the_last_day_of_a_period_is_not_over_before_midnight(shop):

@@ -105,7 +105,9 @@ def test_no_tampering_succeeds_as_the_application(shop):
 
 def test_both_have_exactly_the_rights_of_the_list(db):
     tables = connection.introspection.table_names()
-    wanted = {rights.Held(login, table, right) for login in BOTH for table in tables for right in rights.of(table)}
+    wanted = {
+        rights.Held(login, table, right) for login in BOTH for table in tables for right in rights.of(login, table)
+    }
 
     assert len(tables) > 70
     assert rights.held() == wanted
@@ -113,7 +115,7 @@ def test_both_have_exactly_the_rights_of_the_list(db):
 
 
 def test_the_list_names_tables_that_there_are(db):
-    named = [*rights.APPEND_ONLY, *rights.DELETABLE, *rights.READ_ONLY]
+    named = [*rights.APPEND_ONLY, *rights.DELETABLE, "django_migrations"]
 
     assert len(set(named)) == len(named)
     assert set(named) <= set(connection.introspection.table_names())
@@ -124,6 +126,7 @@ def test_the_list_names_tables_that_there_are(db):
     [
         (f"GRANT DELETE ON retail_order TO {logins.WEB}", "daogou_web may DELETE retail_order"),
         (f"GRANT UPDATE (fen) ON commissions_entry TO {logins.JOB}", "daogou_job may UPDATE commissions_entry"),
+        (f"GRANT INSERT ON retail_seal TO {logins.WEB}", "daogou_web may INSERT retail_seal"),
         (f"REVOKE INSERT ON retail_auditrow FROM {logins.WEB}", "daogou_web may not INSERT retail_auditrow"),
         (f"GRANT {logins.OWNER} TO {logins.WEB}", "daogou_web can become daogou_owner"),
         (f"ALTER ROLE {logins.JOB} CREATEROLE", "daogou_job: BYPASSRLS, CREATEROLE, LOGIN"),
@@ -137,10 +140,44 @@ def test_the_list_names_tables_that_there_are(db):
         ("ALTER TABLE retail_auditrow DISABLE TRIGGER append_only", "retail_auditrow: the guard append_only is off"),
         ("DROP TRIGGER legs_add_up ON commissions_entry", "commissions_entry: the guard legs_add_up is missing"),
         ("DROP TRIGGER closed_stays ON commissions_period", "commissions_period: the guard closed_stays is missing"),
-        ("ALTER TABLE retail_buyerkey DISABLE ROW LEVEL SECURITY", "retail_buyerkey: the policy of_scope is off"),
+        ("ALTER TABLE retail_buyerkey DISABLE ROW LEVEL SECURITY", "retail_buyerkey: row security is missing"),
         (
             "CREATE TRIGGER append_only BEFORE DELETE ON retail_store EXECUTE FUNCTION refuse_change()",
-            "retail_store: append-only, but not in the list",
+            "retail_store: the guard append_only is not in the list",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "the function refuse_change() is ",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION daogou_sees_key(wanted bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+            "the function daogou_sees_key(wanted bigint) is ",
+        ),
+        (
+            "ALTER FUNCTION refuse_sealed_content() SET search_path = pg_temp, public",
+            "the function refuse_sealed_content() is ",
+        ),
+        (
+            "CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retail_auditrow"
+            " FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION refuse_change()",
+            "retail_auditrow: the guard append_only is BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT WHEN",
+        ),
+        (
+            "CREATE SCHEMA other; CREATE FUNCTION other.refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN RETURN NULL; END'; CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE"
+            " ON retail_auditrow FOR EACH STATEMENT EXECUTE FUNCTION other.refuse_change();"
+            " SET LOCAL search_path = other, public",
+            "retail_auditrow: the guard append_only is ",
+        ),
+        (
+            "CREATE RULE nothing AS ON INSERT TO retail_auditrow DO INSTEAD NOTHING",
+            "retail_auditrow: the rule nothing",
+        ),
+        ("ALTER POLICY of_scope ON retail_buyerkey USING (true)", "retail_buyerkey: the policy of_scope is "),
+        ("ALTER POLICY of_person ON retail_exportfile TO daogou_job", "retail_exportfile: the policy of_person is "),
+        (
+            "CREATE POLICY another ON retail_exportfile USING (true)",
+            "retail_exportfile: the policy another is not in the list",
         ),
     ],
 )
@@ -224,12 +261,19 @@ def test_making_the_logins_again_changes_nothing(db):
         assert logins.powers(cursor) == logins.POWERS and logins.memberships(cursor) == []
 
 
+def test_a_request_leaves_no_transaction_open_for_long(transactional_db):
+    with logged_in(logins.WEB), connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("5min",)
+
+
 def test_tables_of_an_older_version_are_handed_to_the_owner(db):
     with connection.cursor() as cursor:
         logins.hand_over(cursor)
         cursor.execute(f"SET ROLE {logins.OWNER}")
         cursor.execute("ALTER TABLE retail_order ADD COLUMN colour text")
         cursor.execute("ALTER FUNCTION daogou_sees_key(bigint) IMMUTABLE")
+        cursor.execute("ALTER FUNCTION daogou_sees_key(bigint) STABLE")
         rights.grant()
         cursor.execute("RESET ROLE")
     assert list(rights.faults()) == []

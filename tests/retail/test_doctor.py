@@ -8,9 +8,10 @@ from django.db import connection
 from django.utils import timezone
 
 from clerks.models import Binding
-from commissions.models import ClaimRow, Entry, Rule
+from commissions import closing
+from commissions.models import ClaimRow, Entry, Period, Rule, Statement
 from members.models import Membership, Purchase
-from retail import doctor, jobs, periodic, privacy, shapes, tasks
+from retail import doctor, jobs, periodic, privacy, seals, shapes, tasks
 from retail.models import Order
 from tests.factories import NOW, world
 
@@ -25,6 +26,7 @@ def shop():
     shop.plan(
         {"id": "r", "calc": {"type": "rate", "ppm": 50_000}, "split": [{"role": "serve", "weight": 1}]},
     )
+    seals.seal(now=NOW)  # what the plan left in the journal long ago
     sold = shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", "13912345678"),))
     shop.settle(sold, shop.order(serving_clerk="A1"))
     shop.refund(sold, fen=5000)
@@ -100,6 +102,51 @@ def test_more_given_back_than_was_sold(shop):
     assert failing() == {"refunds_within_sales": 1, "entries_follow_the_plan": 1}
 
 
+@pytest.fixture
+def closed(shop):
+    """The period of that sale, closed and paid."""
+    at = NOW + timedelta(days=40)
+    period = closing.close(period=Period.objects.get(starts_on="2026-10-01"), by=None, now=at)
+    for batch in closing.make_batches(period=period, by=None, now=at):
+        closing.mark_paid(batch=batch, reference="1", by=None, now=at)
+    assert Statement.objects.get().net_fen > 0 and failing() == {}
+    return period
+
+
+def test_a_statement_that_was_changed(closed):
+    tamper("UPDATE commissions_statement SET net_fen = net_fen + 1, pay_fen = pay_fen + 1")
+
+    assert failing() == {"statements_as_closed": 2}  # not what was frozen, and not what is booked
+
+
+def test_a_statement_that_was_changed_with_its_digest(closed):
+    tamper("UPDATE commissions_statement SET net_fen = net_fen + 1, pay_fen = pay_fen + 1")
+    tamper(
+        "UPDATE commissions_period SET digest = %s WHERE id = %s", closing.digest(Statement.objects.all()), closed.pk
+    )
+
+    assert failing() == {"statements_as_closed": 1}
+
+
+def test_a_statement_that_is_gone(closed):
+    tamper("DELETE FROM commissions_statement")
+
+    assert failing() == {"statements_as_closed": 2}
+
+
+def test_entries_added_to_a_closed_period(closed):
+    """A whole transaction, which adds up."""
+    columns = "txn, kind, brand_id, payer_id, staff_id, fen, base_fen, pool_fen, role, paid_at, posted_at, earned_on"
+    tamper(
+        f"INSERT INTO commissions_entry (key, {columns}, period_booked_id, period_origin_id)"
+        " SELECT gen_random_uuid(), -1, 'adjust', brand_id, payer_id, staff_id, 5 * sign(n), 0, 0, '', paid_at,"
+        f" posted_at, earned_on, {closed.pk}, {closed.pk}"
+        " FROM commissions_entry, (VALUES (1), (-1)) AS n(n) WHERE kind = 'earn' AND (staff_id IS NULL) = (n < 0)"
+    )
+
+    assert failing()["statements_as_closed"] == 1
+
+
 def test_a_rule_that_was_changed_under_its_seal(shop):
     tamper("""UPDATE commissions_rule SET "group" = 'other' WHERE id = %s""", Rule.objects.get().pk)
 
@@ -117,7 +164,7 @@ def test_a_guard_that_was_switched_off(shop):
 def test_a_key_that_is_gone(shop, settings):
     settings.PRIVACY_KEYS = [privacy.new_key(9)]
 
-    assert failing() == {"keys_open": 1}
+    assert failing() == {"keys_open": 1, "rows_as_sealed": 1}  # seals are made with a key, too
 
 
 def test_an_order_that_names_a_key_there_is_none_of(shop):
@@ -168,10 +215,11 @@ def test_dates_of_somebody_who_never_bought(shop):
 # ── The command ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_command_says_what_holds(shop, capsys):
     jobs.Job.objects.all().delete()
+    seals.seal(now=NOW)
     call_command("doctor", "--all")
 
     said = capsys.readouterr().out
-    assert "All 12 invariants hold." in said and "FAIL" not in said
+    assert "All 13 invariants hold." in said and "FAIL" not in said
     assert set(periodic.last(task="retail.doctor").found.values()) == {0}
 
 
@@ -179,7 +227,7 @@ def test_the_command_fails_and_gives_examples(shop, capsys):
     jobs.Job.objects.all().delete()
     tamper("UPDATE commissions_entry SET fen = fen + 1")
 
-    with pytest.raises(CommandError, match="of 12 invariants do not hold"):
+    with pytest.raises(CommandError, match="of 13 invariants do not hold"):
         call_command("doctor", "--all")
 
     said = capsys.readouterr().out

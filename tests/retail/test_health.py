@@ -103,6 +103,9 @@ def test_last_runs_and_failures(open_metrics):
     assert said['daogou_invariant_failures{name="legs_add_up"}'] == 2
     assert said['daogou_invariant_failures{name="one_active_binding"}'] == 0
     assert said["daogou_doctor_last_run_timestamp_seconds"] > 0
+    assert said["daogou_seals_until_timestamp_seconds"] == 0
+    tasks.seal()
+    assert before <= figures()["daogou_seals_until_timestamp_seconds"] < before + 60
 
 
 def test_a_description_written_by_hand_is_no_run(open_metrics):

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.utils import timezone
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
@@ -93,7 +94,9 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)  # which registers the periodic work, too
         if world.is_empty():
             self.stdout.write("Making a world of shops, clerks and customers …")
+            seals.head_file().unlink(missing_ok=True)  # of a world that is no more
             world.load(progress=Progress(self.stdout), size=world.scaled(scale))
+            seals.seal(now=timezone.now())
         else:
             world.finish(progress=Progress(self.stdout))
 
