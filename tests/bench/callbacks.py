@@ -159,8 +159,8 @@ def _answering(app: App, full: bool) -> Iterator[Verdict]:
     ours = Way("stored with its jobs, committed, answered", count)
     peer = Way("Flask + wechatpy, nothing stored", count)
     keys = dict(zip(PEER_KEYS, (app.token, app.aes_key, app.corp_id), strict=True))
-    ours = {"DAOGOU_BROKER_URL": "memory://", "PGUSER": logins.WEB}
-    with served("retail.wsgi:application", **ours) as port, served(PEER, **keys) as peer_port:
+    settings_of_ours = {"DAOGOU_BROKER_URL": "memory://", "PGUSER": logins.WEB}
+    with served("retail.wsgi:application", **settings_of_ours) as port, served(PEER, **keys) as peer_port:
         for turn in range(rounds + 1):
             work = deliveries(app, count)
             for way, where, what in (
