@@ -31,6 +31,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import display
+from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from retail import audit, privacy, scope
@@ -53,6 +54,10 @@ def _has_paths(model: type[models.Model]) -> bool:
 def link(page: str, pk: int, text: object) -> SafeString:
     """A text that leads to the page of a row."""
     return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), text)
+
+
+class Confirm(BaseDialogForm):
+    """A dialog with nothing to fill in: it only asks whether it is meant."""
 
 
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
-from unfold.forms import BaseDialogForm
 
 from commissions import plans, rule_words
 from commissions.forms import ActivateForm, RuleForm, ShareFormSet, StepFormSet
@@ -28,7 +27,7 @@ from commissions.models import (
     Rule,
     Share,
 )
-from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, link, money, rate
+from retail.scoped_admin import Badge, Confirm, ScopedAdmin, ScopedTabularInline, link, money, rate
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
 
@@ -96,10 +95,6 @@ class AttainmentInline(_RowOfVersion):
     @display(description=_("各档"))
     def steps(self, row: Attainment) -> str:
         return rule_words.steps(row.steps.all())
-
-
-class Confirm(BaseDialogForm):
-    """A dialog with nothing to fill in."""
 
 
 APPROVE = ActionDialog(

@@ -20,12 +20,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from commissions import closing
 from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
-from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, moment, money
+from retail.scoped_admin import Badge, Confirm, EstimatedPaginator, ScopedAdmin, moment, money
 from retail.templatetags.figures import yuan
-
-
-class Confirm(BaseDialogForm):
-    """Nothing to fill in: the dialog only asks whether it is meant."""
 
 
 class PaidForm(BaseDialogForm):

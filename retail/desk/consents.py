@@ -20,13 +20,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from retail import approvals
 from retail.approvals import Approval
 from retail.models import User
-from retail.scoped_admin import Badge, ScopedAdmin, moment
+from retail.scoped_admin import Badge, Confirm, ScopedAdmin, moment
 
 COLOURS = {"waiting": "warning", "approved": "success", "refused": "danger", "expired": "info"}
-
-
-class Confirm(BaseDialogForm):
-    """A dialog with nothing to fill in."""
 
 
 class Refusal(BaseDialogForm):

@@ -12,19 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from retail import approvals, audit, gate, privacy, scope, second_factor
 from retail.desk import roles
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Employment, Post, Staff, StaffAccount, Store, User
-from retail.scoped_admin import ScopedAdmin, ScopedStackedInline, ScopedTabularInline, visible
-
-
-class Confirm(BaseDialogForm):
-    """A dialog with nothing to fill in."""
-
+from retail.scoped_admin import Confirm, ScopedAdmin, ScopedStackedInline, ScopedTabularInline, visible
 
 END_SESSIONS = ActionDialog(
     title=_("从所有设备退出？"),
