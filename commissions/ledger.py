@@ -171,20 +171,31 @@ class _Booked(NamedTuple):
 
 
 _EMPTY = _Book()
+_COLUMN_OF = {"rule": "rule.code"}
 
 
 def _books(orders: Collection[Order]) -> dict[int, _Book]:
     """Order id → its book, for orders that may have one."""
     books: dict[int, _Book] = defaultdict(_Book)
     if orders:
-        rows = Entry.objects.filter(order__pk__among=[order.pk for order in orders]).order_by("pk")
-        for row in rows.values_list(*(_COLUMN_OF.get(name, name) for name in _Booked._fields)):
-            entry = _Booked._make(row)
-            books[entry.order_id].add(entry)
+        with connection.cursor() as cursor:
+            cursor.execute(_BOOKED, [[order.pk for order in orders]])
+            for row in cursor.fetchall():
+                entry = _Booked._make(row)
+                books[entry.order_id].add(entry)
     return books
 
 
-_COLUMN_OF = {"rule": "rule__code"}
+# Order by order along its index, whatever the planner thinks: while a first load fills the journal it knows nothing of
+# it yet, and would read the whole of it for every batch.
+_BOOKED = f"""
+SELECT {", ".join(_COLUMN_OF.get(name, f"entry.{name}") for name in _Booked._fields)}
+FROM unnest(%s::bigint[]) AS wanted(order_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM commissions_entry WHERE order_id = wanted.order_id OFFSET 0
+) AS entry LEFT JOIN commissions_rule AS rule ON rule.id = entry.rule_id
+ORDER BY entry.id
+"""
 
 
 def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, kept: Mapping[int, Kept] | None) -> int:
