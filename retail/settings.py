@@ -207,6 +207,8 @@ STORAGES = {
 MEDIA_ROOT = VAR_DIR / "media"
 
 # ── Sign-in and cookies ──────────────────────────────────────────────────────────────────────────────────────────────
+if TESTING:  # tests sign in thousands of times; what is slow on purpose is for those who guess
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_HTTPONLY = True

@@ -24,7 +24,7 @@ os.environ |= {
 }
 
 
-NAMES = ("pricing", "peers", "accrue", "settle", "bulk", "http", "csv", "webhook", "welcomes", "scope")
+NAMES = ("pricing", "peers", "accrue", "settle", "bulk", "http", "csv", "webhook", "welcomes", "scope", "closing")
 
 
 def main() -> int:
@@ -50,11 +50,11 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from django.core.management import call_command
 
     from retail import scope
-    from tests.bench import bulk, callbacks, commission, feeding, peers, scoping, welcomes
+    from tests.bench import bulk, callbacks, closing, commission, feeding, peers, scoping, welcomes
     from tests.bench.worlds import Shop
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk)
-    edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping)
+    edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
     by_name = dict(zip(NAMES, (*benchmarks, *edges), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
