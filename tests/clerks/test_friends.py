@@ -101,7 +101,7 @@ def orders(rng: random.Random, length: int, *, is_late: bool) -> list[int]:
 
 
 def test_the_order_of_arrival_does_not_matter(shop: World, size: Literal["quick", "full"]) -> None:
-    rng, histories, each = random.Random(6), (20 if size == "quick" else 100), (27 if size == "quick" else 100)
+    rng, histories, each = random.Random(6), (10 if size == "quick" else 100), (16 if size == "quick" else 100)
     tried = 0
     for number in range(histories):
         story = life(rng, length=30 if number % 20 == 0 else rng.randint(3, 7))

@@ -68,18 +68,19 @@ def test_no_search_finds_a_row_by_a_hidden_value(worlds):
     with scope.within(scope.EVERYTHING):
         key = BuyerKey.objects.get(masked="139****6639")
     terms = [PHONES["qTHEIRS"], STAFF_PHONES["qTHEIRS"], "6639", key.masked, bytes(key.hmac).hex(), "qTHEIRS"]
-    found = []
+    searched = [model for model in PAGES if admin.site._registry[model].search_fields]
+    asked, found = 0, []
     for role in ("store_manager", "region_manager", "franchise_owner", "auditor"):
         browser = cells.Caller(worlds, role)
-        for model in PAGES:
+        for model in searched:
             page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
             for term in terms[: -1 if role == "auditor" else None]:
                 status, count = told(browser.ask("GET", page, {"q": term}))
-                # Pages without a search ignore the term.
-                if status == 200 and count and admin.site._registry[model].search_fields:
+                asked += status == 200
+                if status == 200 and count:
                     found.append(f"{role} {page} {term}")
-    figure("P11", f"{4 * len(PAGES) * len(terms)} searches for hidden values: {len(found)} bits")
-    assert found == []
+    figure("P11", f"{asked} searches for hidden values: {len(found)} bits")
+    assert asked > 200 and found == []
 
 
 @pytest.mark.parametrize("name", ["13812345678", "138 1234 5678", "wx 138-1234.5678", "１３８１２３４５６７８"])
