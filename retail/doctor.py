@@ -165,8 +165,10 @@ def _guards_stand(_look: Look) -> Iterator[str]:
 
 
 def _keys_open(_look: Look) -> Iterator[str]:
-    """Our keys open what they sealed, and find what they index."""
+    """Our keys open what they sealed, where it was sealed, and find what they index."""
     yield from privacy.faults()
+    if count := privacy.unbound():
+        yield f"{count} values would open in any row: run `manage.py rotate_privacy_keys`"
 
 
 # ── Work and rows ────────────────────────────────────────────────────────────────────────────────────────────────────

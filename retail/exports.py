@@ -131,7 +131,7 @@ def make(*, export_id: int, now: datetime) -> None:
         with scope.within(visible), tempfile.TemporaryFile() as out:
             _write(out, row)
             out.seek(0)
-            row.sealed = privacy.seal(out.read())
+            row.sealed = privacy.sealed_in(row, "sealed", out.read())
     row.save(update_fields=["made_at", "expires_at", "sealed"])
 
 
@@ -174,7 +174,7 @@ def open_file(*, row: ExportFile, by: User, now: datetime) -> bytes:
         raise Refused(_("这个文件现在不能下载。"))
     after = {"rows": row.count, "format": row.format, "content": row.model}
     audit.record(by=by, action="export.download", target=row, now=now, after=after, reason=row.reason)
-    return privacy.open_sealed(bytes(row.sealed))
+    return privacy.opened(row, "sealed")
 
 
 def forget(*, before: datetime) -> int:
