@@ -153,6 +153,8 @@ class Approval(Scoped):
 
     def objection(self, *, by: Any, now: datetime, is_approved: bool) -> str:
         """Why `by` may not say yes (or no) now; "" when they may. Whether they see it is the scope's business."""
+        if self.state == self.State.LAPSED:
+            return self.answer
         if self.state != self.State.WAITING or self.expires_at <= now:
             state = self.State.EXPIRED if self.state == self.State.WAITING else self.State(self.state)
             return _("这件事已经不在等待：%(state)s。") % {"state": state.label}
@@ -239,7 +241,7 @@ def expire(*, now: datetime) -> int:
     for row in late:
         _close(row, state=Approval.State.EXPIRED, action="approval.expire", answer="", by=None, now=now)
     for row in left:
-        why = _("提出的人已经停用，或不再有提出这件事的权限，请由别人重新提出。")
+        why = _("提出的人已经停用，或不再有提出这件事的权限，请由在职的人重新提出。")
         _close(row, state=Approval.State.LAPSED, action="approval.lapse", answer=why, by=None, now=now)
     return len(late) + len(left)
 

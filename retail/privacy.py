@@ -93,7 +93,7 @@ class BuyerKey(models.Model):
 
 
 class Suppression(models.Model):
-    """The blind index of an erased identity: it tells that this person asked to be forgotten, and nothing else."""
+    """The blind index of an erased identity: it tells that this person asked to be forgotten, and when."""
 
     hmac = models.BinaryField(_("索引"), max_length=32)
     at = models.DateTimeField(_("时间"))
@@ -101,7 +101,7 @@ class Suppression(models.Model):
     class Meta:
         verbose_name = _("已抹去的标识")
         verbose_name_plural = _("已抹去的标识")
-        constraints = [models.UniqueConstraint(fields=["hmac"], name="suppression_once")]
+        constraints = [models.UniqueConstraint(fields=["hmac", "at"], name="suppression_once")]
 
 
 class BadValue(ValueError):
@@ -450,12 +450,14 @@ def are_suppressed(key_ids: Iterable[int]) -> bool:
     return Suppression.objects.filter(hmac__in=hmacs).exists()
 
 
-def suppressed(identities: Iterable[Known]) -> set[Known]:
-    """Those of the normalised identities whose owner asked to be forgotten."""
+def suppressed(identities: Iterable[Known]) -> dict[Known, datetime]:
+    """Those of the normalised identities whose owner asked to be forgotten, and when they last did."""
     wanted = {fingerprint(known): known for known in identities}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT hmac FROM retail_suppression WHERE hmac = ANY(%s::bytea[])", [_array(wanted)])
-        return {wanted[bytes(print_)] for (print_,) in cursor.fetchall()}
+        cursor.execute(
+            "SELECT hmac, max(at) FROM retail_suppression WHERE hmac = ANY(%s::bytea[]) GROUP BY 1", [_array(wanted)]
+        )
+        return {wanted[bytes(print_)]: at for print_, at in cursor.fetchall()}
 
 
 # ── New keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────

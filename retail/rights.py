@@ -61,7 +61,7 @@ READ_ONLY = {WEB: ("django_migrations", "retail_seal", *CLOCK), JOB: ("django_mi
 
 
 def of(login: str, table: str) -> frozenset[str]:
-    """The rights that `daogou_web` or `daogou_job` has to a table: the same, but that workers alone seal and keep the clock."""
+    """The rights of `daogou_web` or `daogou_job` to a table: the same, but workers alone seal and keep the clock."""
     if table in READ_ONLY[login]:
         return frozenset({"SELECT"})
     if table in APPEND_ONLY:
@@ -133,6 +133,8 @@ def faults() -> Iterator[str]:
             if known.get(login) != logins.POWERS[login]:
                 said = ", ".join(sorted(known[login])) if login in known else "it is missing"
                 yield f"{login}: {said}; to be {', '.join(sorted(logins.POWERS[login]))}"
+        if WEB in known and (idle := logins.idle(cursor)) != logins.IDLE:
+            yield f"{WEB} may leave a transaction open for {idle or 'ever'}; to be {logins.IDLE}"
         yield from (f"{login} can become {role}" for role, login in logins.memberships(cursor))
         if {WEB, JOB} <= known.keys():
             yield from _wrong_rights(connection.introspection.table_names(cursor))

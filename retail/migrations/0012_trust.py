@@ -99,6 +99,10 @@ class Migration(migrations.Migration):
                 blank=True, choices=EMPTY, default="", max_length=16, verbose_name="为什么没有文件"
             ),
         ),
+        migrations.RemoveConstraint("suppression", "suppression_once"),
+        migrations.AddConstraint(
+            "suppression", models.UniqueConstraint(fields=["hmac", "at"], name="suppression_once")
+        ),
         migrations.RunSQL(REVIVAL, NO_REVIVAL),
         migrations.RunSQL(POWER, NO_POWER),
     ]
