@@ -209,17 +209,16 @@ def forget_about(*, member_ids: Collection[int], key_ids: Collection[int]) -> li
 
     The file says why it is empty; it can be asked for again.
     """
+    files = list(ExportFile._base_manager.filter(sealed__isnull=False).defer("sealed").select_related("asked_by"))
+    pages = {file.model: _page_of(apps.get_model(file.model)) for file in files}
     about = {
-        model: _page_of(apps.get_model(model)).rows_about(member_ids=member_ids, key_ids=key_ids)
-        for model in ExportFile._base_manager.filter(sealed__isnull=False).values_list("model", flat=True).distinct()
+        model: page.rows_about(member_ids=member_ids, key_ids=key_ids) if isinstance(page, ExportingAdmin) else None
+        for model, page in pages.items()
     }
-    found = [
-        row
-        for row in ExportFile._base_manager.filter(sealed__isnull=False).defer("sealed").select_related("asked_by")
-        if (ids := about[row.model]) is None or not ids.isdisjoint(row.ids)
-    ]
-    empty = ExportFile._base_manager.filter(pk__in=[row.pk for row in found])
-    empty.update(sealed=None, empty_because=ExportFile.Because.FORGOTTEN)
+    found = [file for file in files if (ids := about[file.model]) is None or not ids.isdisjoint(file.ids)]
+    for file in found:
+        file.sealed, file.empty_because = None, ExportFile.Because.FORGOTTEN
+        file.save(update_fields=["sealed", "empty_because"])
     return found
 
 

@@ -175,6 +175,15 @@ def test_who_may_no_longer_export_gets_nothing(shop, sales, sign_in):
     assert [one.target_id for one in acts("approval.lapse")] == [str(other.approval_id)]
 
 
+def test_an_empty_list_says_whether_anything_was_looked_for(shop, sign_in):
+    ops = sign_in(shop, "hq_ops")
+
+    nothing, sought = ops.get(FILES).content.decode(), ops.get("/admin/retail/approval/?state__exact=refused")
+
+    assert "这里还没有内容" in nothing and "换个条件" not in nothing
+    assert "换个条件试试" in sought.content.decode()
+
+
 def test_a_day_has_a_sum_for_one_person(shop, sales, sign_in, settings):
     settings.EXPORT_ROWS_PER_DAY = 5
     ops, other = sign_in(shop, "hq_ops"), sign_in(shop, "hq_ops")
