@@ -119,10 +119,11 @@ def _in_words(row: ExportFile, model: type[models.Model]) -> dict[str, str]:
     """What the second person has to know: what goes out, how much of it, for whom, and what it was picked by."""
     rows = _("%(name)s %(count)s 行（%(format)s）")
     said = {"name": model._meta.verbose_name, "count": row.count, "format": row.get_format_display()}
+    whom = {"person": getattr(row.asked_by, "staff", row.asked_by), "post": row.post or _("系统管理员")}
     words = {
         str(_("导出")): rows % said,
         str(_("每行有")): _("、").join(str(column.title) for column in _page_of(model).sheet),
-        str(_("给谁")): f"{getattr(row.asked_by, 'staff', row.asked_by)}（{row.post or _('系统管理员')}）",
+        str(_("给谁")): _("%(person)s（%(post)s）") % whom,
     }
     return words | ({str(_("筛选")): row.filter} if row.filter else {})
 

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.functional import Promise
 from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 from django.views import defaults
 
 _NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either
@@ -57,14 +57,14 @@ def _length(request: HttpRequest) -> int:
 
 def _too_large(request: HttpRequest, *, limit: int, is_api: bool) -> HttpResponse:
     if is_api:
-        return _told(request, 413, "too_large", _lazy("正文太大，最多 %(size)s MB"), size=limit // 2**20)
+        return _told(request, 413, "too_large", gettext_lazy("正文太大，最多 %(size)s MB"), size=limit // 2**20)
     words = _("一次最多提交 %(size)s MB，请分几次提交。") % {"size": limit // 2**20}
     return render(request, "413.html", {"said": words}, status=413)
 
 
 def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
     if is_api:
-        return _told(request, 400, "bad_address", _lazy("地址里有不能用的字符"))
+        return _told(request, 400, "bad_address", gettext_lazy("地址里有不能用的字符"))
     return render(request, "400.html", status=400)
 
 
@@ -72,19 +72,19 @@ def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Machines are told in JSON, people on a page."""
     if _is_api(request):
-        return _told(request, 404, "not_found", _lazy("没有这个地址"))
+        return _told(request, 404, "not_found", gettext_lazy("没有这个地址"))
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
-        return _told(request, 500, "server_error", _lazy("服务器出错了，可以再试一次"))
+        return _told(request, 500, "server_error", gettext_lazy("服务器出错了，可以再试一次"))
     return defaults.server_error(request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        return _told(request, 400, "bad_request", _lazy("读不懂这个请求"))
+        return _told(request, 400, "bad_request", gettext_lazy("读不懂这个请求"))
     return defaults.bad_request(request, exception)
 
 
