@@ -107,7 +107,7 @@ def _orders_of_tonight(look: Look) -> models.QuerySet[Order]:
     nights, count = 1, settled.count()
     while nights < NIGHTS and count > nights * look.sample:
         nights *= 2
-    return settled.alias(turn=F("pk") % nights).filter(turn=timezone.localdate(look.now).toordinal() % nights)
+    return settled.alias(turn=F("pk") % nights).filter(turn=timezone.localtime(look.now).toordinal() % nights)
 
 
 def _judged_otherwise(order_ids: Sequence[int], now: datetime) -> list[str]:

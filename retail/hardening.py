@@ -10,9 +10,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 from django.utils.functional import Promise
-from django.utils.translation import get_language_from_request, override
+from django.utils.translation import get_language_from_request, gettext_lazy, override
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views import defaults
 
 _NUL = re.compile(r"\x00|%00")  # PostgreSQL has no such character, and no address of ours either

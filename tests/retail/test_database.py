@@ -168,8 +168,14 @@ def test_the_list_names_tables_that_there_are(db):
             f"GRANT UPDATE ON django_celery_beat_periodictask TO {logins.WEB}",
             "daogou_web may UPDATE django_celery_beat",
         ),
-        (f"ALTER ROLE {logins.WEB} RESET idle_in_transaction_session_timeout", "leave a transaction open for ever"),
-        (f"ALTER ROLE {logins.WEB} SET idle_in_transaction_session_timeout = '2d'", "open for 2d; to be 5min"),
+        (
+            f"ALTER ROLE {logins.WEB} RESET idle_in_transaction_session_timeout",
+            "daogou_web may leave a transaction open for ever",
+        ),
+        (
+            f"ALTER ROLE {logins.WEB} SET idle_in_transaction_session_timeout = '2d'",
+            "daogou_web may leave a transaction open for 2d",
+        ),
         (f"GRANT {logins.OWNER} TO {logins.WEB}", "daogou_web can become daogou_owner"),
         (f"ALTER ROLE {logins.JOB} CREATEROLE", "daogou_job: BYPASSRLS, CREATEROLE, LOGIN"),
         (f"ALTER ROLE {logins.WEB} NOLOGIN", "daogou_web: ; to be LOGIN"),
