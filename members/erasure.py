@@ -53,7 +53,8 @@ def ask(*, member: Member, by: Any, reason: str, now: datetime) -> approvals.App
         raise approvals.Refused(objection)
     name = _("会员 %(number)s") % {"number": whole.member.pk}
     gone = _("称呼、号码和企业微信消息抹去，不能恢复；订单和佣金保留，不再指向任何人")
-    return approvals.ask(kind=KIND, target=whole.member, payload={}, by=by, reason=reason, now=now, after={name: gone})
+    said = {"by": by, "needs": "members.erase_member", "reason": reason, "now": now, "after": {name: gone}}
+    return approvals.ask(kind=KIND, target=whole.member, payload={}, **said)
 
 
 def why_not(whole: Person, *, now: datetime) -> str:

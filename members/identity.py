@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from members.models import Identity, Member, Membership, Purchase
-from retail import privacy
+from retail import database, privacy, scope
 from retail.models import BuyerKey, Order
 
 # A phone or unionid is one person's; a card or a channel's buyer number may be shared or resold.
@@ -281,6 +281,14 @@ def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> M
         ignore_conflicts=True,
     )
     return Met(member_id, absorbed)
+
+
+def asked_to_be_forgotten(member_id: int) -> bool:
+    """Whether the person behind a member asked for it under an earlier one, and has come back since."""
+    keys = Identity._base_manager.filter(member=member_id).values_list("key_id", flat=True)
+    # A clerk's page may read no keys; that somebody wants to be left alone is for everybody to know.
+    with database.published(scope.EVERYTHING):
+        return privacy.are_suppressed(keys)
 
 
 def _hollow(member_ids: Collection[int], source: str) -> set[int]:

@@ -25,7 +25,8 @@ from django_celery_beat.models import (
 )
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.decorators import display
+from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
 
 from retail import approvals, audit, jobs, reading
 from retail.jobs import Job
@@ -43,7 +44,14 @@ from retail.models import (
     Store,
     StoreGroup,
 )
-from retail.scoped_admin import Badge, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
+from retail.scoped_admin import Badge, Confirm, ScopedAdmin, ScopedTabularInline, as_yuan, moment, money
+
+REVOKE = ActionDialog(
+    title=_("停用这个令牌？"),
+    description=_("用它的系统马上连不上。停用后不能恢复，要用请新建一个。"),
+    form_class=Confirm,
+    form_submit_text=_("停用"),
+)
 
 # Roles are granted through posts (retail.desk.roles); nobody edits groups by hand. Nor the secrets of second factors.
 for model in (Group, TOTPDevice, StaticDevice):
@@ -176,49 +184,70 @@ class ChannelAdmin(ScopedAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ScopedAdmin):
-    list_display = ("name", "channel", "can_read", "created_at", "revoked_at")
+    list_display = ("name", "channel", "can_read", "created", "revoked")
     list_select_related = ("channel",)
     list_filter = ("channel",)
     autocomplete_fields = ("store", "franchisee", "staff")
     fields = (
-        "name", "channel", "can_read", "brand", "region", "store", "franchisee", "staff", "created_at", "revoked_at",
+        "name", "channel", "can_read", "brand", "region", "store", "franchisee", "staff", "created", "made_by",
+        "agreed_by", "revoked",
     )  # fmt: skip
-    readonly_fields = ("created_at",)
+    readonly_fields = ("created", "made_by", "agreed_by", "revoked")
+    actions_detail = ("revoke",)
+
+    created = moment("created_at", _("创建"))
+    revoked = moment("revoked_at", _("停用"))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {
             "channel": _("选了渠道，就可以推送这个渠道的订单和退款。"),
             "can_read": _(
                 "可以读订单、商品、门店、员工和佣金流水；下面选了品牌、区域、门店或公司，就只读那一部分。"
-                "只读一家门店的马上生效，其他的要另一个人同意。"
+                "新建只读一家门店的马上生效，其他的，还有以后放宽，都要另一个人同意。"
             ),
             "staff": _("选了人，这个人离职或没有岗位时令牌马上失效；空着 = 系统之间用的令牌。"),
-            "revoked_at": _("填了时间，这个令牌从那时起就不能再用。"),
         }
         return super().get_form(request, obj, change, **kwargs)
 
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """What was switched off stays as it is."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.revoked_at is None)
+
+    def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        token = self.get_object(request, str(object_id)) if object_id else None
+        return token is not None and self.has_change_permission(request, token)
+
+    @action(description=_("停用"), icon="block", permissions=["revoke"], dialog=REVOKE)
+    def revoke(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        token = self.get_object(request, object_id)
+        reading.revoke(token=token, by=request.user, now=timezone.now())
+        messages.success(request, _("“%(token)s”已经停用。") % {"token": token})
+        return HttpResponse(headers={"HX-Refresh": "true"})
+
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
-        """What reads more than one store takes two persons: until then the token keeps reading what it did."""
-        before = ApiToken.objects.get(pk=obj.pk) if change else ApiToken()
+        """What takes two persons is asked for: until then the token may do what it could, a new one nothing."""
+        before = reading.of(ApiToken.objects.get(pk=obj.pk)) if change else None
         wanted = reading.of(obj)
-        takes_two = reading.takes_two(wanted=wanted, before=reading.of(before))
+        takes_two = reading.takes_two(wanted=wanted, before=before)
+        if not (change or takes_two or wanted.is_nothing):
+            takes_two = not reading.may_alone(by=request.user, now=timezone.now())
         if takes_two:
-            reading.give(obj, reading.of(before))
+            reading.give(obj, before or reading.Reach())
             form.changed_data = [name for name in form.changed_data if name not in reading.FIELDS]  # for the journal
         secret = "" if change else secrets.token_urlsafe(32)
         if secret:
-            obj.digest = hashlib.sha256(secret.encode()).hexdigest()
+            obj.digest, obj.made_by = hashlib.sha256(secret.encode()).hexdigest(), request.user
         super().save_model(request, obj, form, change)
         if takes_two:
-            self._ask_to_read(request, obj, wanted)
+            self._ask(request, obj, wanted)
         if secret:
             shown = _("令牌只显示这一次，请马上复制保存：{}")
             messages.warning(request, format_html(shown, format_html("<code>{}</code>", secret)))
 
-    def _ask_to_read(self, request: HttpRequest, token: ApiToken, wanted: reading.Reach) -> None:
+    def _ask(self, request: HttpRequest, token: ApiToken, wanted: reading.Reach) -> None:
         try:
             reading.ask(token=token, wanted=wanted, by=request.user, now=timezone.now())
-            messages.warning(request, _("可以读一家门店以外的内容，要另一个人同意后才生效，已经放进双人审批。"))
+            messages.warning(request, _("这个权限要另一个人同意后才生效，已经放进双人审批。"))
         except approvals.Refused as refusal:
             messages.error(request, str(refusal))
 
@@ -413,18 +442,15 @@ PERIODIC = {
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ScopedAdmin):
-    """The table is written by code (retail.periodic); people may switch a row off or change its rhythm."""
+    """The table is written by code (retail.periodic). Pages only show it: the web server has no right to change it."""
 
+    is_read_only = True
     list_display = ("what", "interval", "enabled", "last_run", "total_run_count")
     list_select_related = ("interval",)
     list_filter = ("enabled",)
-    fields = ("what", "interval", "crontab", "enabled", "last_run_at", "total_run_count")
-    readonly_fields = ("what", "last_run_at", "total_run_count")
+    fields = ("what", "interval", "crontab", "enabled", "last_run", "total_run_count")
 
     last_run = moment("last_run_at", _("上次运行"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     @display(description=_("定时工作"))
     def what(self, row: PeriodicTask) -> str:
@@ -433,10 +459,12 @@ class PeriodicTaskAdmin(ScopedAdmin):
 
 @admin.register(IntervalSchedule)
 class IntervalScheduleAdmin(ScopedAdmin):
+    is_read_only = True
     list_display = ("every", "period")
     list_display_links = ("every", "period")
 
 
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(ScopedAdmin):
+    is_read_only = True
     list_display = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone")

@@ -5,8 +5,11 @@ A kind of act is a function, registered under a name with the permission its dec
     @approvals.kind("post.grant", name=_("授予总部岗位"), permission="retail.decide_post")
     def grant(*, target_id: str, payload: dict, by: User, now: datetime) -> None: ...
 
-`ask` keeps what is wanted, `decide` runs the function in its own transaction with the decision and the journal. Where
-not everybody with the permission may agree to everything, `objection=` says why somebody may not.
+`ask` keeps what is wanted, `decide` runs the function in its own transaction with the decision and the journal. A
+function that leaves the work to a job returns its number, so that the page can say what became of it. Where not
+everybody with the permission may agree to everything, `objection=` says why somebody may not.
+
+What waits ends by itself after a week, when its asker may no longer ask for it, or when it was done another way.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.functional import Promise
@@ -32,9 +36,12 @@ class Refused(ValueError):
 
 
 class Act(Protocol):
-    """What happens once a second person agrees. Raises Refused when it no longer can."""
+    """What happens once a second person agrees; the number of the job that does it, if one does.
 
-    def __call__(self, *, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None: ...
+    Raises Refused when it no longer can.
+    """
+
+    def __call__(self, *, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> int | None: ...
 
 
 class Objection(Protocol):
@@ -80,6 +87,7 @@ class Approval(Scoped):
         APPROVED = "approved", pgettext_lazy("approval", "已同意")
         REFUSED = "refused", gettext_lazy("未同意")
         EXPIRED = "expired", gettext_lazy("已过期")
+        LAPSED = "lapsed", pgettext_lazy("approval", "已作废")
 
     kind = models.CharField(gettext_lazy("事项"), max_length=64)
     target_type = models.CharField(gettext_lazy("对象"), max_length=64)
@@ -100,6 +108,8 @@ class Approval(Scoped):
     )
     asked_at = models.DateTimeField(gettext_lazy("提出时间"))
     expires_at = models.DateTimeField(gettext_lazy("有效到"))
+    # The permission that it took to ask; who loses it meanwhile asks no more. "": a post is enough.
+    needs = models.CharField(gettext_lazy("提出要有的权限"), max_length=100, blank=True, default="", editable=False)
     # Whom it is about, if anybody: they do not decide it either.
     concerns = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", editable=False
@@ -113,6 +123,8 @@ class Approval(Scoped):
     )
     decided_at = models.DateTimeField(gettext_lazy("决定时间"), null=True)
     answer = models.TextField(gettext_lazy("答复"), blank=True, default="")
+    # What carries it out; done jobs are deleted after a week, so that there may be none.
+    job_id = models.BigIntegerField(gettext_lazy("任务"), null=True, editable=False)
 
     scope_paths = Paths(brand="brand", store="store")
 
@@ -125,7 +137,7 @@ class Approval(Scoped):
             ),
             models.CheckConstraint(
                 name="approval_decided_by_another",
-                condition=Q(state__in=["waiting", "expired"], decided_by=None, decided_at=None)
+                condition=Q(state__in=["waiting", "expired", "lapsed"], decided_by=None, decided_at=None)
                 | Q(state__in=["approved", "refused"], decided_by__isnull=False, decided_at__isnull=False)
                 & ~Q(decided_by=models.F("asked_by")),
                 violation_error_message=gettext_lazy("提出的人不能自己决定。"),
@@ -141,6 +153,8 @@ class Approval(Scoped):
 
     def objection(self, *, by: Any, now: datetime, is_approved: bool) -> str:
         """Why `by` may not say yes (or no) now; "" when they may. Whether they see it is the scope's business."""
+        if self.state == self.State.LAPSED:
+            return self.answer
         if self.state != self.State.WAITING or self.expires_at <= now:
             state = self.State.EXPIRED if self.state == self.State.WAITING else self.State(self.state)
             return _("这件事已经不在等待：%(state)s。") % {"state": state.label}
@@ -155,6 +169,7 @@ def ask(
     by: Any,
     reason: str,
     now: datetime,
+    needs: str = "",
     before: dict[str, str] | None = None,
     after: dict[str, str] | None = None,
     concerns: Any = None,
@@ -163,7 +178,8 @@ def ask(
 ) -> Approval:
     """Put an act before a second person. Raises Refused while the same is already waiting, KeyError for no such kind.
 
-    `payload` is plain JSON for the act; `before` and `after` are words for people: {name: what it says}.
+    `payload` is plain JSON for the act; `before` and `after` are words for people: {name: what it says}. `needs` is
+    the permission that the asker must still have when it is decided ("retail.export_order").
     """
     KINDS[kind]
     expire(now=now)
@@ -177,6 +193,7 @@ def ask(
                 before=before or {},
                 after=after or {},
                 reason=logs.struck(reason),
+                needs=needs,
                 brand_id=brand_id,
                 store_id=store_id,
                 asked_by=by,
@@ -201,8 +218,6 @@ def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime, ans
         row = Approval.objects.select_for_update(of=("self",)).get(pk=approval.pk)
         if objection := row.objection(by=by, now=now, is_approved=is_approved):
             raise Refused(objection)
-        if is_approved and not _is_still_here(row.asked_by, now):
-            raise Refused(_("提出的人已经停用，请由在职的人重新提出。"))
         if not is_approved and not answer.strip():
             raise Refused(_("请写明为什么不同意。"))
         row.state = Approval.State.APPROVED if is_approved else Approval.State.REFUSED
@@ -212,26 +227,59 @@ def decide(*, approval: Approval, by: Any, is_approved: bool, now: datetime, ans
         reason = row.answer or row.reason
         audit.record(by=by, action=action, target=row, now=now, before=row.before, after=row.after, reason=reason)
         if is_approved:
-            KINDS[row.kind].act(target_id=row.target_id, payload=row.payload, by=by, now=now)
+            row.job_id = KINDS[row.kind].act(target_id=row.target_id, payload=row.payload, by=by, now=now)
+            row.save(update_fields=["job_id"])
     return row
 
 
 @transaction.atomic
 def expire(*, now: datetime) -> int:
-    """Close what nobody decided in time; how many."""
-    late = Approval._base_manager.filter(state=Approval.State.WAITING, expires_at__lte=now)
-    rows = list(late.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
-    Approval._base_manager.filter(pk__in=[row.pk for row in rows]).update(state=Approval.State.EXPIRED)
+    """Close what nobody decided in time, and what its asker may no longer ask for; how many."""
+    rows = _waiting().select_related("asked_by")
+    late = [row for row in rows if row.expires_at <= now]
+    left = [row for row in rows if row not in late and not _may_still_ask(row, now)]
+    for row in late:
+        _close(row, state=Approval.State.EXPIRED, action="approval.expire", answer="", by=None, now=now)
+    for row in left:
+        why = _("提出的人已经停用，或不再有提出这件事的权限，请由在职的人重新提出。")
+        _close(row, state=Approval.State.LAPSED, action="approval.lapse", answer=why, by=None, now=now)
+    return len(late) + len(left)
+
+
+@transaction.atomic
+def lapse(*, kind: str, target: models.Model, why: str, by: Any, now: datetime) -> int:
+    """Close what waits for a decision that nobody has to take any more: it was done another way; how many."""
+    rows = _waiting().filter(kind=kind, target_type=target._meta.label_lower, target_id=str(target.pk))
     for row in rows:
-        audit.record(by=None, action="approval.expire", target=row, now=now, before=row.before, after=row.after)
+        _close(row, state=Approval.State.LAPSED, action="approval.lapse", answer=why, by=by, now=now)
     return len(rows)
 
 
-def _is_still_here(asker: Any, now: datetime) -> bool:
-    """Whether who asked may still ask for anything: an account in use, and a post unless it is the owner's."""
+def _waiting() -> models.QuerySet[Approval]:
+    """What waits and is not just being decided by somebody."""
+    rows = Approval._base_manager.filter(state=Approval.State.WAITING).order_by("pk")
+    return rows.select_for_update(of=("self",), skip_locked=True)
+
+
+def _close(row: Approval, *, state: str, action: str, answer: str, by: Any, now: datetime) -> None:
+    row.state, row.answer = state, answer
+    row.save(update_fields=["state", "answer"])
+    audit.record(by=by, action=action, target=row, now=now, before=row.before, after=row.after, reason=answer)
+
+
+def _may_still_ask(row: Approval, now: datetime) -> bool:
+    """Whether who asked could ask now: an account in use, and a post whose role allows it unless it is the owner's."""
+    asker = row.asked_by
+    if not asker.is_active or asker.is_superuser:
+        return asker.is_active
     posts = apps.get_model("retail.Post")._base_manager.filter(staff__user=asker, starts_at__lte=now)
-    holds = asker.is_superuser or posts.filter(Q(ends_at=None) | Q(ends_at__gt=now)).exists()
-    return asker.is_active and holds
+    held = set(posts.filter(Q(ends_at=None) | Q(ends_at__gt=now)).values_list("role", flat=True))
+    if not row.needs:
+        return bool(held)
+    app, codename = row.needs.split(".")
+    # The groups of an account may lag behind the posts that end by the clock; those of the roles held now do not.
+    allowed = Permission.objects.filter(content_type__app_label=app, codename=codename)
+    return allowed.filter(group__user=asker, group__name__in=held).exists()
 
 
 def _objection(row: Approval, by: Any, is_approved: bool) -> str:

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from clerks import forgetting
+from clerks.models import Notice
+from clerks.outreach import notices
 from members import erasure
 from members.models import Member
 from retail import approvals, audit, exports, jobs, privacy
-from retail.models import Job
+from retail.models import ExportFile, Job, Staff
 from retail.wecom import inbox, outbox
 
 JOB = "erase_member"
@@ -33,9 +36,10 @@ class Erased(NamedTuple):
     notices: int
 
 
-@approvals.kind(erasure.KIND, name=_("抹去会员"), permission="members.decide_member")
-def _approved(*, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None:
-    jobs.enqueue(work=[jobs.Work(JOB, {"member_id": int(target_id)})], now=now)
+@approvals.kind(erasure.KIND, name=gettext_lazy("抹去会员"), permission="members.decide_member")
+def _approved(*, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> int:
+    (job_id,) = jobs.enqueue(work=[jobs.Work(JOB, {"member_id": int(target_id)})], now=now)
+    return job_id
 
 
 def as_approved(*, member_id: int, now: datetime) -> None:
@@ -58,15 +62,28 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
         raise approvals.Refused(objection)
     # A short one, a number of some shop's own, stands in many texts by chance.
     values = [value.encode() for key in whole.keys if len(value := privacy.reveal(key)) >= SHORTEST]
-    notices, calls_about = forgetting.forget(member_ids=whole.member_ids)
+    told, calls_about = forgetting.forget(member_ids=whole.member_ids)
     messages = inbox.forget_about(values=values, now=now)
     calls = outbox.forget_about(values=values, keys=calls_about)
-    exports.forget_all()
+    files = exports.forget_about(member_ids=whole.member_ids, key_ids=whole.key_ids)
     _forget_errors([key.masked for key in whole.keys])
     identities = erasure.forget(whole=whole, by=by, reason=reason, now=now)
-    found = Erased(identities, messages, calls, notices)
+    found = Erased(identities, messages, calls, told)
     audit.record(by=by, action="erase", target=whole.member, now=now, after=found._asdict(), reason=reason)
+    for member in Member._base_manager.filter(pk__in=whole.member_ids):  # asked of one who was merged since, too
+        approvals.lapse(kind=erasure.KIND, target=member, why=_("已经另行抹去。"), by=by, now=now)
+    _tell_askers(files, now)
     return found
+
+
+def _tell_askers(files: Collection[ExportFile], now: datetime) -> None:
+    """Why a file of theirs is empty; who has no page of staff reads it on that of the file."""
+    for file in files:
+        staff = Staff._base_manager.filter(user=file.asked_by).first()
+        if staff is not None:
+            effect = f"export.emptied:{file.pk}"
+            title, text = _("“%(file)s”已清空") % {"file": file}, file.Because.FORGOTTEN.label
+            notices.tell(staff=staff, kind=Notice.Kind.TOLD, title=title, text=str(text), effect=effect, now=now)
 
 
 def _forget_errors(masks: Collection[str]) -> None:

@@ -9,7 +9,7 @@ put before one, a job makes the file once they agree, it lies sealed for a day, 
 
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import IO, Any, ClassVar
 
@@ -104,19 +104,34 @@ def ask(
         post=post,
         asked_at=now,
     )
-    rows = _("%(name)s %(count)s 行（%(format)s）")
-    said = {"name": model._meta.verbose_name, "count": len(ids), "format": row.get_format_display()}
-    after = {str(_("导出")): rows % said}
-    if filter:
-        after[str(_("筛选"))] = filter
-    row.approval = approvals.ask(kind=KIND, target=row, payload={}, by=by, reason=row.reason, now=now, after=after)
+    said = {"by": by, "needs": permission(model), "reason": row.reason, "now": now, "after": _in_words(row, model)}
+    row.approval = approvals.ask(kind=KIND, target=row, payload={}, **said)
     row.save(update_fields=["approval"])
     return row
 
 
+def permission(model: type[models.Model]) -> str:
+    """What it takes to carry rows of this model away."""
+    return f"{model._meta.app_label}.export_{model._meta.model_name}"
+
+
+def _in_words(row: ExportFile, model: type[models.Model]) -> dict[str, str]:
+    """What the second person has to know: what goes out, how much of it, for whom, and what it was picked by."""
+    rows = _("%(name)s %(count)s 行（%(format)s）")
+    said = {"name": model._meta.verbose_name, "count": row.count, "format": row.get_format_display()}
+    whom = {"person": getattr(row.asked_by, "staff", row.asked_by), "post": row.post or _("系统管理员")}
+    words = {
+        str(_("导出")): rows % said,
+        str(_("每行有")): _("、").join(str(column.title) for column in _page_of(model).sheet),
+        str(_("给谁")): _("%(person)s（%(post)s）") % whom,
+    }
+    return words | ({str(_("筛选")): row.filter} if row.filter else {})
+
+
 @approvals.kind(KIND, name=gettext_lazy("大批导出"), permission="retail.decide_exportfile")
-def _approved(*, target_id: str, payload: dict[str, Any], by: User, now: datetime) -> None:
-    jobs.enqueue(work=[jobs.Work(MAKE, {"export_id": int(target_id)})], now=now)
+def _approved(*, target_id: str, payload: dict[str, Any], by: User, now: datetime) -> int:
+    (job_id,) = jobs.enqueue(work=[jobs.Work(MAKE, {"export_id": int(target_id)})], now=now)
+    return job_id
 
 
 @transaction.atomic
@@ -127,12 +142,14 @@ def make(*, export_id: int, now: datetime) -> None:
         return
     row.made_at, row.expires_at = now, now + LIFE
     visible = _scope_of(row, now)
-    if visible is not None:  # else who asked for it has left meanwhile
+    if visible is None:
+        row.empty_because = ExportFile.Because.LEFT
+    else:
         with scope.within(visible), tempfile.TemporaryFile() as out:
             _write(out, row)
             out.seek(0)
-            row.sealed = privacy.seal(out.read())
-    row.save(update_fields=["made_at", "expires_at", "sealed"])
+            row.sealed = privacy.sealed_in(row, "sealed", out.read())
+    row.save(update_fields=["made_at", "expires_at", "sealed", "empty_because"])
 
 
 def _scope_of(row: ExportFile, now: datetime) -> scope.Scope | None:
@@ -148,8 +165,12 @@ def _scope_of(row: ExportFile, now: datetime) -> scope.Scope | None:
 
 def _write(out: IO[bytes], row: ExportFile) -> None:
     model = apps.get_model(row.model)
-    page: ExportingAdmin = admin.site.get_model_admin(model)
+    page = _page_of(model)
     write_file(out, format=row.format, columns=page.sheet, rows=_rows(page, model, row.ids))
+
+
+def _page_of(model: type[models.Model]) -> "ExportingAdmin":
+    return admin.site.get_model_admin(model)
 
 
 def _rows(page: "ExportingAdmin", model: type[models.Model], ids: Sequence[int]) -> Iterator[Any]:
@@ -169,12 +190,14 @@ def write_file(out: IO[bytes], *, format: str, columns: Sequence[sheets.Column],
 
 @transaction.atomic
 def open_file(*, row: ExportFile, by: User, now: datetime) -> bytes:
-    """What is in the file, for who asked for it; each time leaves its row. Raises Refused."""
+    """What is in the file, for who asked for it and may still export; each time leaves its row. Raises Refused."""
     if row.asked_by_id != by.pk or row.state_at(now) != ExportFile.State.READY:
         raise Refused(_("这个文件现在不能下载。"))
+    if not by.has_perm(permission(apps.get_model(row.model))):
+        raise Refused(_("您现在的岗位不能导出，请换到提出时的岗位再下载。"))
     after = {"rows": row.count, "format": row.format, "content": row.model}
     audit.record(by=by, action="export.download", target=row, now=now, after=after, reason=row.reason)
-    return privacy.open_sealed(bytes(row.sealed))
+    return privacy.opened(row, "sealed")
 
 
 def forget(*, before: datetime) -> int:
@@ -182,9 +205,22 @@ def forget(*, before: datetime) -> int:
     return ExportFile._base_manager.filter(made_at__lt=before, sealed__isnull=False).update(sealed=None)
 
 
-def forget_all() -> int:
-    """Delete the contents of every file: who may stand in one wants to be forgotten. Files can be asked for again."""
-    return ExportFile._base_manager.filter(sealed__isnull=False).update(sealed=None)
+def forget_about(*, member_ids: Collection[int], key_ids: Collection[int]) -> list[ExportFile]:
+    """Empty the files in which a person stands who wants to be forgotten, or may stand; those that were emptied.
+
+    The file says why it is empty; it can be asked for again.
+    """
+    files = list(ExportFile._base_manager.filter(sealed__isnull=False).defer("sealed").select_related("asked_by"))
+    pages = {file.model: _page_of(apps.get_model(file.model)) for file in files}
+    about = {
+        model: page.rows_about(member_ids=member_ids, key_ids=key_ids) if isinstance(page, ExportingAdmin) else None
+        for model, page in pages.items()
+    }
+    found = [file for file in files if (ids := about[file.model]) is None or not ids.isdisjoint(file.ids)]
+    for file in found:
+        file.sealed, file.empty_because = None, ExportFile.Because.FORGOTTEN
+        file.save(update_fields=["sealed", "empty_because"])
+    return found
 
 
 # ── On list pages ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,8 +234,12 @@ class ExportingAdmin(ScopedAdmin):
         """The rows with whatever the columns look at."""
         return rows
 
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int] | None:
+        """The ids of the rows that tell of a person; None where that cannot be known."""
+        return None
+
     def has_export_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.export_{self.opts.model_name}")
+        return request.user.has_perm(permission(self.model))
 
     @admin.action(description=gettext_lazy("导出所选（Excel）"), permissions=["export"])
     def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse:

@@ -259,8 +259,9 @@ def _proof_wanted(request: HttpRequest, now: datetime) -> HttpResponse | None:
     if request.headers.get("HX-Request"):  # a dialog inside a page: the page has to be left
         there = {"next": request.headers.get("HX-Current-URL", "")}
         return _to_page(request, f"{reverse('entrance:again')}?{urlencode(there)}")
-    body = base64.b64encode(privacy.seal(request.POST.urlencode().encode())).decode()
-    request.session[HELD] = [secrets.token_urlsafe(8), request.get_full_path(), body]
+    held_for = secrets.token_urlsafe(8)
+    body = privacy.seal(request.POST.urlencode().encode(), place=_held_place(request, held_for))
+    request.session[HELD] = [held_for, request.get_full_path(), base64.b64encode(body).decode()]
     return ask_again(request, problem="", now=now)
 
 
@@ -270,8 +271,14 @@ def _resumed(request: HttpRequest) -> HttpResponse | None:
     if held_for != request.POST["again_for"] or address != request.get_full_path():
         messages.warning(request, _("已确认是您。刚才那一步没有保留下来，请再做一次。"))
         return redirect("admin:index")
-    request.POST = QueryDict(privacy.open_sealed(base64.b64decode(body)))  # type: ignore[assignment]
+    plain = privacy.open_sealed(base64.b64decode(body), place=_held_place(request, held_for))
+    request.POST = QueryDict(plain)  # type: ignore[assignment]
     return None
+
+
+def _held_place(request: HttpRequest, held_for: str) -> str:
+    """What was posted opens for who posted it, and for the address it went to."""
+    return "\x1f".join((HELD, str(request.user.pk), held_for, request.get_full_path()))
 
 
 def ask_again(request: HttpRequest, *, problem: str, now: datetime) -> HttpResponse:

@@ -35,6 +35,9 @@ TRIGGERS = {
     " EXECUTE FUNCTION public.refuse_other_figures()",
     ("commissions_statement", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_change()",
+    ("retail_apitoken", "stays_revoked"): "BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION public.refuse_revival()",
+    ("retail_user", "power_from_the_server"): "BEFORE INSERT OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_power()",
 }
 # All policies there are, and so all tables whose rows are not for everybody.
 POLICIES = {
@@ -49,7 +52,9 @@ FUNCTIONS = {
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
     "refuse_other_figures()": "7a01be6715ff26bcd629f61f286cdc87",
     "refuse_other_payout()": "ba86951fd8e8dd53bb742a9cd5aa76a4",
+    "refuse_power()": "9d5f3d47d8272ba6cb8c93c205051672",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
+    "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
     "refuse_sealed_content()": "b8da326cbf30b81f1f60b59c23c75e43",
     "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
     "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",

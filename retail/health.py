@@ -1,7 +1,7 @@
 """What a machine asks of the installation: is it alive, may it be sent work, how is it doing.
 
-These pages name no person and no order. The figures are for those who are let in by address or by token; everybody
-else finds nothing there.
+These pages name no person and no order. What is behind a status, and the figures, is for those who are let in by
+address or by token (`DAOGOU_METRICS_FROM`, `DAOGOU_METRICS_TOKEN`); others get the bare status, or nothing.
 """
 
 import secrets
@@ -39,19 +39,26 @@ def live(_request: HttpRequest) -> JsonResponse:
 
 @never_cache
 @require_safe
-def ready(_request: HttpRequest) -> JsonResponse:
+def ready(request: HttpRequest) -> JsonResponse:
     """503 while no order could be taken down. A late sweeper is said, but orders are safe without it: still 200."""
+    status, details = _readiness()
+    said = {"status": "ok" if status == 200 else "unavailable"}
+    return JsonResponse(said | details if _may_read(request) else said, status=status)
+
+
+def _readiness() -> tuple[int, dict[str, str | None]]:
+    """The status, and what is behind it."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         _require_migrations()
         swept = periodic.last(task="retail.sweep")
     except _Pending:
-        return JsonResponse({"status": "unavailable", "database": "ok", "migrations": "pending"}, status=503)
+        return 503, {"database": "ok", "migrations": "pending"}
     except (DatabaseError, InterfaceError):
-        return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
+        return 503, {"database": "unreachable"}
     sweeper = {"sweeper": _punctuality(swept, timezone.now()), "swept_at": swept.at.isoformat() if swept else None}
-    return JsonResponse({"status": "ok", "database": "ok", "migrations": "applied", **sweeper})
+    return 200, {"database": "ok", "migrations": "applied", **sweeper}
 
 
 def _punctuality(swept: periodic.Ran | None, now: datetime) -> str:

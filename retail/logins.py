@@ -42,6 +42,19 @@ def memberships(cursor: Any) -> list[tuple[str, str]]:
     return cursor.fetchall()
 
 
+def idle(cursor: Any) -> str:
+    """After how long the database ends a transaction that a request has left open; "" = never."""
+    cursor.execute(
+        "SELECT split_part(said, '=', 2) FROM pg_db_role_setting, unnest(setconfig) said"
+        " WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = %s) AND said LIKE 'idle_in_transaction%%'"
+        " AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        " ORDER BY setdatabase DESC LIMIT 1",  # that of one database goes before that of all
+        [WEB],
+    )
+    row = cursor.fetchone()
+    return row[0] if row else ""
+
+
 def make(cursor: Any) -> list[str]:
     """Make the logins that are missing and leave all with their powers and no others; returns the new ones.
 

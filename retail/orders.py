@@ -226,6 +226,7 @@ def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[
             written[number] = _Written(standing[number].id, "unchanged")
     if not fresh and not changed:
         return written
+    fresh, changed = _without_forgotten(fresh, changed)
     keys = privacy.keep(known for row in [*fresh, *changed] for known in row.buyer)
     _insert(channel, [(standing[row.data.outer_order_id].id, row) for row in fresh], keys, now)
     for row in fresh:
@@ -241,6 +242,25 @@ def _write(channel: Channel, rows: dict[str, _Resolved], now: datetime) -> dict[
         written[row.data.outer_order_id] = _Written(pk, status, _first_key(row, keys))
     _unpark(channel, [number for number, order in standing.items() if order.has_parked])
     return written
+
+
+def _without_forgotten(*batches: list[_Resolved]) -> Iterator[list[_Resolved]]:
+    """The rows without the buyers who asked to be forgotten after they bought: what is told again is not known again.
+
+    Who buys anew, and says who they are, is known from then on.
+    """
+    gone = privacy.suppressed({known for rows in batches for row in rows for known in row.buyer})
+    for rows in batches:
+        yield (
+            [
+                row._replace(
+                    buyer=[known for known in row.buyer if known not in gone or gone[known] < row.data.paid_at]
+                )
+                for row in rows
+            ]
+            if gone
+            else rows
+        )
 
 
 class _Standing(NamedTuple):

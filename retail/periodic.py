@@ -1,7 +1,8 @@
 """Periodic work, registered by code: `register()` makes the rows of django-celery-beat match this table.
 
-It runs after every migrate and may run any number of times. People may switch a row off or change its rhythm in the
-admin; what they changed is left alone. Rows of jobs that no longer exist are removed.
+It runs after every migrate and may run any number of times. Who runs the server may switch a row off or change its
+rhythm (`manage.py periodic`); what they changed is left alone. The web server may not: it could silence the doctor.
+Rows of jobs that no longer exist are removed.
 
 When a task last ran, and what it found, stands in the description of its row: the clock's own `last_run_at` says when
 it was sent, whether or not a worker was there.
@@ -11,6 +12,7 @@ import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 _PREFIX = "daogou: "
@@ -48,6 +50,22 @@ def register(*, with_demo: bool) -> None:
             task.save()
     stale = PeriodicTask.objects.filter(name__startswith=_PREFIX)
     stale.exclude(name__in=[_PREFIX + row.name for row in table]).delete()
+
+
+def rows() -> QuerySet[PeriodicTask]:
+    """Those of this table, as they now are."""
+    return PeriodicTask.objects.filter(name__startswith=_PREFIX).select_related("interval").order_by("task")
+
+
+def change(*, task: str, enabled: bool | None = None, seconds: int | None = None) -> PeriodicTask:
+    """Switch a row on or off, or give it another rhythm. Raises PeriodicTask.DoesNotExist."""
+    row = rows().get(task=task)
+    if enabled is not None:
+        row.enabled = enabled
+    if seconds is not None:
+        row.interval, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+    row.save()
+    return row
 
 
 class Ran(NamedTuple):

@@ -18,7 +18,7 @@ import re
 import secrets
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -45,7 +45,15 @@ class Known(NamedTuple):
 
 
 class SealedField(models.BinaryField):
-    """What `seal` returned. A column of this kind is sealed anew when the keys change, with all others."""
+    """What `sealed_in` returned. A column of this kind is sealed anew when the keys change, with all others.
+
+    `of` names the fields that tell a row from all others and never change: what was sealed for one row opens in no
+    other, nor in another column, whoever copies it there.
+    """
+
+    def __init__(self, *args: Any, of: Sequence[str] = ("pk",), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.of = tuple(of)  # of no concern to the database, and so to no migration
 
 
 PERMISSION = "unmask_buyerkey"
@@ -65,7 +73,7 @@ class BuyerKey(models.Model):
     scope = models.CharField(_("范围"), max_length=64, blank=True, default="")
     hmac = models.BinaryField(_("索引"), max_length=32)
     hmac_last4 = models.BinaryField(_("后四位索引"), max_length=32)
-    cipher = SealedField(_("密文"), null=True)  # null once erased
+    cipher = SealedField(_("密文"), null=True, of=["hmac"])  # null once erased
     masked = models.CharField(_("号码（已打码）"), max_length=32)
 
     class Meta:
@@ -85,7 +93,7 @@ class BuyerKey(models.Model):
 
 
 class Suppression(models.Model):
-    """The blind index of an erased identity: it tells that this person asked to be forgotten, and nothing else."""
+    """The blind index of an erased identity: it tells that this person asked to be forgotten, and when."""
 
     hmac = models.BinaryField(_("索引"), max_length=32)
     at = models.DateTimeField(_("时间"))
@@ -93,7 +101,7 @@ class Suppression(models.Model):
     class Meta:
         verbose_name = _("已抹去的标识")
         verbose_name_plural = _("已抹去的标识")
-        constraints = [models.UniqueConstraint(fields=["hmac"], name="suppression_once")]
+        constraints = [models.UniqueConstraint(fields=["hmac", "at"], name="suppression_once")]
 
 
 class BadValue(ValueError):
@@ -246,38 +254,81 @@ def mac(text: str) -> bytes:
     return _index(f"mac\x1f{text}")
 
 
-def seal(plain: bytes) -> bytes:
-    """Encrypt with the newest key, whose id is the first byte of the outcome."""
+# ── Sealed ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# 0, the id of the key, 12 random bytes, cipher and tag: bound to its place. Before there were places the id came
+# first, and what is in that form opens anywhere until `rotate` has sealed it anew; ids begin with 1.
+_BOUND = 0
+
+
+def seal(plain: bytes, *, place: str) -> bytes:
+    """Encrypt with the newest key, so that it opens for this place alone."""
     ring, nonce = _ring(), os.urandom(12)
-    return bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, plain, None)
+    key_id = ring.ids[0]
+    return bytes([_BOUND, key_id]) + nonce + ring.ciphers[key_id].encrypt(nonce, plain, place.encode())
 
 
-def open_sealed(sealed: bytes) -> bytes:
-    """What was sealed. Raises MissingKey when the key that sealed it is gone, or is not the one it was."""
-    if sealed[0] not in _ring().ciphers and not settings.PRIVACY_KEYS:
+def open_sealed(sealed: bytes, *, place: str) -> bytes:
+    """What was sealed for this place. Raises MissingKey when its key is gone or another, or it is of another place."""
+    is_bound = sealed[0] == _BOUND
+    body = sealed[1:] if is_bound else sealed
+    key_id, nonce, cipher = body[0], body[1:13], body[13:]
+    if key_id not in _ring().ciphers and not settings.PRIVACY_KEYS:
         _read.cache_clear()  # another process put a new key into the file
     try:
-        return _ring().ciphers[sealed[0]].decrypt(sealed[1:13], sealed[13:], None)
+        return _ring().ciphers[key_id].decrypt(nonce, cipher, place.encode() if is_bound else None)
     except (KeyError, InvalidTag):
-        raise MissingKey(f"Key {sealed[0]} of DAOGOU_PRIVACY_KEYS is missing or was changed.") from None
+        raise MissingKey(
+            f"Key {key_id} of DAOGOU_PRIVACY_KEYS is missing or was changed, or a value lies where it was not sealed."
+        ) from None
+
+
+def _place(table: str, column: str, identity: Iterable[Any]) -> str:
+    said = (bytes(part).hex() if isinstance(part, bytes | memoryview) else str(part) for part in identity)
+    return "\x1f".join((table, column, *said))
+
+
+def _place_in(row: models.Model, name: str) -> str:
+    field: Any = row._meta.get_field(name)
+    identity = [getattr(row, name) for name in _identity_of(type(row), field)]
+    if any(part is None for part in identity):
+        raise ValueError(f"{row._meta.label}.{name}: what its row is called must be known before it is sealed.")
+    return _place(row._meta.db_table, field.column, identity)
+
+
+def _identity_of(model: type[models.Model], field: SealedField) -> list[str]:
+    """The columns that say which row it is; attributes of a row are called the same."""
+    rows: Any = model._meta
+    return [str((rows.pk if name == "pk" else rows.get_field(name)).column) for name in field.of]
+
+
+def sealed_in(row: models.Model, name: str, plain: bytes) -> bytes:
+    """Encrypted for this field of this row, saved or not."""
+    return seal(plain, place=_place_in(row, name))
+
+
+def opened(row: models.Model, name: str) -> bytes:
+    """What this field of this row holds; b"" where it holds nothing. Raises MissingKey."""
+    sealed = getattr(row, name)
+    return open_sealed(bytes(sealed), place=_place_in(row, name)) if sealed else b""
 
 
 def reveal(key: BuyerKey) -> str:
     """The value itself. Callers are few, ask for a reason and leave an audit row. Raises LookupError once erased."""
     if key.cipher is None:
         raise LookupError("This value was erased.")
-    return open_sealed(bytes(key.cipher)).decode()
+    return opened(key, "cipher").decode()
 
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def row(known: Known) -> tuple[str, str, bytes, bytes, bytes, str]:
     """The column values (type, scope, hmac, hmac_last4, cipher, masked) of one identity, for COPY."""
+    print_ = fingerprint(known)
     return (
         known.type,
         known.scope,
-        fingerprint(known),
+        print_,
         _index(f"last4\x1f{known.value[-4:]}"),
-        seal(known.value.encode()),
+        seal(known.value.encode(), place=_place("retail_buyerkey", "cipher", [print_])),
         mask(known.type, known.value),
     )
 
@@ -384,11 +435,11 @@ def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     return True
 
 
-def mentions(sealed: bytes | memoryview | None, values: Iterable[bytes]) -> bool:
+def mentions(row: models.Model, name: str, values: Iterable[bytes]) -> bool:
     """Whether a sealed text holds one of these values; one that no key opens any more tells nobody anything."""
     try:
-        plain = open_sealed(bytes(sealed or b""))
-    except (MissingKey, IndexError):
+        plain = opened(row, name)
+    except MissingKey:
         return False
     return any(value in plain for value in values)
 
@@ -399,12 +450,14 @@ def are_suppressed(key_ids: Iterable[int]) -> bool:
     return Suppression.objects.filter(hmac__in=hmacs).exists()
 
 
-def suppressed(identities: Iterable[Known]) -> set[Known]:
-    """Those of the normalised identities whose owner asked to be forgotten."""
+def suppressed(identities: Iterable[Known]) -> dict[Known, datetime]:
+    """Those of the normalised identities whose owner asked to be forgotten, and when they last did."""
     wanted = {fingerprint(known): known for known in identities}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT hmac FROM retail_suppression WHERE hmac = ANY(%s::bytea[])", [_array(wanted)])
-        return {wanted[bytes(print_)] for (print_,) in cursor.fetchall()}
+        cursor.execute(
+            "SELECT hmac, max(at) FROM retail_suppression WHERE hmac = ANY(%s::bytea[]) GROUP BY 1", [_array(wanted)]
+        )
+        return {wanted[bytes(print_)]: at for print_, at in cursor.fetchall()}
 
 
 # ── New keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -418,16 +471,27 @@ def key_ids() -> tuple[int, ...]:
 
 
 class _Column(NamedTuple):
-    """A column of sealed values, with its names as SQL spells them."""
+    """A column of sealed values, by its names, and the columns that its place is made of."""
 
-    table: str
+    model: type[models.Model]
     name: str
+    of: list[str]
+
+    @property
+    def sql(self) -> dict[str, str]:
+        """How SQL spells them; `key` is the id of the key that sealed a value."""
+        quote = connection.ops.quote_name
+        table, name = quote(self.model._meta.db_table), quote(self.name)
+        key = f"CASE get_byte({name}, 0) WHEN {_BOUND} THEN get_byte({name}, 1) ELSE get_byte({name}, 0) END"
+        return {"table": table, "name": name, "key": key, "of": ", ".join(map(quote, self.of))}
+
+    def place(self, identity: Iterable[Any]) -> str:
+        return _place(self.model._meta.db_table, self.name, identity)
 
 
 def _columns() -> list[_Column]:
-    quote = connection.ops.quote_name
     return [
-        _Column(quote(model._meta.db_table), quote(str(field.column)))
+        _Column(model, str(field.column), _identity_of(model, field))
         for model in apps.get_models()
         for field in model._meta.concrete_fields
         if isinstance(field, SealedField)
@@ -438,40 +502,46 @@ def sealed_by() -> dict[int, int]:
     """How many values each key has sealed."""
     counts: Counter[int] = Counter()
     with connection.cursor() as cursor:
-        for table, name in _columns():
-            cursor.execute(f"SELECT get_byte({name}, 0), count(*) FROM {table} WHERE {name} IS NOT NULL GROUP BY 1")
+        for column in _columns():
+            cursor.execute(
+                "SELECT {key}, count(*) FROM {table} WHERE {name} IS NOT NULL GROUP BY 1".format(**column.sql)
+            )
             counts.update(dict(cursor.fetchall()))
     return dict(sorted(counts.items()))
 
 
 def rotate(*, batch: int = 2000) -> Iterator[int]:
-    """Seal again with the newest key what an older one sealed; yields the size of each batch, committed by itself.
+    """Seal anew what the newest key has not sealed for its place; yields the size of each batch, committed by itself.
 
-    Where it was stopped, it goes on: what is done is told by the first byte of the cipher.
+    Where it was stopped, it goes on: what is done is told by the first two bytes.
     """
     for column in _columns():
         yield from _rotate(column, batch)
 
 
 def _rotate(column: _Column, batch: int) -> Iterator[int]:
-    newest, place, (table, name) = key_ids()[0], 0, column
+    done, last_id = bytes([_BOUND, key_ids()[0]]), 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT id, {name} FROM {table} WHERE id > %s AND get_byte({name}, 0) <> %s"
-                " ORDER BY id LIMIT %s FOR UPDATE",
-                [place, newest, batch],
+                "SELECT id, {name}, {of} FROM {table} WHERE id > %s AND substr({name}, 1, 2) <> %s"
+                " ORDER BY id LIMIT %s FOR UPDATE".format(**column.sql),
+                [last_id, done, batch],
             )
-            rows = [(row_id, seal(open_sealed(bytes(sealed)))) for row_id, sealed in cursor.fetchall()]
+            rows = [(row_id, _anew(sealed, column.place(of))) for row_id, sealed, *of in cursor.fetchall()]
             if not rows:
                 return
             cursor.execute(
-                f"UPDATE {table} k SET {name} = w.sealed"
-                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, sealed) WHERE k.id = w.id",
+                "UPDATE {table} k SET {name} = w.sealed"
+                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, sealed) WHERE k.id = w.id".format(**column.sql),
                 [[row[0] for row in rows], _array(row[1] for row in rows)],
             )
-        place = rows[-1][0]
+        last_id = rows[-1][0]
         yield len(rows)
+
+
+def _anew(sealed: bytes, place: str) -> bytes:
+    return seal(open_sealed(bytes(sealed), place=place), place=place)
 
 
 def refuse_drop(key_id: int) -> None:
@@ -487,16 +557,48 @@ def refuse_drop(key_id: int) -> None:
         raise KeyInUse(f"{count} values are still sealed with key {key_id}: run rotate_privacy_keys first.")
 
 
+def unbound() -> int:
+    """How many values are sealed as before there was a place: they would open in any row."""
+    with connection.cursor() as cursor:
+        count = 0
+        for column in _columns():
+            cursor.execute(
+                "SELECT count(*) FROM {table} WHERE get_byte({name}, 0) <> %s".format(**column.sql), [_BOUND]
+            )
+            count += cursor.fetchone()[0]
+    return count
+
+
 def faults() -> list[str]:
-    """What is wrong between the keys and the table: values no key opens, or an index made with another oldest key."""
+    """What is wrong between the keys and the tables: values no key opens, or an index made with another oldest key.
+
+    Of each column the first and the last value that each of the keys has sealed are opened.
+    """
     missing = sorted(set(sealed_by()) - set(key_ids()))
     found = [f"Key {key_id} is missing, and values are sealed with it." for key_id in missing]
-    key = BuyerKey.objects.filter(cipher__isnull=False).order_by("-pk").first()
-    if key is not None and not missing:
-        try:
-            is_same = fingerprint(Known(key.type, key.scope, reveal(key))) == bytes(key.hmac)
-        except MissingKey as error:
-            return [*found, str(error)]
-        if not is_same:
-            found.append("The oldest key is not the one the index was made with: buyers would not be found again.")
-    return found
+    for column in _columns():
+        found += [fault for row in _ends_of(column, key_ids()) if (fault := _fault_of(row, column.name))]
+    return list(dict.fromkeys(found))
+
+
+def _ends_of(column: _Column, keys: Collection[int]) -> Iterator[models.Model]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(id), max(id) FROM {table} WHERE {name} IS NOT NULL AND {key} = ANY(%s) GROUP BY {key}".format(
+                **column.sql
+            ),
+            [list(keys)],
+        )
+        ids = {row_id for ends in cursor.fetchall() for row_id in ends}
+    yield from column.model._base_manager.filter(pk__in=ids).order_by("pk")
+
+
+def _fault_of(row: models.Model, name: str) -> str:
+    """What is wrong with one sealed value, in words; "" when nothing is."""
+    try:
+        plain = opened(row, name)
+    except MissingKey as error:
+        return f"{row._meta.label} {row.pk}: {error}"
+    if isinstance(row, BuyerKey) and fingerprint(Known(row.type, row.scope, plain.decode())) != bytes(row.hmac):
+        return "The oldest key is not the one the index was made with: buyers would not be found again."
+    return ""

@@ -48,11 +48,20 @@ DELETABLE = {
     "wecom_use": "counts of calls, kept for three months",
     "wecom_valve": "the pace of an address nobody asks any more",
 }
-READ_ONLY = {WEB: ("django_migrations", "retail_seal"), JOB: ("django_migrations",)}
+# What no request may switch off or slow down: the sweeper, the doctor, sealing.
+CLOCK = (
+    "django_celery_beat_clockedschedule",
+    "django_celery_beat_crontabschedule",
+    "django_celery_beat_intervalschedule",
+    "django_celery_beat_periodictask",
+    "django_celery_beat_periodictasks",
+    "django_celery_beat_solarschedule",
+)
+READ_ONLY = {WEB: ("django_migrations", "retail_seal", *CLOCK), JOB: ("django_migrations",)}
 
 
 def of(login: str, table: str) -> frozenset[str]:
-    """The rights that `daogou_web` or `daogou_job` has to a table: the same, but that workers alone make seals."""
+    """The rights of `daogou_web` or `daogou_job` to a table: the same, but workers alone seal and keep the clock."""
     if table in READ_ONLY[login]:
         return frozenset({"SELECT"})
     if table in APPEND_ONLY:
@@ -124,6 +133,8 @@ def faults() -> Iterator[str]:
             if known.get(login) != logins.POWERS[login]:
                 said = ", ".join(sorted(known[login])) if login in known else "it is missing"
                 yield f"{login}: {said}; to be {', '.join(sorted(logins.POWERS[login]))}"
+        if WEB in known and (idle := logins.idle(cursor)) != logins.IDLE:
+            yield f"{WEB} may leave a transaction open for {idle or 'ever'}; to be {logins.IDLE}"
         yield from (f"{login} can become {role}" for role, login in logins.memberships(cursor))
         if {WEB, JOB} <= known.keys():
             yield from _wrong_rights(connection.introspection.table_names(cursor))

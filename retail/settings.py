@@ -185,6 +185,7 @@ WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanis
 
 # ── Language, time, money ────────────────────────────────────────────────────────────────────────────────────────────
 LANGUAGE_CODE = "zh-hans"
+FORMAT_MODULE_PATH = ["retail.formats"]  # a moment is 2026-11-22 07:22 everywhere
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "retail" / "locale"]
 USE_I18N = True
@@ -291,6 +292,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["retail.api.tokens.TokenThrottle"],
     "DEFAULT_THROTTLE_RATES": {"token": env.str("DAOGOU_API_RATE", default="1200/min")},
     "DEFAULT_VERSIONING_CLASS": None,
+    "EXCEPTION_HANDLER": "retail.api.words.refusal",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

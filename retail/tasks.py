@@ -130,7 +130,7 @@ def seal() -> int:
 
 @shared_task(name="retail.doctor")
 def examine() -> int:
-    """Look whether the invariants hold, on a sample of the orders; the outcome shows in the metrics."""
+    """Look whether the invariants hold, on the orders whose turn it is; the outcome shows in the metrics."""
     now = timezone.now()
     with scope.within(scope.EVERYTHING):
         found = doctor.examine(now=now, sample=doctor.SAMPLE)

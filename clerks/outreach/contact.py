@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clerks.models import Binding, Friend, Touch
-from members import consent
+from members import consent, identity
 from retail.models import Staff
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App
@@ -20,6 +20,7 @@ from retail.wecom.models import App
 WECOM = "wecom"  # the channel
 Purpose = Touch.Purpose
 PROACTIVE = frozenset({Purpose.MARKETING})  # what the customer has not asked for
+ANSWERS = frozenset({Purpose.WELCOME, Purpose.REPLY})  # what the customer has just begun
 
 
 class Verdict(NamedTuple):
@@ -39,6 +40,7 @@ class Forbidden(Exception):
 
 
 YES = Verdict(True)
+FORGOTTEN = Verdict(False, "forgotten", _("顾客要求过抹去资料，不要主动联系。"))
 STOPPED = Verdict(False, "stopped", _("顾客说过不要再联系。"))
 QUIET = Verdict(False, "quiet", _("现在是休息时间，不打扰顾客。"))
 NOT_YOURS = Verdict(False, "not_yours", _("不是您的顾客，也没有加您的企业微信。"))
@@ -54,6 +56,8 @@ def may(*, member_id: int | None, corp: str, purpose: str, by: Staff | None, now
         return YES
     if not consent.allows(member_id=member_id, corp=corp, channel=WECOM, purpose=purpose):
         return STOPPED
+    if purpose not in ANSWERS and identity.asked_to_be_forgotten(member_id):
+        return FORGOTTEN
     if purpose not in PROACTIVE:
         return YES
     if _is_quiet(now):

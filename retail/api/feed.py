@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from retail import database, intake, scope, shapes
-from retail.api import answers, bodies, schema
+from retail.api import answers, bodies, schema, words
 from retail.api.schema import Problem
 from retail.api.tokens import TokenPermission
 from retail.models import Channel
@@ -121,7 +121,7 @@ class Feed(ViewSet):
                 outcome, outer_id = Taken("rejected", faults=row.faults), row.number
             else:
                 outcome, outer_id = next(taken), getattr(row, number)
-            errors = tuple(Problem(*fault) for fault in outcome.faults)
+            errors = tuple(words.problem(fault) for fault in outcome.faults)
             results.append(
                 self.result(row=place, status=outcome.status, id=outcome.id, errors=errors, **{number: outer_id})
             )

@@ -13,15 +13,17 @@ from retail import scope
 
 
 class Problem(Struct):
-    """What is wrong, and in which field ("lines[2].sku"; empty: the whole)."""
+    """What is wrong, and in which field ("lines[2].sku"; empty: the whole); `code` says it to machines."""
 
     field: str
     message: str
+    code: str
 
 
 class Failure(Struct, omit_defaults=True):
-    """Why a call had no effect."""
+    """Why a call had no effect: for machines, and in the language of `Accept-Language` (Chinese without it)."""
 
+    code: str
     detail: str
     errors: tuple[Problem, ...] = ()
 

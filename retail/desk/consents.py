@@ -1,4 +1,4 @@
-"""The page of approvals: what waits for a second person, before → after in words, and the two buttons.
+"""The page of approvals: what waits for a second person, in words, the two buttons, and what became of it.
 
 A button is there only for who may press it; who may not agree reads why.
 """
@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -19,10 +20,14 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from retail import approvals
 from retail.approvals import Approval
+from retail.jobs import Job
 from retail.models import User
 from retail.scoped_admin import Badge, Confirm, ScopedAdmin, moment
 
-COLOURS = {"waiting": "warning", "approved": "success", "refused": "danger", "expired": "info"}
+COLOURS = {"waiting": "warning", "approved": "success", "refused": "danger", "expired": "info", "lapsed": "info"}
+# What became of an approved act, by the state of the job that does it.
+RUNNING, DONE, FAILED = _("正在执行"), _("已完成"), _("执行失败")
+_OUTCOMES = {Job.State.DUE: RUNNING, Job.State.RUNNING: RUNNING, Job.State.DONE: DONE, Job.State.DEAD: FAILED}
 
 
 class Refusal(BaseDialogForm):
@@ -56,8 +61,9 @@ class ApprovalAdmin(ScopedAdmin):
     ordering = ("-asked_at",)
     fields = (
         "title", "changes", "reason", "asker", "asked", "until", "state_label", "decider", "decided", "answer",
+        "outcome",
     )  # fmt: skip
-    change_form_before_template = "admin/retail/approval/objection.html"
+    change_form_after_template = "admin/retail/approval/ways.html"
     actions_detail = ("agree", "refuse")
 
     asked = moment("asked_at", _("提出时间"))
@@ -68,10 +74,24 @@ class ApprovalAdmin(ScopedAdmin):
     def title(self, row: Approval) -> str:
         return row.title
 
-    @display(description=_("之前 → 之后"))
+    @display(description=_("内容"))
     def changes(self, row: Approval) -> SafeString:
-        lines = ((name, row.before.get(name, "–"), row.after.get(name, "–")) for name in {**row.before, **row.after})
-        return format_html_join("", '<div class="change"><b>{}</b> {} → {}</div>', lines)
+        """What changes as before → after, and what is only said as it is."""
+        names = {**row.before, **row.after}
+        lines = (
+            (name, f"{row.before[name]} → " if name in row.before else "", row.after.get(name, "–")) for name in names
+        )
+        return format_html_join("", '<div class="change"><b>{}</b> {}{}</div>', lines)
+
+    @display(description=_("执行结果"))
+    def outcome(self, row: Approval) -> str:
+        """Done at once where no job does it; a job that is no more was done, for failed ones stay."""
+        if row.state != Approval.State.APPROVED:
+            return "–"
+        job = Job.objects.filter(pk=row.job_id).first() if row.job_id else None
+        words = str(_OUTCOMES[Job.State(job.state)] if job else DONE)
+        lines = job.last_error.strip().splitlines() if job and job.state != Job.State.DONE else []
+        return _("%(state)s：%(why)s") % {"state": words, "why": lines[-1][:200]} if lines else words
 
     @display(description=_("谁提出"))
     def asker(self, row: Approval) -> str:
@@ -89,7 +109,22 @@ class ApprovalAdmin(ScopedAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         objection = self._objection(request, object_id, is_approved=True)
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "objection": objection})
+        extra = {**(extra_context or {}), "objection": objection, "ways": self._ways(request, object_id)}
+        return super().change_view(request, object_id, form_url, extra)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """None in the head of the page, where a phone hides them: the two buttons stand below what they decide."""
+        return []
+
+    def _ways(self, request: HttpRequest, object_id: str) -> list[tuple[str, str, object]]:
+        """(name, address, words) of what the reader may press."""
+        allowed = {"agree": self.has_agree_permission, "refuse": self.has_refuse_permission}
+        words = {"agree": _("同意"), "refuse": _("不同意")}
+        return [
+            (name, reverse(f"admin:retail_approval_{name}", args=[object_id]), words[name])
+            for name, may in allowed.items()
+            if may(request, object_id)
+        ]
 
     def has_agree_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return self._objection(request, object_id, is_approved=True) == ""

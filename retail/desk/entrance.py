@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 import segno
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
@@ -153,6 +154,8 @@ def _let_in(request: HttpRequest, device: Any, answer: HttpResponse) -> HttpResp
     gate.note_sign_in(request=request, user=user, way="two_steps", now=now)
     second_factor.forget_failures(request=request, user=user)
     lockout.know(answer=answer, request=request, user=user)
+    if not settings.DEMO and second_factor.codes_left(user) == 0:
+        messages.warning(request, _("恢复码已经用完：验证器一丢就登录不了。请到“登录与安全”换一组新的恢复码。"))
     return answer
 
 

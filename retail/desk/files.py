@@ -25,7 +25,9 @@ class ExportFileAdmin(ScopedAdmin):
     list_display = ("content", "count", "format", "state_label", "reason", "asked", "until")
     list_select_related = ("approval",)
     ordering = ("-pk",)
-    fields = ("content", "count", "format", "filter", "reason", "state_label", "answer", "asked", "made", "until")
+    fields = (
+        "content", "count", "format", "filter", "reason", "state_label", "why", "answer", "asked", "made", "until",
+    )  # fmt: skip
     change_form_outer_before_template = "admin/retail/exportfile/download.html"
 
     asked = moment("asked_at", _("提出时间"))
@@ -65,11 +67,22 @@ class ExportFileAdmin(ScopedAdmin):
 
     @display(
         description=_("状态"),
-        label={"waiting": "warning", "refused": "danger", "making": "info", "ready": "success", "gone": "info"},
+        label={
+            "waiting": "warning",
+            "refused": "danger",
+            "making": "info",
+            "ready": "success",
+            "gone": "info",
+            "emptied": "warning",
+        },
     )
     def state_label(self, row: ExportFile) -> Badge:
         state = ExportFile.State(row.state_at(timezone.now()))
         return Badge(state.value, state.label)
+
+    @display(description=_("为什么没有文件"))
+    def why(self, row: ExportFile) -> str:
+        return row.get_empty_because_display() or "–"
 
     @display(description=_("答复"))
     def answer(self, row: ExportFile) -> str:

@@ -1,9 +1,10 @@
 """Orders in the admin: what the channel said, what was posted for it, and for each line 为什么是这个数."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -170,6 +171,10 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
 
     def sheet_rows(self, rows: QuerySet) -> QuerySet:
         return _with_clerk(rows).select_related("channel", "brand", "store")
+
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
+        theirs = Q(buyer_keys__overlap=list(key_ids)) | Q(purchase__membership__member__in=member_ids)
+        return set(Order._base_manager.filter(theirs).values_list("pk", flat=True))
 
     def keys_of(self, obj: Order) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(pk__in=obj.buyer_keys)

@@ -242,7 +242,7 @@ def _end_sessions(request: HttpRequest, user: User) -> HttpResponse:
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ScopedAdmin):
-    """Sign-ins. What an account may do follows the posts of its person; only a superuser makes superusers."""
+    """Sign-ins. What an account may do follows the posts of its person; superusers are made on the server alone."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -254,7 +254,8 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):
     search_help_text = _("账号、姓名或工号")
     ordering = ("username",)
     filter_horizontal = ()
-    readonly_fields = ("person", "last_login", "date_joined")
+    # The database refuses the web server `is_superuser`: `manage.py createsuperuser` runs as the owner.
+    readonly_fields = ("person", "is_superuser", "last_login", "date_joined")
     actions_detail = ("end_sessions", "reset_factor")
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
 

@@ -94,9 +94,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
-    | _may(
-        ["retail.job", "django_celery_beat.periodictask", "wecom.message", "wecom.call", "clerks.syncrun"], "change"
-    )
+    | _may(["retail.job", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
@@ -208,6 +206,7 @@ def ask_for_post(*, post: Post, by: User, reason: str, now: datetime) -> approva
         after={str(staff): _("%(post)s，从 %(since)s 到 %(until)s") % {"post": post, "since": since, "until": until}},
         by=by,
         reason=reason,
+        needs="retail.change_post",
         now=now,
         concerns=staff.user,
     )

@@ -1,5 +1,6 @@
 """Where orders come from, and the tokens with which other systems speak to us."""
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -63,7 +64,15 @@ class ApiToken(models.Model):
     )
     can_read = models.BooleanField(_("可读"), default=False)
     created_at = models.DateTimeField(_("创建"), auto_now_add=True)
-    revoked_at = models.DateTimeField(_("停用"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("停用"), null=True, blank=True, editable=False)  # the database lets it stand
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁建的"), null=True, blank=True, editable=False,
+        on_delete=models.PROTECT, related_name="+",
+    )  # fmt: skip
+    agreed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁同意的"), null=True, blank=True, editable=False,
+        on_delete=models.PROTECT, related_name="+",
+    )  # fmt: skip
 
     class Meta:
         verbose_name = _("接口令牌")

@@ -29,6 +29,13 @@ class ExportFile(Scoped):
         MAKING = "making", _("正在生成")
         READY = "ready", _("可以下载")
         GONE = "gone", _("已过期")
+        EMPTIED = "emptied", _("已清空")
+
+    class Because(models.TextChoices):
+        """Why there is no file where one was to be."""
+
+        FORGOTTEN = "forgotten", _("有会员要求删除资料，这份文件已清空，请重新导出。")
+        LEFT = "left", _("提出的人已经停用，或不再有导出的权限，没有生成。")
 
     model = models.CharField(_("内容"), max_length=64)
     format = models.CharField(_("格式"), max_length=4, choices=Format.choices)
@@ -50,6 +57,9 @@ class ExportFile(Scoped):
     sealed = SealedField(_("文件"), null=True)
     made_at = models.DateTimeField(_("生成时间"), null=True)
     expires_at = models.DateTimeField(_("有效到"), null=True)
+    empty_because = models.CharField(
+        _("为什么没有文件"), max_length=16, choices=Because.choices, blank=True, default=""
+    )
 
     scope_paths = Paths()
 
@@ -67,6 +77,8 @@ class ExportFile(Scoped):
         return str(apps.get_model(self.model)._meta.verbose_name)
 
     def state_at(self, now: datetime) -> str:
+        if self.empty_because == self.Because.FORGOTTEN:
+            return self.State.EMPTIED
         if self.made_at is not None:
             is_there = self.sealed is not None and self.expires_at is not None and now < self.expires_at
             return self.State.READY if is_there else self.State.GONE
@@ -75,6 +87,6 @@ class ExportFile(Scoped):
                 return self.State.MAKING
             case Approval.State.REFUSED:
                 return self.State.REFUSED
-            case Approval.State.EXPIRED:
+            case Approval.State.EXPIRED | Approval.State.LAPSED:
                 return self.State.GONE
         return self.State.WAITING

@@ -44,7 +44,7 @@ def replace(*, app: App, kind: str, refused: str, fetch: Fetch, now: datetime) -
             app=app,
             kind=kind,
             defaults={
-                "value": privacy.seal(fetched.value.encode()),
+                "value": privacy.sealed_in(Credential(app=app, kind=kind), "value", fetched.value.encode()),
                 "refreshed_at": now,
                 "expires_at": now + life - min(MARGIN, life / 10),
             },
@@ -66,4 +66,4 @@ def _alone(app: App, kind: str) -> Iterator[None]:
 
 
 def _opened(row: Credential | None) -> str:
-    return privacy.open_sealed(bytes(row.value)).decode() if row and row.value else ""
+    return privacy.opened(row, "value").decode() if row else ""

@@ -63,13 +63,14 @@ def store(*, app: App, xml: bytes, now: datetime) -> bool:
     except Refused:
         fields, error = {}, _("签名是对的，内容却不是企业微信的消息。")
     subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
+    print_ = digest(app=app, xml=xml)
     row: dict[str, Any] = {
         "app": app.pk,
-        "digest": digest(app=app, xml=xml),
+        "digest": print_,
         "event": _text(fields, "Event") or _text(fields, "MsgType"),
         "change_type": _text(fields, "ChangeType"),
         "shard": shard(corp_id=app.corp_id, subject=subject),
-        "sealed": privacy.seal(xml),
+        "sealed": privacy.sealed_in(Message(app_id=app.pk, digest=print_), "sealed", xml),
         "now": now,
         "state": Message.State.FAILED if error else Message.State.NEW,
         "error": error,
@@ -100,7 +101,7 @@ def open_message(message_id: int) -> Opened:
     if message.sealed is None:
         raise Forgotten(f"Message {message_id} is past its time.")
     try:
-        return Opened(message, parse(privacy.open_sealed(bytes(message.sealed))))
+        return Opened(message, parse(privacy.opened(message, "sealed")))
     except Refused:
         raise Malformed(_("签名是对的，内容却不是企业微信的消息。")) from None
 
@@ -150,8 +151,8 @@ def forget(*, before: datetime) -> int:
 @transaction.atomic
 def forget_about(*, values: Collection[bytes], now: datetime) -> int:
     """Delete the texts that hold one of these values; a message not taken yet is left untaken. How many."""
-    rows = Message.objects.filter(sealed__isnull=False).values_list("pk", "sealed").iterator(chunk_size=2000)
-    ids = [pk for pk, sealed in rows if privacy.mentions(sealed, values)]
+    rows = Message.objects.filter(sealed__isnull=False).only("app_id", "digest", "sealed").iterator(chunk_size=2000)
+    ids = [row.pk for row in rows if privacy.mentions(row, "sealed", values)]
     about = Message.objects.filter(pk__in=ids)
     about.filter(state=Message.State.NEW).update(state=Message.State.IGNORED, ended_at=now)
     return about.update(sealed=None, shard="", error="")

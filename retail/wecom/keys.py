@@ -63,15 +63,9 @@ def add(
 ) -> App:
     """A new application. Raises BadKey; IntegrityError where the slug, or the corp's agent, is there already."""
     _require(token=token, aes_key=aes_key)
-    app = App.objects.create(
-        slug=slug,
-        name=name or slug,
-        corp_id=corp_id,
-        agent_id=agent_id,
-        sealed_secret=_sealed(secret),
-        sealed_token=_sealed(token),
-        sealed_aes_key=_sealed(aes_key),
-    )
+    app = App(slug=slug, name=name or slug, corp_id=corp_id, agent_id=agent_id)
+    _seal(app, secret=secret, token=token, aes_key=aes_key)
+    app.save(force_insert=True)
     _in_use.pop(slug, None)
     audit.record(by=by, action="wecom_app.add", target=app, now=now, after={"corp_id": corp_id, "agent_id": agent_id})
     return app
@@ -96,12 +90,11 @@ def rotate(
     changed = [name for name, given in (("token", token), ("aes_key", aes_key), ("secret", secret)) if given]
     if token or aes_key:
         _require(token=token or app.token, aes_key=aes_key or app.aes_key)
-        app.sealed_previous_token, app.sealed_previous_aes_key = app.sealed_token, app.sealed_aes_key
+        _seal(app, previous_token=app.token, previous_aes_key=app.aes_key)
         app.previous_until = now + overlap
-        app.sealed_token = _sealed(token or app.token)
-        app.sealed_aes_key = _sealed(aes_key or app.aes_key)
+        _seal(app, token=token or app.token, aes_key=aes_key or app.aes_key)
     if secret:
-        app.sealed_secret = _sealed(secret)
+        _seal(app, secret=secret)
         Credential.objects.filter(app=app).update(value=None, expires_at=F("refreshed_at"))
     app.save()
     _in_use.pop(app.slug, None)
@@ -130,5 +123,7 @@ def _require(*, token: str, aes_key: str) -> None:
         raise BadKey(str(error)) from None
 
 
-def _sealed(text: str) -> bytes:
-    return privacy.seal(text.encode())
+def _seal(app: App, **texts: str) -> None:
+    """Put the texts into their fields, each sealed for its own: a value moved to another field does not open there."""
+    for name, text in texts.items():
+        setattr(app, f"sealed_{name}", privacy.sealed_in(app, f"sealed_{name}", text.encode()))

@@ -17,6 +17,9 @@ class AppQuerySet(models.QuerySet["App"]):
         return self.filter(is_active=True)
 
 
+_AGENT = ("corp_id", "agent_id")
+
+
 class App(models.Model):
     """One application of one corp (自建应用). Its three secrets are sealed; while they rotate, two pairs hold."""
 
@@ -24,11 +27,11 @@ class App(models.Model):
     name = models.CharField(_("名称"), max_length=64)
     corp_id = models.CharField(_("企业 ID"), max_length=64)
     agent_id = models.PositiveIntegerField("AgentId")
-    sealed_secret = SealedField("Secret")
-    sealed_token = SealedField("Token")
-    sealed_aes_key = SealedField("EncodingAESKey")
-    sealed_previous_token = SealedField(null=True)
-    sealed_previous_aes_key = SealedField(null=True)
+    sealed_secret = SealedField("Secret", of=_AGENT)
+    sealed_token = SealedField("Token", of=_AGENT)
+    sealed_aes_key = SealedField("EncodingAESKey", of=_AGENT)
+    sealed_previous_token = SealedField(null=True, of=_AGENT)
+    sealed_previous_aes_key = SealedField(null=True, of=_AGENT)
     previous_until = models.DateTimeField(_("旧密钥有效到"), null=True, blank=True)
     is_active = models.BooleanField(_("启用"), default=True)
 
@@ -44,26 +47,25 @@ class App(models.Model):
 
     @property
     def secret(self) -> str:
-        return _opened(self.sealed_secret)
+        return self.opened("sealed_secret")
 
     @property
     def token(self) -> str:
-        return _opened(self.sealed_token)
+        return self.opened("sealed_token")
 
     @property
     def aes_key(self) -> str:
-        return _opened(self.sealed_aes_key)
+        return self.opened("sealed_aes_key")
 
     def keys(self, *, now: datetime) -> list[tuple[str, str]]:
         """The (token, aes_key) that hold now, newest first."""
         pairs = [(self.token, self.aes_key)]
         if self.sealed_previous_token and self.previous_until is not None and now < self.previous_until:
-            pairs.append((_opened(self.sealed_previous_token), _opened(self.sealed_previous_aes_key)))
+            pairs.append((self.opened("sealed_previous_token"), self.opened("sealed_previous_aes_key")))
         return pairs
 
-
-def _opened(sealed: bytes | memoryview | None) -> str:
-    return privacy.open_sealed(bytes(sealed)).decode() if sealed else ""
+    def opened(self, name: str) -> str:
+        return privacy.opened(self, name).decode()
 
 
 def apps_of(*, corp: str) -> AppQuerySet:
@@ -81,7 +83,7 @@ class Credential(models.Model):
 
     app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="credentials")
     kind = models.CharField(_("种类"), max_length=16, choices=Kind.choices)
-    value = SealedField(null=True)
+    value = SealedField(null=True, of=["app", "kind"])
     expires_at = models.DateTimeField(_("失效"))
     refreshed_at = models.DateTimeField(_("取得"))
 
@@ -116,7 +118,7 @@ class Message(models.Model):
     event = models.CharField(_("事件"), max_length=64)
     change_type = models.CharField(_("变更"), max_length=64, blank=True, default="")
     shard = models.CharField(max_length=64, blank=True, default="")
-    sealed = SealedField(null=True)  # null once its time is over
+    sealed = SealedField(null=True, of=["app", "digest"])  # null once its time is over
     received_at = models.DateTimeField(_("收到"))
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.NEW)
     ended_at = models.DateTimeField(_("结束"), null=True)
@@ -150,7 +152,7 @@ class Call(models.Model):
     app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.PROTECT, related_name="calls")
     path = models.CharField(_("接口"), max_length=64)
     key = models.CharField(_("唯一键"), max_length=128, unique=True)
-    sealed = SealedField(null=True)  # null once its time is over
+    sealed = SealedField(null=True, of=["key"])  # null once its time is over
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.WAITING)
     errcode = models.IntegerField(_("错误码"), null=True)
     answer = models.JSONField(_("应答"), default=dict, blank=True)

@@ -42,7 +42,7 @@ KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "me
 def put(*, app: App, path: str, body: dict[str, Any], key: str, now: datetime, due_at: datetime | None = None) -> Call:
     """Write down what is to be asked, with its job, in the caller's transaction. The same key is the same row."""
     with transaction.atomic():
-        sealed = privacy.seal(json.dumps(body, ensure_ascii=False).encode())
+        sealed = privacy.sealed_in(Call(key=key), "sealed", json.dumps(body, ensure_ascii=False).encode())
         given = {"app": app, "path": path, "sealed": sealed, "created_at": now}
         call, is_new = Call.objects.get_or_create(key=key, defaults=given)
         if is_new:
@@ -102,7 +102,7 @@ def _begin(call_id: int, now: datetime) -> Call | None:
 
 
 def _body(call: Call) -> dict[str, Any]:
-    return json.loads(privacy.open_sealed(bytes(call.sealed or b"")))
+    return json.loads(privacy.opened(call, "sealed"))
 
 
 def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:
@@ -162,8 +162,8 @@ def forget_about(*, values: Collection[bytes], keys: Collection[str] = ()) -> in
         found |= Q(key=key) | Q(key__startswith=f"{key}:")
     kept = Call.objects.filter(sealed__isnull=False)
     ids = list(kept.filter(found).values_list("pk", flat=True)) if keys else []
-    rows = kept.values_list("pk", "sealed").iterator(chunk_size=2000)
-    ids += [pk for pk, sealed in rows if privacy.mentions(sealed, values)]
+    rows = kept.only("key", "sealed").iterator(chunk_size=2000)
+    ids += [row.pk for row in rows if privacy.mentions(row, "sealed", values)]
     about = Call.objects.filter(pk__in=ids)
     about.filter(state=State.WAITING).update(state=State.FAILED)
     return about.update(sealed=None)

@@ -28,7 +28,7 @@ def scoping(shop: Shop, *, full: bool) -> Iterator[Verdict]:
     count = 100_000 if full else 10_000
     _fill(shop, count)
     store = shop.stores[0]
-    browser = signed_in(_manager(store))
+    browser, clerk = signed_in(_manager(store)), _clerk(store)
     purchases = Purchase.objects.filter(membership__member=OuterRef("pk"), store=store.pk)
     setup_test_environment()  # answers tell what they were rendered from
     try:
@@ -38,6 +38,7 @@ def scoping(shop: Shop, *, full: bool) -> Iterator[Verdict]:
             (Member, Q(Exists(purchases))),
         ):
             yield _compared(browser, model, condition, count)
+        yield _own_list(clerk, count)
     finally:
         teardown_test_environment()
 
@@ -54,6 +55,28 @@ def _compared(browser: Client, model: type[models.Model], condition: Q, count: i
         assert seen == wanted and seen[0] > 0
     name = f"{model._meta.verbose_name_raw} list of a store among {count:,}, page against page"
     return Verdict(name, ours.median / plain.median, 1.1, [plain, ours])
+
+
+def _own_list(clerk: Staff, count: int) -> Verdict:
+    """A clerk's own customers on the phone; the query names the clerk itself, so that by hand nothing is added."""
+    page, browser = reverse("clerks:customers"), signed_in(clerk.user)
+    ours, plain = Way(f"{page}, scoped managers"), Way(f"{page}, the condition by hand")
+    _customers(browser, page)
+    for _turn in range(TURNS):
+        with plain.turn(), _by_hand(Binding, Q(staff=clerk.pk)):
+            wanted = _customers(browser, page)
+        with ours.turn():
+            seen = _customers(browser, page)
+        assert seen == wanted and seen
+    return Verdict(
+        f"clerk's own list among {count:,}, page against page", ours.median / plain.median, 1.1, [plain, ours]
+    )
+
+
+def _customers(browser: Client, page: str) -> list[int]:
+    answer = browser.get(page)
+    assert answer.status_code == 200, answer
+    return [customer.binding.pk for customer in answer.context["page"].customers]
 
 
 def _rows(browser: Client, page: str) -> tuple[int, list[int]]:
@@ -86,6 +109,14 @@ def _manager(store: Store) -> User:
     staff.save()
     roles.grant(user=staff.user, role=Post.Role.STORE_MANAGER)
     return staff.user
+
+
+def _clerk(store: Store) -> Staff:
+    staff = Staff.objects.filter(posts__store=store, posts__role=Post.Role.CLERK).first()
+    assert staff is not None
+    staff.user = User.objects.create_user(f"u-{staff.code}")
+    staff.save()
+    return staff
 
 
 def _fill(shop: Shop, count: int) -> None:

@@ -42,7 +42,6 @@ change          exportfile *   GET     302 302 403  403 403 403  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
-change          periodictask * POST    302 302 403  403 403 403  200 403 403
 change          *        *     POST    302 302 403  403 403 403  403 403 403
 delete          *        *     *       302 302 403  403 403 403  403 403 403
 history         exportfile ours *      302 302 403  404 404 404  302 404 404
@@ -65,6 +64,7 @@ refuse          *        *     *       302 302 403  403 403 403  403 403 403
 end_sessions    staff    ours  *       302 302 403  200 200 200  200 200 403
 end_sessions    staff    other *       302 302 403  403 403 403  200 200 403
 end_sessions    user     *     *       302 302 403  403 403 403  200 403 403
+revoke          apitoken *     *       302 302 403  403 403 403  200 403 403
 reset_factor    user     *     *       302 302 403  403 403 403  200 403 403
 download        exportfile ours POST   302 302 403  403 403 403  302 404 404
 download        exportfile *   POST    302 302 403  403 403 403  404 404 404

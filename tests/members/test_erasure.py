@@ -1,6 +1,7 @@
 """P22: after an erasure nothing of the person is left in any table but the suppression; orders and money stay."""
 
 import io
+from datetime import timedelta
 from itertools import chain
 
 import pytest
@@ -14,7 +15,7 @@ from members import erasure as members_erasure
 from members import identity
 from members.models import Identity, Member
 from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
-from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression
+from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression, User
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
 from tests.factories import LONG_AGO, NOW, user, wecom, world
@@ -36,8 +37,8 @@ def everything_written() -> str:
             cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')
             said += [row for (row,) in cursor.fetchall()]
         for column in privacy._columns():
-            cursor.execute(f"SELECT {column.name} FROM {column.table} WHERE {column.name} IS NOT NULL")
-            said += [privacy.open_sealed(bytes(sealed)).decode() for (sealed,) in cursor.fetchall()]
+            rows = column.model._base_manager.exclude(**{column.name: None})
+            said += [privacy.opened(row, column.name).decode() for row in rows]
     return "\n".join(said)
 
 
@@ -52,6 +53,17 @@ def shop(everything):
     shop.hire("A1")
     shop.plan({"id": "r", "calc": {"type": "rate", "ppm": 30000}, "split": [{"role": "serve", "weight": 1}]})
     return shop
+
+
+def export(order: Order, text: str, by: User | None = None) -> ExportFile:
+    """A file with this order in it."""
+    file = ExportFile.objects.create(
+        model="retail.order", format="csv", ids=[order.pk], count=1, reason="x", asked_by=by or user(), asked_at=NOW,
+        made_at=NOW, expires_at=NOW + timedelta(days=1),
+    )  # fmt: skip
+    file.sealed = privacy.sealed_in(file, "sealed", text.encode())
+    file.save()
+    return file
 
 
 @pytest.fixture
@@ -86,13 +98,24 @@ def member(shop) -> Member:
         ("x", {"w": [WM]}),
     ):
         outbox.put(app=app, path="message/send", body=body, key=key, now=NOW)
-    ExportFile.objects.create(
-        model="retail.order", format="csv", ids=[1], count=1, reason="x", asked_by=user(), asked_at=NOW,
-        made_at=NOW, sealed=privacy.seal(NAME.encode()),
-    )  # fmt: skip
+    export(Order.objects.latest("pk"), NAME)
     Job.objects.create(kind="x", state="dead", created_at=NOW, due_at=NOW, last_error=f"bad buyer 139****5678 {PHONE}")
     Job.objects.update(last_error="bad buyer 139****5678")
     return member
+
+
+@pytest.fixture
+def people(shop):
+    from retail.desk import roles
+
+    made = {}
+    for role in (Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.STORE_MANAGER):
+        staff = shop.hire(f"P-{role}", role=role)
+        staff.user = user()
+        staff.save()
+        roles.grant(user=staff.user, role=role)
+        made[role] = signed_in(staff.user)
+    return made
 
 
 def money():
@@ -123,6 +146,53 @@ def test_others_keep_what_is_theirs(shop, member):
 
     assert privacy.BuyerKey.objects.filter(cipher__isnull=False).count() == 1
     assert Message.objects.get(app=app).sealed is not None
+
+
+def test_files_are_emptied_in_which_the_person_stands_or_may_stand(shop, member, people):
+    (theirs,) = ExportFile.objects.all()
+    asker = Staff.objects.get(code="P-hq_ops")
+    ExportFile.objects.update(asked_by=asker.user)
+    neighbour = shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", "13700001111"),))
+    shop.settle(neighbour)
+    others = export(Order.objects.get(outer_order_id=neighbour.outer_order_id), "x", asker.user)
+    unknown = export(Order.objects.latest("pk"), "x", asker.user)
+    ExportFile.objects.filter(pk=unknown.pk).update(model="retail.refund")
+
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+
+    files = {file.pk: file for file in ExportFile.objects.all()}
+    states = [files[one.pk].state_at(NOW) for one in (theirs, others, unknown)]
+    assert states == ["emptied", "ready", "emptied"] and left() == []
+    page = people["hq_ops"].get(f"/admin/retail/exportfile/{theirs.pk}/change/").content.decode()
+    assert "已清空" in page and "有会员要求删除资料" in page
+    assert [notice.text for notice in Notice.objects.filter(staff=asker)] == [
+        "有会员要求删除资料，这份文件已清空，请重新导出。"
+    ] * 2
+
+
+def test_what_is_told_again_of_the_past_is_not_known_again(shop, member):
+    phone = (shapes.Buyer("phone", PHONE),)
+    bought = shop.order(serving_clerk="A1", buyer=phone)
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW + timedelta(days=1))
+
+    shop.settle(bought)
+
+    assert left() == []
+    shop.settle(shop.order(serving_clerk="A1", buyer=phone, paid_at=NOW + timedelta(days=2)))
+    (known,) = privacy.BuyerKey.objects.filter(cipher__isnull=False)
+    assert privacy.reveal(known) == PHONE and privacy.are_suppressed([known.pk])
+
+
+def test_what_the_command_did_nobody_has_to_decide(shop, member, people):
+    page = f"/admin/members/member/{member.pk}/erase/"
+    people["hq_ops"].post(page, {"_form_submitted": "True", "reason": WHY})
+
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+
+    approval = approvals.Approval.objects.get()
+    assert (approval.state, approval.answer) == ("lapsed", "已经另行抹去。")
+    said = people["hq_finance"].get(f"/admin/retail/approval/{approval.pk}/change/").content.decode()
+    assert "已作废" in said and "agree/" not in said
 
 
 def test_the_merged_are_the_same_person(shop, member):
@@ -171,20 +241,6 @@ def test_the_number_of_somebody_who_works_here_is_not_taken_from_them(shop, memb
 
 
 # ── By two, in the admin ─────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.fixture
-def people(shop):
-    from retail.desk import roles
-
-    made = {}
-    for role in (Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.STORE_MANAGER):
-        staff = shop.hire(f"P-{role}", role=role)
-        staff.user = user()
-        staff.save()
-        roles.grant(user=staff.user, role=role)
-        made[role] = signed_in(staff.user)
-    return made
-
-
 def test_two_persons_agree_and_a_job_does_it(shop, member, people):
     page = f"/admin/members/member/{member.pk}/erase/"
     ops, finance, manager = people.values()

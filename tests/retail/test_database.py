@@ -14,7 +14,7 @@ from commissions.models import BuyerSnapshot, ClaimRow, Entry, Plan, PlanVersion
 from retail import audit, database, logins, privacy, rights, scope, shapes
 from retail.api import tokens
 from retail.desk import roles
-from retail.models import AuditRow, BuyerKey, Order, OrderVersion, RefundVersion, Staff, User
+from retail.models import ApiToken, AuditRow, BuyerKey, Order, OrderVersion, RefundVersion, Staff, User
 from tests.factories import NOW, world
 from tests.figures import figure
 from tests.logins import logged_in
@@ -103,6 +103,38 @@ def test_no_tampering_succeeds_as_the_application(shop):
     figure("P4", f"{2 * len(TAMPERS)} tamper statements, logged in as web and as job: 0 accepted, 0 rows changed")
 
 
+OF_THE_SERVER = {
+    "make everybody a superuser": "UPDATE retail_user SET is_superuser = true",
+    "add a superuser": "INSERT INTO retail_user (password, is_superuser, username, first_name, last_name, email,"
+    " is_staff, is_active, date_joined, session_epoch) VALUES ('', true, 'x', '', '', '', true, true, now(), 0)",
+    "send the doctor away": "UPDATE django_celery_beat_periodictask SET enabled = false",
+    "let it come once in a year": "UPDATE django_celery_beat_intervalschedule SET every = 31536000",
+    "add work of one's own": "INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (1, 'days')",
+    "bring a revoked token back": "UPDATE retail_apitoken SET revoked_at = NULL",
+}
+
+
+def test_a_request_gives_nobody_power_and_stops_no_clock(transactional_db, everything):
+    token, _secret = tokens.issue(name="till", channel=world().pos)
+    ApiToken.objects.update(revoked_at=NOW)
+    User.objects.create(username="ops")
+    done = []
+    with logged_in(logins.WEB), connection.cursor() as cursor:
+        for name, statement in OF_THE_SERVER.items():
+            try:
+                cursor.execute(statement)
+                done.append(name)
+            except DatabaseError:
+                pass
+        cursor.execute("UPDATE retail_user SET is_staff = true")  # what the page of an account writes
+    assert done == []
+    with logged_in(logins.JOB):
+        User.objects.update(is_superuser=True)  # manage.py createsuperuser
+        with pytest.raises(DatabaseError, match="revoked"):
+            ApiToken.objects.filter(pk=token.pk).update(revoked_at=None)
+    assert list(rights.faults()) == []
+
+
 def test_both_have_exactly_the_rights_of_the_list(db):
     tables = connection.introspection.table_names()
     wanted = {
@@ -128,6 +160,22 @@ def test_the_list_names_tables_that_there_are(db):
         (f"GRANT UPDATE (fen) ON commissions_entry TO {logins.JOB}", "daogou_job may UPDATE commissions_entry"),
         (f"GRANT INSERT ON retail_seal TO {logins.WEB}", "daogou_web may INSERT retail_seal"),
         (f"REVOKE INSERT ON retail_auditrow FROM {logins.WEB}", "daogou_web may not INSERT retail_auditrow"),
+        (
+            f"GRANT UPDATE ON retail_user TO {logins.JOB}; DROP TRIGGER power_from_the_server ON retail_user",
+            "retail_user: the guard power_from_the_server is missing",
+        ),
+        (
+            f"GRANT UPDATE ON django_celery_beat_periodictask TO {logins.WEB}",
+            "daogou_web may UPDATE django_celery_beat",
+        ),
+        (
+            f"ALTER ROLE {logins.WEB} RESET idle_in_transaction_session_timeout",
+            "daogou_web may leave a transaction open for ever",
+        ),
+        (
+            f"ALTER ROLE {logins.WEB} SET idle_in_transaction_session_timeout = '2d'",
+            "daogou_web may leave a transaction open for 2d",
+        ),
         (f"GRANT {logins.OWNER} TO {logins.WEB}", "daogou_web can become daogou_owner"),
         (f"ALTER ROLE {logins.JOB} CREATEROLE", "daogou_job: BYPASSRLS, CREATEROLE, LOGIN"),
         (f"ALTER ROLE {logins.WEB} NOLOGIN", "daogou_web: ; to be LOGIN"),

@@ -50,6 +50,29 @@ def test_a_sound_house_has_no_failures(shop):
     assert failing() == {}
 
 
+def test_every_order_has_its_turn_within_some_nights(shop, monkeypatch):
+    monkeypatch.setattr(doctor, "NIGHTS", 4)
+    shop.settle(*(shop.order(serving_clerk="A1") for _ in range(3)))
+
+    def looked_at(night):
+        look = doctor.Look(NOW + timedelta(days=night), 1)
+        return set(doctor._orders_of_tonight(look).values_list("pk", flat=True))
+
+    nights = [looked_at(night) for night in range(8)]
+
+    assert sum(map(len, nights[:4])) == 5 and set.union(*nights[:4]) == set(Order.objects.values_list("pk", flat=True))
+    assert nights[4:] == nights[:4] and max(map(len, nights)) < 5
+
+
+def test_a_cipher_in_the_form_that_any_row_could_hold(shop):
+    key = privacy.BuyerKey.objects.get()
+    ring, nonce = privacy._ring(), bytes(12)
+    old = bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, b"13912345678", None)
+    privacy.BuyerKey.objects.filter(pk=key.pk).update(cipher=old)
+
+    assert failing() == {"keys_open": 1}
+
+
 def test_two_active_bindings(shop):
     known = Binding.objects.get()
     with connection.cursor() as cursor:

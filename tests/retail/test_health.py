@@ -28,6 +28,25 @@ def test_alive_asks_nobody(client):
     assert client.get("/healthz/live").json() == {"status": "ok"}
 
 
+@pytest.fixture
+def let_in(settings):
+    settings.METRICS_FROM = ["127.0.0.1"]
+
+
+def test_strangers_learn_the_bare_status(db, client, settings):
+    settings.METRICS_FROM, settings.METRICS_TOKEN = [], "s" * 32
+
+    assert client.get("/healthz/ready").json() == {"status": "ok"}
+    known = client.get("/healthz/ready", headers={"Authorization": "Bearer " + "s" * 32}).json()
+    assert known["migrations"] == "applied"
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'clerks'")
+    health._require_migrations.cache_clear()
+    answer = client.get("/healthz/ready")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+@pytest.mark.usefixtures("let_in")
 def test_ready_when_orders_can_be_taken_and_the_sweeper_goes_round(db, client):
     tasks.sweep()
 
@@ -37,6 +56,7 @@ def test_ready_when_orders_can_be_taken_and_the_sweeper_goes_round(db, client):
     assert answer.headers["Cache-Control"].startswith("max-age=0")
 
 
+@pytest.mark.usefixtures("let_in")
 def test_a_late_sweeper_is_said_and_keeps_no_order_out(db, client):
     assert client.get("/healthz/ready").json()["sweeper"] == "late"
     periodic.note(task="retail.sweep", now=timezone.now() - timedelta(minutes=3))
@@ -46,6 +66,7 @@ def test_a_late_sweeper_is_said_and_keeps_no_order_out(db, client):
     assert answer.status_code == 200 and answer.json()["sweeper"] == "late"
 
 
+@pytest.mark.usefixtures("let_in")
 def test_not_ready_while_migrations_are_pending(db, client):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'clerks'")
@@ -55,6 +76,7 @@ def test_not_ready_while_migrations_are_pending(db, client):
     assert answer.status_code == 503 and answer.json()["migrations"] == "pending"
 
 
+@pytest.mark.usefixtures("let_in")
 def test_not_ready_without_a_database(db, client, monkeypatch):
     """The connection is cut, and its next one leads nowhere."""
     connection.close_if_unusable_or_obsolete()

@@ -21,10 +21,10 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from retail import jobs, logs, privacy, retention
-from retail.models import AuditRow, BuyerKey, Job, Suppression
+from retail.models import AuditRow, BuyerKey, Job
 from retail.privacy import Known
 from tests import factories
-from tests.factories import NOW
+from tests.factories import NOW, wecom
 from tests.figures import figure
 
 
@@ -241,6 +241,66 @@ def test_another_oldest_key_is_noticed_before_anything_is_done(keys):
     assert "missing or was changed" in privacy.faults()[0]
 
 
+# ── Sealed for its row ───────────────────────────────────────────────────────────────────────────────────────────────
+def sealed_as_before(plain):
+    """In the form that knew no place: the id of the key, 12 bytes, cipher and tag."""
+    ring, nonce = privacy._ring(), os.urandom(12)
+    return bytes([ring.ids[0]]) + nonce + ring.ciphers[ring.ids[0]].encrypt(nonce, plain, None)
+
+
+@pytest.mark.django_db
+def test_a_cipher_copied_into_another_row_does_not_open_there():
+    mine, other = phones(2)
+    ids = privacy.keep([mine, other])
+    stolen = BuyerKey.objects.get(pk=ids[other]).cipher
+    BuyerKey.objects.filter(pk=ids[mine]).update(cipher=stolen)
+
+    with pytest.raises(privacy.MissingKey, match="where it was not sealed"):
+        privacy.reveal(BuyerKey.objects.get(pk=ids[mine]))
+    assert privacy.reveal(BuyerKey.objects.get(pk=ids[other])) == other.value
+    assert f"BuyerKey {ids[mine]}" in privacy.faults()[0]
+
+
+@pytest.mark.django_db
+def test_a_secret_copied_into_another_column_or_application_does_not_open_there(everything):
+    one, two = wecom.app(slug="one"), wecom.app(slug="two", corp_id="wwother")
+    assert one.opened("sealed_token") == one.token
+    one.sealed_secret, two.sealed_token = one.sealed_token, one.sealed_token
+
+    for app, name in ((one, "sealed_secret"), (two, "sealed_token")):
+        with pytest.raises(privacy.MissingKey):
+            app.opened(name)
+
+
+@pytest.mark.django_db
+def test_what_was_sealed_before_still_opens_and_a_rotation_binds_it(keys):
+    keys(OLD)
+    known = phones(5)
+    ids = privacy.keep(known)
+    for one in known:
+        BuyerKey.objects.filter(pk=ids[one]).update(cipher=sealed_as_before(one.value.encode()))
+    assert {privacy.reveal(key) for key in BuyerKey.objects.all()} == {one.value for one in known}
+    assert (privacy.unbound(), privacy.faults(), privacy.sealed_by()) == (5, [], {1: 5})
+
+    rotate("--batch", "2")
+
+    assert (privacy.unbound(), privacy.faults(), privacy.sealed_by()) == (0, [], {1: 5})
+    assert {privacy.reveal(key) for key in BuyerKey.objects.all()} == {one.value for one in known}
+
+
+@pytest.mark.django_db
+def test_every_key_is_tried_not_the_newest_alone(keys):
+    keys(MIDDLE, OLD)
+    privacy.keep(phones(2))
+    keys(NEW, MIDDLE, OLD)
+    privacy.keep(phones(4))
+    assert privacy.faults() == []
+
+    keys(NEW, spelled(2, b"x"), OLD)
+
+    assert "Key 2" in privacy.faults()[0]
+
+
 def test_production_refuses_what_is_no_key(keys, settings, tmp_path):
     settings.TESTING = settings.DEMO = False
     for wrong in ([OLD], [f"1:{base64.b64encode(bytes(16)).decode()}"], ["k1:" + OLD[2:]]):
@@ -289,7 +349,7 @@ def test_erasure_leaves_no_way_back_but_remembers_the_wish():
 
     row = BuyerKey.objects.filter(pk=ids[known]).values().get()
     assert row["cipher"] is None and "138" not in row["masked"] and bytes(row["hmac"]) != print_
-    assert privacy.suppressed([known, other]) == {known}
+    assert privacy.suppressed([known, other]) == {known: NOW}
     assert not privacy.erase(key_id=ids[known], by=None, reason="又一次", now=NOW)
     assert AuditRow._base_manager.filter(action="erase").count() == 1
     assert known.value not in str(list(AuditRow._base_manager.values())) + str(row)
@@ -305,9 +365,10 @@ def test_who_comes_back_gets_a_new_row_and_is_still_left_alone():
 
     assert fresh != old
     assert privacy.reveal(BuyerKey.objects.get(pk=fresh)) == known.value
-    assert privacy.suppressed([known]) == {known}
-    privacy.erase(key_id=fresh, by=None, reason="再次要求", now=NOW)
-    assert Suppression.objects.count() == 1
+    assert privacy.suppressed([known]) == {known: NOW}
+    later = NOW + timedelta(days=30)
+    privacy.erase(key_id=fresh, by=None, reason="再次要求", now=later)
+    assert privacy.suppressed([known]) == {known: later}
 
 
 @pytest.mark.django_db

@@ -15,7 +15,12 @@ class Command(TablesCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--all", action="store_true", help="judge every settled order again, not a sample of them")
-        parser.add_argument("--sample", type=int, default=doctor.SAMPLE, help="how many orders (default: %(default)s)")
+        parser.add_argument(
+            "--sample",
+            type=int,
+            default=doctor.SAMPLE,
+            help="about how many orders, others each night (default: %(default)s)",
+        )
 
     def handle(self, *, all: bool, sample: int, **options: Any) -> None:
         now = timezone.now()

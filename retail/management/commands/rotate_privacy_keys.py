@@ -11,7 +11,7 @@ from retail.management.base import TablesCommand
 
 class Command(TablesCommand):
     help = (
-        "Seal every buyer identity with the newest key, in batches; interrupted, it goes on where it was. "
+        "Seal every value with the newest key and for its own row, in batches; interrupted, it goes on where it was. "
         "--new puts a fresh key in front of the key file first; --drop N takes key N out of it, unless it is in use."
     )
 

@@ -10,7 +10,8 @@ from clerks.models import Binding, Touch
 from clerks.outreach import contact
 from clerks.outreach.contact import Purpose
 from members import consent
-from members.models import Member, Stop
+from members.models import Identity, Member, Stop
+from retail import privacy
 from tests import factories
 from tests.factories import NOW, World
 from tests.figures import figure
@@ -46,6 +47,18 @@ def verdict(
 
 def test_ones_own_customer_in_the_day(shop: World, member: Member) -> None:
     assert verdict(member, shop) == "yes"
+
+
+def test_who_asked_to_be_forgotten_and_came_back_is_answered_and_never_sought(shop: World, member: Member) -> None:
+    known = privacy.Known("phone", "", "13900001111")
+    (old,) = privacy.keep([known]).values()
+    privacy.erase(key_id=old, by=None, reason="本人要求", now=NOW)
+    (key,) = privacy.keep([known]).values()
+    Identity.objects.create(member=member, key_id=key, source="order", seen_at=NOW)
+
+    said = {purpose: verdict(member, shop, purpose) for purpose in Purpose.values}
+
+    assert said == {"welcome": "yes", "reply": "yes", "service": "forgotten", "marketing": "forgotten"}
 
 
 def test_somebody_elses_customer(shop: World, member: Member) -> None:

@@ -30,7 +30,7 @@ class Api:
 
     def _call(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> Any:
         address = path if path.startswith("http") else f"/api/v1/{path}"
-        headers = {"Authorization": f"Bearer {self.secret}", **headers}
+        headers = {"Authorization": f"Bearer {self.secret}", "Accept-Language": "en", **headers}
         return getattr(Client(raise_request_exception=False), method)(address, headers=headers, **options)
 
 

@@ -103,7 +103,7 @@ def test_an_order_twice_in_one_batch_is_kept_once(shop, till):
 
     assert answer.status_code == 422 and statuses(answer)[2] == "rejected"
     assert answer.json()["results"][2]["errors"] == [
-        {"field": "outer_order_id", "message": "appears twice in this batch"}
+        {"field": "outer_order_id", "message": "appears twice in this batch", "code": "repeated"}
     ]
     assert len(rows(Order)) == 1
 
@@ -157,7 +157,7 @@ def test_a_missing_field_is_named(shop, till):
         {
             "row": 0,
             "status": "rejected",
-            "errors": [{"field": "lines[0].sku", "message": "Object missing required field `sku`"}],
+            "errors": [{"field": "lines[0].sku", "message": "Object missing required field `sku`", "code": "missing"}],
             "outer_order_id": bad["outer_order_id"],
         }
     ]
@@ -170,7 +170,7 @@ def test_a_key_given_twice_is_an_error_that_names_it(shop, till):
 
     assert statuses(answer) == ["created", "rejected"]
     assert answer.json()["results"][1]["errors"] == [
-        {"field": "lines[0].qty", "message": "appears twice in one object"}
+        {"field": "lines[0].qty", "message": "appears twice in one object", "code": "repeated"}
     ]
 
 
@@ -198,6 +198,41 @@ def test_what_does_not_say_it_is_json_is_refused(shop, till, said):
 
     assert answer.status_code == 415 and "detail" in answer.json() and not rows(Order)
     assert till._call("post", "orders/", data=raw, content_type="Application/JSON; charset=utf-8", headers={}).json()
+
+
+WORDS = [
+    ({"store_code": "X1"}, "unknown_store", "没有这家门店：X1"),
+    ({"paid_at": "2026-10-12T14:30:00"}, "no_timezone", "时间要带时区"),
+    ({"lines": []}, "bad_length", "长度要 >= 1"),
+    ({"points_used": "a"}, "bad_type", "应是 int，收到的是 str"),
+    ({"coupon": ["x"]}, "unknown_field", "没有字段 coupon"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "code", "said"), WORDS)
+def test_an_error_has_a_code_and_speaks_the_language_that_was_asked_for(shop, till, wrong, code, said):
+    bad = {"orders": [order(shop, **wrong)]}
+
+    chinese = till.post("orders/", bad, **{"Accept-Language": "zh-CN"}).json()["results"][0]["errors"]
+    english = till.post("orders/", bad).json()["results"][0]["errors"]
+
+    assert [one["code"] for one in (*chinese, *english)] == [code, code]
+    assert said in chinese[0]["message"] and english[0]["message"].isascii()
+
+
+def test_a_refused_call_has_a_code_and_one_language(shop, till):
+    def told(answer) -> tuple[int, str, bool]:
+        said = answer.json()
+        return answer.status_code, said["code"], said["detail"].isascii()
+
+    client, wrong = Client(), {"Authorization": "Bearer wrong"}
+    for language, is_ascii in (("", False), ("zh-CN", False), ("en", True)):
+        spoken = {"Accept-Language": language}
+        assert told(client.get("/api/v1/orders/", headers=spoken)) == (401, "not_authenticated", is_ascii)
+        assert told(client.get("/api/v1/orders/", headers=spoken | wrong)) == (401, "authentication_failed", is_ascii)
+        assert told(till.post("orders/", {"orders": []}, **spoken)) == (400, "no_rows", is_ascii)
+        assert told(till.get("orders/?x=1", **spoken)) == (400, "invalid", is_ascii)
+    assert client.get("/api/v1/nothing/").json()["code"] == "not_found"
 
 
 @pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing/", "/api/v2/orders/", "/api/v1/orders/x/y/", "/api/%ff"])
@@ -228,7 +263,7 @@ def test_orders_cost_the_same_number_of_statements_however_many(shop, till):
             assert till.post("orders/", {"orders": [order(shop) for _ in range(count)]}).status_code == 200
         return len(seen)
 
-    assert [statements(1), statements(50)] == [12, 12]
+    assert [statements(1), statements(50)] == [13, 13]
 
 
 def test_the_rights_of_one_channel_are_not_those_of_another(shop, till):

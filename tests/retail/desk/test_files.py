@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.utils import timezone
 
@@ -137,6 +138,50 @@ def test_who_has_left_meanwhile_gets_no_file(shop, sales, sign_in, end):
 
     row.refresh_from_db()
     assert row.sealed is None and row.state_at(timezone.now()) == "gone"
+
+
+def test_the_page_of_an_approval_says_what_became_of_it(shop, sales, sign_in):
+    ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
+    row = asked(ops, sales)
+    path = f"/admin/retail/approval/{row.approval_id}/change/"
+    before = finance.get(path).content.decode()
+    for words in ("每行有", "单号、渠道、品牌", f"{ops.staff}（", "desk-button", f"{row.approval_id}/agree/"):
+        assert words in before
+    assert "agree/" not in ops.get(path).content.decode()
+
+    agree(finance, row)
+    running = finance.get(path).content.decode()
+    Job.objects.filter(kind=exports.MAKE).update(state="dead", last_error="Traceback\nOSError: disk full")
+    failed = finance.get(path).content.decode()
+    Job.objects.filter(kind=exports.MAKE).update(state="due", last_error="")
+    work()
+
+    assert "正在执行" in running and "执行失败：OSError: disk full" in failed
+    assert "已完成" in finance.get(path).content.decode() and "agree/" not in failed
+
+
+def test_who_may_no_longer_export_gets_nothing(shop, sales, sign_in):
+    ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
+    row, other = asked(ops, sales), asked(ops, sales[:2] + sales[2:])
+    agree(finance, row)
+    work()
+    Permission.objects.get(codename="export_order").group_set.clear()
+
+    assert download(ops, row).status_code == 302 and acts("export.download") == []
+    agree(finance, other)
+    assert not Job.objects.pending().exists()
+    other = ExportFile._base_manager.select_related("approval").get(pk=other.pk)
+    assert other.approval.state == "lapsed" and "权限" in other.approval.answer
+    assert [one.target_id for one in acts("approval.lapse")] == [str(other.approval_id)]
+
+
+def test_an_empty_list_says_whether_anything_was_looked_for(shop, sign_in):
+    ops = sign_in(shop, "hq_ops")
+
+    nothing, sought = ops.get(FILES).content.decode(), ops.get("/admin/retail/approval/?state__exact=refused")
+
+    assert "这里还没有内容" in nothing and "换个条件" not in nothing
+    assert "换个条件试试" in sought.content.decode()
 
 
 def test_a_day_has_a_sum_for_one_person(shop, sales, sign_in, settings):

@@ -145,6 +145,22 @@ def test_a_code_lets_in_once(boss: User, half_in: Client):
     assert again.status_code == 200 and "不对" in again.content.decode()
 
 
+def test_who_has_used_the_last_recovery_code_is_told(boss: User, half_in: Client):
+    device_of = TOTPDevice.objects.create(user=boss, confirmed=True)
+    code, *others = second_factor.new_recovery_codes(user=boss, by=boss, now=timezone.now())
+    StaticToken.objects.filter(token__in=others).delete()
+
+    page = half_in.post("/admin/verify/", {"code": code}, follow=True).content.decode()
+
+    assert "恢复码已经用完" in page
+    second_factor.new_recovery_codes(user=boss, by=boss, now=timezone.now())
+    again = signed_in(boss, is_confirmed=False)
+    assert (
+        "恢复码已经用完"
+        not in again.post("/admin/verify/", {"code": code_of(device_of)}, follow=True).content.decode()
+    )
+
+
 def test_a_recovery_code_lets_in_once(boss: User, half_in: Client):
     TOTPDevice.objects.create(user=boss, confirmed=True)
     with scope.within(scope.EVERYTHING):

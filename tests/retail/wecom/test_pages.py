@@ -77,7 +77,7 @@ def test_new_privacy_keys_seal_these_secrets_too(app, settings, tmp_path):
     old = privacy.key_ids()
     settings.PRIVACY_KEY_FILE = tmp_path / "keys"
     privacy.write_key_file(settings.PRIVACY_KEY_FILE, [privacy.new_key(9), privacy.new_key(1)])
-    app.sealed_secret = privacy.seal(b"again")
+    app.sealed_secret = privacy.sealed_in(app, "sealed_secret", b"again")
     app.save()
     assert privacy.sealed_by()[9] >= 1
     assert old
