@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SLUG = "demo"
 AGENT = 1_000_002
+NOWHERE = f"http://127.0.0.1:{PORT}"  # until the simulator runs: a made-up corp never asks the real WeCom
 OFFICE = 1  # the department of everybody who sells nowhere; a store's number is one more than its row's
 CODES = 5  # clerks of the store who have a code to scan
 FRIENDS = 8  # customers of the demo's clerk who are in WeCom already
@@ -51,6 +52,7 @@ def running(*, site: str) -> Iterator[str]:
         world = _world(app, site=site, clerk=clerk, store=store, staff=staff)
     with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
+        keys.correct(app=app, base_url=simulator.url, by=None, now=timezone.now())  # for commands run beside us, too
         settings.SITE_URL = site.rstrip("/")
         with scope.within(scope.EVERYTHING):
             _publish(store)
@@ -71,7 +73,7 @@ def _app(corp: str) -> App:
     """The application, made once, with secrets nobody else has."""
     given = {"secret": secrets.token_urlsafe(32), "token": keys.new_token(), "aes_key": keys.new_aes_key()}
     return App.objects.filter(slug=SLUG).first() or keys.add(
-        slug=SLUG, name="导购台", corp_id=corp, agent_id=AGENT, by=None, now=timezone.now(), **given
+        slug=SLUG, name="导购台", corp_id=corp, agent_id=AGENT, base_url=NOWHERE, by=None, now=timezone.now(), **given
     )
 
 

@@ -21,7 +21,7 @@ class AppAdmin(ScopedAdmin):
 
     is_read_only = True
     list_display = ("name", "slug", "corp_id", "agent_id", "well", "last_callback", "is_active")
-    fields = ("name", "slug", "corp_id", "agent_id", "is_active", "previous_until")
+    fields = ("name", "slug", "corp_id", "agent_id", "base_url", "is_active")
     change_form_after_template = "admin/wecom/app/health.html"
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

@@ -1,10 +1,10 @@
-"""素材: files for customers. They lie here; WeCom is given each again before it forgets it, which it does in three days.
+"""素材: files for customers. They lie here; WeCom is given each again before it forgets it, three days later.
 
     keep ──job wecom_media──▶ uploaded ──AHEAD of its end, by `refresh`──▶ uploaded again …
                  └─ WeCom says no ──▶ `trouble`, tried again each time `refresh` looks
 
-Who needs a file right now takes `usable`, and `upload` where there is none; whoever was told that an id is dead says so
-to `forget`. Several who need the same at once upload it once.
+Who needs a file right now takes `usable`, and `upload` where there is none; whoever was told that an id is dead says
+so to `forget`. Several who need the same at once upload it once.
 """
 
 import time
