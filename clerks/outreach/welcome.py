@@ -77,6 +77,18 @@ def parts_of(*, welcome: Welcome) -> list[WelcomePart]:
     return list(welcome.parts.select_related("media").order_by("pk")[:MOST_PARTS])
 
 
+def misfit(*, kind: str, media: Media | None, corp: str) -> str:
+    """Why this file cannot be that kind of attachment, in words; "" where it can."""
+    if media is None:
+        return ""
+    if kind == WelcomePart.Kind.LINK:
+        return _("网页不带素材，图片用网址。")
+    fitting = Media.Kind.IMAGE if kind == WelcomePart.Kind.MINIPROGRAM else kind
+    if media.kind != fitting:
+        return _("这个素材不是%(kind)s。") % {"kind": Media.Kind(fitting).label}
+    return "" if corp in ("", media.corp_id) else _("这个素材是别的企业的。")
+
+
 def attachments_of(*, parts: Iterable[WelcomePart], ids: Mapping[int, str]) -> list[dict[str, Any]]:
     """As the gateway wants them. `ids`: media → what WeCom calls it now; what is not there stays away."""
     return [_attachment(part, ids) for part in parts if part.media_id is None or part.media_id in ids]

@@ -40,15 +40,15 @@ class InUse(NamedTuple):
     """An application with its keys opened, the present ones first."""
 
     app: App
-    _tokens: list[Held]
-    _aes_keys: list[Held]
+    every_token: list[Held]
+    every_aes_key: list[Held]
 
     def tokens(self, *, now: datetime) -> list[str]:
-        return _holding(self._tokens, now)
+        return _holding(self.every_token, now)
 
     def aes_keys(self, *, now: datetime) -> list[str]:
         """Any of them may come with any of the tokens."""
-        return _holding(self._aes_keys, now)
+        return _holding(self.every_aes_key, now)
 
 
 def _holding(held: list[Held], now: datetime) -> list[str]:

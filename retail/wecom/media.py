@@ -32,6 +32,7 @@ GONE = 40007  # what WeCom says of an id that it does not know (any more)
 LEAST_BYTES = 6
 MEGA = 1024 * 1024
 MOST_BYTES = {Media.Kind.IMAGE: 10 * MEGA, Media.Kind.VIDEO: 10 * MEGA, Media.Kind.FILE: 20 * MEGA}
+LARGEST = max(MOST_BYTES.values())
 ENDINGS = {Media.Kind.IMAGE: ("jpg", "jpeg", "png"), Media.Kind.VIDEO: ("mp4",), Media.Kind.FILE: ()}
 _POLL = 0.1  # seconds between two looks whether somebody else has uploaded it
 _WORDS = {

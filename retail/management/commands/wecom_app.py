@@ -19,8 +19,8 @@ SECRETS = ("secret", "token", "aes_key")
 
 class Command(TablesCommand):
     help = (
-        "Add an application of WeCom, list them, correct one, switch it off or on, or give it new secrets. A secret that "
-        "is not given is asked for, so that it stands in no history of commands."
+        "Add an application of WeCom, list them, correct one, switch it off or on, or give it new secrets. A secret "
+        "that is not given is asked for, so that it stands in no history of commands."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
