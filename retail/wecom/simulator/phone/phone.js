@@ -107,8 +107,9 @@ function attachment(one, kind) {
     parts.push(id ? h("img", { src: "/media/" + id, alt: "图片" }) : h("small", {}, "图片：" + (one.image.pic_url || "")));
   }
   if (one.miniprogram) parts.push(h("small", {}, "小程序"), one.miniprogram.title || one.miniprogram.page);
-  if (one.video) parts.push(h("small", {}, "视频"));
-  if (one.file) parts.push(h("small", {}, "文件"));
+  for (const [kind, words] of [["video", "视频"], ["file", "文件"]]) {
+    if (one[kind]) parts.push(h("a", { href: "/media/" + (one[kind].media_id || one[kind].mediaid), target: "_blank", rel: "noopener" }, words));
+  }
   return parts;
 }
 function talk(chat, own) {
@@ -325,8 +326,8 @@ function drawBack() {
       const last = one.attempts[one.attempts.length - 1];
       const mark = { delivered: "good", failed: "bad", dropped: "dim", waiting: "dim" }[one.state];
       const words = { delivered: "已收下", failed: "没有收下", dropped: "丢失", waiting: "在路上" }[one.state];
-      const named = (/<ChangeType><!\[CDATA\[(\w+)/.exec(one.xml) || /<Event><!\[CDATA\[(\w+)/.exec(one.xml) || [])[1];
-      return [h("span", {}, `${named || "事件"} `, h("span", { className: mark }, words)), h("small", {}, `${one.subject} · ${one.attempts.length} 次${last ? " · " + (last.status || last.error) : ""}`)];
+      const [called, name] = one.called;
+      return [h("span", {}, `${called} `, h("span", { className: mark }, words)), h("small", {}, `${name} · ${one.subject} · ${one.attempts.length} 次${last ? " · " + (last.status || last.error) : ""}`)];
     });
     return [
       h("h2", {}, "企业"), chooser(corps, state.corp.corp_id, "企业", (id) => { turn({ corp: id, clerk: "", customer: "", scanWhose: "" }); look(); }),
