@@ -202,7 +202,7 @@ def test_what_wecom_refuses_is_tried_again_less_and_less_often(wecom_corp: Corp,
     way.refresh_from_db()
     assert "41054" in way.trouble and way.next_try_at > timezone.now()
     assert Notice.objects.filter(kind="code_trouble").count() == 1
-    wecom_corp.server.control.clear_faults()
+    wecom_corp.server.control.post("faults/clear")
     Shift.objects.create(way=way, staff=wecom_corp.staff(ZHOU))  # somebody else: at once
     assert tasks.refresh_contact_ways() == 1
     wecom_corp.work()

@@ -1,4 +1,4 @@
-"""Files that go with a welcome: WeCom has them before, has them again before it forgets them, or is greeted without."""
+"""Files that go with a welcome: WeCom has them before it is needed, gets them again in time, or goes without."""
 
 from datetime import timedelta
 from typing import Any

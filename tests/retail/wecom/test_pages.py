@@ -175,7 +175,7 @@ def test_headquarters_switches_an_application_off_and_corrects_it(desk, app):
     given = {"name": "导购台", "corp_id": app.corp_id, "agent_id": 1000009}
     assert desk.post(page, given).status_code == 302
     off = reverse("admin:wecom_app_switch_off", args=[app.pk])
-    assert desk.post(off, {"form_submitted": "1"}, headers={"HX-Request": "true"}).status_code == 200
+    assert desk.post(off, {"_form_submitted": "True"}, headers={"HX-Request": "true"}).status_code == 200
     app.refresh_from_db()
     assert (app.name, app.agent_id, app.is_active) == ("导购台", 1000009, False)
     assert "已停用" in desk.get(reverse("admin:wecom_app_changelist")).content.decode()
