@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 import segno
 
-from retail.wecom.simulator import control, words
+from retail.wecom.simulator import control
 from retail.wecom.simulator.phone.window import COOKIE, Window
 from retail.wecom.simulator.refusals import Refused
 from retail.wecom.simulator.web import Request, Response, page, redirect, told
@@ -59,8 +59,7 @@ class Phone:
         corp_id = request.query.get("corp_id", "")
         state = control.world(self._simulator, corp_id=corp_id)
         corps = [{"corp_id": one.corp_id, "name": one.name} for one in self._simulator.world.corps.values()]
-        rows = self._simulator.callbacks.told()[-30:]
-        deliveries = [{**row, "called": words.of_event(row["xml"])} for row in rows]
+        deliveries = self._simulator.callbacks.told()[-30:]
         clock = control.clock(self._simulator)
         window = self.window.listener.url
         return told({"corps": corps, "clock": clock, "deliveries": deliveries, "window": window, "corp": state})
