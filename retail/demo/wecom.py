@@ -22,8 +22,8 @@ from members.models import Identity
 from retail import privacy, scope
 from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
-from retail.wecom import keys
-from retail.wecom.models import App
+from retail.wecom import keys, media
+from retail.wecom.models import App, Media
 from retail.wecom.simulator import PORT, Simulator
 
 log = logging.getLogger(__name__)
@@ -107,8 +107,19 @@ def _introduce(clerk: Staff, store: Store, colleagues: Sequence[Staff]) -> None:
 def _publish(store: Store) -> None:
     """This simulator has never heard of our codes, and we have not heard of what it begins with."""
     ways = ContactWay.objects.filter(brand__corp=store.brand.corp)
-    ways.update(config_id="", qr_code="", qr_image=None, wanted=[], applied=[], applied_at=None, began_at=None)
+    ways.update(
+        config_id="",
+        qr_code="",
+        qr_image=None,
+        wanted=[],
+        applied=[],
+        applied_at=None,
+        began_at=None,
+        next_try_at=None,
+    )
     codes.publish(ways=ways, now=timezone.now())
+    Media.objects.filter(corp_id=store.brand.corp).update(media_id="", uploaded_at=None)
+    media.refresh(now=timezone.now())
     sync.start(corp=store.brand.corp, by=None, now=timezone.now())
 
 

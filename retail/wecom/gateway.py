@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -43,6 +44,7 @@ PICTURES = (".qpic.cn", ".qlogo.cn")  # where WeCom keeps pictures
 MOST_PICTURE = 512 * 1024
 NO_ANSWER = -2  # counted where WeCom would have put its errcode
 Kind = Credential.Kind
+TICKETS = {Kind.CORP_TICKET: "get_jsapi_ticket", Kind.AGENT_TICKET: "ticket/get"}
 Files = Mapping[str, tuple[str, bytes]]
 
 
@@ -68,39 +70,47 @@ class Gateway(Endpoints):
         return self._credential(Kind.AGENT_TICKET, self._agent_ticket, refused)
 
     def _credential(self, kind: str, fetch: Fetch, refused: str = "") -> str:
-        """Raises Unreachable only with `may_have_worked` False: without a credential nothing was asked."""
         now, patience = timezone.now(), max(0.0, self._seconds_left)
-        asked: dict[str, Any] = {"app": self.app, "kind": kind, "fetch": fetch, "now": now, "patience": patience}
+        fetched = partial(self._fetched, kind, fetch)
+        asked: dict[str, Any] = {"app": self.app, "kind": kind, "fetch": fetched, "now": now, "patience": patience}
+        return credentials.replace(**asked, refused=refused) if refused else credentials.current(**asked)
+
+    def _fetched(self, kind: str, fetch: Fetch) -> Fetched:
+        """Whoever waited to fetch it, too, learns of a silence from the quota instead of finding out for itself.
+
+        What the credential was for was not asked, whatever became of asking for the credential.
+        """
         try:
-            return credentials.replace(**asked, refused=refused) if refused else credentials.current(**asked)
+            return fetch()
         except Unreachable as error:
+            path = TICKETS.get(Kind(kind)) or self._token_bucket
+            self._pause(path, max(limits.BLIP, error.until - timezone.now()))
             error.may_have_worked = False
             raise
 
     def _corp_ticket(self) -> Fetched:
-        answer = self.call("GET", "get_jsapi_ticket")
+        answer = self.call("GET", TICKETS[Kind.CORP_TICKET])
         return Fetched(answer["ticket"], int(answer["expires_in"]))
 
     def _agent_ticket(self) -> Fetched:
-        answer = self.call("GET", "ticket/get", params={"type": "agent_config"})
+        answer = self.call("GET", TICKETS[Kind.AGENT_TICKET], params={"type": "agent_config"})
         return Fetched(answer["ticket"], int(answer["expires_in"]))
 
     def _fetch_token(self) -> Fetched:
-        """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause.
-
-        So is one silence: whoever waited to ask it, too, learns of it here instead.
-        """
-        path, bucket = "gettoken", f"gettoken/{self.app.agent_id}"
-        limits.take(app=self.app, path=bucket, now=timezone.now())
+        """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
+        path = "gettoken"
+        limits.take(app=self.app, path=self._token_bucket, now=timezone.now())
         try:
             answer = self._answered("GET", path, {"corpid": self.app.corp_id, "corpsecret": self.app.secret})
         except Misconfigured:
-            self._pause(bucket, timedelta(minutes=1))
-            raise
-        except Unreachable as error:
-            self._pause(bucket, max(limits.BLIP, error.until - timezone.now()))
+            self._pause(self._token_bucket, timedelta(minutes=1))
             raise
         return Fetched(answer["access_token"], int(answer["expires_in"]))
+
+    @property
+    def _token_bucket(self) -> str:
+        """Each application asks for tokens of its own."""
+        return f"gettoken/{self.app.agent_id}"
 
     def _pause(self, path: str, delta: timedelta) -> None:
         now = timezone.now()
