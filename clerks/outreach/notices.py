@@ -18,6 +18,7 @@ PATH = "/m/n/{}/open/"  # leads to what a notice is about
 _TASK = "notice-"
 DONE, READ = "done", "read"  # keys of the buttons
 ONCE_WITHIN = timedelta(hours=4)  # the longest in which WeCom drops doubles: so long an unanswered one is asked again
+REMINDED_WITHIN = timedelta(minutes=30)  # of a reminder: it says the same as an hour ago, and is meant to
 STALE = timedelta(hours=24)  # after an outage so long nobody is bothered with it; it stands on their page
 
 
@@ -50,7 +51,7 @@ def tell(
     notice, is_new = Notice._base_manager.get_or_create(effect=f"{effect}:{staff.pk}"[:96], defaults=given)
     if is_new and (app := _app_of(staff)) and settings.SITE_URL:
         key = f"notice:{notice.pk}"
-        notice.call = _put(app, notice, key, now)
+        notice.call = _put(app, notice, key, ONCE_WITHIN, now)
         notice.save(update_fields=["call"])
     return notice
 
@@ -62,7 +63,7 @@ def remind(*, notices: Iterable[Notice], now: datetime) -> int:
         app = _app_of(notice.staff) if notice.read_at is None and settings.SITE_URL else None
         if app is not None:
             key = f"notice:{notice.pk}:{now:%Y%m%d%H}"
-            call = _put(app, notice, key, now)
+            call = _put(app, notice, key, REMINDED_WITHIN, now)
             count += call.created_at == now
     return count
 
@@ -97,8 +98,9 @@ def _app_of(staff: Staff) -> App | None:
     return None
 
 
-def _put(app: App, notice: Notice, key: str, now: datetime) -> Call:
+def _put(app: App, notice: Notice, key: str, once_within: timedelta, now: datetime) -> Call:
     body = _message(app, notice)
+    body |= {"enable_duplicate_check": 1, "duplicate_check_interval": int(once_within.total_seconds())}
     return outbox.put(app=app, path="message/send", body=body, key=key, now=now, good_until=now + STALE)
 
 
@@ -108,7 +110,6 @@ def _message(app: App, notice: Notice) -> dict[str, Any]:
     userid = org.account_of(staff_id=notice.staff_id, corp=app.corp_id)
     address = settings.SITE_URL.rstrip("/") + PATH.format(notice.pk)
     body: dict[str, Any] = {"touser": userid, "agentid": app.agent_id}
-    body |= {"enable_duplicate_check": 1, "duplicate_check_interval": int(ONCE_WITHIN.total_seconds())}
     if not notice.is_todo:
         about = notice.text or notice.title
         card = {"title": notice.title, "description": about, "url": address, "btntxt": _("打开")}
