@@ -46,13 +46,13 @@ ENDS = frozenset({Kind.DELETED, Kind.TRANSFERRED})
 
 
 class Move(NamedTuple):
-    """What a callback says happened: when by WeCom's clock, and by ours where that is something else."""
+    """What a callback says happened: at which second of WeCom's clock, and of ours where that is another."""
 
     userid: str
     kind: str
-    told_at: datetime
+    at: datetime
     state_code: str = ""
-    at: datetime | None = None
+    ours: datetime | None = None
 
 
 def by_our_clock(told_at: datetime, *, known_at: datetime) -> datetime:
@@ -113,7 +113,7 @@ def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | No
     _name_staff(corp, friends.values())
     told = _told(friends)
     for move in moves:
-        _note(friends[move.userid.lower()], told, move.kind, move.told_at, move.at or move.told_at, move.state_code)
+        _note(friends[move.userid.lower()], told, move.kind, move.at, move.ours or move.at, move.state_code)
     found, gone, changed = _take_in(friends, told, reading, _working(friends.values(), now)) if reading else (0, 0, 0)
     for friend in friends.values():
         _conclude(friend, told[friend.pk])
