@@ -6,7 +6,7 @@ for good, and where it would end too much (`is_too_much`) it is not believed.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -21,18 +21,14 @@ Answer = dict[str, Any]
 CUSTOMER = 2  # WeCom's type of a member of a chat
 
 
-SKEW = timedelta(minutes=5)  # so far WeCom's clock may be ahead of ours
-
-
-def moment(seconds: Any, *, known_at: datetime | None = None) -> datetime | None:
-    """A time as WeCom says it; what was known at `known_at` did not happen later. Raises ValueError for no number."""
+def moment(seconds: Any) -> datetime | None:
+    """A time as WeCom says it, by its own clock. Raises ValueError for no number."""
     text = str(seconds or "")
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 11):
         raise ValueError(repr(seconds)[:40])
-    at = datetime.fromtimestamp(int(text), UTC)
-    return at if known_at is None else min(at, known_at.replace(microsecond=0) + SKEW)
+    return datetime.fromtimestamp(int(text), UTC)
 
 
 class Mirrored(NamedTuple):

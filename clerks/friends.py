@@ -8,6 +8,9 @@ kept for good, readings fill the gaps between them:
     not listed, and the last move says friend, long enough ago → it was ended, nobody told us
 
 What only callbacks tell: that the customer deleted the clerk, that they wait to be let in, why it ended.
+
+In what order things happened WeCom's clock says, and it alone: its seconds are compared with each other as they are,
+however far it is ahead of ours. In our books, where others count on it, nothing happens later than SKEW from now.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,6 +31,7 @@ from retail.models import Brand, BuyerKey, Post, Store
 from retail.privacy import Known
 
 LAG = timedelta(seconds=30)  # a reading may be that much behind what callbacks tell
+SKEW = timedelta(minutes=5)  # so far WeCom's clock may be ahead of ours
 TAKEN_OVER = 202  # WeCom's add_way of a customer given to somebody else
 Kind, State = FriendMove.Kind, Friend.State
 STATES = {
@@ -42,16 +46,22 @@ ENDS = frozenset({Kind.DELETED, Kind.TRANSFERRED})
 
 
 class Move(NamedTuple):
-    """What a callback says happened."""
+    """What a callback says happened: at which second of WeCom's clock, and of ours where that is another."""
 
     userid: str
     kind: str
     at: datetime
     state_code: str = ""
+    ours: datetime | None = None
+
+
+def by_our_clock(told_at: datetime, *, known_at: datetime) -> datetime:
+    """What was known at `known_at` did not happen (much) later."""
+    return min(told_at, known_at.replace(microsecond=0) + SKEW)
 
 
 class Listed(NamedTuple):
-    """What a reading says about one relation."""
+    """What a reading says about one relation; `added_at` by WeCom's clock."""
 
     userid: str
     added_at: datetime
@@ -103,7 +113,7 @@ def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | No
     _name_staff(corp, friends.values())
     told = _told(friends)
     for move in moves:
-        _note(friends[move.userid.lower()], told, move.kind, move.at, move.state_code)
+        _note(friends[move.userid.lower()], told, move.kind, move.at, move.ours or move.at, move.state_code)
     found, gone, changed = _take_in(friends, told, reading, _working(friends.values(), now)) if reading else (0, 0, 0)
     for friend in friends.values():
         _conclude(friend, told[friend.pk])
@@ -160,15 +170,26 @@ def _told(friends: Mapping[str, Friend]) -> Told:
 
 
 def _order(move: FriendMove) -> tuple[datetime, int]:
-    return move.at, RANKS.get(Kind(move.kind), -1)
+    return move.told_at, RANKS.get(Kind(move.kind), -1)
 
 
-def _note(friend: Friend, told: Told, kind: str, at: datetime, state_code: str, *, is_read: bool = False) -> None:
+def _note(
+    friend: Friend,
+    told: Told,
+    kind: str,
+    told_at: datetime,
+    at: datetime,
+    state_code: str,
+    *,
+    is_read: bool = False,
+) -> None:
     """Keep a move; one that was only concluded from a reading gives way to the one that is told."""
     moves = told[friend.pk]
-    same = next((move for move in moves if move.kind == kind and move.at == at), None)
+    same = next((move for move in moves if move.kind == kind and move.told_at == told_at), None)
     if same is None:
-        moves.append(FriendMove(friend=friend, kind=kind, at=at, state_code=state_code, is_read=is_read))
+        said_at = told_at if told_at != at else None
+        new = FriendMove(friend=friend, kind=kind, at=at, said_at=said_at, state_code=state_code, is_read=is_read)
+        moves.append(new)
         moves[-1].save()
         moves.sort(key=_order)
     elif (same.is_read and not is_read) or state_code > same.state_code:
@@ -215,14 +236,16 @@ def _take_in(
             continue
         last = _last(told[friend.pk])
         if one := listed.get(userid):
-            if last is None or (last.kind != Kind.ADDED and one.added_at > last.at):
-                _note(friend, told, Kind.ADDED, one.added_at, one.state_code, is_read=True)
+            if last is None or (last.kind != Kind.ADDED and one.added_at > last.told_at):
+                at = by_our_clock(one.added_at, known_at=reading.at)
+                _note(friend, told, Kind.ADDED, one.added_at, at, one.state_code, is_read=True)
                 found += 1
             changed += _fill(friend, one, reading.at)
         elif friend.staff_id is not None and friend.staff_id not in working:
             continue
         elif last and last.kind in (Kind.ADDED, Kind.LOST) and last.at <= reading.at - LAG:
-            _note(friend, told, Kind.DELETED, reading.at - LAG, "", is_read=True)
+            at = reading.at - LAG
+            _note(friend, told, Kind.DELETED, max(at, last.told_at), at, "", is_read=True)  # after what it ended
             gone += 1
     return found, gone, changed
 
@@ -336,8 +359,9 @@ def _claims(
     added = [move for move in moves if move.kind == Kind.ADDED]
     if not added:
         return {}
+    times = [move.at for move in added]
     posts = org.roster(
-        since=added[0].at, until=added[-1].at, staff_ids={cast(int, move.friend.staff_id) for move in added}
+        since=min(times), until=max(times), staff_ids={cast(int, move.friend.staff_id) for move in added}
     )
     latest = {move.friend_id: move.at for move in added}
     claims: dict[int, list[Claim]] = {}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -27,7 +28,7 @@ from django.shortcuts import redirect, render
 from django.urls import resolve, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext as _
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp import login as confirm
@@ -39,7 +40,7 @@ SESSION_KEY = "post"
 PROVED_AT = "proved_at"  # seconds: when the person last showed who they are
 SEEN_AT = "seen_at"  # seconds: when the session was last prolonged
 DESK_SEEN_AT = "desk_seen_at"
-HELD = "held"  # what was posted while proof was missing: [id, address, body sealed]
+HELD = "held"  # what was posted while proof was missing: [id, address, body sealed, page of the dialog]
 BACKEND = "retail.gate.PostBackend"
 PHONE_ROLES = (Post.Role.CLERK, Post.Role.STORE_MANAGER)
 
@@ -122,7 +123,9 @@ class FreshLoginMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        page = getattr(request, "dialog_of", "")
+        return _after_dialog(request, response, page) if page else response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         # Whoever has no business in the admin is turned away by its pages.
@@ -248,7 +251,8 @@ def fresh(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 def _proof_wanted(request: HttpRequest, now: datetime) -> HttpResponse | None:
     """None when this POST may be carried out. Else the page that asks; its answer comes back to the same address.
 
-    What was posted is held meanwhile, sealed and on this side: it may be a password.
+    What was posted is held meanwhile, sealed and on this side: it may be a password. So is what stands in a dialog,
+    whose page has to be left for the question.
     """
     if "again_for" in request.POST:
         typed = request.POST.get("again_code", "")
@@ -256,23 +260,49 @@ def _proof_wanted(request: HttpRequest, now: datetime) -> HttpResponse | None:
         return ask_again(request, problem=problem, now=now) if problem else _resumed(request)
     if is_fresh(request=request, now=now):
         return None
-    if request.headers.get("HX-Request"):  # a dialog inside a page: the page has to be left
-        there = {"next": request.headers.get("HX-Current-URL", "")}
-        return _to_page(request, f"{reverse('entrance:again')}?{urlencode(there)}")
-    held_for = secrets.token_urlsafe(8)
+    page, held_for = _page_of_dialog(request), secrets.token_urlsafe(8)
     body = privacy.seal(request.POST.urlencode().encode(), place=_held_place(request, held_for))
-    request.session[HELD] = [held_for, request.get_full_path(), base64.b64encode(body).decode()]
+    request.session[HELD] = [held_for, request.get_full_path(), base64.b64encode(body).decode(), page]
+    if page:
+        return _to_page(request, f"{reverse('entrance:again')}?{urlencode({'next': page})}")
     return ask_again(request, problem="", now=now)
+
+
+def _page_of_dialog(request: HttpRequest) -> str:
+    """The address of the page a dialog was posted from; "" for what is no dialog."""
+    if not request.headers.get("HX-Request"):
+        return ""
+    there = request.headers.get("HX-Current-URL", "")
+    is_ours = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
+    parts = urlsplit(there) if is_ours else urlsplit("")
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path or reverse("admin:index")
+
+
+def _after_dialog(request: HttpRequest, response: HttpResponse, page: str) -> HttpResponse:
+    """Its answer was meant for the dialog, which is gone: back to its page, or to where it leads."""
+    if response.headers.get("HX-Refresh") or response.headers.get("HX-Redirect"):
+        return redirect(response.headers.get("HX-Redirect") or page)
+    if response.status_code == 200:  # the dialog itself once more: something in it is wrong
+        messages.warning(request, _("已确认是您。刚才弹窗里有一处没填对，请再填一次。"))
+        return redirect(page)
+    return response
+
+
+def _held(request: HttpRequest) -> tuple[str, str, str, str]:
+    held = request.session.get(HELD, ())
+    return tuple(held) if len(held) == 4 else ("", "", "", "")  # type: ignore[return-value]
 
 
 def _resumed(request: HttpRequest) -> HttpResponse | None:
     """Put what was held in the place of the answer, and go on. Another window may have held something else since."""
-    held_for, address, body = request.session.pop(HELD, ("", "", ""))
+    held_for, address, body, page = _held(request)
+    request.session.pop(HELD, None)
     if held_for != request.POST["again_for"] or address != request.get_full_path():
         messages.warning(request, _("已确认是您。刚才那一步没有保留下来，请再做一次。"))
         return redirect("admin:index")
     plain = privacy.open_sealed(base64.b64decode(body), place=_held_place(request, held_for))
     request.POST = QueryDict(plain)  # type: ignore[assignment]
+    request.dialog_of = page  # type: ignore[attr-defined]
     return None
 
 
@@ -282,13 +312,15 @@ def _held_place(request: HttpRequest, held_for: str) -> str:
 
 
 def ask_again(request: HttpRequest, *, problem: str, now: datetime) -> HttpResponse:
-    """The page that asks who it is; the answer goes where the request came from."""
-    held_for, address, _body = request.session.get(HELD, ("", "", ""))
+    """The page that asks who it is; the answer goes where what is held came from, else where this request did."""
+    held_for, address, _body, page = _held(request)
+    is_of_dialog = bool(page) and request.GET.get("next") == page
+    action = address if is_of_dialog else request.get_full_path()
     context = {
         "title": _("请再确认一次是您"),
         "problem": problem,
-        "action": request.get_full_path(),
-        "again_for": held_for if address == request.get_full_path() else "",
+        "action": action,
+        "again_for": held_for if address == action else "",
         "demo_code": second_factor.shown_now(request.user, now=now),
     }
     answer = render(request, "admin/entrance/again.html", framed(request, context))

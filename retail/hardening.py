@@ -33,7 +33,7 @@ class HardeningMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         is_api = _is_api(request)
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else settings.FORM_MAX_BYTES
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_api else _form_limit(request)
         if _length(request) > limit:
             response = _too_large(request, limit=limit, is_api=is_api)
         elif "\x00" in request.path_info or (not is_api and _NUL.search(request.META.get("QUERY_STRING", ""))):
@@ -44,6 +44,12 @@ class HardeningMiddleware:
         if request.path_info.startswith("/admin/"):
             response.headers.setdefault(HEADER, self.admin_policy)
         return response
+
+
+def _form_limit(request: HttpRequest) -> int:
+    """Pages that take files take larger forms."""
+    uploads = settings.UPLOAD_MAX_BYTES.items()
+    return next((most for path, most in uploads if request.path_info.startswith(path)), settings.FORM_MAX_BYTES)
 
 
 def _length(request: HttpRequest) -> int:

@@ -29,6 +29,7 @@ TABLE = [
     Periodic("forget finished jobs and old answers", "retail.forget", 3600),
     Periodic("seal what is history", "retail.seal", 600),
     Periodic("let WeCom know who is on duty behind the codes", "retail.contact_ways", 60),
+    Periodic("give WeCom again the files it is about to forget", "retail.wecom_media", 600),
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]

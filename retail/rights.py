@@ -45,6 +45,7 @@ DELETABLE = {
     "retail_storegroup_stores": "a store leaves a group",
     "retail_user_groups": "a person loses a role",
     "retail_user_user_permissions": "likewise",
+    "wecom_formerkey": "a token or key that was given up and is over",
     "wecom_use": "counts of calls, kept for three months",
     "wecom_valve": "the pace of an address nobody asks any more",
 }

@@ -7,7 +7,7 @@ from clerks import callbacks
 from clerks.callbacks import sync
 from clerks.outreach import codes, welcome
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, scope, seals
-from retail.wecom import inbox, outbox
+from retail.wecom import inbox, media, outbox
 
 
 def _settle_order(order_id: int) -> None:
@@ -31,7 +31,9 @@ def _wecom_event(message_id: int) -> None:
 
 @jobs.apart
 def _wecom_again(message_id: int, round: int) -> None:
-    callbacks.take(message_id=message_id, now=timezone.now(), round=round)
+    now = timezone.now()
+    with inbox.noting_failure(message_id=message_id, now=now):
+        callbacks.take(message_id=message_id, now=now, round=round)
 
 
 @jobs.apart
@@ -47,6 +49,11 @@ def _contact_way(way_id: int) -> None:
 @jobs.apart
 def _wecom_welcome(message_id: int) -> None:
     welcome.send(message_id=message_id, now=timezone.now())
+
+
+@jobs.apart
+def _wecom_media(media_id: int) -> None:
+    welcome.renew_file(media_id=media_id, now=timezone.now())
 
 
 @jobs.apart
@@ -73,6 +80,7 @@ REGISTRY: jobs.Registry = {
     "wecom_sync": _wecom_sync,
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
+    media.JOB: _wecom_media,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
 }
@@ -109,6 +117,12 @@ def refresh_contact_ways() -> int:
     """Shifts begin and end: let WeCom know who stands behind which code."""
     with scope.within(scope.EVERYTHING):
         return codes.refresh(now=timezone.now())
+
+
+@shared_task(name="retail.wecom_media")
+def refresh_media() -> int:
+    """Files that WeCom forgets soon are given to it again."""
+    return media.refresh(now=timezone.now())
 
 
 @shared_task(name="retail.wecom_sync")

@@ -54,7 +54,7 @@ class ShiftInline(ScopedTabularInline):
 @admin.register(ContactWay)
 class ContactWayAdmin(ScopedAdmin):
     is_everyday = True
-    list_display = ("name", "kind", "brand", "store", "on_now", "added", "lost", "added_lately", "updated")
+    list_display = ("name", "kind", "brand", "store", "on_now", "problem", "added", "lost", "added_lately", "updated")
     list_select_related = ("brand", "store")
     list_filter = ("kind", "brand", "store", "is_active")
     search_fields = ("name", "store__name")
@@ -62,9 +62,9 @@ class ContactWayAdmin(ScopedAdmin):
     ordering = ("-pk",)
     fields = (
         "name", "kind", "brand", "store", "spare", "daily_cap", "skip_verify", "is_active",
-        "on_now", "picture", "added", "lost", "trouble",
+        "on_now", "picture", "added", "lost", "problem",
     )  # fmt: skip
-    readonly_fields = ("on_now", "picture", "added", "lost", "trouble")
+    readonly_fields = ("on_now", "picture", "added", "lost", "problem")
     inlines = (ShiftInline,)
     updated = moment("applied_at", _("上次更新"))
 
@@ -101,6 +101,14 @@ class ContactWayAdmin(ScopedAdmin):
             return Badge("off", _("已停用"))
         names = _("、").join(staff.name for staff in codes.on_duty(way=row, now=timezone.now())) if row.pk else ""
         return Badge("trouble" if row.trouble or not names else "ok", names or _("没有人"))
+
+    @display(description=_("问题"))
+    def problem(self, row: ContactWay) -> str:
+        """Why it is not as it should be, and when that is tried again."""
+        if not row.trouble or row.next_try_at is None:
+            return row.trouble or "–"
+        again = _("%(time)s 再试。") % {"time": f"{timezone.localtime(row.next_try_at):%H:%M}"}
+        return f"{row.trouble} {again}"
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.picture_view)

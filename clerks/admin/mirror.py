@@ -106,6 +106,8 @@ class SyncRunAdmin(ScopedAdmin):
 
     @display(description=_("出入"))
     def drift(self, row: SyncRun) -> Any:
+        if row.ended_at is None:  # of what was not looked at yet nothing is known
+            return "–"
         return _("首次核对") if row.is_first else as_percent(row.drift_ppm)
 
     def has_sync_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
@@ -11,26 +12,58 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from clerks.models import ContactWay, Greeting, Notice, Shift, Touch, Welcome, WelcomePart
-from clerks.outreach import notices, welcome
+from clerks.outreach import notices, welcome, wording
 from retail.models import Brand, Staff, Store
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedStackedInline, moment, visible
+from retail.wecom.models import Media
+
+
+class PartForm(ModelForm):
+    """What WeCom would refuse is refused here."""
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        part = WelcomePart(**{name: given.get(name) or "" for name in ("kind", "title", "about")})
+        for field, words in wording.part_problems(part).items():
+            self.add_error(field, words)
+        if words := welcome.misfit(kind=part.kind, media=given.get("media"), corp=_corp_of(self.instance)):
+            self.add_error("media", words)
+        return given
+
+
+def _corp_of(part: WelcomePart) -> str:
+    """The corp of the welcome above, as far as that was chosen."""
+    above = part.welcome if part.welcome_id or "welcome" in part._state.fields_cache else None
+    return above.brand.corp if above and above.brand_id else ""
 
 
 class PartInline(ScopedStackedInline):
     model = WelcomePart
-    fields = ("kind", "title", "about", "url", "picture_url", "media_id", "appid", "page")
+    form = PartForm
+    fields = ("kind", "title", "about", "url", "picture_url", "media", "appid", "page")
     verbose_name_plural = _("附件（最多九个）")
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         return super().get_formset(request, obj, **{**kwargs, "max_num": welcome.MOST_PARTS, "validate_max": True})
 
 
+class WelcomeForm(ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        row = Welcome(**{name: given.get(name) for name in ("brand", "store", "staff")}, text=given.get("text") or "")
+        for words in wording.problems(row) if row.brand_id else ():
+            self.add_error("text", words)
+        return given
+
+
 @admin.register(Welcome)
 class WelcomeAdmin(ScopedAdmin):
     is_everyday = True
+    form = WelcomeForm
     list_display = ("name", "brand", "way", "store", "staff", "when", "is_active")
     list_select_related = ("brand", "way", "store", "staff")
     list_filter = ("brand", "store", "is_active")
@@ -73,7 +106,7 @@ class WelcomeAdmin(ScopedAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         sent = request.POST
-        row = Welcome(text=sent.get("text", "")[:1300])
+        row = Welcome(text=sent.get("text", "")[: wording.MOST_BYTES])
         row.brand = _named(Brand, sent.get("brand")) or Brand(name="")
         row.staff, row.store, row.way = (
             _named(Staff, sent.get("staff")),
@@ -85,8 +118,11 @@ class WelcomeAdmin(ScopedAdmin):
 
 def _shown(row: Welcome, parts: list[WelcomePart] | None) -> SafeString:
     staff, store = _somebody(row)
-    said = welcome.compose(welcome=row, staff=staff, store=store, parts=parts)
-    return render_to_string("admin/clerks/welcome/preview.html", {"said": said, "staff": staff})
+    text = welcome.text_of(welcome=row, staff=staff, store=store)
+    shown = welcome.parts_of(welcome=row) if parts is None else parts
+    size = wording.size(row) if row.brand_id else len(text.encode())
+    context = {"text": text, "parts": shown, "staff": staff, "size": size, "most": wording.MOST_BYTES}
+    return render_to_string("admin/clerks/welcome/preview.html", context)
 
 
 def _named(model: Any, number: str | None) -> Any:
@@ -97,13 +133,14 @@ def _named(model: Any, number: str | None) -> Any:
 
 def _parts(sent: Any) -> list[WelcomePart]:
     """The attachments in the form that are not to be deleted."""
-    names = [field for field in PartInline.fields if field != "kind"]
+    names = [field for field in PartInline.fields if field not in ("kind", "media")]
     found = []
     for number in range(welcome.MOST_PARTS):
         given = {name: sent.get(f"parts-{number}-{name}", "") for name in names}
-        kind = sent.get(f"parts-{number}-kind", "")
-        if kind in WelcomePart.Kind.values and any(given.values()) and not sent.get(f"parts-{number}-DELETE"):
-            found.append(WelcomePart(kind=kind, **given))
+        kind, media = sent.get(f"parts-{number}-kind", ""), _named(Media, sent.get(f"parts-{number}-media"))
+        is_filled = media is not None or any(given.values())
+        if kind in WelcomePart.Kind.values and is_filled and not sent.get(f"parts-{number}-DELETE"):
+            found.append(WelcomePart(kind=kind, media=media, **given))
     return found
 
 
@@ -124,11 +161,16 @@ class GreetingAdmin(ScopedAdmin):
     list_select_related = ("staff", "store", "welcome")
     list_filter = ("state", "store", "received_at")
     ordering = ("-pk",)
-    fields = ("received_at", "staff", "store", "welcome", "state", "seconds", "attempts", "errcode")
+    fields = ("received_at", "staff", "store", "welcome", "state", "left_out", "seconds", "attempts", "errcode")
     received = moment("received_at", _("收到"))
 
-    @display(description=_("结果"), label={"sent": "success", "missed": "danger", "taken": "warning"})
+    @display(
+        description=_("结果"), label={"sent": "success", "missed": "danger", "taken": "warning", "less": "warning"}
+    )
     def state_now(self, row: Greeting) -> Badge:
+        if row.left_out:
+            words = ngettext("已发送，少 %(count)s 个附件", "已发送，少 %(count)s 个附件", row.left_out)
+            return Badge("less", words % {"count": row.left_out})
         return Badge(row.state, row.get_state_display())
 
     @display(description=_("用时"))

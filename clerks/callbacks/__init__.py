@@ -65,7 +65,7 @@ def take(*, message_id: int, now: datetime, round: int = 0) -> None:
     if _is_to_be_looked_at_again(outcome, round):
         work = Work(AGAIN, {"message_id": message_id, "round": round + 1})
         jobs.enqueue(work=[work], now=now, due_at=now + timedelta(seconds=DELAYS[round]))
-    if round == 0:
+    if round == 0 or opened.message.state == Message.State.FAILED:  # a look that failed, and now did not
         state = Message.State.IGNORED if outcome == Outcome.IGNORED else Message.State.DONE
         inbox.close(opened.message, state, now)
 

@@ -1,7 +1,5 @@
 """Customers and clerks: friends, half friends, not friends any more."""
 
-from datetime import datetime
-
 from clerks import corp as mirror
 from clerks import friends
 from clerks.callbacks.heard import Heard, Outcome
@@ -101,7 +99,7 @@ def _settled(heard: Heard, kind: str | None) -> Settled:
 
 
 def _moves(heard: Heard, kind: str) -> tuple[Move, ...]:
-    return (Move(heard.named("UserID"), kind, heard.at, heard.text("State")[:64]),)
+    return (Move(heard.named("UserID"), kind, heard.told_at, heard.text("State")[:64], heard.at),)
 
 
 def read(heard: Heard, external_userid: str) -> Reading:
@@ -113,14 +111,14 @@ def read(heard: Heard, external_userid: str) -> Reading:
             raise
         return Reading(heard.now, ())
     person = told.get("external_contact", {})
-    listed = tuple(listed_of(one, at=heard.now) for one in told.get("follow_user", []))
+    listed = tuple(listed_of(one) for one in told.get("follow_user", []))
     return Reading(heard.now, listed, str(person.get("name", "")), str(person.get("unionid", "")))
 
 
-def listed_of(told: dict[str, object], *, at: datetime) -> Listed:
-    """One relation as WeCom described it at `at`: with whole tags of one customer, with their ids of many."""
+def listed_of(told: dict[str, object]) -> Listed:
+    """One relation as WeCom describes it: with whole tags of one customer, with their ids of many."""
     tags = told.get("tag_id") or [tag.get("tag_id") for tag in told.get("tags", [])]  # type: ignore[attr-defined]
-    added_at = mirror.moment(told.get("createtime"), known_at=at)
+    added_at = mirror.moment(told.get("createtime"))
     assert added_at is not None
     way = told.get("add_way")
     return Listed(

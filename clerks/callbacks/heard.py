@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from clerks import corp
+from clerks import corp, friends
 from retail.wecom.gateway import Gateway
 from retail.wecom.inbox import Malformed, Opened
 from retail.wecom.models import App
@@ -24,8 +24,8 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`at`: when WeCom says it happened, which is never after it told us; `now`: when this reading began; `round`: how
-    often was looked before.
+    """`told_at`: when WeCom says it happened, `at`: the same in our books, where it is never after it told us; `now`:
+    when this reading began; `round`: how often was looked before.
     """
 
     app: App
@@ -33,6 +33,7 @@ class Heard:
     event: str
     change: str
     fields: dict[str, Any]
+    told_at: datetime
     at: datetime
     now: datetime
     round: int
@@ -42,12 +43,13 @@ class Heard:
         """Raises Malformed."""
         message, fields = opened
         try:
-            told = corp.moment(fields.get("CreateTime"), known_at=message.received_at)
+            told = corp.moment(fields.get("CreateTime"))
         except ValueError as error:
             raise Malformed(_("CreateTime 不是时间：%(error)s") % {"error": error}) from None
-        at = told or message.received_at.replace(microsecond=0)
+        told_at = told or message.received_at.replace(microsecond=0)
+        at = friends.by_our_clock(told_at, known_at=message.received_at)
         event, change = message.event, message.change_type
-        return cls(message.app, message.pk, event, change, fields, at, now, round)
+        return cls(message.app, message.pk, event, change, fields, told_at, at, now, round)
 
     @property
     def corp(self) -> str:

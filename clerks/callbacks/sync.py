@@ -75,7 +75,11 @@ def run(*, run_id: int, now: datetime) -> None:
     """A job: compare. What was done stays done where it is cut off, and is not drift when it goes on."""
     row = SyncRun.objects.get(pk=run_id)
     app = apps_of(corp=row.corp).first()
-    if row.ended_at is not None or app is None:
+    if row.ended_at is not None:
+        return
+    if app is None:  # switched off since
+        row.state, row.ended_at = SyncRun.State.STOPPED, now
+        row.save(update_fields=["state", "ended_at"])
         return
     with _alone(row.corp, now):
         gateway, refused = Gateway(app), _Refused()
@@ -192,7 +196,7 @@ def _told(gateway: Gateway, userids: Sequence[str], now: datetime) -> dict[str, 
                     person = one["external_contact"]
                     customer = told.setdefault(person["external_userid"], _Customer())
                     customer.name, customer.unionid = person.get("name", ""), person.get("unionid") or ""
-                    customer.listed.append(listed_of(one["follow_info"], at=now))
+                    customer.listed.append(listed_of(one["follow_info"]))
         except Rejected as error:
             if error.errcode not in NOBODYS:
                 raise

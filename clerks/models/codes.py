@@ -11,8 +11,8 @@ from retail.scope import Paths, Scoped
 class ContactWay(Scoped):
     """One code. Its picture stays the same for ever; who is added by it changes with the shifts.
 
-    `state_code` comes back with everybody who scans it. `wanted` are the userids who should stand behind it now,
-    `applied` those WeCom knows of.
+    `state_code` comes back with everybody who scans it. `wanted` are the userids WeCom was last to be told of,
+    `applied` those it knows of. Where the two differ it is tried again, `tries` times so far, at `next_try_at`.
     """
 
     class Kind(models.TextChoices):
@@ -41,6 +41,8 @@ class ContactWay(Scoped):
     applied_at = models.DateTimeField(_("上次更新"), null=True, blank=True, editable=False)
     began_at = models.DateTimeField(null=True, blank=True, editable=False)  # asked WeCom to make it, not yet answered
     trouble = models.CharField(_("问题"), max_length=200, blank=True, default="", editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    next_try_at = models.DateTimeField(_("下次再试"), null=True, blank=True, editable=False)
 
     scope_paths = Paths(brand="brand", store="store", staff="shifts__staff")
     scope_is_to_many = True

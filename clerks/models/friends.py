@@ -1,9 +1,11 @@
 """Friends in WeCom: one member of a corp and one customer, and what happened between the two."""
 
+from datetime import datetime
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
+from django.db.models.functions import Coalesce, Upper
 from django.utils.translation import gettext_lazy as _
 
 from members.models import Member
@@ -61,7 +63,11 @@ class Friend(Scoped):
 
 
 class FriendMove(Scoped):
-    """One thing that happened between the two, at the second WeCom says. `is_read`: nobody told us, a reading did."""
+    """One thing that happened between the two. `is_read`: nobody told us, a reading did.
+
+    `said_at`: the second WeCom says where that is not `at`, since its clock is ahead of ours. In what order things
+    happened only WeCom's clock tells; in our books nothing happens in the future.
+    """
 
     class Kind(models.TextChoices):
         HALF = "half", _("顾客待通过")
@@ -77,14 +83,22 @@ class FriendMove(Scoped):
     at = models.DateTimeField(_("时间"))
     state_code = models.CharField(_("来源活码"), max_length=64, blank=True, default="")
     is_read = models.BooleanField(_("核对时发现"), default=False)
+    said_at = models.DateTimeField(null=True, blank=True)
 
     scope_paths = Paths(brand="friend__store__brand", store="friend__store", staff="friend__staff")
 
     class Meta:
         verbose_name = _("好友变动")
         verbose_name_plural = _("好友变动")
-        constraints = [models.UniqueConstraint(fields=["friend", "kind", "at"], name="friend_move_once")]
+        constraints = [
+            models.UniqueConstraint(F("friend"), F("kind"), Coalesce("said_at", "at"), name="friend_move_once")
+        ]
         indexes = [models.Index(fields=["state_code", "at"], name="friend_move_of_code", condition=~Q(state_code=""))]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.at:%Y-%m-%d}"
+
+    @property
+    def told_at(self) -> datetime:
+        """The second by WeCom's clock."""
+        return self.said_at or self.at

@@ -9,7 +9,7 @@ from clerks.models.friends import Friend
 from members.models import Member
 from retail.models import Brand, BuyerKey, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
-from retail.wecom.models import Call, Message
+from retail.wecom.models import Call, Media, Message
 
 
 class Welcome(Scoped):
@@ -36,7 +36,7 @@ class Welcome(Scoped):
     )
     starts = models.TimeField(_("每天从"), null=True, blank=True)
     ends = models.TimeField(_("到"), null=True, blank=True)
-    text = models.TextField(_("文字"), max_length=1300)  # 4000 bytes of UTF-8 in the worst case
+    text = models.TextField(_("文字"), max_length=4000)  # WeCom counts bytes: `clerks.outreach.wording`
     is_active = models.BooleanField(_("启用"), default=True)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
@@ -57,12 +57,17 @@ class Welcome(Scoped):
 
 
 class WelcomePart(Scoped):
-    """附件 of a welcome, at most nine: a picture, a link, or a mini-program card."""
+    """附件 of a welcome, at most nine: a picture, a link, a mini-program card, a video or a file.
+
+    What is no link lies in `media`, or, of pictures, at an address of ours.
+    """
 
     class Kind(models.TextChoices):
         IMAGE = "image", _("图片")
         LINK = "link", _("网页")
         MINIPROGRAM = "miniprogram", _("小程序")
+        VIDEO = "video", _("视频")
+        FILE = "file", _("文件")
 
     welcome = models.ForeignKey(Welcome, verbose_name=_("欢迎语"), on_delete=models.CASCADE, related_name="parts")
     kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
@@ -70,7 +75,9 @@ class WelcomePart(Scoped):
     about = models.CharField(_("说明"), max_length=170, blank=True, default="")
     url = models.URLField(_("网址"), max_length=500, blank=True, default="")
     picture_url = models.URLField(_("图片网址"), max_length=500, blank=True, default="")
-    media_id = models.CharField(_("素材 ID"), max_length=128, blank=True, default="")
+    media = models.ForeignKey(
+        Media, verbose_name=_("素材"), null=True, blank=True, on_delete=models.PROTECT, related_name="parts"
+    )
     appid = models.CharField("AppID", max_length=64, blank=True, default="")
     page = models.CharField(_("小程序页面"), max_length=200, blank=True, default="")
 
@@ -83,22 +90,25 @@ class WelcomePart(Scoped):
             models.CheckConstraint(
                 name="welcome_part_is_whole",
                 condition=(
-                    (Q(kind="image") & (~Q(picture_url="") | ~Q(media_id="")))
+                    (Q(kind="image") & (~Q(picture_url="") | Q(media__isnull=False)))
                     | (Q(kind="link") & ~Q(title="") & ~Q(url=""))
-                    | (Q(kind="miniprogram") & ~Q(title="") & ~Q(media_id="") & ~Q(appid="") & ~Q(page=""))
+                    | (Q(kind="miniprogram") & ~Q(title="") & Q(media__isnull=False) & ~Q(appid="") & ~Q(page=""))
+                    | (Q(kind__in=["video", "file"]) & Q(media__isnull=False))
                 ),
                 violation_error_message=_(
-                    "图片要网址或素材 ID；网页要标题和网址；小程序要标题、素材 ID、AppID 和页面。"
+                    "图片要网址或素材；网页要标题和网址；小程序要标题、封面素材、AppID 和页面；视频和文件要素材。"
                 ),
             )
         ]
 
     def __str__(self) -> str:
-        return self.title or self.get_kind_display()
+        return self.title or (self.media.name if self.media else "") or self.get_kind_display()
 
 
 class Greeting(Scoped):
-    """What became of one WelcomeCode. `took_ms`: from the callback to WeCom's answer."""
+    """What became of one WelcomeCode. `took_ms`: from the callback to WeCom's answer; `left_out`: attachments that
+    could not be had in time, without which it was sent.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("发送中")
@@ -124,6 +134,7 @@ class Greeting(Scoped):
     errcode = models.IntegerField(_("错误码"), null=True, blank=True)
     received_at = models.DateTimeField(_("收到"))
     took_ms = models.PositiveIntegerField(_("用时（毫秒）"), null=True, blank=True)
+    left_out = models.PositiveSmallIntegerField(_("没带上的附件"), default=0, db_default=0)
 
     scope_paths = Paths(brand="store__brand", store="store", staff="staff")
 
@@ -182,6 +193,7 @@ class Notice(Scoped):
     class Kind(models.TextChoices):
         WELCOME_MISSED = "welcome_missed", _("欢迎语没发出去")
         CODE_TROUBLE = "code_trouble", _("活码有问题")
+        MEDIA_TROUBLE = "media_trouble", _("素材有问题")
         STAFF_LEFT = "staff_left", _("员工离职")
         SYNC_STOPPED = "sync_stopped", _("核对已刹车")
         ACQUISITION = "acquisition", _("获客助手")

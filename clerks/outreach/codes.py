@@ -2,8 +2,9 @@
 
     shifts, leaves, caps ──on_duty──▶ wanted ──job contact_way──▶ WeCom ──▶ applied
 
-Every minute `refresh` looks which codes are not as they should be; a departure or a full day looks at once. The
-picture of a code never changes.
+Every minute `refresh` looks behind which codes others should stand now; a departure or a full day looks at once. A
+code that could not be brought to what it should be says why (`trouble`), and is tried again after a while, each time a
+longer one; at once when somebody else should stand there, or the code is saved. The picture of a code never changes.
 """
 
 from collections.abc import Iterable
@@ -22,7 +23,8 @@ from clerks.outreach import notices, welcome
 from retail import audit, jobs
 from retail.jobs import Work
 from retail.models import Employment, Post, Staff, StaffAccount
-from retail.wecom.errors import Rejected, WeComError
+from retail.wecom import health
+from retail.wecom.errors import Misconfigured, Rejected, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App, apps_of
 
@@ -30,6 +32,7 @@ JOB = "contact_way"
 SEVERAL, BY_QR = 2, 2  # WeCom's type and scene
 GONE = 40058  # of a code that WeCom does not know (any more)
 MOST = 100  # people behind one code
+FIRST_TRY, LAST_TRY = timedelta(minutes=2), timedelta(hours=2)  # pauses between tries: doubled from one to the other
 LISTED_EARLIER = timedelta(hours=1)  # so far WeCom's clock may be behind ours
 
 
@@ -102,9 +105,17 @@ def _full(way: ContactWay, now: datetime) -> set[int]:
 def refresh(*, now: datetime, ways: Iterable[ContactWay] | None = None) -> int:
     """Let WeCom know of every code behind which others should stand now. Returns how many."""
     rows = ContactWay._base_manager.filter(is_active=True).select_related("brand", "spare") if ways is None else ways
-    late = [way for way in rows if way.trouble or _userids(way, now) != way.applied]
+    late = [way for way in rows if _is_late(way, _userids(way, now), now)]
     publish(ways=late, now=now)
     return len(late)
+
+
+def _is_late(way: ContactWay, userids: list[str], now: datetime) -> bool:
+    """What has not been tried yet is tried; what has and did not work, when its time has come."""
+    if userids != way.wanted:
+        return True
+    is_done = userids == way.applied and not way.trouble
+    return not is_done and (way.next_try_at is None or now >= way.next_try_at)
 
 
 def of_staff(*, staff_id: int) -> list[ContactWay]:
@@ -121,16 +132,25 @@ def apply(*, way_id: int, now: datetime) -> None:
     """A job: bring WeCom's side of a code to what it should be. Safe to run again at any point."""
     way = ContactWay._base_manager.select_related("brand", "spare").get(pk=way_id)
     app = apps_of(corp=way.brand.corp).first()
+    userids = _userids(way, now) if way.is_active else []
+    _begin(way, userids, now)
     if app is None:
         _trouble(way, _("品牌没有可用的企业微信应用。"), now)
     elif not way.is_active:
         _withdraw(way, Gateway(app))
-    elif userids := _userids(way, now):
+    elif userids:
         _set(way, app, userids, now)
     else:
-        way.wanted = []
-        way.save(update_fields=["wanted"])
         _trouble(way, _why_nobody(way, now) + _who_still(way), now)
+
+
+def _begin(way: ContactWay, userids: list[str], now: datetime) -> None:
+    """Written down before WeCom is asked: until its time comes `refresh` does not ask for the same again."""
+    way.tries = 0 if userids != way.wanted else min(way.tries, 30)
+    way.wanted = userids
+    way.next_try_at = now + min(LAST_TRY, FIRST_TRY * 2**way.tries)
+    way.tries += 1
+    way.save(update_fields=["wanted", "tries", "next_try_at"])
 
 
 def _why_nobody(way: ContactWay, now: datetime) -> str:
@@ -167,12 +187,18 @@ def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
             way.config_id, way.qr_code = made["config_id"], made.get("qr_code", "")
         else:
             gateway.update_contact_way(config_id=way.config_id, **shown)
-    except Rejected as error:
-        _trouble(way, _("企业微信没有接受：%(error)s") % {"error": error.errmsg[:120]}, now)
+    except (Rejected, Misconfigured) as error:
+        words = health.ADVICE.get(error.errcode) or f"{error.errcode} {error.errmsg[:100]}"
+        _trouble(way, _("企业微信没有接受：%(error)s") % {"error": words}, now)
         return
-    way.wanted = way.applied = userids
-    way.applied_at, way.began_at, way.trouble = now, None, ""
-    way.save(update_fields=["config_id", "qr_code", "wanted", "applied", "applied_at", "began_at", "trouble"])
+    way.applied, way.applied_at, way.began_at = userids, now, None
+    _done(way, "config_id", "qr_code", "applied", "applied_at", "began_at")
+
+
+def _done(way: ContactWay, *fields: str) -> None:
+    """As it should be."""
+    way.trouble, way.tries, way.next_try_at = "", 0, None
+    way.save(update_fields=[*fields, "trouble", "tries", "next_try_at"])
 
 
 def _adopt(way: ContactWay, gateway: Gateway, now: datetime) -> bool:
@@ -207,11 +233,9 @@ def _withdraw(way: ContactWay, gateway: Gateway) -> None:
         except Rejected as error:
             if error.errcode != GONE:
                 raise
-    way.config_id, way.qr_code, way.applied, way.wanted, way.trouble = "", "", [], [], ""
+    way.config_id, way.qr_code, way.applied, way.wanted = "", "", [], []
     way.qr_image = way.applied_at = way.began_at = None
-    way.save(
-        update_fields=["config_id", "qr_code", "qr_image", "applied", "wanted", "trouble", "applied_at", "began_at"]
-    )
+    _done(way, "config_id", "qr_code", "qr_image", "applied", "wanted", "applied_at", "began_at")
 
 
 AGAIN = timedelta(days=7)  # after which somebody who is done with a trouble hears of the same again

@@ -41,6 +41,7 @@ class Forbidden(Exception):
 
 YES = Verdict(True)
 FORGOTTEN = Verdict(False, "forgotten", _("顾客要求过抹去资料，不要主动联系。"))
+UNKNOWN = Verdict(False, "unknown", _("还不知道这位顾客是谁，不能联系。"))
 STOPPED = Verdict(False, "stopped", _("顾客说过不要再联系。"))
 QUIET = Verdict(False, "quiet", _("现在是休息时间，不打扰顾客。"))
 NOT_YOURS = Verdict(False, "not_yours", _("不是您的顾客，也没有加您的企业微信。"))
@@ -50,10 +51,10 @@ TOO_OFTEN = Verdict(False, "too_often", _("这几天已经联系过好几次了�
 def may(*, member_id: int | None, corp: str, purpose: str, by: Staff | None, now: datetime) -> Verdict:
     """Whether this clerk (None: the house) may contact a member for this purpose now. Asked again at each sending.
 
-    A customer nobody knows anything of (no member) has asked for nothing to stop.
+    Whom nobody knows nobody may contact: they may have asked for it to stop under a name we have not found yet.
     """
     if member_id is None:
-        return YES
+        return UNKNOWN
     if not consent.allows(member_id=member_id, corp=corp, channel=WECOM, purpose=purpose):
         return STOPPED
     if purpose not in ANSWERS and identity.asked_to_be_forgotten(member_id):
@@ -103,8 +104,12 @@ def welcome(
 ) -> None:
     """Greet a new friend with their WelcomeCode, which is good for so long. Raises Forbidden, and the errors of
     retail.wecom.errors.
+
+    Who is not known yet (no member) has just added the clerk themselves, and has never been here before to ask for
+    anything to stop: the greeting answers that, and is the one word said to a stranger.
     """
-    verdict = may(member_id=member_id, corp=app.corp_id, purpose=Purpose.WELCOME, by=by, now=now)
-    if not verdict.ok:
-        raise Forbidden(verdict)
+    if member_id is not None:
+        verdict = may(member_id=member_id, corp=app.corp_id, purpose=Purpose.WELCOME, by=by, now=now)
+        if not verdict.ok:
+            raise Forbidden(verdict)
     Gateway(app, within=within).send_welcome(code=code, text=text, attachments=attachments)

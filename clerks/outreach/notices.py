@@ -1,7 +1,7 @@
 """通知: what our own people are told. A row with read and unread, and a message in the WeCom app that opens it."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -12,11 +12,14 @@ from clerks.models import Friend, Notice
 from retail import org
 from retail.models import Post, Staff, StaffAccount
 from retail.wecom import outbox
-from retail.wecom.models import App, apps_of
+from retail.wecom.models import App, Call, apps_of
 
 PATH = "/m/n/{}/open/"  # leads to what a notice is about
 _TASK = "notice-"
 DONE, READ = "done", "read"  # keys of the buttons
+ONCE_WITHIN = timedelta(hours=4)  # the longest in which WeCom drops doubles: so long an unanswered one is asked again
+REMINDED_WITHIN = timedelta(minutes=30)  # of a reminder: it says the same as an hour ago, and is meant to
+STALE = timedelta(hours=24)  # after an outage so long nobody is bothered with it; it stands on their page
 
 
 @transaction.atomic
@@ -48,7 +51,7 @@ def tell(
     notice, is_new = Notice._base_manager.get_or_create(effect=f"{effect}:{staff.pk}"[:96], defaults=given)
     if is_new and (app := _app_of(staff)) and settings.SITE_URL:
         key = f"notice:{notice.pk}"
-        notice.call = outbox.put(app=app, path="message/send", body=_message(app, notice), key=key, now=now)
+        notice.call = _put(app, notice, key, ONCE_WITHIN, now)
         notice.save(update_fields=["call"])
     return notice
 
@@ -60,7 +63,7 @@ def remind(*, notices: Iterable[Notice], now: datetime) -> int:
         app = _app_of(notice.staff) if notice.read_at is None and settings.SITE_URL else None
         if app is not None:
             key = f"notice:{notice.pk}:{now:%Y%m%d%H}"
-            call = outbox.put(app=app, path="message/send", body=_message(app, notice), key=key, now=now)
+            call = _put(app, notice, key, REMINDED_WITHIN, now)
             count += call.created_at == now
     return count
 
@@ -95,12 +98,18 @@ def _app_of(staff: Staff) -> App | None:
     return None
 
 
+def _put(app: App, notice: Notice, key: str, once_within: timedelta, now: datetime) -> Call:
+    body = _message(app, notice)
+    body |= {"enable_duplicate_check": 1, "duplicate_check_interval": int(once_within.total_seconds())}
+    return outbox.put(app=app, path="message/send", body=body, key=key, now=now, good_until=now + STALE)
+
+
 # ── The message in the app ───────────────────────────────────────────────────────────────────────────────────────────
 def _message(app: App, notice: Notice) -> dict[str, Any]:
     """A card with a button for what is to be done, a plain one for what is to be known."""
     userid = org.account_of(staff_id=notice.staff_id, corp=app.corp_id)
     address = settings.SITE_URL.rstrip("/") + PATH.format(notice.pk)
-    body: dict[str, Any] = {"touser": userid, "agentid": app.agent_id, "enable_duplicate_check": 1}
+    body: dict[str, Any] = {"touser": userid, "agentid": app.agent_id}
     if not notice.is_todo:
         about = notice.text or notice.title
         card = {"title": notice.title, "description": about, "url": address, "btntxt": _("打开")}
@@ -140,7 +149,10 @@ def press(*, notice: Notice, app: App, key: str, response_code: str, now: dateti
 
 # ── Read and done ────────────────────────────────────────────────────────────────────────────────────────────────────
 def read(*, notice: Notice, now: datetime) -> None:
-    Notice._base_manager.filter(pk=notice.pk, read_at=None).update(read_at=now)
+    """Who has read it needs no message about it; one that could not be sent yet is not sent any more."""
+    is_new = Notice._base_manager.filter(pk=notice.pk, read_at=None).update(read_at=now)
+    if is_new and notice.call_id is not None:
+        outbox.drop(call_id=notice.call_id, reason=_("收件人已经看过。"))
 
 
 def done(*, notice: Notice, now: datetime) -> None:

@@ -5,40 +5,39 @@
 
 Asked again, for as long as it may help, after −1, 41096 or a broken line: a code works once, so nobody is greeted
 twice. Nothing here waits for a look at the customer, or for a line that is closed to everybody else.
+
+Files were given to WeCom long before (`retail.wecom.media`). One that it has forgotten all the same is uploaded on the
+way if there is time; where there is not, the customer is greeted without it, and the greeting says so (`left_out`).
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain, islice, repeat
-from typing import Any, NamedTuple
+from itertools import chain, repeat
+from typing import Any
+from zlib import crc32
 
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clerks import friends
-from clerks.models import ContactWay, Greeting, Welcome, WelcomePart
-from clerks.outreach import contact, notices
+from clerks.models import ContactWay, Friend, Greeting, Notice, Welcome, WelcomePart
+from clerks.outreach import contact, notices, wording
 from members import identity
 from retail import org, privacy
 from retail.models import Staff, Store
-from retail.wecom import inbox
-from retail.wecom.errors import Rejected, Unreachable, Waiting, WeComError
+from retail.wecom import inbox, media
+from retail.wecom.errors import Rejected, SwitchedOff, Unreachable, Waiting, WeComError
 from retail.wecom.inbox import Opened
+from retail.wecom.models import App, Media
 
 DEADLINE = timedelta(seconds=18)
 MOST_PARTS = 9
 PAUSES = (0.5, 1.0, 2.0)  # seconds after the first tries, the last after each further one
 DELIVERED = 41051
+RESERVE = timedelta(seconds=6)  # of the time left no file may take: the welcome itself needs it
 State = Greeting.State
-
-
-class Said(NamedTuple):
-    """A welcome as it goes out."""
-
-    text: str
-    attachments: list[dict[str, Any]]
 
 
 # ── What is said ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -68,26 +67,42 @@ def is_within(clock: Any, starts: Any, ends: Any) -> bool:
     return starts <= clock < ends if starts <= ends else clock >= starts or clock < ends
 
 
-def compose(
-    *, welcome: Welcome, staff: Staff | None, store: Store | None, parts: Iterable[WelcomePart] | None = None
-) -> Said:
-    """The words and attachments, as the gateway wants them. `parts`: instead of those kept, for one being written."""
-    names = {"{clerk}": staff.name if staff else "", "{store}": store.name if store else ""}
-    names["{brand}"] = welcome.brand.name
-    text = welcome.text
-    for placeholder, name in names.items():
-        text = text.replace(placeholder, name)
-    shown = welcome.parts.order_by("pk") if parts is None else parts
-    return Said(text, [_attachment(part) for part in islice(shown, MOST_PARTS)])
+def text_of(*, welcome: Welcome, staff: Staff | None, store: Store | None) -> str:
+    """The words, with the names of clerk, store and brand."""
+    names = {"clerk": staff.name if staff else "", "store": store.name if store else "", "brand": welcome.brand.name}
+    return wording.cut(wording.fill(welcome.text, names))
 
 
-def _attachment(part: WelcomePart) -> dict[str, Any]:
-    if part.kind == WelcomePart.Kind.IMAGE:
-        body = {"media_id": part.media_id} if part.media_id else {"pic_url": part.picture_url}
-    elif part.kind == WelcomePart.Kind.LINK:
+def parts_of(*, welcome: Welcome) -> list[WelcomePart]:
+    return list(welcome.parts.select_related("media").order_by("pk")[:MOST_PARTS])
+
+
+def misfit(*, kind: str, media: Media | None, corp: str) -> str:
+    """Why this file cannot be that kind of attachment, in words; "" where it can."""
+    if media is None:
+        return ""
+    if kind == WelcomePart.Kind.LINK:
+        return _("网页不带素材，图片用网址。")
+    fitting = Media.Kind.IMAGE if kind == WelcomePart.Kind.MINIPROGRAM else kind
+    if media.kind != fitting:
+        return _("这个素材不是%(kind)s。") % {"kind": Media.Kind(fitting).label}
+    return "" if corp in ("", media.corp_id) else _("这个素材是别的企业的。")
+
+
+def attachments_of(*, parts: Iterable[WelcomePart], ids: Mapping[int, str]) -> list[dict[str, Any]]:
+    """As the gateway wants them. `ids`: media → what WeCom calls it now; what is not there stays away."""
+    return [_attachment(part, ids) for part in parts if part.media_id is None or part.media_id in ids]
+
+
+def _attachment(part: WelcomePart, ids: Mapping[int, str]) -> dict[str, Any]:
+    file = {"media_id": ids[part.media_id]} if part.media_id is not None else {}
+    body: dict[str, str]
+    if part.kind == WelcomePart.Kind.LINK:
         body = {"title": part.title, "url": part.url, "desc": part.about, "picurl": part.picture_url}
+    elif part.kind == WelcomePart.Kind.MINIPROGRAM:
+        body = {"title": part.title, "pic_media_id": file["media_id"], "appid": part.appid, "page": part.page}
     else:
-        body = {"title": part.title, "pic_media_id": part.media_id, "appid": part.appid, "page": part.page}
+        body = file or {"pic_url": part.picture_url}
     return {"msgtype": part.kind, part.kind: body}
 
 
@@ -105,7 +120,7 @@ def send(*, message_id: int, now: datetime) -> None:
     if welcome is None or greeting.staff is None:
         _end(greeting, State.NOTHING, now)
         return
-    _deliver(greeting, opened, compose(welcome=welcome, staff=greeting.staff, store=greeting.store), now)
+    _deliver(_Delivery(greeting, opened, now))
 
 
 def _begin(opened: Opened) -> Greeting:
@@ -128,73 +143,136 @@ def _begin(opened: Opened) -> Greeting:
     return Greeting._base_manager.get_or_create(message=message, defaults={**given, "received_at": at})[0]
 
 
-def _deliver(greeting: Greeting, opened: Opened, said: Said, now: datetime) -> None:
-    """Try until it is sent, it is of no use, or time is up. `now` is when this began; the rest is measured."""
-    began = time.monotonic()
+class _Delivery:
+    """What is to be said, and the time there is for it; `now` is when this began, the rest is measured."""
+
+    def __init__(self, greeting: Greeting, opened: Opened, now: datetime) -> None:
+        assert greeting.welcome is not None
+        self.greeting, self.opened = greeting, opened
+        self.text = text_of(welcome=greeting.welcome, staff=greeting.staff, store=greeting.store)
+        self.parts = parts_of(welcome=greeting.welcome)
+        self.ends = greeting.received_at + DEADLINE
+        self._now, self._began = now, time.monotonic()
+        self.ids = self._ids()
+        self._is_second = False
+
+    @property
+    def at(self) -> datetime:
+        return self._now + timedelta(seconds=time.monotonic() - self._began)
+
+    @property
+    def app(self) -> App:
+        return self.opened.message.app
+
+    @property
+    def attachments(self) -> list[dict[str, Any]]:
+        return attachments_of(parts=self.parts, ids=self.ids)
+
+    def forget_files(self) -> None:
+        """WeCom knows one of the ids no more, and does not say which: all are had anew, the second time none."""
+        for file in self._files():
+            if file.pk in self.ids:
+                media.forget(media=file, refused=self.ids[file.pk])
+                file.media_id = ""
+        self.ids = {} if self._is_second else self._ids()
+        self._is_second = True
+
+    def _files(self) -> Collection[Media]:
+        return {part.media for part in self.parts if part.media is not None}
+
+    def _ids(self) -> dict[int, str]:
+        """Media → id, of those that WeCom has or that it can be given in time."""
+        found = {file.pk: self._id(file) for file in self._files() if file.is_active}
+        return {pk: id for pk, id in found.items() if id}
+
+    def _id(self, file: Media) -> str:
+        left = self.ends - self.at - RESERVE
+        if (id := media.usable(file, now=self.at)) or left <= timedelta():
+            return id
+        try:
+            return media.upload(file, app=self.app, now=self.at, within=left)
+        except WeComError:
+            return ""
+
+
+def _deliver(delivery: _Delivery) -> None:
+    """Try until it is sent, it is of no use, or time is up."""
+    greeting, ends = delivery.greeting, delivery.ends
     may_have_worked = greeting.attempts > 0  # its worker died on the way
-    ends = greeting.received_at + DEADLINE
     for pause in chain(PAUSES, repeat(PAUSES[-1])):
-        at = _later(now, began)
-        if at >= ends:
+        if delivery.at >= ends:
             break
         Greeting._base_manager.filter(pk=greeting.pk).update(attempts=F("attempts") + 1)
         try:
-            _ask(greeting, opened, said, ends - at, at)
+            _ask(delivery)
         except contact.Forbidden:
-            return _end(greeting, State.REFUSED, now)
+            return _end(greeting, State.REFUSED, delivery.at)
         except Rejected as error:
-            return _refused(greeting, error, may_have_worked, said, _later(now, began))
+            if error.errcode == media.GONE and delivery.ids:
+                delivery.forget_files()
+                continue
+            return _refused(delivery, error, may_have_worked)
+        except SwitchedOff:
+            break
         except Waiting as error:
             greeting.errcode = error.errcode
             may_have_worked |= isinstance(error, Unreachable) and error.may_have_worked
-            time.sleep(max(0.0, min(pause, (ends - _later(now, began)).total_seconds())))
+            time.sleep(max(0.0, min(pause, (ends - delivery.at).total_seconds())))
         except WeComError as error:
             greeting.errcode = error.errcode
             break
         else:
-            greeting.errcode = 0
-            _end(greeting, State.SENT, _later(now, began))
-            return record(message_id=opened.message.pk)
-    return _miss(greeting, said, _later(now, began))
+            return _sent(delivery)
+    return _miss(delivery)
 
 
-def _later(now: datetime, began: float) -> datetime:
-    return now + timedelta(seconds=time.monotonic() - began)
-
-
-def _ask(greeting: Greeting, opened: Opened, said: Said, within: timedelta, at: datetime) -> None:
-    member_id = identity.owners([greeting.key_id]).get(greeting.key_id)
+def _ask(delivery: _Delivery) -> None:
+    greeting, at = delivery.greeting, delivery.at
     contact.welcome(
-        app=opened.message.app,
-        code=opened.fields["WelcomeCode"],
-        text=said.text,
-        attachments=said.attachments,
-        member_id=member_id,
+        app=delivery.app,
+        code=delivery.opened.fields["WelcomeCode"],
+        text=delivery.text,
+        attachments=delivery.attachments,
+        member_id=identity.owners([greeting.key_id]).get(greeting.key_id),
         by=greeting.staff,
-        within=within,
+        within=delivery.ends - at,
         now=at,
     )
 
 
-def _refused(greeting: Greeting, error: Rejected, may_have_worked: bool, said: Said, at: datetime) -> None:
-    greeting.errcode = error.errcode
+def _sent(delivery: _Delivery) -> None:
+    greeting = delivery.greeting
+    greeting.errcode, greeting.left_out = 0, len(delivery.parts) - len(delivery.attachments)
+    _end(greeting, State.SENT, delivery.at)
+    record(message_id=greeting.message_id)
+
+
+def _refused(delivery: _Delivery, error: Rejected, may_have_worked: bool) -> None:
+    delivery.greeting.errcode = error.errcode
     if error.errcode == DELIVERED:
-        _end(greeting, State.SENT if may_have_worked else State.TAKEN, at)
+        _end(delivery.greeting, State.SENT if may_have_worked else State.TAKEN, delivery.at)
     else:
-        _miss(greeting, said, at)
+        _miss(delivery)
 
 
 def _end(greeting: Greeting, state: str, at: datetime) -> None:
     greeting.state = state
     greeting.took_ms = max(0, round((at - greeting.received_at).total_seconds() * 1000))
-    greeting.save(update_fields=["state", "took_ms", "errcode"])
+    greeting.save(update_fields=["state", "took_ms", "errcode", "left_out"])
 
 
 def record(*, message_id: int) -> None:
-    """That a customer was greeted is a touch, as soon as we know who they are. Asked from both lanes; once counts."""
-    greeting = Greeting._base_manager.filter(message=message_id, state=State.SENT).select_related("staff").first()
+    """What follows from a greeting as soon as we know who was greeted: asked from both lanes, once counts.
+
+    That a customer was greeted is a touch; a to-do to greet them by hand names them.
+    """
+    greeting = Greeting._base_manager.filter(message=message_id).select_related("staff", "message__app").first()
     member_id = identity.owners([greeting.key_id]).get(greeting.key_id) if greeting else None
     if greeting is None or member_id is None:
+        return
+    if greeting.state == State.MISSED:
+        _name(greeting)
+    if greeting.state != State.SENT:
         return
     contact.touch(
         member_id=member_id,
@@ -207,17 +285,57 @@ def record(*, message_id: int) -> None:
     )
 
 
-def _miss(greeting: Greeting, said: Said, at: datetime) -> None:
+def _miss(delivery: _Delivery) -> None:
     """Too late: the clerk says hello by hand."""
+    greeting, at = delivery.greeting, delivery.at
     _end(greeting, State.MISSED, at)
     if greeting.staff is not None:
+        friend = _friend(greeting)
         notices.tell(
             staff=greeting.staff,
-            kind="welcome_missed",
-            title=_("有新顾客加了您，欢迎语没发出去"),
-            text=said.text[:500],
+            kind=Notice.Kind.WELCOME_MISSED,
+            title=_missed(friend),
+            text=delivery.text[:500],
             about=greeting,
+            friend=friend,
             is_todo=True,
             effect=f"welcome:{greeting.pk}",
             now=at,
+        )
+
+
+def _friend(greeting: Greeting) -> Friend | None:
+    rows = Friend._base_manager.filter(key=greeting.key_id, staff=greeting.staff_id, member__isnull=False)
+    return rows.select_related("member").first()
+
+
+def _missed(friend: Friend | None) -> str:
+    """By name where it is known yet: which of today's new customers it is."""
+    name = privacy.without_numbers(friend.member.name) if friend and friend.member else ""
+    if name:
+        return _("%(name)s加了您，欢迎语没发出去") % {"name": name[:30]}
+    return _("有新顾客加了您，欢迎语没发出去")
+
+
+def _name(greeting: Greeting) -> None:
+    """The look at the customer came after the notice."""
+    if friend := _friend(greeting):
+        rows = Notice._base_manager.filter(kind=Notice.Kind.WELCOME_MISSED, about_id=str(greeting.pk), friend=None)
+        rows.update(friend=friend, title=_missed(friend)[:64])
+
+
+# ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def renew_file(*, media_id: int, now: datetime) -> None:
+    """A job: upload a file; headquarters hears of one that WeCom does not take, once for each reason."""
+    file = media.renew(media_id=media_id, now=now)
+    if file.trouble:
+        notices.tell_all(
+            staff=notices.operators(now=now),
+            kind=Notice.Kind.MEDIA_TROUBLE,
+            title=_("素材“%(name)s”有问题") % {"name": file.name[:30]},
+            text=file.trouble,
+            about=file,
+            is_todo=True,
+            effect=f"media:{file.pk}:{crc32(file.trouble.encode())}",
+            now=now,
         )

@@ -22,14 +22,15 @@ from members.models import Identity
 from retail import privacy, scope
 from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
-from retail.wecom import keys
-from retail.wecom.models import App
+from retail.wecom import keys, media
+from retail.wecom.models import App, Media
 from retail.wecom.simulator import PORT, Simulator
 
 log = logging.getLogger(__name__)
 
 SLUG = "demo"
 AGENT = 1_000_002
+NOWHERE = f"http://127.0.0.1:{PORT}"  # until the simulator runs: a made-up corp never asks the real WeCom
 OFFICE = 1  # the department of everybody who sells nowhere; a store's number is one more than its row's
 CODES = 5  # clerks of the store who have a code to scan
 FRIENDS = 8  # customers of the demo's clerk who are in WeCom already
@@ -51,6 +52,7 @@ def running(*, site: str) -> Iterator[str]:
         world = _world(app, site=site, clerk=clerk, store=store, staff=staff)
     with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
+        keys.correct(app=app, base_url=simulator.url, by=None, now=timezone.now())  # for commands run beside us, too
         settings.SITE_URL = site.rstrip("/")
         with scope.within(scope.EVERYTHING):
             _publish(store)
@@ -71,7 +73,7 @@ def _app(corp: str) -> App:
     """The application, made once, with secrets nobody else has."""
     given = {"secret": secrets.token_urlsafe(32), "token": keys.new_token(), "aes_key": keys.new_aes_key()}
     return App.objects.filter(slug=SLUG).first() or keys.add(
-        slug=SLUG, name="导购台", corp_id=corp, agent_id=AGENT, by=None, now=timezone.now(), **given
+        slug=SLUG, name="导购台", corp_id=corp, agent_id=AGENT, base_url=NOWHERE, by=None, now=timezone.now(), **given
     )
 
 
@@ -105,8 +107,19 @@ def _introduce(clerk: Staff, store: Store, colleagues: Sequence[Staff]) -> None:
 def _publish(store: Store) -> None:
     """This simulator has never heard of our codes, and we have not heard of what it begins with."""
     ways = ContactWay.objects.filter(brand__corp=store.brand.corp)
-    ways.update(config_id="", qr_code="", qr_image=None, wanted=[], applied=[], applied_at=None, began_at=None)
+    ways.update(
+        config_id="",
+        qr_code="",
+        qr_image=None,
+        wanted=[],
+        applied=[],
+        applied_at=None,
+        began_at=None,
+        next_try_at=None,
+    )
     codes.publish(ways=ways, now=timezone.now())
+    Media.objects.filter(corp_id=store.brand.corp).update(media_id="", uploaded_at=None)
+    media.refresh(now=timezone.now())
     sync.start(corp=store.brand.corp, by=None, now=timezone.now())
 
 

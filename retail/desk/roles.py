@@ -66,7 +66,7 @@ _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
-_WELCOMES = ["clerks.welcome", "clerks.welcomepart"]
+_WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"]
 _MACHINERY = [*_SETTLED, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
@@ -94,7 +94,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
-    | _may(["retail.job", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
+    | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -55,6 +55,13 @@ class Paused(Waiting):
         super().__init__(0, "paused", path, until=until)
 
 
+class SwitchedOff(Waiting):
+    """Not even tried: somebody has switched the application off."""
+
+    def __init__(self, path: str, *, until: datetime) -> None:
+        super().__init__(0, "the application is switched off", path, until=until)
+
+
 EXPIRED = frozenset({40014, 42001})  # the token: get another, once
 BUSY = frozenset({-1, 6000, 45033, 41063, 41079, 41096})
 LIMITED = 45009

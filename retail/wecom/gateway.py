@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -29,7 +30,7 @@ from retail import privacy
 from retail.wecom import credentials, errors, limits
 from retail.wecom.credentials import Fetch, Fetched
 from retail.wecom.endpoints import Endpoints
-from retail.wecom.errors import Busy, Limited, Misconfigured, Rejected, Unreachable, WeComError
+from retail.wecom.errors import Busy, Limited, Misconfigured, Rejected, SwitchedOff, Unreachable, WeComError
 from retail.wecom.models import App, Credential, Use
 
 log = logging.getLogger(__name__)
@@ -37,11 +38,13 @@ log = logging.getLogger(__name__)
 TRIES = 3  # of a call that WeCom is too busy for, with a short breath between them
 BREATH = 0.2  # seconds, doubled with each try
 LEAST = 0.2  # seconds: with less of them left nothing is asked
+OFF = timedelta(minutes=2)  # after which work of an application that is switched off is looked at again
 MESSAGES = "message/send"
 PICTURES = (".qpic.cn", ".qlogo.cn")  # where WeCom keeps pictures
 MOST_PICTURE = 512 * 1024
 NO_ANSWER = -2  # counted where WeCom would have put its errcode
 Kind = Credential.Kind
+TICKETS = {Kind.CORP_TICKET: "get_jsapi_ticket", Kind.AGENT_TICKET: "ticket/get"}
 Files = Mapping[str, tuple[str, bytes]]
 
 
@@ -67,30 +70,51 @@ class Gateway(Endpoints):
         return self._credential(Kind.AGENT_TICKET, self._agent_ticket, refused)
 
     def _credential(self, kind: str, fetch: Fetch, refused: str = "") -> str:
-        now = timezone.now()
-        if refused:
-            return credentials.replace(app=self.app, kind=kind, refused=refused, fetch=fetch, now=now)
-        return credentials.current(app=self.app, kind=kind, fetch=fetch, now=now)
+        now, patience = timezone.now(), max(0.0, self._seconds_left)
+        fetched = partial(self._fetched, kind, fetch)
+        asked: dict[str, Any] = {"app": self.app, "kind": kind, "fetch": fetched, "now": now, "patience": patience}
+        return credentials.replace(**asked, refused=refused) if refused else credentials.current(**asked)
+
+    def _fetched(self, kind: str, fetch: Fetch) -> Fetched:
+        """Whoever waited to fetch it, too, learns of a silence from the quota instead of finding out for itself.
+
+        What the credential was for was not asked, whatever became of asking for the credential.
+        """
+        try:
+            return fetch()
+        except Unreachable as error:
+            path = TICKETS.get(Kind(kind)) or self._token_bucket
+            self._pause(path, max(limits.BLIP, error.until - timezone.now()))
+            error.may_have_worked = False
+            raise
 
     def _corp_ticket(self) -> Fetched:
-        answer = self.call("GET", "get_jsapi_ticket")
+        answer = self.call("GET", TICKETS[Kind.CORP_TICKET])
         return Fetched(answer["ticket"], int(answer["expires_in"]))
 
     def _agent_ticket(self) -> Fetched:
-        answer = self.call("GET", "ticket/get", params={"type": "agent_config"})
+        answer = self.call("GET", TICKETS[Kind.AGENT_TICKET], params={"type": "agent_config"})
         return Fetched(answer["ticket"], int(answer["expires_in"]))
 
     def _fetch_token(self) -> Fetched:
         """Asked again and again with a wrong secret WeCom locks our address out: one wrong answer is a pause."""
-        path, bucket = "gettoken", f"gettoken/{self.app.agent_id}"
-        limits.take(app=self.app, path=bucket, now=timezone.now())
+        path = "gettoken"
+        limits.take(app=self.app, path=self._token_bucket, now=timezone.now())
         try:
             answer = self._answered("GET", path, {"corpid": self.app.corp_id, "corpsecret": self.app.secret})
         except Misconfigured:
-            now = timezone.now()
-            limits.block(app=self.app, path=bucket, until=now + timedelta(minutes=1), now=now)
+            self._pause(self._token_bucket, timedelta(minutes=1))
             raise
         return Fetched(answer["access_token"], int(answer["expires_in"]))
+
+    @property
+    def _token_bucket(self) -> str:
+        """Each application asks for tokens of its own."""
+        return f"gettoken/{self.app.agent_id}"
+
+    def _pause(self, path: str, delta: timedelta) -> None:
+        now = timezone.now()
+        limits.block(app=self.app, path=path, until=now + delta, now=now)
 
     # ── One call ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def call(
@@ -108,6 +132,8 @@ class Gateway(Endpoints):
         """
         _refuse_within_a_transaction()
         now = timezone.now()
+        if not self.app.is_active:
+            raise SwitchedOff(path, until=now + OFF)
         if self._ends is None:
             limits.require_open_line(app=self.app, path=path, now=now)
         if path == MESSAGES and isinstance(body, dict):
@@ -136,7 +162,7 @@ class Gateway(Endpoints):
         """One request, its answer counted; an error of WeCom's raised as one of ours."""
         if self._seconds_left < LEAST:
             raise Unreachable("out of time", path, until=timezone.now(), may_have_worked=False)
-        reply = _send(method, path, params, body, files, _timeout(self._seconds_left))
+        reply = _send(self.app.api_url, method, path, params, body, files, _timeout(self._seconds_left))
         now = timezone.now()
         if reply.answer is None:
             limits.count(app=self.app, path=path, errcode=NO_ANSWER, now=now)
@@ -179,7 +205,7 @@ class Gateway(Endpoints):
     def picture(self, *, url: str) -> bytes:
         """A picture WeCom has named the address of. Raises Unreachable: also where the address is not WeCom's."""
         try:
-            where, api = urlsplit(url), urlsplit(settings.WECOM_API_URL)
+            where, api = urlsplit(url), urlsplit(self.app.api_url)
             is_wecoms = where.netloc == api.netloc or (where.hostname or "").endswith(PICTURES)
         except ValueError:
             is_wecoms = False
@@ -227,7 +253,7 @@ def authorize_url(*, app: App, back: str, state: str, scope: str = "snsapi_base"
     asked = {"appid": app.corp_id, "redirect_uri": back, "response_type": "code", "scope": scope, "state": state}
     if scope != "snsapi_base":
         asked["agentid"] = str(app.agent_id)
-    return f"{settings.WECOM_OAUTH_URL}/connect/oauth2/authorize?{urlencode(asked)}#wechat_redirect"
+    return f"{app.oauth_url}/connect/oauth2/authorize?{urlencode(asked)}#wechat_redirect"
 
 
 def scan_url(*, app: App, back: str, state: str) -> str:
@@ -259,20 +285,18 @@ class _Client(WeChatClient):
 _thread = threading.local()
 
 
-def _client() -> _Client:
-    """One for each thread, so that its connections are used again."""
-    base_url = settings.WECOM_API_URL.rstrip("/")
-    if getattr(_thread, "base_url", None) != base_url:
-        hang_up()
-        _thread.client, _thread.base_url = _Client(base_url), base_url
-    return _thread.client
+def _client(base_url: str) -> _Client:
+    """One for each thread and address, so that its connections are used again."""
+    clients = _thread.__dict__.setdefault("clients", {})
+    if base_url not in clients:
+        clients[base_url] = _Client(base_url)
+    return clients[base_url]
 
 
 def hang_up() -> None:
     """Close this thread's connections."""
-    if hasattr(_thread, "client"):
-        _thread.client._http.close()
-        del _thread.client, _thread.base_url
+    for client in _thread.__dict__.pop("clients", {}).values():
+        client._http.close()
 
 
 def _timeout(left: float) -> tuple[float, float]:
@@ -283,7 +307,13 @@ def _timeout(left: float) -> tuple[float, float]:
 
 
 def _send(
-    method: str, path: str, params: dict[str, Any], body: Any, files: Files | None, timeout: tuple[float, float]
+    base_url: str,
+    method: str,
+    path: str,
+    params: dict[str, Any],
+    body: Any,
+    files: Files | None,
+    timeout: tuple[float, float],
 ) -> _Reply:
     """What is raised on the way holds the address with its token: it ends here, and is not chained."""
     sent: dict[str, Any] = {"params": list(params.items()), "allow_redirects": False, "timeout": timeout}
@@ -292,7 +322,7 @@ def _send(
     elif body is not None:
         sent["data"] = body
     try:
-        answer = getattr(_client(), method.lower())(path, **sent)
+        answer = getattr(_client(base_url), method.lower())(path, **sent)
     except WeChatClientException as error:
         if error.errcode is not None:
             return _Reply({"errcode": error.errcode, "errmsg": str(error.errmsg)})

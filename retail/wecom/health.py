@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Max, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
-from retail.wecom import errors, limits
+from retail.wecom import errors, limits, webhook
 from retail.wecom.models import App, Call, Credential, Message, Use, Valve
 
 RECENT = timedelta(hours=24)
@@ -30,23 +30,30 @@ ADVICE = {
 }
 
 
-class Answers(NamedTuple):
-    """How often an interface answered with a code lately. `advice` is empty where nobody has to do anything."""
+class Trouble(NamedTuple):
+    """How often an interface answered with an error lately, and when last. `advice` is empty where nobody has to do
+    anything; `is_over`: it has answered well since.
+    """
 
     path: str
     errcode: int
     times: int
+    last_at: datetime | None
+    is_over: bool
     advice: object
 
 
 class Health(NamedTuple):
-    """`verdict`: ok, trouble, quiet (nothing heard yet). `quota_left`: of the busiest interface, in percent."""
+    """`verdict`: ok, trouble, quiet (nothing heard yet). `quota_left`: of the busiest interface, in percent. `served`:
+    how often it answered well lately.
+    """
 
     verdict: str
     credentials: Sequence[Credential]
     last_callback: datetime | None
     paused_until: datetime | None
-    answers: Sequence[Answers]
+    troubles: Sequence[Trouble]
+    served: int
     quota_left: int
     busiest: str
     failed: int
@@ -54,17 +61,18 @@ class Health(NamedTuple):
 
 
 def look(*, app: App, now: datetime) -> Health:
-    answers = _answers(app, now)
+    last = last_callback(app=app)
+    troubles, served = _answers(app, last, now)
     paused = _paused_until(app, now)
     busiest, quota_left = _quota(app, now)
-    last = last_callback(app=app)
-    has_trouble = paused is not None or any(one.errcode in errors.MISCONFIGURED for one in answers)
+    is_wrong = any(one.errcode in errors.MISCONFIGURED and not one.is_over for one in troubles)
     return Health(
-        verdict="trouble" if has_trouble else "ok" if last or answers else "quiet",
+        verdict="trouble" if paused or is_wrong else "ok" if last or served or troubles else "quiet",
         credentials=list(Credential.objects.filter(app=app).order_by("kind")),
         last_callback=last,
         paused_until=paused,
-        answers=answers,
+        troubles=troubles,
+        served=served,
         quota_left=quota_left,
         busiest=busiest,
         failed=Message.objects.failed().filter(app=app).count(),
@@ -80,11 +88,26 @@ def last_callback(*, app: App) -> datetime | None:
     return Message.objects.filter(app=app).order_by("-pk").values_list("received_at", flat=True).first()
 
 
-def _answers(app: App, now: datetime) -> list[Answers]:
-    """Errors first, the most frequent first."""
-    rows = Use.objects.filter(app=app, hour__gt=now - RECENT).values_list("path", "errcode").annotate(Sum("count"))
-    found = [Answers(path, errcode, times, ADVICE.get(errcode, "")) for path, errcode, times in rows.order_by()]
-    return sorted(found, key=lambda one: (one.errcode == 0, -one.times))[:SHOWN]
+def _answers(app: App, last_callback: datetime | None, now: datetime) -> tuple[list[Trouble], int]:
+    """The errors, those that last first, then the most frequent; and how often there was none.
+
+    A token that dies early is refused once and replaced: over with the next answer of the same interface.
+    """
+    rows = Use.objects.filter(app=app, hour__gt=now - RECENT).values_list("path", "errcode")
+    told = list(rows.annotate(Sum("count"), Max("last_at")).order_by())
+    well = {path: last_at for path, errcode, _times, last_at in told if errcode == 0}
+    well[webhook.PATH] = last_callback
+    found = [
+        Trouble(path, errcode, times, last_at, _is_later(well.get(path), last_at), ADVICE.get(errcode, ""))
+        for path, errcode, times, last_at in told
+        if errcode != 0
+    ]
+    served = sum(times for _path, errcode, times, _last_at in told if errcode == 0)
+    return sorted(found, key=lambda one: (one.is_over, -one.times))[:SHOWN], served
+
+
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and (other is None or one > other)
 
 
 def _paused_until(app: App, now: datetime) -> datetime | None:

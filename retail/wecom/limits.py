@@ -155,11 +155,12 @@ RETURNING failures
 
 # ── What was used ────────────────────────────────────────────────────────────────────────────────────────────────────
 def count(*, app: App, path: str, errcode: int, now: datetime) -> None:
-    """One more answer of this kind in this hour."""
+    """One more answer of this kind in this hour, the last of them now."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Use._meta.db_table} AS u (app_id, path, errcode, hour, count) VALUES (%s, %s, %s, %s, 1)"
-            " ON CONFLICT (app_id, path, errcode, hour) DO UPDATE SET count = u.count + 1",
-            [app.pk, path, errcode, hour],
+            f"INSERT INTO {Use._meta.db_table} AS u (app_id, path, errcode, hour, count, last_at)"
+            " VALUES (%s, %s, %s, %s, 1, %s) ON CONFLICT (app_id, path, errcode, hour)"
+            " DO UPDATE SET count = u.count + 1, last_at = excluded.last_at",
+            [app.pk, path, errcode, hour, now],
         )

@@ -1,7 +1,6 @@
 """What is kept of WeCom: who we are to it, what it said, what we asked of it, and how often."""
 
-from datetime import datetime
-
+from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -17,22 +16,20 @@ class AppQuerySet(models.QuerySet["App"]):
         return self.filter(is_active=True)
 
 
-_AGENT = ("corp_id", "agent_id")
-
-
 class App(models.Model):
-    """One application of one corp (自建应用). Its three secrets are sealed; while they rotate, two pairs hold."""
+    """One application of one corp (自建应用). Its three secrets are sealed; those it had before are `FormerKey`s.
+
+    `base_url`: where its WeCom answers, where that is not the vendor's (the demo's simulator, an egress proxy).
+    """
 
     slug = models.SlugField(_("代号"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=64)
     corp_id = models.CharField(_("企业 ID"), max_length=64)
     agent_id = models.PositiveIntegerField("AgentId")
-    sealed_secret = SealedField("Secret", of=_AGENT)
-    sealed_token = SealedField("Token", of=_AGENT)
-    sealed_aes_key = SealedField("EncodingAESKey", of=_AGENT)
-    sealed_previous_token = SealedField(null=True, of=_AGENT)
-    sealed_previous_aes_key = SealedField(null=True, of=_AGENT)
-    previous_until = models.DateTimeField(_("旧密钥有效到"), null=True, blank=True)
+    sealed_secret = SealedField("Secret", of=("slug",))
+    sealed_token = SealedField("Token", of=("slug",))
+    sealed_aes_key = SealedField("EncodingAESKey", of=("slug",))
+    base_url = models.CharField(_("接口地址"), max_length=200, blank=True, default="", db_default="")
     is_active = models.BooleanField(_("启用"), default=True)
 
     objects = AppQuerySet.as_manager()
@@ -57,12 +54,14 @@ class App(models.Model):
     def aes_key(self) -> str:
         return self.opened("sealed_aes_key")
 
-    def keys(self, *, now: datetime) -> list[tuple[str, str]]:
-        """The (token, aes_key) that hold now, newest first."""
-        pairs = [(self.token, self.aes_key)]
-        if self.sealed_previous_token and self.previous_until is not None and now < self.previous_until:
-            pairs.append((self.opened("sealed_previous_token"), self.opened("sealed_previous_aes_key")))
-        return pairs
+    @property
+    def api_url(self) -> str:
+        """Where its calls go, without a slash at the end."""
+        return (self.base_url or settings.WECOM_API_URL).rstrip("/")
+
+    @property
+    def oauth_url(self) -> str:
+        return (self.base_url or settings.WECOM_OAUTH_URL).rstrip("/")
 
     def opened(self, name: str) -> str:
         return privacy.opened(self, name).decode()
@@ -71,6 +70,34 @@ class App(models.Model):
 def apps_of(*, corp: str) -> AppQuerySet:
     """The applications in use of a corp, by its id as brands and channels hold it."""
     return App.objects.active().filter(corp_id=corp).order_by("pk")
+
+
+class FormerKey(models.Model):
+    """A Token or EncodingAESKey an application had before: callbacks made with it are taken until its own end.
+
+    Nobody knows at which moment somebody types the new ones into WeCom, nor whether both at once: so each part holds
+    by itself, in every combination with the others.
+    """
+
+    class Part(models.TextChoices):
+        TOKEN = "token", "Token"
+        AES_KEY = "aes_key", "EncodingAESKey"
+
+    app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="former_keys")
+    part = models.CharField(_("种类"), max_length=8, choices=Part.choices)
+    sealed = SealedField(of=("app", "part"))
+    until = models.DateTimeField(_("有效到"))
+
+    class Meta:
+        verbose_name = _("旧密钥")
+        verbose_name_plural = _("旧密钥")
+
+    def __str__(self) -> str:
+        return self.get_part_display()
+
+    @property
+    def value(self) -> str:
+        return privacy.opened(self, "sealed").decode()
 
 
 class Credential(models.Model):
@@ -140,7 +167,10 @@ class Message(models.Model):
 
 
 class Call(models.Model):
-    """One thing we ask of WeCom that must not be asked twice: written down first, asked, then its outcome."""
+    """One thing we ask of WeCom that must not be asked twice: written down first, asked, then its outcome.
+
+    `attempts` are those WeCom may have heard of; `sent_at` is the first of them.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("待发送")
@@ -148,6 +178,7 @@ class Call(models.Model):
         SENT = "sent", _("已发送")
         UNKNOWN = "unknown", _("结果不明")
         FAILED = "failed", _("失败")
+        DROPPED = "dropped", _("过时没发")
 
     app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.PROTECT, related_name="calls")
     path = models.CharField(_("接口"), max_length=64)
@@ -159,6 +190,8 @@ class Call(models.Model):
     created_at = models.DateTimeField(_("创建"))
     sent_at = models.DateTimeField(_("发送"), null=True)
     attempts = models.PositiveSmallIntegerField(_("次数"), default=0)
+    good_until = models.DateTimeField(_("最晚发送"), null=True, blank=True)  # later it is of no use to anybody
+    reason = models.CharField(_("原因"), max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("企业微信发送")
@@ -172,14 +205,60 @@ class Call(models.Model):
         return f"{self.path} #{self.pk}"
 
 
+class Media(models.Model):
+    """素材: a file that goes to customers. It lies here; WeCom keeps what it was given for three days only.
+
+    `media_id` is what WeCom calls it since `uploaded_at`; `retail.wecom.media` gives it anew before that is over.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE = "image", _("图片")
+        VIDEO = "video", _("视频")
+        FILE = "file", _("文件")
+
+    corp_id = models.CharField(_("企业 ID"), max_length=64)
+    kind = models.CharField(_("类型"), max_length=8, choices=Kind.choices)
+    name = models.CharField(_("文件名"), max_length=128)
+    size = models.PositiveIntegerField(_("大小"))
+    is_active = models.BooleanField(_("启用"), default=True)
+    made_at = models.DateTimeField(_("创建"))
+    media_id = models.CharField(max_length=128, blank=True, default="")
+    uploaded_at = models.DateTimeField(_("上次上传"), null=True, blank=True)
+    trouble = models.CharField(_("问题"), max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("素材")
+        verbose_name_plural = _("素材")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MediaContent(models.Model):
+    """What is in the file; beside its row, so that nobody who only names it reads megabytes."""
+
+    media = models.OneToOneField(
+        Media, verbose_name=_("素材"), on_delete=models.CASCADE, primary_key=True, related_name="content"
+    )
+    data = models.BinaryField(_("内容"))
+
+    class Meta:
+        verbose_name = _("素材内容")
+        verbose_name_plural = _("素材内容")
+
+    def __str__(self) -> str:
+        return str(self.media)
+
+
 class Use(models.Model):
-    """How often an interface answered with a code, by the hour: the health page, the metrics."""
+    """How often an interface answered with a code, by the hour, and when last: the health page, the metrics."""
 
     app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="uses")
     path = models.CharField(_("接口"), max_length=64)
     errcode = models.IntegerField(_("错误码"))
     hour = models.DateTimeField(_("小时"))
     count = models.PositiveIntegerField(_("次数"), default=0)
+    last_at = models.DateTimeField(_("最近一次"), null=True)
 
     class Meta:
         verbose_name = _("接口用量")

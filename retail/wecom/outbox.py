@@ -1,10 +1,12 @@
 """What must not be asked of WeCom twice: written down with its fact, asked once, its outcome written down.
 
     put ──▶ waiting ──job wecom_call──▶ sending ──▶ sent
-               ▲                          ├──▶ failed    WeCom said no: an errcode
-               └── nothing left us ───────┘ └──▶ unknown   it may have worked; a person or a query decides
+             │ ▲                          ├──▶ failed    WeCom said no: an errcode
+             │ └── nothing left us ───────┘ └──▶ unknown   it may have worked; a person or a query decides
+             └──▶ dropped   its time was over before WeCom could be reached, or nobody needs it any more
 
-`unknown` is never sent again by itself, but for what may be asked twice without harm (REPEATABLE).
+`unknown` is never sent again by itself, but for what may be asked twice without harm (REPEATABLE). What never reached
+WeCom waits for as long as it is down, however long that is.
 """
 
 import json
@@ -14,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from retail import audit, jobs, privacy
 from retail.jobs import Work
@@ -39,11 +42,23 @@ REPEATABLE = frozenset(
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
 
-def put(*, app: App, path: str, body: dict[str, Any], key: str, now: datetime, due_at: datetime | None = None) -> Call:
-    """Write down what is to be asked, with its job, in the caller's transaction. The same key is the same row."""
+def put(
+    *,
+    app: App,
+    path: str,
+    body: dict[str, Any],
+    key: str,
+    now: datetime,
+    due_at: datetime | None = None,
+    good_until: datetime | None = None,
+) -> Call:
+    """Write down what is to be asked, with its job, in the caller's transaction. The same key is the same row.
+
+    `good_until`: after which it is of no use to anybody, and not asked any more.
+    """
     with transaction.atomic():
         sealed = privacy.sealed_in(Call(key=key), "sealed", json.dumps(body, ensure_ascii=False).encode())
-        given = {"app": app, "path": path, "sealed": sealed, "created_at": now}
+        given = {"app": app, "path": path, "sealed": sealed, "created_at": now, "good_until": good_until}
         call, is_new = Call.objects.get_or_create(key=key, defaults=given)
         if is_new:
             jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now, due_at=due_at)
@@ -89,11 +104,16 @@ def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
 def _begin(call_id: int, now: datetime) -> Call | None:
     """Mark it as being sent, so that whoever finds it so later knows that it may have been."""
     call = Call.objects.select_for_update(of=("self",)).select_related("app").get(pk=call_id)
-    if call.sealed is None or call.state in (State.SENT, State.FAILED, State.UNKNOWN):
+    if call.sealed is None or call.state not in (State.WAITING, State.SENDING):
         return None
-    if call.state == State.SENDING and not _may_repeat(call, _body(call), now):
-        call.state = State.UNKNOWN  # its worker died on the way
+    is_late = call.good_until is not None and now >= call.good_until
+    if call.attempts and (is_late or not _may_repeat(call, _body(call), now)):
+        call.state = State.UNKNOWN  # WeCom may have heard of it: its worker died on the way, or no answer came
         call.save(update_fields=["state"])
+        return None
+    if is_late:
+        call.state, call.reason = State.DROPPED, _("企业微信连不上，等到能发时已经过时。")
+        call.save(update_fields=["state", "reason"])
         return None
     call.state, call.attempts = State.SENDING, call.attempts + 1
     call.sent_at = call.sent_at or now
@@ -139,11 +159,19 @@ def settle(*, call: Call, was_sent: bool, by: Any, now: datetime) -> bool:
     if call.state != State.UNKNOWN or call.sealed is None:
         return False
     call.state = State.SENT if was_sent else State.WAITING
-    call.save(update_fields=["state"])
+    if not was_sent:
+        call.attempts, call.sent_at, call.good_until = 0, None, None  # somebody wants it sent, late or not
+    call.save(update_fields=["state", "attempts", "sent_at", "good_until"])
     if not was_sent:
         jobs.enqueue(work=[Work(KIND, {"call_id": call.pk})], now=now)
     audit.record(by=by, action="wecom_call.settle", target=call, now=now, after={"state": call.state})
     return True
+
+
+def drop(*, call_id: int, reason: str) -> bool:
+    """Nobody needs it any more: what has not left us yet stays here. False where it has."""
+    waiting = Call.objects.filter(pk=call_id, state=State.WAITING, attempts=0)
+    return bool(waiting.update(state=State.DROPPED, reason=reason[:200]))
 
 
 def forget(*, before: datetime) -> int:

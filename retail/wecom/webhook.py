@@ -9,7 +9,8 @@ of Django's in between; an address of the usual kind (`callback`) leads there fr
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -85,18 +86,28 @@ def _sealed(asked: Asked) -> str:
 
 
 def _opened(query: Mapping[str, str], called: InUse, encrypted: str, now: datetime) -> bytes:
-    """Checked and opened with the pair of keys that fits; while they rotate there are two."""
-    refusal = Refused("signature")
-    for token, aes_key in called.pairs(now=now):
+    """Checked with the token that fits, opened with the key that does; while they rotate there are several of each."""
+    _first_that_fits(
+        partial(
+            crypto.verify,
+            timestamp=query.get("timestamp", ""),
+            nonce=query.get("nonce", ""),
+            encrypted=encrypted,
+            given=query.get("msg_signature", ""),
+        ),
+        "token",
+        called.tokens(now=now),
+    )
+    decrypt = partial(crypto.decrypt, encrypted=encrypted, receive_id=called.app.corp_id)
+    return _first_that_fits(decrypt, "aes_key", called.aes_keys(now=now))
+
+
+def _first_that_fits(check: Callable[..., Any], name: str, secrets: list[str]) -> Any:
+    """What the check makes of the first secret it takes. Raises the Refused of the last: there is always one."""
+    *former, last = secrets
+    for secret in former:
         try:
-            crypto.verify(
-                token=token,
-                timestamp=query.get("timestamp", ""),
-                nonce=query.get("nonce", ""),
-                encrypted=encrypted,
-                given=query.get("msg_signature", ""),
-            )
-            return crypto.decrypt(aes_key=aes_key, encrypted=encrypted, receive_id=called.app.corp_id)
-        except Refused as error:
-            refusal = error
-    raise refusal
+            return check(**{name: secret})
+        except Refused:
+            continue
+    return check(**{name: last})

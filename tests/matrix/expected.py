@@ -18,7 +18,7 @@ GROUPS = {
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment staff user contactway welcome",
+    " attainment staff user contactway welcome media",
 }
 
 PEOPLE = """
@@ -40,8 +40,10 @@ change          COMPANY  other GET     302 302 403  403 404 404  200 200 200
 change          exportfile ours GET    302 302 403  403 403 403  200 404 404
 change          exportfile *   GET     302 302 403  403 403 403  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
+change          media    *     POST    302 302 403  403 403 403  302 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
+change          app      *     POST    302 302 403  403 403 403  200 403 403
 change          *        *     POST    302 302 403  403 403 403  403 403 403
 delete          *        *     *       302 302 403  403 403 403  403 403 403
 history         exportfile ours *      302 302 403  404 404 404  302 404 404
@@ -74,6 +76,8 @@ erase           member   other *       302 302 403  403 403 403  200 403 403
 code            contactway *   *       302 302 403  404 404 404  404 404 404
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
+switch_off      app      *     *       302 302 403  403 403 403  200 403 403
+switch_on       app      *     *       302 302 403  403 403 403  403 403 403
 sync_now        syncrun  -     *       302 302 403  403 403 403  200 403 403
 unmask          staff    ours  *       302 302 403  403 403 403  404 403 403
 unmask          staff    other *       302 302 403  404 404 404  404 403 403

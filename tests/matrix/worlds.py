@@ -75,7 +75,7 @@ from retail.models import (
     User,
 )
 from retail.wecom import inbox, outbox
-from retail.wecom.models import App, Message
+from retail.wecom.models import App, Media, Message
 from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
@@ -275,6 +275,7 @@ def _wecom() -> None:
     xml = wecom.event("ext_contact_add")
     inbox.store(app=app, xml=xml, now=NOW)
     outbox.put(app=app, path="message/send", body={}, key="matrix", now=NOW)
+    Media.objects.create(corp_id=app.corp_id, kind="file", name="尺码表.pdf", size=6, made_at=NOW)
 
 
 def _sample(part: Part) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from clerks import friends
 from clerks.models import Friend
+from retail import jobs, tasks
 from retail.jobs import Job
 from retail.wecom import inbox
 from retail.wecom.models import Message
@@ -79,3 +81,26 @@ def test_what_is_signed_and_no_message_is_kept_as_failed(wecom_corp: Corp, text:
 def test_a_welcome_code_for_nobody_takes_no_fast_lane(wecom_corp: Corp) -> None:
     wecom_corp.deliver(without(wecom.event("ext_contact_add"), "ExternalUserID"))
     assert list(Job.objects.values_list("kind", flat=True)) == ["wecom_event"]
+
+
+def test_what_goes_wrong_when_it_is_looked_at_again_is_seen_too(wecom_corp: Corp, monkeypatch: Any) -> None:
+    """The first look found too little and ended well; the second one breaks, and a third mends it."""
+    wecom_corp.server.control.post("settings", stale_seconds=600)
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.deliver(*wecom_corp.told())
+    first = Job.objects.get(kind=inbox.EVENT)
+    jobs.run(ids=[first.pk], registry=tasks.REGISTRY)
+    assert Message.objects.get().state == "done"
+    again = Job.objects.get(kind="wecom_again")
+    Job.objects.update(due_at=timezone.now())
+    with monkeypatch.context() as broken:
+        broken.setattr(friends, "settle", _break)
+        jobs.run(ids=[again.pk], registry=tasks.REGISTRY)
+    message = Message.objects.get()
+    assert (message.state, "ZeroDivisionError" in message.error) == ("failed", True)
+    wecom_corp.work()
+    assert Message.objects.get().state == "done"
+
+
+def _break(**_given: Any) -> None:
+    raise ZeroDivisionError

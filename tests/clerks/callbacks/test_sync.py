@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -256,3 +257,40 @@ def test_people_nobody_told_of_are_recognised_and_their_friends_with_them(wecom_
     assert StaffAccount.objects.get(staff=staff).userid == LI
     assert wecom_corp.friend().staff == staff
     assert [row[0] for row in wecom_corp.bonds()] == [LI]
+
+
+def test_a_clock_ahead_of_ours_undoes_nothing(wecom_corp: Corp) -> None:
+    """The simulator's clock was moved on: what it says lies in our future, and in the same order all the same."""
+    wecom_corp.server.control.advance(86_400)
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.happen()
+    wecom_corp.server.control.advance(2)
+    wecom_corp.act("block", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.happen()
+    assert wecom_corp.friend().state == "lost"
+    run = look(wecom_corp)
+    assert (run.found, wecom_corp.friend().state) == (0, "lost")
+    assert wecom_corp.friend().since < timezone.now() + timedelta(minutes=6)  # in our books not in the future
+    wecom_corp.server.control.advance(2)
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.told()  # lost on the way
+    assert (look(wecom_corp).found, wecom_corp.friend().state) == (1, "friend")
+
+
+def test_who_was_deleted_at_once_stays_deleted_while_readings_lag(wecom_corp: Corp) -> None:
+    wecom_corp.server.control.advance(86_400)
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.server.control.post("settings", stale_seconds=600)
+    wecom_corp.server.control.advance(3)
+    wecom_corp.act("delete", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.happen()
+    assert wecom_corp.friend().state == "deleted"
+    assert (look(wecom_corp).found, wecom_corp.friend().state) == (0, "deleted")
+
+
+def test_of_a_look_that_is_not_over_no_drift_is_told(wecom_corp: Corp) -> None:
+    run = sync.start(corp=CORP, by=None, now=timezone.now())
+    page = admin.site.get_model_admin(SyncRun)
+    assert page.drift(run) == "–"
+    run.ended_at, run.is_first = timezone.now(), False
+    assert "0" in page.drift(run)

@@ -187,3 +187,34 @@ def test_a_shift_that_makes_no_sense_is_refused(wecom_corp: Corp, fields: dict[s
     shift = Shift(way=way, staff=wecom_corp.staff(WANG), **fields)
     with pytest.raises(ValidationError):
         shift.full_clean()
+
+
+def test_what_wecom_refuses_is_tried_again_less_and_less_often(wecom_corp: Corp, time_machine: Any) -> None:
+    way = code(wecom_corp, LI)
+    Shift.objects.create(way=way, staff=wecom_corp.staff(WANG))
+    wecom_corp.server.control.fault("externalcontact/update_contact_way", code=41054, times=99)
+    start, tried = timezone.now(), 0
+    for minute in range(60):
+        time_machine.move_to(start + timedelta(minutes=minute), tick=False)
+        tried += tasks.refresh_contact_ways()
+        wecom_corp.work()
+    assert tried == 5  # after 0, 2, 6, 14 and 30 minutes
+    way.refresh_from_db()
+    assert "41054" in way.trouble and way.next_try_at > timezone.now()
+    assert Notice.objects.filter(kind="code_trouble").count() == 1
+    wecom_corp.server.control.post("faults/clear")
+    Shift.objects.create(way=way, staff=wecom_corp.staff(ZHOU))  # somebody else: at once
+    assert tasks.refresh_contact_ways() == 1
+    wecom_corp.work()
+    way.refresh_from_db()
+    assert (way.trouble, way.next_try_at) == ("", None) and len(way.applied) == 3
+
+
+def test_a_missing_permission_is_said_on_the_code(wecom_corp: Corp) -> None:
+    wecom_corp.server.control.fault("externalcontact/add_contact_way", code=48002, times=99)
+    way = code(wecom_corp)
+    Shift.objects.create(way=way, staff=wecom_corp.staff(LI))
+    codes.publish(ways=[way], now=timezone.now())
+    wecom_corp.work()
+    way.refresh_from_db()
+    assert "可调用接口的应用" in way.trouble

@@ -118,3 +118,9 @@ def test_no_history_gets_past_a_stop(shop: World, member: Member, size: Literal[
             is_stopped = any(c in ("", "wecom") and p in ("", purpose) for c, p in held)
             assert (verdict(member, shop, purpose) == "stopped") == is_stopped
     figure("P9", f"{histories} histories of stops: 0 let through")
+
+
+@pytest.mark.parametrize("purpose", ["welcome", "service", "marketing"])
+def test_nobody_contacts_whom_nobody_knows(shop: World, purpose: str) -> None:
+    verdict = contact.may(member_id=None, corp=CORP, purpose=purpose, by=None, now=NOW)
+    assert (verdict.ok, verdict.reason) == (False, "unknown")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -10,9 +11,11 @@ from clerks.models import ContactWay, SyncRun, Welcome
 from clerks.outreach import codes
 from retail.audit import AuditRow
 from retail.desk import roles
-from retail.models import Post
+from retail.models import Post, Staff
+from retail.wecom.models import Media
 from tests import factories, signing_in
 from tests.factories.corp import CUSTOMER, LI, Corp
+from tests.wecom_server import CORP
 
 SHIFTS, PARTS = "shifts", "parts"
 
@@ -70,6 +73,50 @@ def test_a_link_without_an_address_is_refused(wecom_corp: Corp, desk: Client) ->
     given = {"name": "通用", "brand": wecom_corp.shop.brand.pk, "text": "您好", "is_active": "on"}
     answer = desk.post("/admin/clerks/welcome/add/", {**given, **forms(PARTS, {"kind": "link", "title": "上新"})})
     assert answer.status_code == 200 and not Welcome.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("您好，我是{clerk}，{nickname}", "不认识 {nickname}"),
+        ("您好 {}", "不认识 {}"),
+        ("😀" * 1001, "太长了"),
+        ("好" * 1330 + "{store}{clerk}", "太长了"),  # short enough before the names are filled in
+        ("好" * 1333, ""),
+    ],
+)
+def test_a_text_is_measured_as_wecom_does(wecom_corp: Corp, desk: Client, text: str, said: str) -> None:
+    Staff.objects.filter(pk=wecom_corp.staff(LI).pk).update(name="欧阳" * 8)
+    given = {"name": "通用", "brand": wecom_corp.shop.brand.pk, "text": text, "is_active": "on"}
+    answer = desk.post("/admin/clerks/welcome/add/", {**given, **forms(PARTS)})
+    assert (answer.status_code, Welcome.objects.count()) == ((200, 0) if said else (302, 1))
+    assert said in answer.content.decode()
+
+
+def test_a_card_with_too_long_a_title_or_the_wrong_file_is_refused(wecom_corp: Corp, desk: Client) -> None:
+    file = Media.objects.create(corp_id=CORP, kind="file", name="a.pdf", size=9, made_at=timezone.now())
+    given = {"name": "通用", "brand": wecom_corp.shop.brand.pk, "text": "您好", "is_active": "on"}
+    card = {"kind": "miniprogram", "title": "小" * 22, "appid": "wx1", "page": "p", "media": file.pk}
+    answer = desk.post("/admin/clerks/welcome/add/", {**given, **forms(PARTS, card)})
+    page = answer.content.decode()
+    assert not Welcome.objects.exists()
+    assert "最多 64 字节" in page and "不是图片" in page
+
+
+def test_a_file_is_put_in_at_the_desk_and_given_to_wecom(wecom_corp: Corp, desk: Client) -> None:
+    page = "/admin/wecom/media/add/"
+    picture = SimpleUploadedFile("海报.png", b"\x89PNG\r\n\x1a\n" + bytes(2 * 1024 * 1024))  # more than other forms
+    assert desk.post(page, {"corp_id": CORP, "kind": "image", "file": picture}).status_code == 302
+    wecom_corp.work()
+    file = Media.objects.get()
+    assert file.media_id and (file.name, file.corp_id) == ("海报.png", CORP)
+    assert "可以用" in desk.get("/admin/wecom/media/").content.decode()
+    wrong = SimpleUploadedFile("海报.png", b"GIF89a....")
+    answer = desk.post(page, {"corp_id": CORP, "kind": "image", "file": wrong})
+    assert "图片要 JPG 或 PNG" in answer.content.decode() and Media.objects.count() == 1
+    assert desk.post(f"/admin/wecom/media/{file.pk}/change/", {}).status_code == 302
+    file.refresh_from_db()
+    assert not file.is_active
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from members import consent
 from members.models import Member
 from retail import jobs
 from retail.jobs import Job
+from retail.models import Staff
+from retail.wecom import keys
 from retail.wecom.models import Call, Message
 from tests.factories.corp import CUSTOMER, LI, Corp
 
@@ -79,6 +81,7 @@ def test_it_is_not_tried_again_after_what_stays(corp: Corp, code: int) -> None:
     notice = Notice.objects.get()
     assert (notice.staff, notice.kind, notice.is_todo) == (corp.staff(LI), "welcome_missed", True)
     assert "欢迎您" in notice.text
+    assert notice.friend == corp.friend() and notice.title == "小鹿加了您，欢迎语没发出去"
     assert Call.objects.get(path="message/send").state == "sent"  # and the clerk's phone said so
 
 
@@ -155,3 +158,28 @@ def test_attachments_go_along(corp: Corp) -> None:
     assert meet(corp).state == "sent"
     (said,) = corp.asked(SEND)
     assert [one["msgtype"] for one in said["body"]["attachments"]] == ["link", "image"]
+
+
+def test_a_missed_customer_is_named_whichever_lane_is_faster(corp: Corp) -> None:
+    corp.server.control.fault(SEND, code=41050, times=9)
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    welcome.send(message_id=Message.objects.get().pk, now=timezone.now())
+    assert Notice.objects.get().title == "有新顾客加了您，欢迎语没发出去"
+    corp.work()
+    notice = Notice.objects.get()
+    assert (notice.title, notice.friend) == ("小鹿加了您，欢迎语没发出去", corp.friend())
+
+
+def test_of_an_application_that_is_off_nothing_is_said(corp: Corp) -> None:
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    keys.switch(app=corp.app, is_active=False, by=None, now=timezone.now())
+    welcome.send(message_id=Message.objects.get().pk, now=timezone.now())
+    assert (Greeting.objects.get().state, corp.asked(SEND)) == ("missed", [])
+
+
+def test_a_name_with_braces_is_only_a_name(corp: Corp) -> None:
+    Staff.objects.filter(pk=corp.staff(LI).pk).update(name="{store}")
+    meet(corp)
+    assert "的{store}，" in corp.asked(SEND)[0]["body"]["text"]["content"]

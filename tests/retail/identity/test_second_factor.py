@@ -11,17 +11,18 @@ from django.contrib import admin
 from django.core import signing
 from django.db import connection
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from clerks.models import SyncRun
 from commissions import plans
 from commissions.models import Plan, PlanVersion
 from retail import gate, scope, second_factor
 from retail.models import ApiToken, AuditRow, Post, Staff, User
-from tests.factories import add_rule, user
+from tests.factories import add_rule, user, wecom
 from tests.figures import figure
 from tests.forms import NO_ACCOUNTS
 from tests.signing_in import keep, signed_in
@@ -318,7 +319,7 @@ def _world() -> list[object]:
 # Pages of ModelAdmins on which nothing grave can happen, and plain views that prove or protect by other means.
 EVERYDAY = {
     *("retail.category", "retail.product", "retail.job", "members.tier", "wecom.message", "wecom.call"),
-    *("clerks.contactway", "clerks.welcome", "clerks.notice"),
+    *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
 }
 OTHERS = {
     *("admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n", "admin:autocomplete"),
@@ -359,6 +360,25 @@ def test_what_was_posted_is_carried_out_after_the_proof_and_stands_on_no_page(st
     assert gate.HELD not in stale.session
     stale.post("/admin/retail/apitoken/add/", {"name": "another"})
     assert ApiToken.objects.count() == 1, "ten minutes of peace"
+
+
+@pytest.mark.parametrize("given", [{"reason": "对一下", "is_forced": "on"}, {"reason": "", "is_forced": "on"}])
+def test_what_stands_in_a_dialog_is_carried_out_after_the_proof(stale: Client, given: dict[str, str]):
+    """The page has to be left for the question, and nothing typed is typed twice; what is wrong in it is said."""
+    app = wecom.app()
+    page = "/admin/clerks/syncrun/"
+    dialog = reverse("admin:clerks_syncrun_sync_now")
+    head = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}?corp=1"}
+    leave = stale.post(dialog, {"_form_submitted": "True", "corp": app.corp_id, **given}, headers=head)
+    asked = stale.get(leave["HX-Redirect"]).content.decode()
+    (held,) = re.findall(r'name="again_for" value="([^"]+)"', asked)
+    assert f'action="{dialog}"' in asked and not SyncRun.objects.exists()
+
+    answer = stale.post(dialog, {"again_for": held, "again_code": PASSWORD}, follow=True)
+
+    assert answer.redirect_chain == [(f"{page}?corp=1", 302)]
+    assert [run.is_forced for run in SyncRun.objects.all()] == ([True] if given["reason"] else [])
+    assert given["reason"] or "请再填一次" in answer.content.decode()
 
 
 def test_an_older_window_does_not_carry_out_what_another_one_held(stale: Client, boss: User):

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from retail import jobs
 from retail.wecom import credentials, gateway, keys
-from retail.wecom.errors import Busy, Limited, Misconfigured, Paused, Rejected, Unreachable, WeComError
+from retail.wecom.errors import Busy, Limited, Misconfigured, Paused, Rejected, Unreachable, Waiting, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import Credential, Use, Valve
 from tests.factories import wecom
@@ -85,6 +85,41 @@ def test_of_many_who_find_no_token_one_fetches_it(standin):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_of_many_who_find_no_token_one_learns_that_wecom_is_down(standin, settings):
+    """They wait for the one who asks; what it learns is not asked again by each of them in turn."""
+    standin.trouble["gettoken"], standin.pause = "drop", 0.3
+    app, heard = wecom.app(), []
+
+    def ask() -> None:
+        try:
+            Gateway(app).follow_users()
+        except Waiting as error:
+            heard.append(error)
+
+    _together(6, ask)
+    assert (len(heard), standin.count("gettoken")) == (6, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_little_time_does_not_wait_for_somebody_elses_token(standin):
+    standin.pause = 1.5
+    app, took = wecom.app(), []
+
+    def ask(within: timedelta | None) -> None:
+        began = time.monotonic()
+        with suppress(Waiting):
+            Gateway(app, within=within).follow_users()
+        took.append(time.monotonic() - began)
+
+    slow = threading.Thread(target=_apart, args=[lambda: ask(None)])
+    slow.start()
+    time.sleep(0.4)
+    ask(timedelta(seconds=0.4))
+    slow.join()
+    assert took[0] < 0.8
+
+
+@pytest.mark.django_db(transaction=True)
 def test_no_more_calls_are_under_way_than_may_be(standin):
     app = wecom.app()
     Gateway(app).follow_users()
@@ -102,15 +137,16 @@ def test_no_more_calls_are_under_way_than_may_be(standin):
     assert standin.count("externalcontact/mark_tag") + len(busy) == 12
 
 
-def _together(count, do):
-    def run() -> None:
-        try:
-            do()
-        finally:
-            gateway.hang_up()
-            connection.close()
+def _apart(do):
+    try:
+        do()
+    finally:
+        gateway.hang_up()
+        connection.close()
 
-    threads = [threading.Thread(target=run) for _thread in range(count)]
+
+def _together(count, do):
+    threads = [threading.Thread(target=_apart, args=[do]) for _thread in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -212,6 +248,7 @@ def test_a_server_that_is_down_is_left_in_peace(asked, standin, settings, later)
 
 
 def test_one_silence_is_asked_about_again_in_a_moment(asked, standin, settings):
+    asked.follow_users()
     standin.trouble[""] = "502"
     most, seconds = settings.WECOM_BREAKER
     waits = []

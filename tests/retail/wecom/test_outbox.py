@@ -99,6 +99,46 @@ def test_a_message_that_wecom_drops_if_doubled_is_repeated_for_as_long_as_it_doe
     assert state(call) == "unknown"
 
 
+@pytest.mark.parametrize("trouble", ["502", "refused"])
+def test_what_never_reached_wecom_waits_as_long_as_it_is_down(app, standin, settings, later, trouble):
+    """Without a token the message itself was never sent, whatever became of asking for the token."""
+    body = {"touser": "zhang", "enable_duplicate_check": 1}
+    call = outbox.put(app=app, path="message/send", body=body, key="k", now=timezone.now())
+    there = settings.WECOM_API_URL
+    standin.trouble["gettoken"] = "502"
+    settings.WECOM_API_URL = "http://127.0.0.1:9" if trouble == "refused" else there
+    for _half_hour in range(4):
+        work()
+        assert (state(call), call.attempts, call.sent_at) == ("waiting", 0, None)
+        later(timedelta(minutes=30))
+    standin.trouble.clear()
+    settings.WECOM_API_URL = there
+    work()
+    assert (state(call), standin.count("message/send")) == ("sent", 1)
+
+
+def test_what_is_stale_by_then_is_dropped_and_says_so(app, standin, later):
+    now = timezone.now()
+    late = outbox.put(app=app, path=SEND, body={}, key="late", now=now, good_until=now + timedelta(hours=1))
+    unsure = outbox.put(app=app, path=SEND, body={}, key="unsure", now=now, good_until=now + timedelta(hours=1))
+    Call.objects.filter(pk=unsure.pk).update(state="sending", attempts=1, sent_at=now)
+    later(timedelta(hours=1, seconds=1))
+    work()
+    assert (state(late), state(unsure), standin.log) == ("dropped", "unknown", [])
+    assert "过时" in late.reason
+    assert outbox.settle(call=unsure, was_sent=False, by=None, now=timezone.now())
+    work()
+    assert state(unsure) == "sent"  # somebody wanted it to be
+
+
+def test_what_nobody_needs_any_more_is_not_sent(app, standin):
+    call, sent = put(app, n=1), put(app, n=2)
+    Call.objects.filter(pk=sent.pk).update(state="sent")
+    assert outbox.drop(call_id=call.pk, reason="收件人已经看过。") and not outbox.drop(call_id=sent.pk, reason="…")
+    work()
+    assert (state(call), state(sent), standin.log) == ("dropped", "sent", [])
+
+
 def message(app: App, n: int, touser: str = "zhang") -> Call:
     body = {"touser": touser, "msgtype": "text", "text": {"content": f"{n}"}}
     return outbox.put(app=app, path="message/send", body=body, key=f"m:{n}", now=timezone.now())

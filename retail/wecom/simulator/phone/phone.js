@@ -107,8 +107,9 @@ function attachment(one, kind) {
     parts.push(id ? h("img", { src: "/media/" + id, alt: "图片" }) : h("small", {}, "图片：" + (one.image.pic_url || "")));
   }
   if (one.miniprogram) parts.push(h("small", {}, "小程序"), one.miniprogram.title || one.miniprogram.page);
-  if (one.video) parts.push(h("small", {}, "视频"));
-  if (one.file) parts.push(h("small", {}, "文件"));
+  for (const [kind, words] of [["video", "视频"], ["file", "文件"]]) {
+    if (one[kind]) parts.push(h("a", { href: "/media/" + (one[kind].media_id || one[kind].mediaid), target: "_blank", rel: "noopener" }, words));
+  }
   return parts;
 }
 function talk(chat, own) {
@@ -316,6 +317,45 @@ window.addEventListener("message", (event) => {
 });
 
 // ── The back office ──
+// What people call an event, by its change; by the event too where the change alone says too little.
+const EVENTS = {
+  add_external_contact: "新增好友",
+  add_half_external_contact: "顾客等待通过",
+  edit_external_contact: "好友资料修改",
+  del_external_contact: "导购删除顾客",
+  del_follow_user: "顾客删除导购",
+  transfer_fail: "客户接替失败",
+  msg_audit_approved: "顾客同意会话存档",
+  create_user: "新增成员",
+  update_user: "成员修改",
+  delete_user: "成员离职",
+  create_party: "新增部门",
+  update_party: "部门修改",
+  delete_party: "部门删除",
+  update_tag: "成员标签修改",
+  "change_external_chat create": "建客户群",
+  "change_external_chat update": "客户群变更",
+  "change_external_chat dismiss": "客户群解散",
+  "change_external_tag create": "新建标签",
+  "change_external_tag update": "标签修改",
+  "change_external_tag delete": "标签删除",
+  "change_external_tag shuffle": "标签排序",
+  "customer_acquisition customer_start_chat": "顾客从获客链接开口",
+  template_card_event: "点了通知卡片",
+  template_card_menu_event: "点了卡片菜单",
+  enter_agent: "打开应用",
+  subscribe: "关注应用",
+  unsubscribe: "取消关注应用",
+  click: "点了应用菜单",
+  view: "打开菜单网页",
+  LOCATION: "上报位置",
+};
+function calledAs(xml) {
+  const field = (name) => (new RegExp(`<${name}><!\\[CDATA\\[(\\w+)`).exec(xml) || [])[1] || "";
+  const [event, change] = [field("Event"), field("ChangeType")];
+  return [EVENTS[change] || EVENTS[`${event} ${change}`] || EVENTS[event] || "事件", change || event];
+}
+
 function drawBack() {
   const now = Math.floor(state.clock.now / 60);
   show("back", [view.which, now, state.clock.is_frozen, state.deliveries, state.corps, state.corp.corp_id], () => {
@@ -325,8 +365,8 @@ function drawBack() {
       const last = one.attempts[one.attempts.length - 1];
       const mark = { delivered: "good", failed: "bad", dropped: "dim", waiting: "dim" }[one.state];
       const words = { delivered: "已收下", failed: "没有收下", dropped: "丢失", waiting: "在路上" }[one.state];
-      const named = (/<ChangeType><!\[CDATA\[(\w+)/.exec(one.xml) || /<Event><!\[CDATA\[(\w+)/.exec(one.xml) || [])[1];
-      return [h("span", {}, `${named || "事件"} `, h("span", { className: mark }, words)), h("small", {}, `${one.subject} · ${one.attempts.length} 次${last ? " · " + (last.status || last.error) : ""}`)];
+      const [called, name] = calledAs(one.xml);
+      return [h("span", {}, `${called} `, h("span", { className: mark }, words)), h("small", {}, `${name} · ${one.subject} · ${one.attempts.length} 次${last ? " · " + (last.status || last.error) : ""}`)];
     });
     return [
       h("h2", {}, "企业"), chooser(corps, state.corp.corp_id, "企业", (id) => { turn({ corp: id, clerk: "", customer: "", scanWhose: "" }); look(); }),
