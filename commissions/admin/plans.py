@@ -56,14 +56,14 @@ class PlanAdmin(ScopedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.take_in_view)
-        return [path("<path:object_id>/take-in/", view, name="commissions_plan_take_in"), *super().get_urls()]
+        return [path("<path:object_id>/import/", view, name="commissions_plan_import"), *super().get_urls()]
 
     def has_write_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("commissions.add_planversion")
 
-    @action(description=_("导入为新草稿"), icon="upload_file", permissions=["write"], url_path="import")
+    @action(description=_("导入为新草稿"), icon="upload_file", permissions=["write"])
     def take_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return redirect("admin:commissions_plan_take_in", int(object_id))
+        return redirect("admin:commissions_plan_import", int(object_id))
 
     def take_in_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """A version from a file of the public format."""
