@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import BaseDialogForm, PaginationInlineFormSet
@@ -36,6 +38,13 @@ class ReadableJSON(forms.JSONField):
         return json.dumps(value, ensure_ascii=False, indent=1) if value is not None else ""
 
 
+class PageWidget(forms.Widget):
+    """A widget whose template is one of the product's pages: Django looks for those of widgets elsewhere."""
+
+    def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
+        return render_to_string(template_name, context)
+
+
 class ShareFormSet(PaginationInlineFormSet):
     """The parts of a pool: together never more than the whole."""
 
@@ -60,7 +69,7 @@ class StepFormSet(PaginationInlineFormSet):
 
 
 # ── The version itself ───────────────────────────────────────────────────────────────────────────────────────────────
-class ModesWidget(forms.Widget):
+class ModesWidget(PageWidget):
     """A choice for each group that has rules: how they compete."""
 
     template_name = "admin/commissions/planversion/modes.html"

@@ -22,6 +22,7 @@ from unfold.widgets import (
 )
 
 from commissions import engine, plans, rule_words, values
+from commissions.forms import PageWidget
 from commissions.models import Rule
 from commissions.models.plans import Role
 from retail.scoped_admin import PercentField, ScaledField, YuanField
@@ -89,7 +90,7 @@ class CodesField(forms.MultipleChoiceField):
 
 
 # ── Tiers by discount ────────────────────────────────────────────────────────────────────────────────────────────────
-class StepsWidget(forms.Widget):
+class StepsWidget(PageWidget):
     """Rows of two boxes: from which 折 on, how many percent."""
 
     template_name = "admin/commissions/rule/steps.html"
