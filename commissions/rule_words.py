@@ -125,7 +125,7 @@ def missing(policy: Any) -> str:
 # ── A whole rule ─────────────────────────────────────────────────────────────────────────────────────────────────────
 # How a condition is said inside a sentence.
 _CLAUSES = {
-    "channel": gettext_lazy("在%(what)s成交"),
+    "channel": gettext_lazy("渠道是%(what)s"),
     "store": gettext_lazy("门店是%(what)s"),
     "store_group": gettext_lazy("门店属于「%(what)s」"),
     "ownership": gettext_lazy("门店是%(what)s"),
@@ -142,19 +142,16 @@ _ORDER = [*_CLAUSES, "min_dormant_days", "min_discount_bp", "min_line_fen", "min
 
 def sentence(rule: Rule, shares: Iterable[Share], names: Mapping[str, str] | None = None) -> str:
     """The whole rule as a person would say it: for which sales, how much, for whom."""
-    said = [
-        _("%(which)s的商品行") % {"which": clauses}
-        if (clauses := _clauses(rule.when, names or {}))
-        else _("所有商品行"),
-        _how_much(rule),
-        _for_whom(rule, list(shares)),
-    ]
-    extra = [validity(rule)] if rule.valid_from or rule.valid_to else []
+    clauses = _clauses(rule.when, names or {})
+    which = _("凡%(which)s") % {"which": clauses} if clauses else _("所有商品行")
+    said = [_("%(name)s：%(what)s") % {"name": which, "what": _how_much(rule)}, _for_whom(rule, list(shares))]
+    if rule.valid_from or rule.valid_to:
+        said.append(validity(rule))
     if rule.stop:
-        extra.append(_("命中后不再看后面的规则"))
+        said.append(_("命中后不再看后面的规则"))
     if not rule.counts_for_attainment:
-        extra.append(_("不计入阶梯业绩"))
-    return _("；").join([_("，").join(said[:2]), *said[2:], *extra]) + _("。")
+        said.append(_("不计入阶梯业绩"))
+    return _("；").join(said) + _("。")
 
 
 def _clauses(when: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -118,7 +118,7 @@ def test_the_sentence_and_the_split_are_drawn_while_somebody_types(ops, draft):
     said = preview(ops, draft, channel=["pos"], member="new", min_order_fen="200", cap_fen="30")
 
     assert (
-        "在门店 POS成交，顾客是新客，整单满 ¥200.00的商品行，给实付 × 5%，最高 ¥30.00；"
+        "凡渠道是门店 POS，顾客是新客，整单满 ¥200.00：给实付 × 5%，最高 ¥30.00；"
         "开单 70%、公司 30%，缺人时由在场的人分。" in said
     )
     assert "分出去 70%" in said
@@ -152,7 +152,7 @@ def test_a_version_reads_as_sentences_in_the_order_they_are_tried(ops, draft):
     page = text(ops.get(f"{PAGE}/{draft.pk}/change/"))
 
     assert page.index(">直营优先</a>") < page.index(">门店零售</a>") < page.index(">永远轮不到的</a>")
-    assert "门店是直营的商品行，给实付 × 3%；开单 100%，缺人时留在公司。" in page
+    assert "凡门店是直营：给实付 × 3%；开单 100%，缺人时留在公司。" in page
     assert "永远轮不到：符合它的销售都先被「门店零售」拿走。" in page
     assert "规则检查没有发现问题" not in page
 
