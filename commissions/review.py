@@ -14,12 +14,16 @@ from retail.templatetags.figures import percent
 
 @dataclass(frozen=True, slots=True)
 class RuleReview:
-    """One rule. `warnings`: what its author will want to mend; `neighbours`: who gets what it shares with others."""
+    """One rule. `warnings`: what its author will want to mend; `neighbours`: who gets what it shares with others.
+
+    Of many neighbours some are told, and `overlap_count` says how many there are.
+    """
 
     rule: Rule
     sentence: str
     warnings: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
+    overlap_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,69 +66,60 @@ class SplitReview:
 def of_version(version: PlanVersion, *, now: datetime) -> Review:
     """Read a whole version. Four queries, and one for each table that conditions name."""
     rules = list(version.rules.prefetch_related("shares"))
-    names = rule_words.names(*(rule.when for rule in rules))
+    words = _Words(rule_words.names(*(rule.when for rule in rules)), {rule.code: rule.name for rule in rules})
     try:
         plan = documents.compiled(version, rules)
     except engine.PlanError:
-        return Review(tuple(_groups(version, rules, names, None, now)), tuple(plans.faults(version)))
+        reviews = [words.of(rule) for rule in rules]
+        return Review(tuple(_groups(version, reviews, {})), tuple(plans.faults(version)))
+    found: dict[str, list[str]] = {}
+    for one in lint.findings(plan, now=now):  # those of a whole group are kept under its name
+        found.setdefault(one.rule_id or f"group {one.group}", []).append(rule_words.finding(one, words.titles))
     places = {contender.rule.id: contender.position for contender in plan.contenders}
     walked = sorted(rules, key=lambda rule: places[rule.code])
+    reviews = [words.of(rule, found.get(rule.code, ()), lint.overlaps(plan, rule.code)) for rule in walked]
     unused = set(version.group_modes) - {rule.group for rule in rules}
-    warnings = [_("规则组「%(group)s」定了方式，却没有规则。") % {"group": group} for group in sorted(unused)]
-    faults = () if rules else tuple(plans.faults(version))
-    return Review(tuple(_groups(version, walked, names, plan, now)), faults, tuple(warnings))
+    warnings = tuple(_("规则组「%(group)s」定了方式，却没有规则。") % {"group": group} for group in sorted(unused))
+    return Review(tuple(_groups(version, reviews, found)), () if rules else tuple(plans.faults(version)), warnings)
 
 
-def _groups(
-    version: PlanVersion,
-    rules: Sequence[Rule],
-    names: dict[str, str],
-    plan: engine.CompiledPlan | None,
-    now: datetime,
-) -> Iterable[GroupReview]:
-    members: dict[str, list[Rule]] = {}
-    for rule in rules:
-        members.setdefault(rule.group, []).append(rule)
-    titles = {rule.code: rule.name for rule in rules}
-    idle = {one.group for one in lint.findings(plan, now=now) if one.kind == "idle_group"} if plan else set()
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What things are called: `names` of stores, tiers …, `titles` of rules, both by code."""
+
+    names: dict[str, str]
+    titles: dict[str, str]
+
+    def of(self, rule: Rule, warnings: Iterable[str] = (), overlaps: Sequence[lint.Overlap] = ()) -> RuleReview:
+        sentence = rule_words.sentence(rule, rule.shares.all(), self.names)
+        neighbours = tuple(rule_words.overlap(one, self.titles) for one in overlaps[:_MOST_NEIGHBOURS])
+        return RuleReview(rule, sentence, tuple(warnings), neighbours, len(overlaps))
+
+
+_MOST_NEIGHBOURS = 12
+
+
+def _groups(version: PlanVersion, reviews: Sequence[RuleReview], found: dict[str, list[str]]) -> Iterable[GroupReview]:
+    members: dict[str, list[RuleReview]] = {}
+    for one in reviews:
+        members.setdefault(one.rule.group, []).append(one)
     for group, mates in members.items():
         mode = version.group_modes.get(group, "list_order")
-        warnings = [rule_words.finding(lint.Finding("idle_group", group), titles)] if group in idle else []
-        yield GroupReview(
-            group,
-            str(rule_words.MODES.get(mode, mode)) if len(mates) > 1 else "",
-            tuple(_rule(rule, names, titles, plan, now) for rule in mates),
-            tuple(warnings),
-        )
-
-
-def _rule(
-    rule: Rule, names: dict[str, str], titles: dict[str, str], plan: engine.CompiledPlan | None, now: datetime
-) -> RuleReview:
-    sentence = rule_words.sentence(rule, rule.shares.all(), names)
-    if plan is None:
-        return RuleReview(rule, sentence)
-    found = lint.of_rule(plan, rule.code, now=now)
-    return RuleReview(
-        rule,
-        sentence,
-        tuple(rule_words.finding(one, titles) for one in found),
-        tuple(rule_words.overlap(one, titles) for one in lint.overlaps(plan, rule.code)),
-    )
+        said = str(rule_words.MODES.get(mode, mode)) if len(mates) > 1 else ""
+        yield GroupReview(group, said, tuple(mates), tuple(found.get(f"group {group}", ())))
 
 
 def of_rule(rule: Rule, *, shares: Sequence[Share], version: PlanVersion, now: datetime) -> RuleReview:
     """Read one rule as it stands in a form, beside the rules its version has. `rule` need not be saved."""
     rule._prefetched_objects_cache = {"shares": shares}  # type: ignore[attr-defined]
-    others = list(version.rules.exclude(pk=rule.pk).prefetch_related("shares"))
-    titles = {one.code: one.name for one in (*others, rule)}
-    names = rule_words.names(rule.when)
+    rules = [*version.rules.exclude(pk=rule.pk).prefetch_related("shares"), rule]
+    words = _Words(rule_words.names(rule.when), {one.code: one.name for one in rules})
     try:
-        plan = documents.compiled(version, [*others, rule])
+        plan = documents.compiled(version, rules)
     except engine.PlanError as error:
-        sentence = rule_words.sentence(rule, shares, names)
-        return RuleReview(rule, sentence, tuple(map(rule_words.fault, error.messages)))
-    return _rule(rule, names, titles, plan, now)
+        return words.of(rule, map(rule_words.fault, error.messages))
+    found = (rule_words.finding(one, words.titles) for one in lint.of_rule(plan, rule.code, now=now))
+    return words.of(rule, found, lint.overlaps(plan, rule.code))
 
 
 def of_split(shares: Sequence[Share]) -> SplitReview:

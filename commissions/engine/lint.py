@@ -103,8 +103,8 @@ def _beaten_by(plan: CompiledPlan, one: Contender) -> list[Contender]:
 def _together(plan: CompiledPlan, earlier: Sequence[Contender], one: Contender, name: str) -> list[Contender]:
     """Return the rules that cover it between them, each for some of its values of one condition."""
     left = set(one.rule.accepts.get(name) or _ALL_VALUES.get(name, ()))
-    by = []
-    for other in earlier:
+    by: list[Contender] = []
+    for other in earlier if left else ():
         theirs = other.rule.accepts.get(name, frozenset())
         if left & theirs and _covers(plan, other, one, except_for=name):
             left -= theirs
