@@ -87,11 +87,14 @@ def _calc(base: str, calc: Mapping[str, Any]) -> str:
     if kind == "per_qty":
         return _("每件 ¥%(fen)s") % {"fen": yuan(calc["fen"])}
     if kind == "discount_tier":
-        steps = ({"fold": f"{bp / 1000:g}", "rate": percent(ppm)} for bp, ppm in calc["steps"])
-        listed = _("、").join(_("%(fold)s 折起 %(rate)s") % step for step in steps)
-        return _("%(name)s：%(what)s") % {"name": base, "what": listed}
+        return _("%(name)s：%(what)s") % {"name": base, "what": _steps_by_discount(calc)}
     rated = f"{base} × {percent(calc.get('ppm'))}"
     return f"{rated} + " + _("每件 ¥%(fen)s") % {"fen": yuan(calc["fen"])} if kind == "rate_plus" else rated
+
+
+def _steps_by_discount(calc: Mapping[str, Any]) -> str:
+    steps = ({"fold": f"{bp / 1000:g}", "rate": percent(ppm)} for bp, ppm in calc["steps"])
+    return _("、").join(_("%(fold)s 折起 %(rate)s") % step for step in steps)
 
 
 def split(shares: Iterable[Share]) -> str:
@@ -167,7 +170,11 @@ def _clauses(when: Mapping[str, Any], names: Mapping[str, str]) -> str:
 def _how_much(rule: Rule) -> str:
     if not rule.is_commissionable:
         return _("占住这一组，不付钱")
-    said = [_("给%(calc)s") % {"calc": _calc(rule.get_base_display(), rule.calc)}]
+    if rule.calc.get("type") == "discount_tier":
+        terms = {"base": rule.get_base_display(), "steps": _steps_by_discount(rule.calc)}
+        said = [_("给%(base)s的 %(steps)s") % terms]
+    else:
+        said = [_("给%(calc)s") % {"calc": _calc(rule.get_base_display(), rule.calc)}]
     if rule.floor_fen is not None:
         said.append(_("最低 ¥%(fen)s") % {"fen": yuan(rule.floor_fen)})
     if rule.cap_fen is not None:
@@ -221,10 +228,10 @@ def overlap(one: lint.Overlap, names: Mapping[str, str]) -> str:
     rule = _quoted([one.rule_id], names)
     if one.mode in _BY_AMOUNT:
         return str(_BY_AMOUNT[one.mode]) % {"rule": rule}
-    values = {"rule": rule, "why": _WHY_FIRST[one.why]}
+    said = {"rule": rule, "why": _WHY_FIRST[one.why]}
     if one.is_earlier:
-        return _("和%(rule)s都符合时，那条先（%(why)s），这条拿不到。") % values
-    return _("和%(rule)s都符合时，这条先（%(why)s），那条拿不到。") % values
+        return _("和%(rule)s都符合时，那条先（%(why)s），这条拿不到。") % said
+    return _("和%(rule)s都符合时，这条先（%(why)s），那条拿不到。") % said
 
 
 def _quoted(codes: Iterable[str], names: Mapping[str, str]) -> str:

@@ -72,7 +72,7 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
     ("field", "said", "words"),
     [
         ("calc_ppm", "", "没有填"),
-        ("min_order_fen", "一百", "请输入一个数字。"),
+        ("min_order_fen", "一百", "输入一个数字。"),
         ("store", ["S-nowhere"], "没有这个编码：S-nowhere"),
         ("category", ["\x00"], "没有这个编码："),
         ("valid_to_0", "2020-01-01", None),
