@@ -265,6 +265,7 @@ _PROBLEMS = [
     (r"must be after valid.from", gettext_lazy("要晚于开始时间")),
     (r"must be an ISO 8601 time", gettext_lazy("要写成时间，例如 2026-11-01T00:00:00")),
     (r"is too far away .*", gettext_lazy("离现在太远")),
+    (r".* is not a known time zone", gettext_lazy("没有这个时区")),
     (r"is not one of the periods", gettext_lazy("不在结算期里")),
     (r"must come out even in parts of a million", gettext_lazy("化成百分比除不尽，请写成加起来 1000000 的整数")),
 ]
