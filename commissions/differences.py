@@ -166,7 +166,7 @@ def _part_words(part: models.Model) -> list[str]:
 
 def _label(field: models.Field) -> str:
     """The name of a column without the unit it is kept in: 起点（分） → 起点."""
-    return re.sub(r"（[^）]*）$", "", str(field.verbose_name))
+    return re.sub(r"\W+\w+\W$", "", str(field.verbose_name))
 
 
 def _words(row: models.Model, field: models.Field) -> str:

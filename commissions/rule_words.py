@@ -235,7 +235,7 @@ def overlap(one: lint.Overlap, names: Mapping[str, str]) -> str:
 
 
 def _quoted(codes: Iterable[str], names: Mapping[str, str]) -> str:
-    return _("、").join(f"「{names.get(code, code)}」" for code in codes)
+    return _("、").join(_("「%(rule)s」") % {"rule": names.get(code, code)} for code in codes)
 
 
 MODES = {

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db.models import Model, Q
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from retail.models import Brand, Category, Channel, Order, Product, Store, StoreGroup
 
@@ -21,13 +22,15 @@ class Value(NamedTuple):
 
     @property
     def label(self) -> str:
-        return f"{self.name}（{self.code}）" if self.name != self.code else self.code
+        if self.name == self.code:
+            return self.code
+        return _("%(name)s（%(code)s）") % {"name": self.name, "code": self.code}
 
 
 FIXED: dict[str, dict[str, Any]] = {
     "channel": dict(Channel.Kind.choices),
-    "ownership": {"direct": _("直营"), "franchise": _("加盟")},
-    "member": {"new": _("新客"), "existing": _("老客")},
+    "ownership": {"direct": gettext_lazy("直营"), "franchise": gettext_lazy("加盟")},
+    "member": {"new": gettext_lazy("新客"), "existing": gettext_lazy("老客")},
 }
 """Conditions with few values that never change: code → words."""
 

@@ -209,8 +209,12 @@ class RuleAdmin(_PartOfVersion):
         if form.is_valid():
             version = form.instance.version
         read = review.of_rule(form.instance, shares=shares, version=version, now=timezone.now()) if version else None
-        wrong = [f"{form[name].label}：{said}" for name, all_said in form.errors.items() if name in form.fields
-                 for said in all_said]  # fmt: skip
+        wrong = [
+            _("%(name)s：%(what)s") % {"name": form[name].label, "what": said}
+            for name, all_said in form.errors.items()
+            if name in form.fields
+            for said in all_said
+        ]
         return HttpResponse(_meaning(read, review.of_split(shares), [*wrong, *form.non_field_errors()]))
 
     def values_view(self, request: HttpRequest) -> HttpResponse:
