@@ -182,7 +182,7 @@ def read(data: object) -> Content:
         document.note("schema", f"must be one of {SCHEMA}")
     tz = document.text("tz", default="Asia/Shanghai")
     modes = document.child("group_modes")
-    version = {"tz": tz, "group_modes": {name: modes.text(name) for name in modes.names()}}
+    version: Json = {"tz": tz, "group_modes": {name: modes.text(name) for name in modes.names()}}
     version["note"] = document.text("note", default="")
     messages = _faults_of_frame(data, document, version)
     lists = {each.name: [] if messages else list(_rows(document, each, tz, messages)) for each in LISTS}
@@ -348,8 +348,12 @@ def _value(document: Document, field: models.Field) -> Any:
 LISTS = (
     List("rules", Rule, _rule_out, _rule_in, Share, "shares"),
     List(
-        *("attainments", Attainment, _table_out("steps"), _table_in(Attainment, AttainmentStep, "steps")),
-        *(AttainmentStep, "steps"),
+        "attainments",
+        Attainment,
+        _table_out("steps"),
+        _table_in(Attainment, AttainmentStep, "steps"),
+        AttainmentStep,
+        "steps",
     ),
     List("cases", PlanCase, _case_out, _case_in),
 )

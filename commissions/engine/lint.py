@@ -61,7 +61,8 @@ def findings(plan: CompiledPlan, *, now: datetime | None = None) -> list[Finding
 def of_rule(plan: CompiledPlan, rule_id: str, *, now: datetime | None = None) -> list[Finding]:
     """Return what is suspicious of one rule. Raises LookupError for a rule that is not in the plan."""
     one = _contender(plan, rule_id)
-    rule, found = one.rule, []
+    rule = one.rule
+    found: list[Finding] = []
     if now is not None and _is_over(plan, one, now):
         found.append(Finding("expired", rule.group, rule.id))
     if by := _beaten_by(plan, one):
