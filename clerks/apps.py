@@ -5,3 +5,9 @@ from django.utils.translation import gettext_lazy as _
 class ClerksConfig(AppConfig):
     name = "clerks"
     verbose_name = _("导购")
+
+    def ready(self) -> None:
+        from commissions import values
+        from members.models import Tier
+
+        values.offer("tier", Tier)

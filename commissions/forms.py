@@ -1,21 +1,21 @@
-"""Forms of plans: a rule is judged by the engine itself before it is kept."""
+"""Forms of plans, all but the rule's own (rule_form)."""
 
 import json
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import BaseDialogForm, PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from commissions import engine, plans, rule_words
-from commissions.models import Rule
+from commissions import cases, plans, rule_words
+from commissions.models import PlanCase, PlanVersion
 from retail.scoped_admin import StrictJSON
 from retail.templatetags.figures import percent
-
-_JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"})}
 
 
 class ReadableJSON(forms.JSONField):
@@ -26,76 +26,23 @@ class ReadableJSON(forms.JSONField):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"decoder": StrictJSON, **options})
 
+    def to_python(self, value: Any) -> Any:
+        read = super().to_python(value)
+        if "\\u0000" in json.dumps(read):  # PostgreSQL has no such character
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return read
+
     def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, str) and value != "forfeit" and value != "reallocate":
+        if isinstance(value, str):
             return value
-        return json.dumps(value, ensure_ascii=False) if value not in (None, "") else ""
+        return json.dumps(value, ensure_ascii=False, indent=1) if value is not None else ""
 
 
-class RuleForm(forms.ModelForm):
-    when = ReadableJSON(
-        label=gettext_lazy("条件"),
-        required=False,
-        initial=dict,
-        help_text=gettext_lazy(
-            "不填 = 不限。写成列表的："
-            "channel store store_group ownership brand category product tier live_event material；"
-            "另有 member（new 新客，existing 老客）、min_discount_bp（9000 就是 9 折）、"
-            "min_line_fen 和 min_order_fen（分）、min_dormant_days。"
-            '例：{"channel": ["pos"], "member": "new"}'
-        ),
-        **_JSON,
-    )
-    calc = ReadableJSON(
-        label=gettext_lazy("算法"),
-        help_text=gettext_lazy(
-            '比例 {"type": "rate", "ppm": 30000}，30000 就是 3%；每行 {"type": "fixed", "fen": 500}；'
-            '每件 {"type": "per_qty", "fen": 200}；比例加每件 {"type": "rate_plus", "ppm": 10000, "fen": 100}；'
-            '看折扣 {"type": "discount_tier", "steps": [[9000, 30000], [7000, 20000]]}。'
-        ),
-        **_JSON,
-    )
-    missing = ReadableJSON(
-        label=gettext_lazy("缺人时"),
-        required=False,
-        help_text=gettext_lazy('"forfeit" 留在公司；"reallocate" 由在场的人分；{"to_role": "manager"} 归某个角色。'),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
-    )
+class PageWidget(forms.Widget):
+    """A widget whose template is one of the product's pages: Django looks for those of widgets elsewhere."""
 
-    class Meta:
-        model = Rule
-        exclude: tuple[str, ...] = ()
-
-    def clean_when(self) -> dict[str, Any]:
-        return self.cleaned_data["when"] or {}
-
-    def clean_missing(self) -> Any:
-        return self.cleaned_data["missing"] or "forfeit"
-
-    def clean(self) -> dict[str, Any]:
-        """Everything but the split, which the rows below bring; faults are shown at the field they are in."""
-        cleaned = super().clean() or {}
-        if self.errors:
-            return cleaned
-        try:
-            engine.parse_rule(plans.as_document(self._without_split(cleaned), "Asia/Shanghai"))
-        except engine.PlanError as error:
-            for message in error.messages:
-                path, words = rule_words.problem(message)
-                field = path.split(".")[0].split("[")[0]
-                said = _("%(name)s：%(what)s") % {"name": path, "what": words} if path else words
-                self.add_error(field if field in self.fields else None, said)
-        starts, ends = cleaned.get("valid_from"), cleaned.get("valid_to")
-        if starts and ends and ends <= starts:
-            self.add_error("valid_to", _("结束要晚于开始。"))
-        return cleaned
-
-    @staticmethod
-    def _without_split(cleaned: dict[str, Any]) -> Rule:
-        names = {field.name for field in Rule._meta.fields} - {"id", "version"}
-        rule = Rule(pk=0, **{name: value for name, value in cleaned.items() if name in names})
-        rule._prefetched_objects_cache = {"shares": ()}
-        return rule
+    def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
+        return render_to_string(template_name, context)
 
 
 class ShareFormSet(PaginationInlineFormSet):
@@ -119,6 +66,111 @@ class StepFormSet(PaginationInlineFormSet):
         starts = [form.cleaned_data.get("from_fen") for form in self.forms if form.cleaned_data]
         if len(set(starts)) < len(starts):
             raise ValidationError(_("两档的起点不能相同。"))
+
+
+# ── The version itself ───────────────────────────────────────────────────────────────────────────────────────────────
+class ModesWidget(PageWidget):
+    """A choice for each group that has rules: how they compete."""
+
+    template_name = "admin/commissions/planversion/modes.html"
+    groups: list[str] = []  # of the version whose page it is
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        modes = value if isinstance(value, dict) else {}
+        groups = list(dict.fromkeys([*self.groups, *modes]))
+        context = super().get_context(name, value, attrs)
+        context["rows"] = [(group, modes.get(group, "list_order")) for group in groups]
+        context["choices"] = list(rule_words.MODES.items())
+        return context
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> dict[str, str]:
+        rows = zip(data.getlist(f"{name}_group"), data.getlist(f"{name}_mode"), strict=False)
+        return {group: mode for group, mode in rows if mode != "list_order"}
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        return f"{name}_group" not in data
+
+
+class ModesField(forms.Field):
+    widget = ModesWidget
+
+    def clean(self, value: Any) -> dict[str, str]:
+        modes = value or {}
+        if any(mode not in rule_words.MODES or "\x00" in group or len(group) > 32 for group, mode in modes.items()):
+            raise ValidationError(_("没有这种规则组方式。"))
+        return modes
+
+
+class VersionForm(forms.ModelForm):
+    group_modes = ModesField(
+        label=gettext_lazy("规则组方式"),
+        required=False,
+        help_text=gettext_lazy("同一笔销售符合一组里的几条规则时，谁拿。不同组的佣金相加。"),
+    )
+
+    class Meta:
+        model = PlanVersion
+        fields = ("plan", "note", "group_modes")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "group_modes" in self.fields and self.instance.pk:
+            groups = self.instance.rules.order_by("group").values_list("group", flat=True).distinct()
+            self.fields["group_modes"].widget.groups = list(groups)
+
+
+class RetireForm(BaseDialogForm):
+    """From when nothing holds any more, in Shanghai time."""
+
+    ends_at = forms.DateTimeField(
+        label=gettext_lazy("到什么时候为止"),
+        help_text=gettext_lazy("上海时间，例：2026-12-01 00:00。这一刻起付款的订单不再计佣，除非另有版本接上。"),
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-12-01 00:00"}),
+    )
+    reason = forms.CharField(label=gettext_lazy("原因"), max_length=200, widget=UnfoldAdminTextInputWidget())
+
+
+# ── Cases and files ──────────────────────────────────────────────────────────────────────────────────────────────────
+_JSON = {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 14, "spellcheck": "false", "class": "desk-code"})}
+
+
+class CaseForm(forms.ModelForm):
+    """One case as it stands; whether it can be evaluated at all is asked before it is kept."""
+
+    input = ReadableJSON(label=gettext_lazy("输入"), **_JSON)
+    expect = ReadableJSON(label=gettext_lazy("应得"), required=False, **_JSON)
+
+    class Meta:
+        model = PlanCase
+        fields = ("version", "code", "title", "kind", "input", "expect")
+
+    def clean_expect(self) -> Any:
+        return self.cleaned_data["expect"] or {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        version = cleaned.get("version") or getattr(self.instance, "version", None)
+        if self.errors or version is None:
+            return cleaned
+        given = {
+            "id": cleaned["code"],
+            "kind": cleaned["kind"],
+            "input": cleaned["input"],
+            "expect": cleaned["expect"],
+        }
+        (verdict,) = cases.judge_documents(version, [given])
+        for problem in verdict.problems:
+            self.add_error("input", rule_words.fault(problem))
+        others = PlanCase.objects.filter(version=version, code=cleaned["code"]).exclude(pk=self.instance.pk)
+        if self.instance.pk and others.exists():
+            self.add_error("code", _("这个版本里已经有这个编码。"))
+        return cleaned
+
+
+class PasteForm(forms.Form):
+    """A JSON file, read by the browser into the box or pasted."""
+
+    document = ReadableJSON(label=gettext_lazy("JSON 文件的内容"))
 
 
 class ActivateForm(BaseDialogForm):

@@ -1,7 +1,7 @@
 """Plans and their versions: which rules hold at a moment, in the form the engine takes.
 
-A version is written, tested, approved by a second person, activated from a minute on, and retired by its successor.
-Once approved its content never changes; editing means `copy` to a new version.
+A version is written, tried on its own cases, approved by a second person, activated from a minute on, and retired by
+its successor or by hand. Once approved its content never changes; editing means `copy` to a new version.
 """
 
 import hashlib
@@ -11,18 +11,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
-from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
-from django.db.models import Model, Q
+from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
-from commissions import engine
-from commissions.models import PlanVersion, Rule
+from commissions import cases, documents, engine, rule_words
+from commissions.documents import WHOLE_PPM, as_document
+from commissions.models import Attainment, Plan, PlanCase, PlanVersion, Rule
 from retail import audit
 from retail.models import User
-
-WHOLE_PPM = 1_000_000
 
 
 class PlanRefused(ValueError):
@@ -99,58 +97,29 @@ def compiled(version_id: int, content_hash: str) -> Compiled:
     """Compile a version. `content_hash` is there for the cache: what is approved never changes, nor does this."""
     version = PlanVersion.objects.get(pk=version_id)
     rows = list(version.rules.prefetch_related("shares"))
-    plan = engine.compile_plan(
-        [engine.parse_rule(as_document(row, version.tz)) for row in rows],
-        tz=version.tz,
-        group_modes=version.group_modes,
-    )
+    plan = documents.compiled(version, rows)
     return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows})
-
-
-def as_document(rule: Rule, tz: str) -> dict[str, Any]:
-    """A stored rule in the public JSON format of the engine. What the shares leave over goes to `house`."""
-    shares: list[dict[str, Any]] = [{"role": share.role, "weight": share.ppm} for share in rule.shares.all()]
-    rest = WHOLE_PPM - sum(share["weight"] for share in shares)
-    if shares and rest > 0:
-        shares.append({"role": "house", "weight": rest})
-    valid = {
-        name: moment.astimezone(ZoneInfo(tz)).replace(tzinfo=None).isoformat()
-        for name, moment in (("from", rule.valid_from), ("to", rule.valid_to))
-        if moment
-    }
-    optional = {"cap_fen": rule.cap_fen, "floor_fen": rule.floor_fen, "split": shares or None, "valid": valid or None}
-    return {
-        "id": rule.code,
-        "group": rule.group,
-        "priority": rule.priority,
-        "stop": rule.stop,
-        "when": rule.when,
-        "base": rule.base,
-        "calc": rule.calc,
-        "missing": rule.missing or "forfeit",
-        "commissionable": rule.is_commissionable,
-        "counts_for_attainment": rule.counts_for_attainment,
-        **{name: value for name, value in optional.items() if value is not None},
-    }
 
 
 def faults(version: PlanVersion) -> list[str]:
     """What keeps this version from being used, one sentence each; empty when nothing does."""
     found, rules = [], []
-    for rule in version.rules.prefetch_related("shares"):
+    rows = list(version.rules.prefetch_related("shares"))
+    for rule in rows:
         total = sum(share.ppm for share in rule.shares.all())
         if total > WHOLE_PPM:
             found.append(_("规则 %(rule)s 的分成合计超过 100%%。") % {"rule": rule.code})
         try:
             rules.append(engine.parse_rule(as_document(rule, version.tz)))
         except engine.PlanError as error:
-            found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": error})
-    if not version.rules.exists():
+            said = _("；").join(map(rule_words.fault, error.messages))
+            found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": said})
+    if not rows:
         found.append(_("这个版本还没有规则。"))
     try:
         engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
     except engine.PlanError as error:
-        found.append(str(error))
+        found += map(rule_words.fault, error.messages)
     return found
 
 
@@ -165,20 +134,73 @@ def content_hash(version: PlanVersion) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+# ── The life of a version ────────────────────────────────────────────────────────────────────────────────────────────
+def _held(version: PlanVersion) -> PlanVersion:
+    """The version as it is, ours until we commit."""
+    return PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
+
+
 @transaction.atomic
-def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
-    """Seal the content. Raises PlanRefused when the version has faults or the approver wrote it."""
-    version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
-    if version.status not in (PlanVersion.Status.DRAFT, PlanVersion.Status.TESTED):
-        raise PlanRefused(_("只有草稿或已试算的版本可以批准。"))
+def open_for_editing(*, version: PlanVersion) -> PlanVersion:
+    """To be called before anything of a version changes: what was tried has to be tried again. Raises PlanRefused."""
+    version = _held(version)
+    if version.status in PlanVersion.SEALED:
+        raise PlanRefused(_("这个版本已经封存，复制为新草稿再改。"))
+    if version.status == PlanVersion.Status.TESTED:
+        version.status = PlanVersion.Status.DRAFT
+        version.save(update_fields=["status"])
+    return version
+
+
+@transaction.atomic
+def remove(*, row: Rule | Attainment | PlanCase, by: User | None, now: datetime) -> None:
+    """Take a rule, an attainment or a case out of a draft."""
+    open_for_editing(version=row.version)
+    audit.record(by=by, action="delete", target=row.version, now=now, before={"row": str(row)})
+    row.delete()
+
+
+@transaction.atomic
+def try_out(*, version: PlanVersion, by: User | None, now: datetime) -> int:
+    """Run the version's own cases: it is tested once all of them pass. How many there were. Raises PlanRefused."""
+    version = _held(version)
+    if version.status not in _OPEN:
+        raise PlanRefused(_("只有草稿可以试算。"))
+    count = _prove(version)
+    version.status = PlanVersion.Status.TESTED
+    version.save(update_fields=["status"])
+    audit.record(by=by, action="plan.test", target=version, now=now, after={"cases": count})
+    return count
+
+
+def _prove(version: PlanVersion) -> int:
+    """How many cases it carries; all have passed, else PlanRefused says what is wrong."""
     if wrong := faults(version):
         raise PlanRefused(" ".join(wrong))
+    judged = cases.judge(version)
+    if failed := [case for case, verdict in judged if not verdict.ok]:
+        named = _("、").join(str(case) for case in failed[:5])
+        raise PlanRefused(_("%(count)s 个用例没有通过：%(cases)s。") % {"count": len(failed), "cases": named})
+    return len(judged)
+
+
+@transaction.atomic
+def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
+    """Seal the content. Its cases are run once more, here: the engine may have changed since they were.
+
+    Raises PlanRefused when the version has faults, a case fails, or the approver wrote it.
+    """
+    version = _held(version)
+    if version.status not in _OPEN:
+        raise PlanRefused(_("只有草稿或已试算的版本可以批准。"))
+    count = _prove(version)
     if by is not None and version.written_by_id == by.pk:
         raise PlanRefused(_("批准人不能是编写人。"))
     version.content_hash = content_hash(version)
     version.status, version.approved_by, version.approved_at = PlanVersion.Status.APPROVED, by, now
     version.save()
-    audit.record(by=by, action="plan.approve", target=version, now=now, after={"content_hash": version.content_hash})
+    after = {"content_hash": version.content_hash, "cases": count}
+    audit.record(by=by, action="plan.approve", target=version, now=now, after=after)
 
 
 @transaction.atomic
@@ -188,9 +210,8 @@ def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now:
     In the past it is a correction, and needs a reason: the version takes the place of all that held since. What is
     settled stays as it is until it is judged again (`intake.recompute`).
     """
-    with connection.cursor() as cursor:  # waits for the batches in flight, see `hold`
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('plan'), %s)", [version.plan.brand_id])
-    version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=version.pk)
+    _wait_for_batches(version)
+    version = _held(version)
     if version.status != PlanVersion.Status.APPROVED:
         raise PlanRefused(_("只有已批准的版本可以生效。"))
     reason = reason.strip()
@@ -211,33 +232,63 @@ def activate(*, version: PlanVersion, starts_at: datetime, by: User | None, now:
     audit.record(by=by, action="plan.activate", target=version, now=now, after=after)
 
 
+@transaction.atomic
+def retire(*, version: PlanVersion, ends_at: datetime, by: User | None, now: datetime, reason: str = "") -> None:
+    """End a version at a moment to come without a successor: what is paid after it earns nobody anything.
+
+    One that has not begun yet is called off. Raises PlanRefused for a moment in the past: that is a correction.
+    """
+    _wait_for_batches(version)
+    version = _held(version)
+    if version.status != PlanVersion.Status.ACTIVE:
+        raise PlanRefused(_("只有生效的版本可以停用。"))
+    if not reason.strip():
+        raise PlanRefused(_("请写明停用的原因。"))
+    if ends_at < now:
+        raise PlanRefused(_("停用时间不能早于现在；要更正过去，请排定一个更正版本。"))
+    if version.ends_at is not None and version.ends_at <= ends_at:
+        raise PlanRefused(_("它到那时已经被下一个版本取代。"))
+    version.status, version.ends_at = PlanVersion.Status.RETIRED, max(ends_at, cast(datetime, version.starts_at))
+    version.save()
+    after = {"ends_at": version.ends_at.isoformat()}
+    audit.record(by=by, action="plan.retire", target=version, now=now, after=after, reason=reason.strip())
+
+
+def _wait_for_batches(version: PlanVersion) -> None:
+    """For those in flight to commit (see `hold`), and keep the next ones out until we have."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('plan'), %s)", [version.plan.brand_id])
+
+
+_OPEN = (PlanVersion.Status.DRAFT, PlanVersion.Status.TESTED)
 _IN_FORCE = (PlanVersion.Status.ACTIVE, PlanVersion.Status.RETIRED)
 
 
+# ── New drafts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def copy(*, version: PlanVersion, by: User | None, now: datetime) -> PlanVersion:
     """A new draft with the same content: the way to change an approved version."""
-    numbers = PlanVersion.objects.filter(plan=version.plan).values_list("number", flat=True)
-    draft = PlanVersion.objects.create(
-        plan=version.plan,
-        number=max(numbers) + 1,
-        tz=version.tz,
-        group_modes=version.group_modes,
-        note=version.note,
-        written_by=by,
-    )
-    for rule in version.rules.prefetch_related("shares"):
-        _copy_row(rule, parts=list(rule.shares.all()), part_field="rule", version=draft)
-    for attainment in version.attainments.prefetch_related("steps"):
-        _copy_row(attainment, parts=list(attainment.steps.all()), part_field="attainment", version=draft)
+    same = {"tz": version.tz, "group_modes": version.group_modes, "note": version.note}
+    draft = new_draft(plan=version.plan, by=by, **same)
+    documents.copy(version, draft)
     audit.record(by=by, action="plan.copy", target=draft, now=now, before={"version": version.number})
     return draft
 
 
-def _copy_row(row: Model, *, parts: list[Model], part_field: str, version: PlanVersion) -> None:
-    """Save the row and its parts once more, under another version."""
-    for copied, owner, name in [(row, version, "version"), *((part, row, part_field) for part in parts)]:
-        copied.pk = None
-        copied._state.adding = True
-        setattr(copied, name, owner)
-        copied.save()
+@transaction.atomic
+def take_in(*, plan: Plan, data: object, by: User | None, now: datetime) -> PlanVersion:
+    """A new draft from a document of the public format. Raises documents.DocumentRefused; nothing is written then."""
+    content = documents.read(data)
+    draft = new_draft(plan=plan, by=by, **content.version)
+    content.save_under(draft)
+    counts = {name: len(rows) for name, rows in content.lists.items()}
+    audit.record(by=by, action="plan.import", target=draft, now=now, after=counts)
+    return draft
+
+
+@transaction.atomic
+def new_draft(*, plan: Plan, by: User | None, **content: Any) -> PlanVersion:
+    """An empty draft with the next number of its plan."""
+    Plan.objects.select_for_update(of=("self",)).get(pk=plan.pk)  # two at once get two numbers
+    newest = PlanVersion.objects.filter(plan=plan).aggregate(newest=Max("number"))["newest"]
+    return PlanVersion.objects.create(plan=plan, number=(newest or 0) + 1, written_by=by, **content)

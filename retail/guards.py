@@ -27,6 +27,7 @@ TRIGGERS = {
     " EXECUTE FUNCTION public.refuse_reopening()",
     ("commissions_period", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_reopening()",
+    ("commissions_plancase", "sealed"): _SEALED,
     ("commissions_planversion", "sealed"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
     " EXECUTE FUNCTION public.refuse_sealed_version()",
     ("commissions_rule", "sealed"): _SEALED,

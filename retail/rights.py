@@ -34,6 +34,7 @@ DELETABLE = {
     "clerks_groupchatmember": "a mirror of who is in a group chat",
     "commissions_attainment": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainmentstep": "likewise",
+    "commissions_plancase": "likewise",
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",

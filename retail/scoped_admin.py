@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.filters import ListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -115,7 +116,7 @@ def rate(field: str, description: object) -> Callable[..., Any]:
     return column
 
 
-class _Scaled(forms.DecimalField):
+class ScaledField(forms.DecimalField):
     """A whole number kept as is and typed with decimals: `factor` of the kept unit make one of the typed."""
 
     factor: int
@@ -131,7 +132,7 @@ class _Scaled(forms.DecimalField):
         return super().has_changed(self.to_python(self.prepare_value(initial)), data)
 
 
-class YuanField(_Scaled):
+class YuanField(ScaledField):
     """Fen, typed as yuan with two decimals."""
 
     factor = 100
@@ -140,7 +141,7 @@ class YuanField(_Scaled):
         super().__init__(**{"decimal_places": 2, "max_digits": 14, "widget": UnfoldAdminTextInputWidget, **kwargs})
 
 
-class PercentField(_Scaled):
+class PercentField(ScaledField):
     """Parts per million, typed as percent with four decimals."""
 
     factor = 10_000
@@ -372,6 +373,35 @@ class ScopedAdmin(_Narrow, ModelAdmin):
             raise Http404
         query = urlencode({"target_type": self.model._meta.label_lower, "target_id": object_id})
         return HttpResponseRedirect(f"{reverse('admin:retail_auditrow_changelist')}?{query}")
+
+
+class DecidingAdmin(ScopedAdmin):
+    """Pages whose buttons are one call of a verb each; what a verb refuses is told in its own words."""
+
+    refusals: tuple[type[Exception], ...] = ()
+
+    def row(self, request: HttpRequest, object_id: Any) -> Any:
+        return self.get_object(request, str(object_id)) if object_id else None
+
+    def attempt(
+        self, request: HttpRequest, object_id: Any, verb: Callable[[Any], str | tuple[str, models.Model]]
+    ) -> HttpResponse:
+        """Call the verb with the row and say how it went; then to that row, or to the one the verb gives as well.
+
+        Dialogs need HTMX's redirect.
+        """
+        row = self.row(request, object_id)
+        if row is None:
+            raise Http404
+        shown: models.Model = row
+        try:
+            done = verb(row)
+            said, shown = done if isinstance(done, tuple) else (done, row)
+            messages.success(request, said)
+        except self.refusals as refusal:
+            messages.error(request, str(refusal))
+        page = f"admin:{shown._meta.app_label}_{shown._meta.model_name}_change"
+        return HttpResponse(headers={"HX-Redirect": reverse(page, args=[shown.pk])})
 
 
 class _Inline(_Narrow):

@@ -1,15 +1,16 @@
-"""Admin pages of plans, their versions and rules."""
+"""Admin pages of plans and their versions: read whole, tried, compared, carried out and in."""
 
-from collections.abc import Callable
+import json
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -17,17 +18,11 @@ from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
-from commissions import plans, rule_words
-from commissions.forms import ActivateForm, RuleForm, ShareFormSet, StepFormSet
-from commissions.models import (
-    Attainment,
-    AttainmentStep,
-    Plan,
-    PlanVersion,
-    Rule,
-    Share,
-)
-from retail.scoped_admin import Badge, Confirm, ScopedAdmin, ScopedTabularInline, link, money, rate
+from commissions import case_words, cases, differences, documents, plans, review, rule_words, samples
+from commissions.forms import ActivateForm, PasteForm, RetireForm, VersionForm
+from commissions.models import Attainment, Plan, PlanVersion
+from retail.models import Order
+from retail.scoped_admin import Badge, Confirm, DecidingAdmin, ScopedAdmin, ScopedTabularInline, link
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
 
@@ -36,7 +31,7 @@ def is_sealed(version: PlanVersion | None) -> bool:
     return version is not None and version.status in PlanVersion.SEALED
 
 
-# ── Plans and versions ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Plans ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 class VersionInline(ScopedTabularInline):
     model = PlanVersion
     fields = ("title", "status", "starts_at", "ends_at", "written_by", "approved_by")
@@ -54,49 +49,87 @@ class PlanAdmin(ScopedAdmin):
     list_select_related = ("brand",)
     search_fields = ("name",)
     inlines = (VersionInline,)
+    actions_detail = ("take_in",)
+
+    class Media:
+        js = ("js/plans.js",)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.take_in_view)
+        return [path("<path:object_id>/import/", view, name="commissions_plan_import"), *super().get_urls()]
+
+    def has_write_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("commissions.add_planversion")
+
+    @action(description=_("导入为新草稿"), icon="upload_file", permissions=["write"])
+    def take_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:commissions_plan_import", int(object_id))
+
+    def take_in_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A version from a file of the public format."""
+        plan = _row_or_404(self, request, object_id)
+        if not self.has_write_permission(request):
+            raise PermissionDenied
+        form = PasteForm(request.POST if request.method == "POST" else None)
+        wrong: list[str] = []
+        if form.is_valid():
+            try:
+                data = form.cleaned_data["document"]
+                draft = plans.take_in(plan=plan, data=data, by=request.user, now=timezone.now())
+                return redirect("admin:commissions_planversion_change", draft.pk)
+            except documents.DocumentRefused as refusal:
+                wrong = refusal.messages
+        page = {
+            "title": _("导入为新草稿"),
+            "about": _("导出的文件改好后从这里读回来，成为一个新草稿；现有版本都不变。"),
+            "back": reverse("admin:commissions_plan_change", args=[plan.pk]),
+        }
+        return _page(
+            self, request, "admin/commissions/paste.html", {**page, "form": form, "wrong": wrong, "row": plan}
+        )
 
 
-class _RowOfVersion(ScopedTabularInline):
-    """A short line per rule or attainment; they are written on their own pages."""
+def _row_or_404(page: Any, request: HttpRequest, object_id: str) -> Any:
+    row = page.get_object(request, object_id)
+    if row is None:
+        raise Http404
+    if not page.has_view_permission(request, row):
+        raise PermissionDenied
+    return row
 
+
+def _page(page: Any, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
+    return TemplateResponse(
+        request, template, {**page.admin_site.each_context(request), "media": page.media, **context}
+    )
+
+
+# ── Versions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+class AttainmentInline(ScopedTabularInline):
+    """A short line per attainment; they are written on their own pages."""
+
+    model = Attainment
     is_read_only = True
+    fields = ("title", "code", "level", "role", "mode", "steps")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).prefetch_related(self.parts)
+        return super().get_queryset(request).prefetch_related("steps")
 
     @display(description=_("名称"))
-    def title(self, row: Rule | Attainment) -> SafeString:
-        return link(f"commissions_{row._meta.model_name}_change", row.pk, row.name)
-
-
-class RuleInline(_RowOfVersion):
-    model = Rule
-    parts = "shares"
-    fields = ("title", "code", "group", "priority", "conditions", "calculation", "split")
-
-    @display(description=_("条件"))
-    def conditions(self, rule: Rule) -> str:
-        return rule_words.conditions(rule.when, rule_words.names(rule.when))
-
-    @display(description=_("算法"))
-    def calculation(self, rule: Rule) -> str:
-        return rule_words.calculation(rule)
-
-    @display(description=_("分给"))
-    def split(self, rule: Rule) -> str:
-        return rule_words.split(rule.shares.all())
-
-
-class AttainmentInline(_RowOfVersion):
-    model = Attainment
-    parts = "steps"
-    fields = ("title", "code", "level", "role", "mode", "steps")
+    def title(self, row: Attainment) -> SafeString:
+        return link("commissions_attainment_change", row.pk, row.name)
 
     @display(description=_("各档"))
     def steps(self, row: Attainment) -> str:
         return rule_words.steps(row.steps.all())
 
 
+TEST = ActionDialog(
+    title=_("试算这个版本？"),
+    description=_("跑一遍这个版本自带的用例。全部通过才能提交批准；之后再改，要重新试算。"),
+    form_class=Confirm,
+    form_submit_text=_("试算"),
+)
 APPROVE = ActionDialog(
     title=_("批准这个版本？"),
     description=_("批准后内容封存，谁也不能再改。编写的人不能批准自己的版本。"),
@@ -109,28 +142,40 @@ ACTIVATE = ActionDialog(
     form_class=ActivateForm,
     form_submit_text=pgettext_lazy("button", "生效"),
 )
+RETIRE = ActionDialog(
+    title=_("停用这个版本？"),
+    description=_("不排下一个版本就停用，之后付款的订单谁也没有佣金。还没开始的版本会被取消。"),
+    form_class=RetireForm,
+    form_submit_text=pgettext_lazy("button", "停用"),
+)
 COPY = ActionDialog(
     title=_("复制为新草稿？"),
-    description=_("规则、分成和阶梯照原样抄一份，在新草稿里改。"),
+    description=_("规则、分成、阶梯和用例照原样抄一份，在新草稿里改。"),
     form_class=Confirm,
     form_submit_text=_("复制"),
 )
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(ScopedAdmin):
+class PlanVersionAdmin(DecidingAdmin):
     """A draft can be edited; what is approved cannot, by anybody. Changing it means copying it to a new draft."""
 
+    form = VersionForm
+    refusals = (plans.PlanRefused,)
     list_display = ("title", "status_label", "starts_at", "ends_at", "written_by", "approved_by")
     list_select_related = ("plan", "written_by", "approved_by")
     list_filter = ("plan", "status")
     readonly_fields = ("number", "status_label", "starts_at", "ends_at", "written_by", "approved_by", "approved_at")
     fieldsets = (
-        (None, {"fields": ("plan", "number", "status_label", "note")}),
+        (None, {"fields": ("plan", "number", "status_label", "note", "group_modes")}),
         (_("时间和经手人"), {"fields": ("starts_at", "ends_at", "written_by", "approved_by", "approved_at")}),
     )
-    inlines = (RuleInline, AttainmentInline)
-    actions_detail = ("add_rule", "add_attainment", "approve", "activate", "copy")
+    inlines = (AttainmentInline,)
+    actions_detail = ("test", "approve", "activate", "retire", "add_rule", "add_attainment", "copy")
+    change_form_outer_after_template = "admin/commissions/planversion/content.html"
+
+    class Media:
+        js = ("js/plans.js",)
 
     @display(description=_("版本"), ordering="number")
     def title(self, version: PlanVersion) -> str:
@@ -140,43 +185,80 @@ class PlanVersionAdmin(ScopedAdmin):
     def status_label(self, version: PlanVersion) -> Badge:
         return Badge(version.status, version.get_status_display())
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ((None, {"fields": ("plan", "note")}),)
+        if self.has_change_permission(request, obj):
+            return self.fieldsets
+        (_none, first), rest = self.fieldsets
+        return ((None, {"fields": tuple(name for name in first["fields"] if name != "group_modes")}), rest)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "plan") if obj else self.readonly_fields
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type, ...]:
-        return self.inlines if obj else ()
+        return self.inlines if obj and obj.attainments.exists() else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and not is_sealed(obj)
 
     def save_model(self, request: HttpRequest, obj: PlanVersion, form: Any, change: bool) -> None:
-        if not change:
-            newest = PlanVersion.objects.filter(plan=obj.plan).aggregate(newest=Max("number"))["newest"]
-            obj.number, obj.written_by = (newest or 0) + 1, request.user
-        super().save_model(request, obj, form, change)
+        if change:
+            try:  # the lock keeps an approval from slipping in between this look and our commit
+                obj.status = plans.open_for_editing(version=obj).status
+            except plans.PlanRefused:
+                raise PermissionDenied from None
+            super().save_model(request, obj, form, change)
+        else:
+            made = plans.new_draft(plan=obj.plan, by=request.user, note=obj.note)
+            obj.pk, obj.number, obj.written_by = made.pk, made.number, made.written_by
+            obj._state.adding = False
+            self._journal(request, "add", obj, form)
 
-    # What can be done with a version. Each is one call of commissions.plans; a refusal is told in its own words.
+    # What the page shows below the form
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        version = self.row(request, object_id) if request.method == "GET" else None
+        content = self._content(request, version) if version else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **content})
+
+    def _content(self, request: HttpRequest, version: PlanVersion) -> dict[str, Any]:
+        judged = cases.judge(version)
+        return {
+            "version": version,
+            "review": review.of_version(version, now=timezone.now()),
+            "cases": case_words.told(judged),
+            "failed": sum(not verdict.ok for _case, verdict in judged),
+            "stages": _stages(version),
+            "may_write": self.has_write_permission(request, version.pk),
+        }
+
+    # What can be done with a version. Each is one call of commissions.plans.
     def has_write_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.has_change_permission(request, self._version(request, object_id))
+        version = self.row(request, object_id)
+        return version is not None and self.has_change_permission(request, version)
+
+    has_test_permission = has_write_permission
 
     def has_approve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._is_in(request, object_id, "draft", "tested") and self._may_approve(request)
+        return self._is_in(request, object_id, "tested") and self._may_approve(request)
 
     def has_activate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return self._is_in(request, object_id, "approved") and self._may_approve(request)
 
+    def has_retire_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._is_in(request, object_id, "active") and self._may_approve(request)
+
     def has_copy_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return super().has_change_permission(request) and self._version(request, object_id) is not None
+        return super().has_change_permission(request) and self.row(request, object_id) is not None
 
     def _may_approve(self, request: HttpRequest) -> bool:
         return request.user.has_perm("commissions.approve_planversion")
 
     def _is_in(self, request: HttpRequest, object_id: Any, *states: str) -> bool:
-        version = self._version(request, object_id)
+        version = self.row(request, object_id)
         return version is not None and version.status in states
-
-    def _version(self, request: HttpRequest, object_id: Any) -> PlanVersion | None:
-        return self.get_object(request, str(object_id)) if object_id else None
 
     @action(description=_("新增规则"), icon="add", permissions=["write"])
     def add_rule(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -186,168 +268,148 @@ class PlanVersionAdmin(ScopedAdmin):
     def add_attainment(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(f"{reverse('admin:commissions_attainment_add')}?version={int(object_id)}")
 
+    @action(description=_("试算"), icon="science", permissions=["test"], dialog=TEST)
+    def test(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        def verb(version: PlanVersion) -> str:
+            count = plans.try_out(version=version, by=request.user, now=timezone.now())
+            if not count:
+                return _("%(version)s 没有自带用例，按规则检查通过。") % {"version": version}
+            return _("%(version)s 的 %(count)s 个用例全部通过。") % {"version": version, "count": count}
+
+        return self.attempt(request, object_id, verb)
+
     @action(description=pgettext_lazy("button", "批准"), icon="verified", permissions=["approve"], dialog=APPROVE)
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        return self._attempt(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
+        return self._decide(request, object_id, plans.approve, _("%(version)s 已批准，内容已封存。"))
 
     @action(description=_("从某时生效"), icon="event_available", permissions=["activate"], dialog=ACTIVATE)
     def activate(self, request: HttpRequest, form: ActivateForm, object_id: str) -> HttpResponse:
         given = form.cleaned_data
         verb = partial(plans.activate, starts_at=given["starts_at"], reason=given["reason"])
-        return self._attempt(request, object_id, verb, _("%(version)s 已排定生效。"))
+        return self._decide(request, object_id, verb, _("%(version)s 已排定生效。"))
+
+    @action(description=pgettext_lazy("button", "停用"), icon="event_busy", permissions=["retire"], dialog=RETIRE)
+    def retire(self, request: HttpRequest, form: RetireForm, object_id: str) -> HttpResponse:
+        given = form.cleaned_data
+        verb = partial(plans.retire, ends_at=given["ends_at"], reason=given["reason"])
+        return self._decide(request, object_id, verb, _("%(version)s 已排定停用。"))
 
     @action(description=_("复制为新草稿"), icon="content_copy", permissions=["copy"], dialog=COPY)
     def copy(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        return self._attempt(request, object_id, plans.copy, _("%(version)s 已复制为新草稿。"))
+        return self._decide(request, object_id, plans.copy, _("%(version)s 已复制为新草稿。"))
 
-    def _attempt(
-        self, request: HttpRequest, object_id: str, verb: Callable[..., PlanVersion | None], done: object
-    ) -> HttpResponse:
-        """Call the verb, say how it went, and go to the version it leaves us with. Dialogs need HTMX's redirect."""
-        version = self._version(request, object_id)
-        if version is None:
-            raise Http404
-        made = None
-        try:
+    def _decide(self, request: HttpRequest, object_id: str, verb: Any, done: object) -> HttpResponse:
+        def call(version: PlanVersion) -> tuple[str, PlanVersion]:
             made = verb(version=version, by=request.user, now=timezone.now())
-            messages.success(request, str(done) % {"version": version})
-        except plans.PlanRefused as refusal:
-            messages.error(request, str(refusal))
-        page = reverse("admin:commissions_planversion_change", args=[(made or version).pk])
-        return HttpResponse(headers={"HX-Redirect": page})
+            return str(done) % {"version": version}, made or version
 
+        return self.attempt(request, object_id, call)
 
-# ── Rules and attainments: editable while their version is a draft ───────────────────────────────────────────────────
-class _PartOfVersion(ScopedAdmin):
-    """A page whose row belongs to a version: open while that is a draft, shut for ever once it is approved."""
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and not is_sealed(obj.version if obj else None)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "version":
-            kwargs["queryset"] = PlanVersion.objects.exclude(status__in=PlanVersion.SEALED).select_related("plan")
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self.readonly_fields, "version") if obj else self.readonly_fields
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        # The row lock keeps an approval from slipping in between this look and our commit.
-        version = PlanVersion.objects.select_for_update(of=("self",)).get(pk=obj.version_id)
-        if is_sealed(version):
-            raise PermissionDenied
-        if version.status == PlanVersion.Status.TESTED:
-            PlanVersion.objects.filter(pk=version.pk).update(status=PlanVersion.Status.DRAFT)
-        super().save_model(request, obj, form, change)
-
-    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        return redirect("admin:commissions_planversion_change", obj.version_id)
-
-    response_post_save_add = response_post_save_change
-
-
-class _PartInline(ScopedTabularInline):
-    """The parts of a rule or attainment: they may be taken out again while the version is a draft."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_add_permission(request, obj) and not is_sealed(obj.version if obj else None)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and not is_sealed(obj.version if obj else None)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_change_permission(request, obj)
-
-
-class ShareInline(_PartInline):
-    model = Share
-    formset = ShareFormSet
-    verbose_name_plural = _("分给谁（剩下的归公司；一行都没有 = 全给专属导购）")
-
-    share = rate("ppm", _("占比"))
-    readonly_fields = ("share",)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("role", "ppm", "place") if self.has_change_permission(request, obj) else ("role", "share")
-
-
-@admin.register(Rule)
-class RuleAdmin(_PartOfVersion):
-    form = RuleForm
-    list_display = ("name", "code", "version", "group", "priority", "conditions", "calculation")
-    list_select_related = ("version__plan",)
-    list_filter = ("version",)
-    search_fields = ("code", "name")
-    inlines = (ShareInline,)
-    readonly_fields = ("meaning",)
-    fieldsets = (
-        (None, {"fields": ("version", "code", "name", "meaning")}),
-        (_("什么时候用"), {"fields": ("when", "valid_from", "valid_to", "group", "priority", "stop")}),
-        (_("给多少"), {"fields": ("base", "calc", "floor_fen", "cap_fen", "is_commissionable")}),
-        (_("给谁"), {"fields": ("missing", "counts_for_attainment")}),
-    )
-    seen_fieldsets = (
-        (None, {"fields": ("version", "code", "name", "meaning")}),
-        (_("什么时候用"), {"fields": ("conditions", "valid_from", "valid_to", "group", "priority", "stop")}),
-        (_("给多少"), {"fields": ("calculation", "is_commissionable")}),
-        (_("给谁"), {"fields": ("absent", "counts_for_attainment")}),
-    )
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        can_edit = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        return self.fieldsets if can_edit else self.seen_fieldsets
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        kwargs["help_texts"] = {
-            "code": _("同一个版本里不能重复；流水和解释页用它来指这条规则。"),
-            "group": _("同一组里只有一条规则能拿到，不同组的佣金相加。"),
-            "priority": _("数字大的先；一样大的，条件更具体的先。"),
-            "stop": _("这条命中以后，后面的规则都不再看。"),
-            "floor_fen": _("佣金池不是 0 时，至少给这么多。"),
-            "cap_fen": _("佣金池最多给这么多。"),
-            "is_commissionable": _("不勾：这条规则占住它的组，但不付钱。"),
-            "counts_for_attainment": _("勾上：这样的销售计入阶梯业绩。"),
+    # Pages beside it
+    def get_urls(self) -> list[URLPattern]:
+        pages = {
+            "export": self.export_view,
+            "compare": self.compare_view,
+            "cases": self.cases_view,
+            "case-of-order": self.case_of_order_view,
         }
-        return super().get_form(request, obj, change, **kwargs)
+        return [
+            *(
+                path(
+                    f"<path:object_id>/{name}/",
+                    self.admin_site.admin_view(view),
+                    name=f"commissions_planversion_{name.replace('-', '_')}",
+                )
+                for name, view in pages.items()
+            ),
+            *super().get_urls(),
+        ]
 
-    @display(description=_("条件"))
-    def conditions(self, rule: Rule) -> str:
-        return rule_words.conditions(rule.when, rule_words.names(rule.when))
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The whole content as a file, to be kept, edited and read in again."""
+        version = _row_or_404(self, request, object_id)
+        text = json.dumps(documents.of_version(version), ensure_ascii=False, indent=1)
+        name = f"plan-{version.plan_id}-v{version.number}.json"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return HttpResponse(text, content_type="application/json; charset=utf-8", headers=headers)
 
-    @display(description=_("算法"))
-    def calculation(self, rule: Rule) -> str:
-        return rule_words.calculation(rule)
+    def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What has changed since another version: the one in force unless `with` says otherwise."""
+        version = _row_or_404(self, request, object_id)
+        others = list(self.get_queryset(request).filter(plan=version.plan).exclude(pk=version.pk).order_by("-number"))
+        wanted = request.GET.get("with", "")
+        other = next((one for one in others if str(one.pk) == wanted), None) or _usual(version, others)
+        page = {"version": version, "others": others, "other": other}
+        if other is not None:
+            page["found"] = differences.between(other, version)
+        return _page(self, request, "admin/commissions/planversion/compare.html", {**page, "title": _("和别的版本比")})
 
-    @display(description=_("这条规则的意思"))
-    def meaning(self, rule: Rule) -> str:
-        if rule.pk is None:
-            return _("保存后，这里用一句话说明。")
-        return f"{self.conditions(rule)} → {self.calculation(rule)} → {rule_words.split(rule.shares.all())}"
+    def _draft_or_404(self, request: HttpRequest, object_id: str) -> PlanVersion:
+        version = _row_or_404(self, request, object_id)
+        if not self.has_change_permission(request, version):
+            raise PermissionDenied
+        return version
 
-    @display(description=_("缺人时"))
-    def absent(self, rule: Rule) -> str:
-        return rule_words.missing(rule.missing)
+    def cases_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Cases from a file of the public format."""
+        version = self._draft_or_404(request, object_id)
+        form = PasteForm(request.POST if request.method == "POST" else None)
+        wrong: list[str] = []
+        if form.is_valid():
+            try:
+                data = form.cleaned_data["document"]
+                count = samples.take_in(version=version, data=data, by=request.user, now=timezone.now())
+                self.message_user(request, _("加入了 %(count)s 个用例。") % {"count": count})
+                return redirect("admin:commissions_planversion_change", version.pk)
+            except documents.DocumentRefused as refusal:
+                wrong = refusal.messages
+        page = {
+            "title": _("加入用例"),
+            "about": _("每个用例写明输入和应得；格式见 docs/commission.md。用例可以省略方案，一律按这个版本算。"),
+            "back": reverse("admin:commissions_planversion_change", args=[version.pk]),
+        }
+        context = {**page, "form": form, "wrong": wrong, "row": version}
+        return _page(self, request, "admin/commissions/paste.html", context)
+
+    def case_of_order_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A case made of an order: first in words, then kept."""
+        version = self._draft_or_404(request, object_id)
+        number = request.POST.get("order", "") or request.GET.get("order", "").strip()
+        order, problem = _order(version, number)
+        page: dict[str, Any] = {"title": _("从订单生成用例"), "version": version, "number": number, "order": order}
+        try:
+            if order and request.method == "POST":
+                made = samples.keep_order(version=version, order=order, by=request.user, now=timezone.now())
+                self.message_user(request, _("已加入用例「%(case)s」。") % {"case": made})
+                return redirect("admin:commissions_planversion_change", version.pk)
+            if order:
+                document, verdict = samples.of_order(version=version, order=order)
+                page |= {"facts": case_words.facts(document["input"]), "told": case_words.result(version, verdict)}
+        except plans.PlanRefused as refusal:
+            problem = str(refusal)
+        recent = Order.objects.filter(brand=version.plan.brand, settled_at__isnull=False).select_related("channel")
+        page |= {"problem": problem, "recent": list(recent.order_by("-paid_at", "-pk")[:8])}
+        return _page(self, request, "admin/commissions/planversion/case_of_order.html", page)
 
 
-class StepInline(_PartInline):
-    model = AttainmentStep
-    formset = StepFormSet
-
-    start = money("from_fen", _("起点"))
-    share = rate("ppm", _("比例"))
-    bonus = money("fixed_fen", _("达档奖"))
-    readonly_fields = ("start", "share", "bonus")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        can_edit = self.has_change_permission(request, obj)
-        return ("from_fen", "ppm", "fixed_fen") if can_edit else ("start", "share", "bonus")
+def _order(version: PlanVersion, number: str) -> tuple[Order | None, str]:
+    """The order of the version's brand with that number, and what is wrong when there is none."""
+    if not number or "\x00" in number:
+        return None, ""
+    orders = Order.objects.filter(brand=version.plan.brand).select_related("channel", "store")
+    found = list(orders.filter(outer_order_id=number[:64]).order_by("-paid_at")[:1])
+    return (found[0], "") if found else (None, str(_("没有找到这个单号的订单。")))
 
 
-@admin.register(Attainment)
-class AttainmentAdmin(_PartOfVersion):
-    list_display = ("name", "code", "version", "level", "role", "mode")
-    list_select_related = ("version__plan",)
-    list_filter = ("version",)
-    fields = ("version", "code", "name", "level", "role", "mode")
-    inlines = (StepInline,)
+def _usual(version: PlanVersion, others: list[PlanVersion]) -> PlanVersion | None:
+    """What a version is compared with unless somebody says otherwise: the one in force, else the one before it."""
+    active = [one for one in others if one.status == PlanVersion.Status.ACTIVE]
+    earlier = [one for one in others if one.number < version.number]
+    return next(iter([*active, *earlier, *others]), None)
+
+
+def _stages(version: PlanVersion) -> list[tuple[str, bool, bool]]:
+    """The life of a version: (words, whether it is past, whether it is here)."""
+    order = list(PlanVersion.Status)
+    here = order.index(PlanVersion.Status(version.status))
+    return [(str(status.label), place < here, place == here) for place, status in enumerate(order)]

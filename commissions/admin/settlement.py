@@ -1,12 +1,11 @@
 """Admin pages of what is settled and paid: periods, statements, payout batches, terms."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, QuerySet, Sum
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -20,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from commissions import closing
 from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
-from retail.scoped_admin import Badge, Confirm, EstimatedPaginator, ScopedAdmin, moment, money
+from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, ScopedAdmin, moment, money
 from retail.templatetags.figures import yuan
 
 
@@ -52,28 +51,14 @@ PAID = ActionDialog(
 KINDS = dict(Entry.Kind.choices)
 
 
-class _Deciding(ScopedAdmin):
-    """Pages whose buttons are one call of `closing`; a refusal is told in its own words."""
+class _Deciding(DecidingAdmin):
+    """What `closing` decides; nothing here is typed in."""
 
     is_read_only = True
+    refusals = (closing.ClosingRefused,)
 
     def has_close_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("commissions.close_period") and self._row(request, object_id) is not None
-
-    def _row(self, request: HttpRequest, object_id: Any) -> Any:
-        return self.get_object(request, str(object_id)) if object_id else None
-
-    def attempt(self, request: HttpRequest, object_id: str, verb: Callable[[Any], str]) -> HttpResponse:
-        """Call the verb with the row, say how it went, and stay. Dialogs need HTMX's redirect."""
-        row = self._row(request, object_id)
-        if row is None:
-            raise Http404
-        try:
-            messages.success(request, verb(row))
-        except closing.ClosingRefused as refusal:
-            messages.error(request, str(refusal))
-        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return HttpResponse(headers={"HX-Redirect": reverse(page, args=[row.pk])})
+        return request.user.has_perm("commissions.close_period") and self.row(request, object_id) is not None
 
 
 @admin.register(Period)

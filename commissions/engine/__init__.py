@@ -5,7 +5,7 @@ fen, rates int ppm. A sale goes through it in this order: `parse_rule` and `comp
 version, `price` for each order, `reversal` for each refund, `explain` for whoever asks why.
 """
 
-from . import actions, attainment, cases, facts, money, payout, pricing, refunds, rules, splits
+from . import actions, attainment, cases, facts, lint, money, payout, pricing, refunds, rules, splits
 from .facts import Line, Order
 from .money import allocate
 from .plan import CompiledPlan, compile_plan
@@ -37,6 +37,7 @@ __all__ = [
     "counted",
     "explain",
     "facts",
+    "lint",
     "money",
     "parse_rule",
     "parse_rules",

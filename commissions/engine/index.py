@@ -166,6 +166,10 @@ class RuleIndex:
         """Return the positions of the rules whose validity ends before it begins."""
         return [place for place, (start, end) in enumerate(self._spans) if start and end and start >= end]
 
+    def span(self, position: int) -> tuple[datetime | None, datetime | None]:
+        """Return from when and until when a rule is valid, by the wall clock of the plan's zone."""
+        return self._spans[position]
+
     def matching_order(self, order: Order) -> int:
         """Return the rules whose conditions on the order hold. Raises ValueError for a naive `paid_at`."""
         key = (

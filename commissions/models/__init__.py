@@ -1,5 +1,5 @@
 from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, Period
-from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanCase, PlanVersion, Rule, Share
 from commissions.models.settlement import PayoutBatch, PayTerms, Statement
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "PayoutBatch",
     "Period",
     "Plan",
+    "PlanCase",
     "PlanVersion",
     "Rule",
     "Share",

@@ -235,3 +235,34 @@ class AttainmentStep(Scoped):
         verbose_name_plural = _("档")
         ordering = ["attainment", "from_fen"]
         constraints = [models.UniqueConstraint(fields=["attainment", "from_fen"], name="attainment_step_once")]
+
+
+class PlanCase(Scoped):
+    """One case that a version carries, in the public format: what goes in, and what has to come out of it."""
+
+    class Kind(models.TextChoices):
+        PLAN = "plan", _("订单算佣")
+        TIER = "tier", _("阶梯")
+        ALLOCATE = "allocate", _("分账取整")
+        ACTIONS = "actions", _("动作计酬")
+        PAYOUT = "payout", _("发放")
+        DRAW = "draw", _("保底预支")
+        RESTATE = "restate", _("跨期更正")
+
+    version = models.ForeignKey(PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="cases")
+    code = models.CharField(_("编码"), max_length=64)
+    title = models.CharField(_("说明"), max_length=128, blank=True, default="")
+    kind = models.CharField(_("类型"), max_length=16, choices=Kind.choices, default=Kind.PLAN)
+    input = models.JSONField(_("输入"))
+    expect = models.JSONField(_("应得"), default=dict, blank=True)
+
+    scope_paths = Paths(brand="version__plan__brand")
+
+    class Meta:
+        verbose_name = _("用例")
+        verbose_name_plural = _("用例")
+        ordering = ["version", "code"]
+        constraints = [models.UniqueConstraint(fields=["version", "code"], name="plan_case_code_once")]
+
+    def __str__(self) -> str:
+        return self.title or self.code

@@ -61,7 +61,10 @@ _PLACES = [
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
-_PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
+_PARTS = [
+    *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
+    "commissions.plancase",
+]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]

@@ -1,9 +1,9 @@
-// The welcome as the customer will see it, drawn anew by the server while somebody types.
+// What a form as it stands will say, drawn anew by the server while somebody types: a welcome, a rule in a sentence.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const place = document.getElementById("welcome-preview");
-  const form = place && document.getElementById("welcome_form");
+  const place = document.querySelector("[data-address]");
+  const form = place?.closest("form");
   if (!form) return;
   const PAUSE = 300; // ms without a key
   let waiting;
@@ -27,5 +27,6 @@ document.addEventListener("DOMContentLoaded", () => {
 
   form.addEventListener("input", soon);
   form.addEventListener("change", soon);
+  document.addEventListener("formset:removed", soon);
   if (window.django?.jQuery) window.django.jQuery(form).on("change", "select", soon); // select2 tells jQuery only
 });

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from commissions import plans
-from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models import Attainment, AttainmentStep, Plan, PlanCase, PlanVersion, Rule, Share
 from commissions.plans import PlanRefused
 from retail.models import AuditRow
 from tests.factories import LONG_AGO, NOW, user, world
@@ -189,6 +189,7 @@ def test_before_the_first_version_nothing_holds(active):
         lambda version: Rule.objects.create(version=version, code="late", name="late", calc={}),
         lambda version: Share.objects.create(rule=version.rules.get(), role="manager", ppm=1),
         lambda version: Attainment.objects.create(version=version, code="x", name="x"),
+        lambda version: PlanCase.objects.create(version=version, code="x", kind="plan", input={"orders": []}),
         lambda version: PlanVersion.objects.filter(pk=version.pk).update(status="draft"),
         lambda version: PlanVersion.objects.filter(pk=version.pk).update(group_modes={"base": "sum"}),
         lambda version: Rule.objects.filter(version=version).delete(),

@@ -45,6 +45,9 @@ def test_everything_a_page_shows_has_a_chinese_name(where: str, page: object, na
     if own is not None:
         assert is_named(getattr(own, "short_description", name)), where
         return
+    if typed := page.form.declared_fields.get(name):  # type: ignore[attr-defined]
+        assert is_named(typed.label), where
+        return
     field = page.model._meta  # type: ignore[attr-defined]
     for part in name.split("__"):
         found = field.get_field(part)

@@ -18,7 +18,7 @@ GROUPS = {
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment staff user contactway welcome media",
+    " attainment plancase staff user contactway welcome media",
 }
 
 PEOPLE = """
@@ -55,11 +55,23 @@ why             *        other *       302 302 403  404 404 404  200 200 200
 add_rule        *        *     *       302 302 403  403 403 403  302 403 403
 add_attainment  *        *     *       302 302 403  403 403 403  302 403 403
 copy            *        *     *       302 302 403  403 403 403  200 403 403
+test            *        *     *       302 302 403  403 403 403  200 403 403
+remove          *        *     *       302 302 403  403 403 403  200 403 403
+export          planversion *  *       302 302 403  404 404 404  200 200 200
+compare         planversion *  *       302 302 403  404 404 404  200 200 200
+take_in         plan     *     *       302 302 403  403 403 403  302 403 403
+import          plan     *     *       302 302 403  404 404 404  200 403 403
+cases           planversion *  *       302 302 403  404 404 404  200 403 403
+case_of_order   planversion *  *       302 302 403  404 404 404  200 403 403
+values          rule     -     *       302 302 403  403 403 403  200 200 200
+preview         rule     -     POST    302 302 403  403 403 403  200 403 403
+preview         rule     -     *       302 302 403  403 403 403  405 403 403
 close           *        *     *       302 302 403  403 403 403  403 200 403
 make_batches    *        *     *       302 302 403  403 403 403  403 200 403
 mark_paid       *        *     *       302 302 403  403 403 403  403 200 403
 approve         *        *     *       302 302 403  403 403 403  403 200 403
 activate        *        *     *       302 302 403  403 403 403  403 403 403
+retire          *        *     *       302 302 403  403 403 403  403 403 403
 admin:auth_user_password_change user * * 302 302 403  403 403 403  200 403 403
 agree           *        *     *       302 302 403  403 403 403  403 403 403
 refuse          *        *     *       302 302 403  403 403 403  403 403 403

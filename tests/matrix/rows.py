@@ -42,6 +42,7 @@ commissions.Rule            -   -   ob
 commissions.Share           -   -   ob
 commissions.Attainment      -   -   ob
 commissions.AttainmentStep  -   -   ob
+commissions.PlanCase        -   -   ob
 commissions.Period          -   -   ob
 commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob

@@ -40,6 +40,7 @@ from commissions.models import (
     PayTerms,
     Period,
     Plan,
+    PlanCase,
     PlanVersion,
     Rule,
     Share,
@@ -167,10 +168,13 @@ def _plan(part: Part) -> None:
         "split": SPLIT,
     }
     part.world.plan(rule, note=f"{part.mark}说明")
-    draft = PlanVersion.objects.create(plan=plan, number=9001, note=f"{part.mark}草稿")
+    draft = PlanVersion.objects.create(plan=plan, number=9001, note=f"{part.mark}草稿", status="tested")
     add_rule(draft, {**rule, "id": f"{part.mark}-draft"})
     tiers = Attainment.objects.create(version=draft, code=f"{part.mark}-a", name=f"{part.mark}阶梯")
     AttainmentStep.objects.create(attainment=tiers, from_fen=0, ppm=1000)
+    PlanCase.objects.create(
+        version=draft, code=f"{part.mark}-case", kind="allocate", input={"amount": 1, "weights": [1]}
+    )
     part.rows |= {PlanVersion: draft, Attainment: tiers, Plan: plan}
 
 
@@ -396,6 +400,7 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (Plan, Plan.objects.get(brand=part.world.brand)),
         (PlanVersion, PlanVersion.objects.filter(plan__brand=part.world.brand, number=9001).get()),
         (Attainment, Attainment.objects.get(version__plan__brand=part.world.brand)),
+        (PlanCase, PlanCase.objects.get(version__plan__brand=part.world.brand)),
         (Rule, Rule.objects.get(version__plan__brand=part.world.brand, version__number=9001)),
         (ApiToken, ApiToken.objects.get(name=f"{part.mark}-feed")),
         (Job, Job.objects.get(last_error=part.mark)),

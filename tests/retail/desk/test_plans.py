@@ -1,7 +1,5 @@
 """Plans in the admin: a draft is edited, a sealed version is not, and every refusal says why."""
 
-import json
-
 import pytest
 
 from commissions import plans
@@ -34,7 +32,7 @@ def rule_form(version, rule=None, shares=(("serve", "100"),), **fields):
             rows |= {f"shares-{place}-id": kept[place].pk, f"shares-{place}-rule": rule.pk}
     return {
         "version": version.pk, "code": "extra", "name": "新规则", "group": "base", "priority": "0", "base": "paid",
-        "when": "{}", "calc": json.dumps({"type": "rate", "ppm": 10000}), "missing": '"forfeit"',
+        "calc_type": "rate", "calc_ppm": "1", "absent": "forfeit",
         "is_commissionable": "on", "counts_for_attainment": "on",
         "shares-TOTAL_FORMS": str(len(shares)), "shares-INITIAL_FORMS": str(len(kept)), **rows, **fields,
     }  # fmt: skip
@@ -45,9 +43,7 @@ def test_a_rule_is_written_with_its_split_and_journalled(shop, sign_in, draft):
 
     answer = ops.post(
         "/admin/commissions/rule/add/",
-        **rule_form(
-            draft, shares=[("serve", "70"), ("manager", "12.5")], cap_fen="88.50", when='{"channel": ["pos"]}'
-        ),
+        **rule_form(draft, shares=[("serve", "70"), ("manager", "12.5")], cap_fen="88.50", channel=["pos"]),
     )
 
     assert answer.status_code == 302, answer.context["errors"]
@@ -75,20 +71,21 @@ def test_more_than_the_whole_cannot_be_shared_out(shop, sign_in, draft):
 @pytest.mark.parametrize(
     ("field", "said", "words"),
     [
-        ("calc", '{"type": "rate"}', "calc.ppm：没有填"),
-        ("calc", '{"type": "rate", "ppm": 1.5}', "calc.ppm：要写成整数"),
-        ("calc", '{"type": "rate", ', "不是正确的 JSON：请检查引号、逗号和括号。"),
-        ("when", '{"shop": ["S1"]}', "when.shop：没有这个字段，请检查拼写"),
-        ("when", '{"store": []}', "when.store：列表不能是空的；不限制就删掉这个条件"),
-        ("missing", '"nobody"', "missing：只能是 forfeit、reallocate 之一"),
+        ("calc_ppm", "", "没有填"),
+        ("min_order_fen", "一百", "输入一个数字。"),
+        ("store", ["S-nowhere"], "没有这个编码：S-nowhere"),
+        ("category", ["\x00"], "没有这个编码："),
+        ("valid_to_0", "2020-01-01", None),
     ],
 )
-def test_what_the_engine_refuses_is_told_at_its_field(shop, sign_in, draft, field, said, words):
+def test_what_cannot_be_meant_is_told_at_its_field(shop, sign_in, draft, field, said, words):
     ops = sign_in(shop, "hq_ops")
+    since = {"valid_from_0": "2026-01-01", "valid_from_1": "00:00", "valid_to_1": "00:00"} if words is None else {}
 
-    answer = ops.post("/admin/commissions/rule/add/", **rule_form(draft, **{field: said}))
+    answer = ops.post("/admin/commissions/rule/add/", **rule_form(draft, **since, **{field: said}))
 
-    assert answer.context["adminform"].form.errors == {field: [words]}
+    expected = {field: [words]} if words else {"valid_to": ["结束要晚于开始。"]}
+    assert answer.context["adminform"].form.errors == expected
 
 
 def test_a_version_goes_from_draft_to_force_by_two_people(shop, sign_in, draft):
@@ -96,6 +93,8 @@ def test_a_version_goes_from_draft_to_force_by_two_people(shop, sign_in, draft):
     page = f"/admin/commissions/planversion/{draft.pk}"
 
     assert ops.post(f"{page}/approve/", _form_submitted="True").status_code == 403
+    assert finance.post(f"{page}/approve/", _form_submitted="True").status_code == 403, "not tried yet"
+    ops.post(f"{page}/test/", _form_submitted="True")
     finance.post(f"{page}/approve/", _form_submitted="True")
     finance.post(f"{page}/activate/", _form_submitted="True", starts_at="2026-12-01 00:00")
 
@@ -107,23 +106,25 @@ def test_a_version_goes_from_draft_to_force_by_two_people(shop, sign_in, draft):
 def test_a_refusal_is_told_in_its_own_words(shop, sign_in, draft):
     finance = sign_in(shop, "hq_finance")
     with scope.within(scope.EVERYTHING):
-        PlanVersion.objects.filter(pk=draft.pk).update(written_by=finance.user)
+        PlanVersion.objects.filter(pk=draft.pk).update(written_by=finance.user, status="tested")
 
     finance.post(f"/admin/commissions/planversion/{draft.pk}/approve/", _form_submitted="True")
 
     assert "批准人不能是编写人。" in finance.get(f"/admin/commissions/planversion/{draft.pk}/change/").content.decode()
     draft.refresh_from_db()
-    assert draft.status == "draft"
+    assert draft.status == "tested"
 
 
 def test_opening_a_dialog_changes_nothing(shop, sign_in, draft):
     finance = sign_in(shop, "hq_finance")
+    with scope.within(scope.EVERYTHING):
+        PlanVersion.objects.filter(pk=draft.pk).update(status="tested")
 
     answer = finance.get(f"/admin/commissions/planversion/{draft.pk}/approve/")
 
     assert "批准后内容封存" in answer.content.decode()
     draft.refresh_from_db()
-    assert draft.status == "draft"
+    assert draft.status == "tested"
 
 
 def test_a_sealed_version_cannot_be_edited_by_anybody(shop, sign_in, draft):

@@ -250,7 +250,7 @@ def stale(boss: User) -> Client:
 def test_nothing_dangerous_happens_without_a_fresh_login(shop, stale: Client, boss: User):
     with scope.within(scope.EVERYTHING):
         plan = Plan.objects.create(brand=shop.brand, name="方案")
-        version = PlanVersion.objects.create(plan=plan, number=1)
+        version = PlanVersion.objects.create(plan=plan, number=1, status="tested")
         add_rule(version, {"id": "r", "calc": {"type": "rate", "ppm": 1}, "split": [{"role": "serve", "weight": 1}]})
         approved = PlanVersion.objects.create(plan=plan, number=2)
         add_rule(approved, {"id": "r", "calc": {"type": "rate", "ppm": 1}, "split": [{"role": "serve", "weight": 1}]})
