@@ -1,5 +1,6 @@
 from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, Period
 from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models.runs import Run, RunFigure
 from commissions.models.settlement import PayoutBatch, PayTerms, Statement
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Plan",
     "PlanVersion",
     "Rule",
+    "Run",
+    "RunFigure",
     "Share",
     "Statement",
 ]
