@@ -18,6 +18,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from commissions import plans, rule_words
+from commissions.admin.runs import TriedOn
 from commissions.forms import ActivateForm, RuleForm, ShareFormSet, StepFormSet
 from commissions.models import (
     Attainment,
@@ -118,7 +119,7 @@ COPY = ActionDialog(
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(ScopedAdmin):
+class PlanVersionAdmin(TriedOn):
     """A draft can be edited; what is approved cannot, by anybody. Changing it means copying it to a new draft."""
 
     list_display = ("title", "status_label", "starts_at", "ends_at", "written_by", "approved_by")
@@ -130,7 +131,7 @@ class PlanVersionAdmin(ScopedAdmin):
         (_("时间和经手人"), {"fields": ("starts_at", "ends_at", "written_by", "approved_by", "approved_at")}),
     )
     inlines = (RuleInline, AttainmentInline)
-    actions_detail = ("add_rule", "add_attainment", "approve", "activate", "copy")
+    actions_detail = ("add_rule", "add_attainment", "try_on", "approve", "activate", "copy")
 
     @display(description=_("版本"), ordering="number")
     def title(self, version: PlanVersion) -> str:
