@@ -232,7 +232,7 @@ class RunAdmin(ScopedAdmin):
     def has_post_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         run = self._run(request, object_id)
         is_ready = run is not None and run.kind == Run.Kind.RECOMPUTE and run.state == Run.State.READY
-        return is_ready and request.user.has_perm("commissions.post_run") and bool(run.result["changed"])
+        return is_ready and request.user.has_perm("commissions.post_run") and bool(run.result.get("changed"))
 
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         run = self._run(request, object_id)
