@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from commissions import plans, what_if
 from commissions.models import Entry, PlanVersion, Rule, Run, RunFigure
@@ -110,7 +110,7 @@ def post(*, run: Run, by: User, reason: str, now: datetime) -> Run:
 def _ask(run: Run, by: User, reason: str, now: datetime) -> Run:
     if not reason.strip():
         raise RunRefused(_("变动合计 ¥%(fen)s，要另一个人同意：请写明原因。") % {"fen": yuan(run.result["moved_fen"])})
-    orders = ngettext("%(count)s 笔订单", "%(count)s 笔订单", len(run.changed)) % {"count": len(run.changed)}
+    orders = _("%(count)s 笔订单") % {"count": f"{len(run.changed):,}"}
     said = _("%(orders)s，多给 ¥%(more)s，收回 ¥%(less)s")
     amounts = {"orders": orders, "more": yuan(run.result["more_fen"]), "less": yuan(run.result["less_fen"])}
     approvals.ask(
