@@ -103,6 +103,7 @@ class Judging:
         return outcome
 
 
+_new = tuple.__new__  # as in the ledger
 Booked = dict[Award, tuple[int, int]]
 """Award → what it earns by what is booked, and what of that came back."""
 
@@ -111,9 +112,10 @@ def _booked(order_ids: Sequence[int]) -> dict[int, Booked]:
     books: dict[int, Booked] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(_BOOKED, [list(order_ids)])
-        for order_id, is_reverse, fen, *of in cursor.fetchall():
-            book, award = books[order_id], Award._make(of)
-            earned, back = book.get(award, (0, 0))
+        for row in cursor.fetchall():
+            order_id, is_reverse, fen = row[:3]
+            book, award = books[order_id], _new(Award, row[3:])
+            earned, back = book.get(award, _UNBOOKED)
             book[award] = (earned, back + fen) if is_reverse else (earned + fen, back)
     return books
 
@@ -129,25 +131,31 @@ def _compare(outcome: Outcome, order: Sold, wanted: Mapping[Award, ledger.Due], 
     """Add one order: per award what it should add up to, less what came back, beside what is booked."""
     back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back if order.all_refunds else {}
     labels = {line.pk: line.brand_label for line in order.all_lines}
-    channel_id, moved_fen = order.channel.pk, 0
+    shares, rules, channel_id, moved_fen = outcome.shares, outcome.rules, order.channel.pk, 0
     for award in {**wanted, **booked} if wanted.keys() != booked.keys() else wanted:
         line_id, rule, role, staff_id, store_id, _ = award
         due_fen = wanted[award].fen if award in wanted else 0
         back_fen = ledger.taken(due_fen, back.get(line_id)) if back else 0
-        earned_fen, reversed_fen = booked.get(award, (0, 0))
-        figures = outcome.shares[Share(staff_id, role, store_id, channel_id, labels.get(line_id, ""))]
-        of_rule = outcome.rules[rule]
-        for place, fen in enumerate((earned_fen + reversed_fen, due_fen + back_fen)):
-            figures[place] += fen
-            of_rule[place] += fen
-        moved_fen += abs(due_fen - earned_fen) + abs(back_fen - reversed_fen)
-    for place, pairs in ((2, {award[:2] for award, fen in booked.items() if fen[0]}), (3, {a[:2] for a in wanted})):
-        for _, rule in pairs:
-            outcome.rules[rule][place] += 1
+        earned_fen, reversed_fen = booked.get(award, _UNBOOKED)
+        share = shares[_new(Share, (staff_id, role, store_id, channel_id, labels.get(line_id, "")))]
+        share[0] += earned_fen + reversed_fen
+        share[1] += due_fen + back_fen
+        of_rule = rules[rule]
+        of_rule[0] += earned_fen + reversed_fen
+        of_rule[1] += due_fen + back_fen
+        if due_fen != earned_fen or back_fen != reversed_fen:
+            moved_fen += abs(due_fen - earned_fen) + abs(back_fen - reversed_fen)
+    for _, rule in {award[:2] for award, fen in booked.items() if fen[0]}:
+        rules[rule][2] += 1
+    for _, rule in {award[:2] for award in wanted}:
+        rules[rule][3] += 1
     outcome.orders, outcome.lines = outcome.orders + 1, outcome.lines + len(order.all_lines)
     if moved_fen:
         outcome.moved_fen += moved_fen
         outcome.changed.append(order.pk)
+
+
+_UNBOOKED = (0, 0)
 
 
 # ── What next month may cost ─────────────────────────────────────────────────────────────────────────────────────────
