@@ -135,6 +135,11 @@ def _agreed(*, target_id: str, payload: dict[str, Any], by: User, now: datetime)
     _begin_posting(run, by, now)
 
 
+def is_outdated(run: Run) -> bool:
+    """Whether the rules it was worked out by are others by now: a draft that was edited, a version put in force."""
+    return bool(run.facts) and run.state == Run.State.READY and _plans_of(run) != run.facts["plans"]
+
+
 def is_asked(run: Run) -> bool:
     """Whether it waits for a second person."""
     approval = approvals.Approval._base_manager
@@ -201,6 +206,11 @@ def begin(*, run: Run, state: str, now: datetime) -> None:
     if not Run.objects.filter(pk=run.pk, state=run.state).update(**step):
         raise Stopped
     run.state = state
+
+
+def note(*, run: Run, trouble: str) -> None:
+    """Say on the page of a run at work what is the matter with it."""
+    Run.objects.filter(pk=run.pk, state__in=Run.AT_WORK).update(trouble=trouble[:300])
 
 
 def fail(*, run: Run, trouble: str, now: datetime) -> None:

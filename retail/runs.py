@@ -31,6 +31,9 @@ def work(*, run_id: int, now: datetime) -> None:
         log.warning("%s was cancelled.", run)
     except engine.PlanError as error:
         runs.fail(run=run, trouble=_("方案版本有错：%(error)s") % {"error": error}, now=now)
+    except Exception:
+        runs.note(run=run, trouble=_("出错了，过一会儿会自动再试。"))
+        raise
 
 
 def _judge(run: Run, now: datetime) -> None:

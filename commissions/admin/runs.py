@@ -313,6 +313,7 @@ def _found(run: Run) -> dict[str, Any]:
         "forecast": {**forecast, "diff_fen": forecast["new_fen"] - forecast["old_fen"]},
         "sections": _sections(run),
         "movers": _movers(run),
+        "is_outdated": runs.is_outdated(run),
         "is_preview": run.kind == Run.Kind.RECOMPUTE and run.state == Run.State.READY,
         "is_asked": run.kind == Run.Kind.RECOMPUTE and run.state == Run.State.READY and runs.is_asked(run),
     }

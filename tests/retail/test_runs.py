@@ -115,6 +115,9 @@ def test_a_draft_is_priced_as_by_the_naive_evaluator(shop):
         refunds = Refund.objects.filter(order=line.order, outer_line_id=line.outer_line_id)
         back = min(line.paid_fen, sum(refunds.values_list("fen", flat=True)))
         wanted[staff] += fen - naive.rounded(Fraction(fen * back, line.paid_fen))
+    assert not runs.is_outdated(run)
+    Rule.objects.filter(version=draft, code="shoes").update(priority=6)
+    assert runs.is_outdated(run)
     tried_fen = dict(run.figures.filter(by="person").values_list("staff", "new_fen"))
     assert tried_fen == dict(wanted)
 
