@@ -118,8 +118,9 @@ class TriedOn(ScopedAdmin):
         version: PlanVersion | None = self.get_object(request, str(object_id))
         if version is None:
             raise Http404
+        given = {name: form.cleaned_data[name] for name in ("first", "last")}
         try:
-            return _to(runs.try_on(version=version, **form.cleaned_data, by=request.user, now=timezone.now()))
+            return _to(runs.try_on(version=version, **given, by=request.user, now=timezone.now()))
         except runs.RunRefused as refusal:
             messages.error(request, str(refusal))
             page = reverse("admin:commissions_planversion_change", args=[version.pk])
@@ -239,12 +240,16 @@ class RunAdmin(ScopedAdmin):
         return run is not None and run.is_at_work and request.user.has_perm("commissions.add_run")
 
     def _run(self, request: HttpRequest, object_id: Any) -> Run | None:
-        return self.get_object(request, str(object_id)) if object_id else None
+        """Read once in a request: each button asks for it."""
+        if object_id and getattr(request, "run", None) is None:
+            request.run = self.get_object(request, str(object_id))
+        return request.run if object_id else None
 
     @action(description=_("重算一段时间"), icon="calculate", permissions=["start"], dialog=RECOMPUTE)
     def recompute(self, request: HttpRequest, form: RecomputeForm) -> HttpResponse:
+        given = {name: form.cleaned_data[name] for name in ("brand", "first", "last")}
         try:
-            return _to(runs.preview(**form.cleaned_data, by=request.user, now=timezone.now()))
+            return _to(runs.preview(**given, by=request.user, now=timezone.now()))
         except runs.RunRefused as refusal:
             messages.error(request, str(refusal))
             return HttpResponse(headers={"HX-Refresh": "true"})
