@@ -18,7 +18,7 @@ from django.db import connection
 
 from commissions import claims as inputs
 from commissions import copied, engine, periods, plans, returns
-from commissions.claims import BuyerFacts, Claim, Kept
+from commissions.claims import BuyerFacts, Claim, Kept, KeptClaim
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
 from commissions.sold import Sold
@@ -240,26 +240,32 @@ def taken(fen: int, came: engine.Returned | None) -> int:
     return engine.reversal(fen, came.size, 0, came.back) if came else 0
 
 
-def dues(*, order: Order | Sold, kept: Kept, by: plans.Judge) -> dict[Award, Due]:
+def dues(*, order: Order, kept: Kept, by: plans.Judge) -> dict[Award, Due]:
     """What the plan of the moment of payment gives to whom, before refunds."""
     compiled = by.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return {}
-    facts = order_facts(order=order, kept=kept)
-    # Line, role and holder come back from the engine as they went in: ids.
-    claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     found: dict[Award, Due] = {}
-    award: Any
-    part: Any
-    for award in engine.price(compiled.plan, facts):
+    for award, part, claim in parts(order=order, kept=kept, plan=compiled.plan):
+        # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
+        key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
         rule_id = compiled.rule_ids[award.rule_id]
-        for part in award.parts:
-            claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
-            # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
-            key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
-            figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
-            found[key] = _new(Due, figures)
+        figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
+        found[key] = _new(Due, figures)
     return found
+
+
+def parts(*, order: Order | Sold, kept: Kept, plan: engine.CompiledPlan) -> Iterator[tuple[Any, Any, KeptClaim]]:
+    """The awards of the plan in the order of evaluation, each with its parts and the claim a part answers.
+
+    Lines, roles and holders come back from the engine as they went in: ids.
+    """
+    claims: dict[Any, KeptClaim] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
+    for award in engine.price(plan, order_facts(order=order, kept=kept)):
+        line_id = award.line_id
+        for part in award.parts:
+            claim = claims.get((line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
+            yield award, part, claim
 
 
 def order_facts(*, order: Order | Sold, kept: Kept) -> engine.facts.Order:

@@ -8,24 +8,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from commissions import claims, engine, ledger, plans, returns, sold
-from commissions.ledger import Award
 from commissions.models.ledger import midnight
 from commissions.sold import Sold
 
-
-class Share(NamedTuple):
-    """Whom, as what, in which store, and on which sales: what amounts are added up by."""
-
-    staff_id: int
-    role: str
-    store_id: int | None
-    channel_id: int
-    label: str
+Share = tuple[int, str, int | None, int, str]
+"""Whom, as what, in which store, and on which sales: what amounts are added up by; see SHARE."""
+SHARE = ("staff_id", "role", "store_id", "channel_id", "label")
 
 
 class Change(NamedTuple):
@@ -70,7 +63,7 @@ class Outcome:
 
     def by(self, name: str) -> dict[int | str | None, Change]:
         """The amounts added up by one part of a share: `staff_id`, `role`, `store_id`, `channel_id` or `label`."""
-        place, sums = Share._fields.index(name), defaultdict[int | str | None, list[int]](_no_line)
+        place, sums = SHARE.index(name), defaultdict[int | str | None, list[int]](_no_line)
         for share, figures in self.shares.items():
             _add(sums[share[place]], figures)
         return {key: Change(*figures) for key, figures in sums.items()}
@@ -98,14 +91,14 @@ class Judging:
             kept, booked = claims.kept_many(orders=orders), _booked([order.pk for order in orders])
             by = plans.Always(self._version) if self._version else ledger.versions_of(orders)
             for order in orders:
-                wanted = ledger.dues(order=order, kept=kept[order.pk], by=by)
+                compiled = by.at(brand_id=order.brand_id, moment=order.paid_at)
+                wanted = ledger.parts(order=order, kept=kept[order.pk], plan=compiled.plan) if compiled else ()
                 _compare(outcome, order, wanted, booked.get(order.pk, {}))
         return outcome
 
 
-_new = tuple.__new__  # as in the ledger
-Booked = dict[Award, tuple[int, int]]
-"""Award → what it earns by what is booked, and what of that came back."""
+Booked = dict[tuple[Any, ...], tuple[int, int]]
+"""The fields of a ledger.Award → what it earns by what is booked, and what of that came back."""
 
 
 def _booked(order_ids: Sequence[int]) -> dict[int, Booked]:
@@ -113,13 +106,16 @@ def _booked(order_ids: Sequence[int]) -> dict[int, Booked]:
     with connection.cursor() as cursor:
         cursor.execute(_BOOKED, [list(order_ids)])
         for row in cursor.fetchall():
-            order_id, is_reverse, fen = row[:3]
-            book, award = books[order_id], _new(Award, row[3:])
-            earned, back = book.get(award, _UNBOOKED)
-            book[award] = (earned, back + fen) if is_reverse else (earned + fen, back)
+            book, award, fen = books[row[0]], row[3:], row[2]
+            if award in book or row[1]:
+                earned, back = book.get(award, _UNBOOKED)
+                book[award] = (earned, back + fen) if row[1] else (earned + fen, back)
+            else:  # nearly always
+                book[award] = fen, 0
     return books
 
 
+_UNBOOKED = (0, 0)
 _BOOKED = """
 SELECT e.order_id, e.kind = 'reverse', e.fen, e.line_id, r.code, e.role, e.staff_id, e.store_id, e.payer_id
 FROM commissions_entry e JOIN commissions_rule r ON r.id = e.rule_id
@@ -127,35 +123,55 @@ WHERE e.order_id = ANY(%s::bigint[]) AND e.kind IN ('earn', 'delta', 'reverse') 
 """
 
 
-def _compare(outcome: Outcome, order: Sold, wanted: Mapping[Award, ledger.Due], booked: Booked) -> None:
-    """Add one order: per award what it should add up to, less what came back, beside what is booked."""
+def _compare(outcome: Outcome, order: Sold, wanted: Iterable[tuple[Any, Any, Any]], booked: Booked) -> None:
+    """Add one order: each part less what came back, beside what is booked for it. Takes out of `booked` what it met.
+
+    A month has millions of parts, so this is written for speed: one look-up for each of what it adds to.
+    """
     back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back if order.all_refunds else {}
     labels = {line.pk: line.brand_label for line in order.all_lines}
-    shares, rules, channel_id, moved_fen = outcome.shares, outcome.rules, order.channel.pk, 0
-    for award in {**wanted, **booked} if wanted.keys() != booked.keys() else wanted:
-        line_id, rule, role, staff_id, store_id, _ = award
-        due_fen = wanted[award].fen if award in wanted else 0
+    channel_id, moved_fen, last = order.channel.pk, 0, None
+    shares, rules, met = outcome.shares, outcome.rules, set()
+    for award, (role, staff_id, due_fen), claim in wanted:
+        line_id, rule, store_id = award.line_id, award.rule_id, claim.store_id
+        earned_fen, reversed_fen = booked.pop((line_id, rule, role, staff_id, store_id, claim.payer_id), _UNBOOKED)
         back_fen = ledger.taken(due_fen, back.get(line_id)) if back else 0
-        earned_fen, reversed_fen = booked.get(award, _UNBOOKED)
-        share = shares[_new(Share, (staff_id, role, store_id, channel_id, labels.get(line_id, "")))]
-        share[0] += earned_fen + reversed_fen
-        share[1] += due_fen + back_fen
-        of_rule = rules[rule]
-        of_rule[0] += earned_fen + reversed_fen
-        of_rule[1] += due_fen + back_fen
         if due_fen != earned_fen or back_fen != reversed_fen:
             moved_fen += abs(due_fen - earned_fen) + abs(back_fen - reversed_fen)
-    for _, rule in {award[:2] for award, fen in booked.items() if fen[0]}:
-        rules[rule][2] += 1
-    for _, rule in {award[:2] for award in wanted}:
-        rules[rule][3] += 1
+        if award is not last:  # its parts stand together
+            last, of_rule, label, is_new = award, rules[rule], labels[line_id], True
+            of_rule[3] += 1
+        if earned_fen and is_new:
+            of_rule[2] += 1
+            met.add((line_id, rule))
+            is_new = False
+        share = shares[staff_id, role, store_id, channel_id, label]
+        old_fen, new_fen = earned_fen + reversed_fen, due_fen + back_fen
+        share[0] += old_fen
+        share[1] += new_fen
+        of_rule[0] += old_fen
+        of_rule[1] += new_fen
+    moved_fen += _unwanted(outcome, channel_id, labels, booked, met)
     outcome.orders, outcome.lines = outcome.orders + 1, outcome.lines + len(order.all_lines)
     if moved_fen:
         outcome.moved_fen += moved_fen
         outcome.changed.append(order.pk)
 
 
-_UNBOOKED = (0, 0)
+def _unwanted(
+    outcome: Outcome, channel_id: int, labels: Mapping[int, str], booked: Booked, met: set[tuple[int, str]]
+) -> int:
+    """Add what is booked and would not be any more; how much that moves. `met`: lines of rules already counted."""
+    moved_fen = 0
+    for (line_id, rule, role, staff_id, store_id, _), (earned_fen, reversed_fen) in booked.items():
+        fen, of_rule = earned_fen + reversed_fen, outcome.rules[rule]
+        outcome.shares[staff_id, role, store_id, channel_id, labels.get(line_id, "")][0] += fen
+        of_rule[0] += fen
+        if earned_fen and (line_id, rule) not in met:
+            met.add((line_id, rule))
+            of_rule[2] += 1
+        moved_fen += abs(earned_fen) + abs(reversed_fen)
+    return moved_fen
 
 
 # ── What next month may cost ─────────────────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,7 @@ from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
 
 BATCH = 500  # orders in one transaction
+LOOKED_AT = 2_000  # orders that are only looked at, at once
 PAGE = 20_000  # orders whose ids are known at a time; both processes are through before the next ones are read
 PROCESSES = 2
 
@@ -43,9 +44,9 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """batch: orders in one transaction. progress: told the lines done and the lines in all; else a line is shown."""
+    """batch: orders at a time. progress: told the lines done and the lines in all; else a line is shown."""
 
-    batch: int = BATCH
+    batch: int | None = None
     processes: int = PROCESSES
     progress: Callable[[int, int], None] | None = None
 
@@ -74,7 +75,8 @@ def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: i
 def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how: How = How()) -> what_if.Outcome:
     """What that version, or those that now hold, would make of the orders that are settled; nothing is written."""
     whole, settled = what_if.Outcome(), among.filter(settled_at__isnull=False)
-    for step in _steps(_Work(what_if.Judging(version), how.batch, is_reading=True), settled, how):
+    work = _Work(what_if.Judging(version), how.batch or LOOKED_AT, is_reading=True)
+    for step in _steps(work, settled, how):
         whole.add(step.outcome)
     return whole
 
@@ -82,7 +84,7 @@ def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how:
 def _each(verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How) -> Done:
     """Do a batch verb of intake, which returns the ids of the orders it cannot be done to."""
     count, lines, failed = 0, 0, list[int]()
-    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch), orders, how):
+    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH), orders, how):
         count, lines, failed = count + step.orders - len(step.outcome), lines + step.lines, failed + step.outcome
     return Done(count, lines, failed)
 
@@ -94,7 +96,7 @@ def _steps(work: "_Work", orders: QuerySet[Order], how: How) -> Iterator["Step"]
     # Within a transaction another process would not see what is not committed yet.
     processes = 1 if connection.in_atomic_block else how.processes
     for page in _pages(orders.order_by("paid_at", "pk")):
-        parts = _parts(page, processes if len(page) > how.batch else 1, is_any=work.is_reading)
+        parts = _parts(page, processes if len(page) > work.batch else 1, is_any=work.is_reading)
         for step in _share(work, parts):
             lines += step.lines
             yield step

@@ -82,7 +82,7 @@ def test_the_version_in_force_changes_nothing_for_anybody(shop):
 
 def test_a_draft_says_what_putting_it_in_force_and_recomputing_posts(shop):
     draft = shop.draft(shoes_ppm=45_000)
-    Rule.objects.filter(version=draft, code="welcome").update(code="hello")
+    Rule.objects.filter(version=draft, code="others").update(code="rest")
     before = ledger_as_it_is()
     run = tried(draft)
     assert ledger_as_it_is() == before
@@ -97,8 +97,8 @@ def test_a_draft_says_what_putting_it_in_force_and_recomputing_posts(shop):
     assert set(preview.changed) == set(posted.values_list("order_id", flat=True))
     assert preview.result["moved_fen"] == sum(map(abs, posted.of_staff().values_list("fen", flat=True)))
     names = {row.name: row for row in run.figures.filter(by="rule")}
-    assert names["welcome（hello）"].old_fen == 0 and names["welcome（welcome）"].new_fen == 0
-    assert names["welcome（hello）"].new_lines == names["welcome（welcome）"].old_lines > 0
+    assert names["others（rest）"].old_fen == 0 and names["others（others）"].new_fen == 0
+    assert names["others（rest）"].new_lines == names["others（others）"].old_lines > 0
     for by in ("role", "label", "channel", "store", "rule"):
         assert sum(differences(run, by).values()) == sum(differences(run).values())
 
