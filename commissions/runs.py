@@ -175,7 +175,7 @@ def _plans_of(run: Run) -> list[list[Any]]:
     held = PlanVersion.objects.filter(plan__brand=run.brand_id, status__in=("active", "retired"), starts_at__lt=until)
     rows = held.exclude(ends_at__lte=first).order_by("starts_at", "pk")
     return [
-        [pk, content, starts_at.isoformat(), ends_at and ends_at.isoformat()]
+        [pk, content, str(starts_at), str(ends_at or "")]
         for pk, content, starts_at, ends_at in rows.values_list("pk", "content_hash", "starts_at", "ends_at")
     ]
 

@@ -54,10 +54,10 @@ def read(*, order_ids: Sequence[int], places: Places) -> list[Sold]:
         cursor.execute(_ORDERS, [list(order_ids)])
         orders = cursor.fetchall()
     for refund in Refund._base_manager.filter(order__pk__among=order_ids):
-        refunds[refund.order_id].append(refund)
+        refunds[refund.order_id or 0].append(refund)
     return [
-        Sold(pk, *facts, places.channel(channel_id), places.store(store_id), lines[pk], refunds.get(pk, []))
-        for pk, channel_id, store_id, *facts in orders
+        Sold(pk, brand, paid_at, live, places.channel(channel), places.store(store), lines[pk], refunds.get(pk, []))
+        for pk, brand, paid_at, live, channel, store in orders
     ]
 
 
@@ -68,6 +68,6 @@ FROM retail_orderline l JOIN retail_product p ON p.id = l.product_id
 WHERE l.order_id = ANY(%s::bigint[]) ORDER BY l.id
 """
 _ORDERS = """
-SELECT id, channel_id, store_id, brand_id, paid_at, live_event FROM retail_order
+SELECT id, brand_id, paid_at, live_event, channel_id, store_id FROM retail_order
 WHERE id = ANY(%s::bigint[]) AND settled_at IS NOT NULL AND settled_version = version
 """
