@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from django.db import connection
 
-from commissions.models import BuyerSnapshot, ClaimRow
+from commissions.models import BuyerSnapshot
 from retail.models import Order
 
 
@@ -49,7 +49,7 @@ class BuyerFacts:
 
 class Kept(NamedTuple):
     claims: Sequence["KeptClaim"]
-    buyer: BuyerSnapshot
+    buyer: "BuyerSnapshot | KeptBuyer"
 
 
 class Told(NamedTuple):
@@ -80,6 +80,19 @@ class KeptClaim(NamedTuple):
     staff_id: int | None
     store_id: int | None
     payer_id: int | None
+
+
+class KeptBuyer(NamedTuple):
+    """A BuyerSnapshot as far as pricing reads it."""
+
+    pk: int
+    revision: int
+    is_new: bool
+    tier: str
+    dormant_days: int | None
+    staff_id: int | None
+    ownership: str
+    store_groups: list[str]
 
 
 def _write_claims(told: Sequence[Told], resolver: int, now: datetime) -> dict[int, list[KeptClaim]]:
@@ -163,19 +176,36 @@ FROM given LEFT JOIN stores USING (store_id) RETURNING order_id, id, store_group
 """
 
 
-def kept_many(*, orders: Collection[Order]) -> dict[int, Kept]:
+class Settled(Protocol):
+    """An order whose inputs were kept."""
+
+    @property
+    def pk(self) -> int: ...
+
+
+def kept_many(*, orders: Collection[Settled]) -> dict[int, Kept]:
     """Order id → the latest revision of its inputs; an order that was never settled is left out."""
     if not orders:
         return {}
-    ids = [order.pk for order in orders]
-    latest = BuyerSnapshot.objects.filter(order__pk__among=ids).order_by("order", "-revision").distinct("order")
-    snapshots = {row.order_id: row for row in latest}
-    claims: dict[int, list[KeptClaim]] = defaultdict(list)
-    rows = ClaimRow.objects.filter(order__pk__among=snapshots).order_by("pk")
-    for order_id, revision, *claim in rows.values_list("order_id", "revision", *KeptClaim._fields):
-        if revision == snapshots[order_id].revision:
+    with connection.cursor() as cursor:
+        cursor.execute(_BUYERS, [[order.pk for order in orders]])
+        buyers = {order_id: KeptBuyer._make(buyer) for order_id, *buyer in cursor.fetchall()}
+        cursor.execute(_CLAIMS, [list(buyers), [buyer.revision for buyer in buyers.values()]])
+        claims: dict[int, list[KeptClaim]] = defaultdict(list)
+        for order_id, *claim in cursor.fetchall():
             claims[order_id].append(KeptClaim._make(claim))
-    return {order_id: Kept(claims[order_id], snapshot) for order_id, snapshot in snapshots.items()}
+    return {order_id: Kept(claims[order_id], buyer) for order_id, buyer in buyers.items()}
+
+
+_BUYERS = """
+SELECT DISTINCT ON (order_id) order_id, id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups
+FROM commissions_buyersnapshot WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id, revision DESC
+"""
+_CLAIMS = """
+SELECT c.order_id, c.id, c.line_id, c.role, c.staff_id, c.store_id, c.payer_id
+FROM unnest(%s::bigint[], %s::smallint[]) AS latest(order_id, revision)
+JOIN commissions_claimrow c USING (order_id, revision) ORDER BY c.id
+"""
 
 
 def kept(*, order: Order) -> Kept | None:

@@ -18,9 +18,10 @@ from django.db import connection
 
 from commissions import claims as inputs
 from commissions import copied, engine, periods, plans, returns
-from commissions.claims import BuyerFacts, Claim, Kept
+from commissions.claims import BuyerFacts, Claim, Kept, KeptClaim
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
+from commissions.sold import Sold
 from retail.models import Order
 
 _EARN, _DELTA, _REVERSE = (str(kind) for kind in (Entry.Kind.EARN, Entry.Kind.DELTA, Entry.Kind.REVERSE))
@@ -104,14 +105,17 @@ def accrue_many(
 _NOBODY = BuyerFacts()
 
 
-def revise_many(*, orders: Sequence[Order], now: datetime) -> int:
-    """Post the differences of orders whose content or plan was corrected, judged on the inputs kept before."""
+def revise_many(*, orders: Sequence[Order], now: datetime, run: int | None = None) -> int:
+    """Post the differences of orders whose content or plan was corrected, judged on the inputs kept before.
+
+    `run`: the recompute that asked for it; its entries name it.
+    """
     if not orders:
         return 0
     kept = inputs.kept_many(orders=orders)
     if missing := [order.pk for order in orders if order.pk not in kept]:
         raise LookupError(f"Order {missing[0]} was never settled.")
-    return _post(orders, _books(orders), now, kept)
+    return _post(orders, _books(orders), now, kept, run)
 
 
 def claw_back_many(*, orders: Sequence[Order], now: datetime) -> int:
@@ -198,21 +202,30 @@ ORDER BY entry.id
 """
 
 
-def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, kept: Mapping[int, Kept] | None) -> int:
+def _post(
+    orders: Sequence[Order],
+    books: Mapping[int, _Book],
+    now: datetime,
+    kept: Mapping[int, Kept] | None,
+    run: int | None = None,
+) -> int:
     """Post the differences; `kept` None leaves what was earned as it stands and looks at refunds only."""
-    versions = _versions(orders) if kept else None
+    versions = None
+    if kept:
+        plans.hold(brand_ids={order.brand_id for order in orders})
+        versions = versions_of(orders)
     postings = []
     for order in orders:
         book = books.get(order.pk, _EMPTY)
-        earned = _evaluate(order, kept[order.pk], versions) if kept and versions else book.dues()
+        earned = dues(order=order, kept=kept[order.pk], by=versions) if kept and versions else book.dues()
         if legs := _legs(order, earned, book):
             postings.append(_Posting(order, book.count, legs))
-    return _write(postings, now)
+    return _write(postings, now, run)
 
 
-def _versions(orders: Sequence[Order]) -> plans.Timetable:
+def versions_of(orders: Sequence[Order | Sold]) -> plans.Timetable:
+    """The versions that hold for these orders."""
     brand_ids, times = {order.brand_id for order in orders}, [order.paid_at for order in orders]
-    plans.hold(brand_ids=brand_ids)
     return plans.timetable(brand_ids=brand_ids, since=min(times), until=max(times))
 
 
@@ -228,37 +241,45 @@ def _legs(order: Order, earned: Mapping[Award, Due], book: _Book) -> list["_Leg"
         figures = wanted or booked.due  # type: ignore[union-attr]  # it stands in one of the two
         if more := target - (booked.due.fen if booked else 0):
             legs.append(_Leg(award, _DELTA if booked else _EARN, more, figures, booked))
-        # What the refunds so far take: the opposite sign, and all of it once the whole line came back.
-        came = back.get(award.line_id)
-        taken = engine.reversal(target, came.size, 0, came.back) if came else 0
-        if more := taken - (booked.reversed_fen if booked else 0):
+        if more := taken(target, back.get(award.line_id)) - (booked.reversed_fen if booked else 0):
             legs.append(_Leg(award, _REVERSE, more, figures, booked))
     return legs
 
 
-def _evaluate(order: Order, kept: Kept, versions: plans.Timetable) -> dict[Award, Due]:
-    """What the plan of the moment of payment gives to whom."""
-    compiled = versions.at(brand_id=order.brand_id, moment=order.paid_at)
+def taken(fen: int, came: engine.Returned | None) -> int:
+    """What the refunds so far take of an amount: the opposite sign, and all of it once the whole line came back."""
+    return engine.reversal(fen, came.size, 0, came.back) if came else 0
+
+
+def dues(*, order: Order, kept: Kept, by: plans.Judge) -> dict[Award, Due]:
+    """What the plan of the moment of payment gives to whom, before refunds."""
+    compiled = by.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return {}
-    facts = order_facts(order=order, kept=kept)
-    # Line, role and holder come back from the engine as they went in: ids.
-    claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
-    dues: dict[Award, Due] = {}
-    award: Any
-    part: Any
-    for award in engine.price(compiled.plan, facts):
+    found: dict[Award, Due] = {}
+    for award, part, claim in parts(order=order, kept=kept, plan=compiled.plan):
+        # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
+        key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
         rule_id = compiled.rule_ids[award.rule_id]
+        figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
+        found[key] = _new(Due, figures)
+    return found
+
+
+def parts(*, order: Order | Sold, kept: Kept, plan: engine.CompiledPlan) -> Iterator[tuple[Any, Any, KeptClaim]]:
+    """The awards of the plan in the order of evaluation, each with its parts and the claim a part answers.
+
+    Lines, roles and holders come back from the engine as they went in: ids.
+    """
+    claims: dict[Any, KeptClaim] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
+    for award in engine.price(plan, order_facts(order=order, kept=kept)):
+        line_id = award.line_id
         for part in award.parts:
-            claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
-            # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
-            key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
-            figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
-            dues[key] = _new(Due, figures)
-    return dues
+            claim = claims.get((line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
+            yield award, part, claim
 
 
-def order_facts(*, order: Order, kept: Kept) -> engine.facts.Order:
+def order_facts(*, order: Order | Sold, kept: Kept) -> engine.facts.Order:
     """An order with its kept inputs, in the shape the engine prices. Channels are known by their kind."""
     roles: dict[int | None, dict[str, int | None]] = defaultdict(dict)
     for claim in kept.claims:
@@ -326,7 +347,7 @@ class _Posting(NamedTuple):
         return {_day(leg.booked, due_on, today) for leg in self.legs} if self.booked else {due_on}
 
 
-def _write(postings: Sequence[_Posting], now: datetime) -> int:
+def _write(postings: Sequence[_Posting], now: datetime, run: int | None) -> int:
     """Append one transaction per order and payer: its legs, and one house leg that brings it to zero."""
     if not postings:
         return 0
@@ -341,7 +362,8 @@ def _write(postings: Sequence[_Posting], now: datetime) -> int:
     for posting, by_payer in groups:
         places, due_on = itertools.count(posting.booked), posting.due_on(today)
         for payer_id, legs in by_payer.items():
-            rows += _rows(posting.order, places, payer_id, legs, when[posting.order.brand_id], ids, due_on, today, now)
+            source = _Source(posting.order, payer_id, run, now, due_on, today)
+            rows += _rows(source, places, legs, when[posting.order.brand_id], ids)
     with connection.cursor() as cursor:
         copied.into(cursor, table="commissions_entry", columns=_COLUMNS, rows=rows)
     return len(rows)
@@ -358,30 +380,35 @@ def _places(brand_id: int, days: Collection[date]) -> dict[date, bytes]:
 _COLUMNS = (
     *("key", "id", "txn", "fen", "base_fen", "pool_fen", "line_id", "rule_id", "version_id", "staff_id"),  # _LEG
     *("kind", "role", "claim_id", "store_id", "reverses_id", "earned_on", "period_booked_id", "period_origin_id"),
-    *("order_id", "brand_id", "payer_id", "paid_at", "posted_at"),
+    *("order_id", "brand_id", "payer_id", "run", "paid_at", "posted_at"),
 )
 _LEG = copied.packer(columns=len(_COLUMNS), numbers=9)
 _HOUSE = copied.packer(columns=len(_COLUMNS), numbers=5)
 _NO_LINE, _NO_CLAIM = copied.numbers(*[None] * 4), copied.numbers(*[None] * 3)
 
 
+class _Source(NamedTuple):
+    """What one transaction comes from: an order, as one company pays for it. New awards count on `due_on`."""
+
+    order: Order
+    payer_id: int | None
+    run: int | None
+    now: datetime
+    due_on: date
+    today: date
+
+
 def _rows(
-    order: Order,
-    places: Iterator[int],
-    payer_id: int | None,
-    legs: Sequence[_Leg],
-    when: Mapping[date, bytes],
-    ids: Iterator[int],
-    due_on: date,
-    today: date,
-    now: datetime,
+    source: _Source, places: Iterator[int], legs: Sequence[_Leg], when: Mapping[date, bytes], ids: Iterator[int]
 ) -> Iterator[bytes]:
     """The entries of one transaction, in the order of _COLUMNS; the house's leg has the id of the transaction.
 
     The key of an entry is its place in the book of its order: who posts on an old state of it collides.
     """
+    order, payer_id, run, now, due_on, today = source
     txn, order_id = next(ids), order.pk
-    common = copied.numbers(order_id, order.brand_id, payer_id) + copied.moment(order.paid_at) + copied.moment(now)
+    common = copied.numbers(order_id, order.brand_id, payer_id, run) + copied.moment(order.paid_at)
+    common += copied.moment(now)
     house_fen, last = 0, date.min
     for award, kind, fen, figures, booked in legs:
         day = due_on if booked is None else _day(booked, due_on, today)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from django.db import connection, transaction
 from django.db.models import Max, Q
@@ -42,6 +42,22 @@ class _Version(NamedTuple):
     content_hash: str
     starts_at: datetime
     ends_at: datetime | None
+
+
+class Judge(Protocol):
+    """Says by which version a payment of a brand is judged."""
+
+    def at(self, *, brand_id: int, moment: datetime) -> Compiled | None: ...
+
+
+class Always:
+    """One version, whatever it says of when it holds: for trying it on the past."""
+
+    def __init__(self, version: Compiled) -> None:
+        self._version = version
+
+    def at(self, *, brand_id: int, moment: datetime) -> Compiled:
+        return self._version
 
 
 class Timetable:
@@ -90,6 +106,11 @@ def at(*, brand_id: int, moment: datetime) -> Compiled | None:
 def of_version(version_id: int) -> Compiled:
     """The compiled form of a version that was in force at some time."""
     return compiled(version_id, PlanVersion.objects.values_list("content_hash", flat=True).get(pk=version_id))
+
+
+def as_it_stands(version: PlanVersion) -> Compiled:
+    """The compiled form of any version, a draft as it is at this moment. Raises engine.PlanError for a faulty one."""
+    return compiled(version.pk, version.content_hash or content_hash(version))
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
-"""The verbs of intake over very many orders: in batches, shared between two processes, with a line of progress.
+"""Work on very many orders: in batches, shared between two processes, with a line of progress.
 
-Each batch is committed by itself, so whatever moment this is stopped at, the next run goes on from there. While one
-process reads and prices, the database writes for the other.
+The verbs of intake commit each batch by itself, so whatever moment they are stopped at, the next run goes on from
+there. While one process reads and prices, the database works for the other. `judge` only looks, and brings back sums.
 """
 
 import multiprocessing
@@ -11,26 +11,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from django.db import connection, connections
 from django.db.models import Count, F, Q, QuerySet
 
+from commissions import plans, what_if
 from members import identity
 from retail import garbage, intake
 from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
 
 BATCH = 500  # orders in one transaction
+LOOKED_AT = 2_000  # orders that are only looked at, at once
 PAGE = 20_000  # orders whose ids are known at a time; both processes are through before the next ones are read
 PROCESSES = 2
 
 
-class Verb(Protocol):
-    """A batch verb of intake: returns the ids of the orders it cannot be done to."""
-
-    def __call__(self, *, order_ids: Sequence[int], now: datetime) -> list[int]: ...
+Act = Callable[[Sequence[int]], Any]
+"""What is done to the orders of a batch. What it returns comes back from the other process, too."""
 
 
 class Done(NamedTuple):
@@ -43,9 +44,9 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """batch: orders in one transaction. progress: told the lines done and the lines in all; else a line is shown."""
+    """batch: orders at a time. progress: told the lines done and the lines in all; else a line is shown."""
 
-    batch: int = BATCH
+    batch: int | None = None
     processes: int = PROCESSES
     progress: Callable[[int, int], None] | None = None
 
@@ -66,22 +67,40 @@ def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -
     return _each(intake.settle_refunds, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
 
 
-def recompute(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
+def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:
     """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
-    return _each(intake.recompute, among.exclude(settled_at=None), now, how)
+    return _each(partial(intake.recompute, run=run), among.exclude(settled_at=None), now, how)
 
 
-def _each(verb: Verb, orders: QuerySet[Order], now: datetime, how: How) -> Done:
+def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how: How = How()) -> what_if.Outcome:
+    """What that version, or those that now hold, would make of the orders that are settled; nothing is written."""
+    whole, settled = what_if.Outcome(), among.filter(settled_at__isnull=False)
+    work = _Work(what_if.Judging(version), how.batch or LOOKED_AT, is_reading=True)
+    for step in _steps(work, settled, how):
+        whole.add(step.outcome)
+    return whole
+
+
+def _each(verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How) -> Done:
+    """Do a batch verb of intake, which returns the ids of the orders it cannot be done to."""
+    count, lines, failed = 0, 0, list[int]()
+    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH), orders, how):
+        count, lines, failed = count + step.orders - len(step.outcome), lines + step.lines, failed + step.outcome
+    return Done(count, lines, failed)
+
+
+def _steps(work: "_Work", orders: QuerySet[Order], how: How) -> Iterator["Step"]:
+    """The batches as they are done, page by page."""
     total = OrderLine.objects.filter(order__in=orders.order_by()).count()
-    progress = how.progress or _on_the_screen(total)
+    progress, lines = how.progress or _on_the_screen(total), 0
     # Within a transaction another process would not see what is not committed yet.
     processes = 1 if connection.in_atomic_block else how.processes
-    count, lines, failed = 0, 0, list[int]()
     for page in _pages(orders.order_by("paid_at", "pk")):
-        for done in _share(_Work(verb, now, how.batch), _parts(page, processes if len(page) > how.batch else 1)):
-            count, lines, failed = count + done.orders, lines + done.lines, failed + done.failed
+        parts = _parts(page, processes if len(page) > work.batch else 1, is_any=work.is_reading)
+        for step in _share(work, parts):
+            lines += step.lines
+            yield step
             progress(lines, total)
-    return Done(count, lines, failed)
 
 
 def _on_the_screen(total: int) -> Callable[[int, int], None]:
@@ -111,10 +130,13 @@ def _pages(orders: QuerySet[Order]) -> Iterator[list[_Row]]:
         last = page[-1]
 
 
-def _parts(page: Sequence[_Row], count: int) -> list[list[_Row]]:
-    """So many parts with about as many lines, each in the order of the page. Orders of one buyer stay together."""
-    if count == 1:
-        return [list(page)]
+def _parts(page: list[_Row], count: int, *, is_any: bool = False) -> list[list[_Row]]:
+    """So many parts with about as many lines, each in the order of the page. Orders of one buyer stay together.
+
+    `is_any`: they need not.
+    """
+    if count == 1 or is_any:
+        return [page[place::count] for place in range(count)]
     buyers = _buyers(page)
     weights: Counter[int] = Counter()
     for row, buyer in zip(page, buyers, strict=True):
@@ -153,22 +175,32 @@ def _buyers(page: Sequence[_Row]) -> list[int]:
 
 
 # ── Two processes ────────────────────────────────────────────────────────────────────────────────────────────────────
-class _Work(NamedTuple):
-    verb: Verb
-    now: datetime
-    batch: int
+class Step(NamedTuple):
+    """A batch that is done: how much it was, and what the act returned."""
 
-    def do(self, rows: Sequence[_Row]) -> Iterator[Done]:
+    orders: int
+    lines: int
+    outcome: Any
+
+
+class _Work(NamedTuple):
+    """`is_reading`: nothing depends on what was done before, so any order may go to any process."""
+
+    act: Act
+    batch: int
+    is_reading: bool = False
+
+    def do(self, rows: Sequence[_Row]) -> Iterator[Step]:
         """Batch by batch."""
         with garbage.collected_by_hand() as collect:
             for start in range(0, len(rows), self.batch):
                 part = rows[start : start + self.batch]
-                failed = self.verb(order_ids=[row.id for row in part], now=self.now)
-                yield Done(len(part) - len(failed), sum(row.lines for row in part), failed)
+                outcome = self.act([row.id for row in part])
+                yield Step(len(part), sum(row.lines for row in part), outcome)
                 collect()
 
 
-def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Done]:
+def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Step]:
     """Do the first part here and each other one in a process of its own, which lives no longer than that."""
     here, *elsewhere = parts
     if elsewhere:
@@ -196,14 +228,14 @@ class _Other:
         self._process.start()
         its_end.close()
 
-    def told(self) -> Iterator[Done]:
+    def told(self) -> Iterator[Step]:
         while self._pipe.poll():
             try:
                 yield self._pipe.recv()
             except EOFError:
                 return
 
-    def finish(self) -> Iterator[Done]:
+    def finish(self) -> Iterator[Step]:
         while True:
             try:
                 yield self._pipe.recv()

@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
@@ -118,17 +119,18 @@ def _take_back(order_ids: Sequence[int], now: datetime) -> None:
     _close_refunds(settled, now)
 
 
-def recompute(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:
     """Judge a batch of settled orders again, by the plan that holds for them now, and post the differences.
 
     Nobody's claim changes and what was known of the buyer stays. Returns the ids of those where that cannot be.
+    `run`: what asked for it; the entries name it.
     """
-    return _sparing(_judge_again, order_ids, now)
+    return _sparing(partial(_judge_again, run=run), order_ids, now)
 
 
 @transaction.atomic
-def _judge_again(order_ids: Sequence[int], now: datetime) -> None:
-    ledger.revise_many(orders=_settled(order_ids), now=now)
+def _judge_again(order_ids: Sequence[int], now: datetime, run: int | None) -> None:
+    ledger.revise_many(orders=_settled(order_ids), now=now, run=run)
 
 
 def _sparing(verb: Callable[[Sequence[int], datetime], None], order_ids: Sequence[int], now: datetime) -> list[int]:

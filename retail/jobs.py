@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
@@ -96,6 +97,10 @@ class Work(NamedTuple):
 
 
 FAST = "fast"  # the queue for what is worth nothing half a minute later
+
+
+class Lost(Exception):
+    """Another worker has taken the job over: its lease had run out. Whoever gets this stops and leaves it to them."""
 
 
 class Later(Exception):
@@ -334,6 +339,22 @@ class _Claim(NamedTuple):
     shard: str
 
 
+_held: ContextVar[_Claim | None] = ContextVar("claim", default=None)
+
+
+def renew() -> None:
+    """For a job apart that takes longer than a lease: hold on to it for another one. Outside of jobs it does nothing.
+
+    Raises Lost when another worker has it by now.
+    """
+    claim = _held.get()
+    if claim is None:
+        return
+    ours = Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING)
+    if not ours.update(lease_until=timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)):
+        raise Lost(f"Job {claim.job_id} is another worker's by now.")
+
+
 def _claim(job_id: int) -> _Claim | None:
     """Take a due job for one lease; None when another worker has it, it is done, or its shard is busy."""
     now = timezone.now()
@@ -374,6 +395,9 @@ def _do(claim: _Claim, registry: Registry) -> str:
                 _mark_done(claim)
     except Later as later:
         return _postpone(claim, later)
+    except Lost as lost:
+        log.warning("%s", lost)
+        return Job.State.RUNNING
     except Exception as error:
         if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
             raise  # it is the database that is gone, not a job that is bad
@@ -384,7 +408,11 @@ def _do(claim: _Claim, registry: Registry) -> str:
 def _do_apart(claim: _Claim, registry: Registry) -> str:
     """Nothing is locked meanwhile; who took over after the lease ran out finds what the first has written."""
     job = Job.objects.get(pk=claim.job_id)
-    registry[job.kind](**job.payload)
+    token = _held.set(claim)
+    try:
+        registry[job.kind](**job.payload)
+    finally:
+        _held.reset(token)
     with transaction.atomic():
         if _still_ours(claim) is None:
             return Job.State.RUNNING

@@ -6,7 +6,8 @@ from django.utils import timezone
 from clerks import callbacks
 from clerks.callbacks import sync
 from clerks.outreach import codes, welcome
-from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, scope, seals
+from commissions.runs import JOB as RUN
+from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.wecom import inbox, media, outbox
 
 
@@ -69,6 +70,11 @@ def _erase_member(member_id: int) -> None:
     erasure.as_approved(member_id=member_id, now=timezone.now())
 
 
+@jobs.apart
+def _run(run_id: int) -> None:
+    runs.work(run_id=run_id, now=timezone.now())
+
+
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
@@ -83,6 +89,7 @@ REGISTRY: jobs.Registry = {
     media.JOB: _wecom_media,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
+    RUN: _run,
 }
 
 

@@ -1,5 +1,5 @@
-"""Admin pages of commissions: plans and what they are made of, the journal, and what is settled and paid."""
+"""Admin pages of commissions: plans and their parts, runs over history, the journal, and what is settled and paid."""
 
-from commissions.admin import journal, plans, rules, settlement
+from commissions.admin import journal, plans, rules, runs, settlement
 
-__all__ = ["journal", "plans", "rules", "settlement"]
+__all__ = ["journal", "plans", "rules", "runs", "settlement"]

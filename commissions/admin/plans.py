@@ -19,10 +19,12 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from commissions import case_words, cases, differences, documents, plans, review, rule_words, samples
+from commissions.admin.runs import TriedOn
 from commissions.forms import ActivateForm, PasteForm, RetireForm, VersionForm
 from commissions.models import Attainment, Plan, PlanVersion
+from commissions.runs import RunRefused
 from retail.models import Order
-from retail.scoped_admin import Badge, Confirm, DecidingAdmin, ScopedAdmin, ScopedTabularInline, link
+from retail.scoped_admin import Badge, Confirm, ScopedAdmin, ScopedTabularInline, link
 
 STATUS_COLOURS = {"draft": "info", "tested": "warning", "approved": "warning", "active": "success", "retired": "info"}
 
@@ -157,11 +159,11 @@ COPY = ActionDialog(
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(DecidingAdmin):
+class PlanVersionAdmin(TriedOn):
     """A draft can be edited; what is approved cannot, by anybody. Changing it means copying it to a new draft."""
 
     form = VersionForm
-    refusals = (plans.PlanRefused,)
+    refusals = (plans.PlanRefused, RunRefused)
     list_display = ("title", "status_label", "starts_at", "ends_at", "written_by", "approved_by")
     list_select_related = ("plan", "written_by", "approved_by")
     list_filter = ("plan", "status")
@@ -171,7 +173,7 @@ class PlanVersionAdmin(DecidingAdmin):
         (_("时间和经手人"), {"fields": ("starts_at", "ends_at", "written_by", "approved_by", "approved_at")}),
     )
     inlines = (AttainmentInline,)
-    actions_detail = ("test", "approve", "activate", "retire", "add_rule", "add_attainment", "copy")
+    actions_detail = ("test", "try_on", "approve", "activate", "retire", "add_rule", "add_attainment", "copy")
     change_form_outer_after_template = "admin/commissions/planversion/content.html"
 
     class Media:

@@ -21,6 +21,9 @@ from retail.models import Post, Staff, User
 EXTRA = {
     "commissions.approve_planversion": "批准与启用分佣方案",
     "commissions.close_period": "结算与发放佣金",
+    "commissions.post_run": "重算过账",
+    "commissions.decide_run": "决定大额重算过账",
+    "commissions.export_runfigure": "导出试算明细",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
     "retail.decide_exportfile": "决定大批导出",
@@ -72,7 +75,8 @@ _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"]
-_MACHINERY = [*_SETTLED, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_RUNS = ["commissions.run", "commissions.runfigure"]
+_MACHINERY = [*_SETTLED, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -86,8 +90,12 @@ _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MAC
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
-    {"retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"}
+    {
+        *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
+        "commissions.decide_run",
+    }
 )
+_TRIES = frozenset({"commissions.add_run", "commissions.export_runfigure"})
 
 PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
@@ -99,10 +107,13 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
     | _may(["commissions.payterms"], "add", "change")
     | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
+    | {"commissions.post_run"}
+    | _TRIES
     | _DECIDES,
     Post.Role.AUDITOR: _EVERYTHING,
 }

@@ -15,6 +15,13 @@ def yuan(fen: int | None) -> str:
 
 
 @register.filter
+def difference(fen: int) -> str:
+    """500 → "+¥5.00"; −5 → "-¥0.05"; 0 → "¥0.00"."""
+    sign = "" if not fen else "-" if fen < 0 else "+"
+    return f"{sign}¥{yuan(abs(fen))}"
+
+
+@register.filter
 def percent(ppm: int | None) -> str:
     """25000 → "2.5%"; 33333 → "3.3333%"."""
     if ppm is None:

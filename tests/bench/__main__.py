@@ -24,7 +24,10 @@ os.environ |= {
 }
 
 
-NAMES = ("pricing", "peers", "accrue", "settle", "bulk", "http", "csv", "webhook", "welcomes", "scope", "closing")
+NAMES = (
+    *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
+    *("http", "csv", "webhook", "welcomes", "scope", "closing"),
+)
 
 
 def main() -> int:
@@ -50,10 +53,10 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from django.core.management import call_command
 
     from retail import scope
-    from tests.bench import bulk, callbacks, closing, commission, feeding, peers, scoping, welcomes
+    from tests.bench import bulk, callbacks, closing, commission, feeding, peers, scoping, trying, welcomes
     from tests.bench.worlds import Shop
 
-    benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk)
+    benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
     by_name = dict(zip(NAMES, (*benchmarks, *edges), strict=True))
     call_command("migrate", verbosity=0)

@@ -65,8 +65,8 @@ class Load:
 
     entries = 0
 
-    def __init__(self, shop: Shop, *, count: int) -> None:
-        rows, ids = shop.orders(count, lines=LINES, prefix="bulk"), []
+    def __init__(self, shop: Shop, *, count: int, prefix: str = "bulk") -> None:
+        rows, ids = shop.orders(count, lines=LINES, prefix=prefix), []
         for start in range(0, count, verbs.BATCH):
             with transaction.atomic():
                 taken = orders.record(channel=shop.world.pos, data=rows[start : start + verbs.BATCH], now=NOW)

@@ -46,6 +46,8 @@ commissions.PlanCase        -   -   ob
 commissions.Period          -   -   ob
 commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob
+commissions.Run             -   -   ob
+commissions.RunFigure       -   -   ob
 commissions.Statement       o   oc  ocb
 commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb

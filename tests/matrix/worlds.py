@@ -43,6 +43,8 @@ from commissions.models import (
     PlanCase,
     PlanVersion,
     Rule,
+    Run,
+    RunFigure,
     Share,
     Statement,
 )
@@ -324,9 +326,14 @@ def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
     batch = PayoutBatch.objects.create(
         period=period, payer=world.store.franchisee, total_fen=1, people=1, made_at=NOW, reference=part.mark
     )
+    run = Run.objects.create(
+        brand=world.brand, kind="recompute", first_on=NOW.date(), last_on=NOW.date(), started_at=NOW
+    )
     owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "batch": batch}
     return {
         PayoutBatch: batch,
+        Run: run,
+        RunFigure: RunFigure.objects.create(run=run, by="person", staff=staff, old_fen=1, new_fen=2),
         PayTerms: PayTerms.objects.get_or_create(brand=world.brand)[0],
         Statement: Statement.objects.create(period=period, staff=staff, store=world.store, **owed),
     }

@@ -379,3 +379,24 @@ def test_a_job_apart_that_fails_is_tried_again(bench):
     bench.broken.clear()
     Job.objects.update(due_at=timezone.now())
     assert jobs.run(ids=ids, registry=registry) == 1
+
+
+def test_a_long_job_holds_on_to_its_lease_and_stops_once_another_has_it(settings):
+    (job_id,) = enqueue(1)
+    leases = []
+
+    @jobs.apart
+    def long(n):
+        Job.objects.filter(pk=job_id).update(lease_until=timezone.now())  # as time goes by
+        jobs.renew()
+        leases.append(Job.objects.get(pk=job_id).lease_until)
+        Job.objects.filter(pk=job_id).update(attempts=2)  # another worker claims it
+        jobs.renew()
+        raise AssertionError("went on")
+
+    assert jobs.run(ids=[job_id], registry={"do": long}) == 0
+
+    assert leases[0] > timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS - 5)
+    job = Job.objects.get(pk=job_id)
+    assert (job.state, job.attempts, job.last_error) == ("running", 2, "")  # it is theirs
+    jobs.renew()  # nobody's job: nothing happens

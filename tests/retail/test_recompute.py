@@ -1,112 +1,20 @@
 """A plan was wrong: its correction takes the wrong one's place, and history is judged again."""
 
-import random
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from commissions import claims as inputs
-from commissions import explain, ledger, plans
-from commissions.models import ClaimRow, Entry, PlanVersion, Rule
+from commissions import explain, plans
+from commissions.models import ClaimRow, Entry, Rule
 from retail import intake
-from retail.models import Category, Order, OrderLine, Product
-from tests.commissions.engine import naive
-from tests.factories import LONG_AGO, NOW, World, number, world
+from retail.models import Order, OrderLine
+from tests.factories import LONG_AGO, NOW
+from tests.factories.corrections import LATER, Shop, earned, nonzero
 from tests.figures import figure
 
 pytestmark = pytest.mark.usefixtures("everything")
-LATER = NOW + timedelta(days=40)
-TEAM = [{"role": "serve", "weight": 7}, {"role": "manager", "weight": 2}, {"role": "bound", "weight": 1}]
-
-Part = tuple[int, str, str, int]
-"""Line id, rule code, role, staff id."""
-
-
-class Shop:
-    """A shop with two kinds of goods, a plan that pays them differently, and some weeks of sales and refunds."""
-
-    def __init__(self, seed: int, orders: int = 40) -> None:
-        self.world, self.dice = world(), random.Random(seed)
-        for code in ("A1", "A2"):
-            self.world.hire(code)
-        self.world.hire("M1", role="store_manager")
-        self.shoes, self.bags = self._goods("shoes"), self._goods("bags")
-        self.rules = self._rules(shoes_ppm=30_000)
-        self.plan = self.world.plan(*self.rules)
-        rows = [self._order(self.world) for _ in range(orders)]
-        self.ids = [outcome.id for outcome in self.world.take(*rows) if outcome.id]
-        for start in range(0, orders, 500):
-            assert intake.settle_orders(order_ids=self.ids[start : start + 500], now=NOW) == []
-        for row in self.dice.sample(rows, orders // 4):
-            self.world.refund(row, fen=self.dice.randint(1, 3_000), now=NOW + timedelta(days=1))
-
-    def _goods(self, name: str) -> str:
-        category = Category.objects.create(code=f"{name}{number()}", name=name)
-        Product.objects.create(sku=category.code, name=name, brand=self.world.brand, category=category, tag_fen=9900)
-        return category.code
-
-    def _rules(self, *, shoes_ppm: int) -> list[dict[str, Any]]:
-        shoes = {"when": {"category": [self.shoes]}, "calc": {"type": "rate", "ppm": shoes_ppm}, "cap_fen": 2_000}
-        others = {"when": {"min_discount_bp": 8000}, "calc": {"type": "rate", "ppm": 20_000}}
-        welcome = {"group": "welcome", "when": {"member": "new"}, "calc": {"type": "fixed", "fen": 101}}
-        return [
-            {"id": "shoes", "priority": 5, "split": TEAM, **shoes},
-            {"id": "others", "split": TEAM, **others},
-            {"id": "welcome", "split": [{"role": "serve", "weight": 1}], **welcome},
-        ]
-
-    def _order(self, shop: World) -> Any:
-        dice = self.dice
-        lines = [
-            {"sku": dice.choice([self.shoes, self.bags]), "tag_fen": 9_900, "paid_fen": dice.randint(6_000, 9_900)}
-            for _ in range(dice.randint(1, 4))
-        ]
-        clerk = dice.choice(["A1", "A2", None])
-        paid_at = NOW - timedelta(days=dice.randint(0, 40))
-        return shop.order(lines=lines, serving_clerk=clerk, paid_at=paid_at)
-
-    def correct(self, *, starts_at=LONG_AGO, **rates: int) -> PlanVersion:
-        """Approve a version with other rates and put it in the place of the wrong one."""
-        self.rules = self._rules(**rates)
-        draft = plans.copy(version=self.plan, by=None, now=LATER)
-        for rule in self.rules:
-            Rule.objects.filter(version=draft, code=rule["id"]).update(calc=rule["calc"])
-        plans.approve(version=draft, by=None, now=LATER)
-        plans.activate(version=draft, starts_at=starts_at, by=None, now=LATER, reason="鞋类比例填错")
-        return PlanVersion.objects.get(pk=draft.pk)
-
-    def wanted(self) -> Counter[Part]:
-        """What the present rules give, by the evaluator that shares nothing with the engine."""
-        orders = [_as_json(order) for order in Order.objects.filter(pk__in=self.ids)]
-        entries = naive.evaluate({"plan": {"rules": self.rules}, "orders": orders})["entries"]
-        wanted: Counter[Part] = Counter()
-        for line, rule, role, staff, fen in entries:
-            wanted[line, rule, role, staff] += fen
-        return wanted
-
-
-def _as_json(order: Order) -> dict[str, Any]:
-    facts = ledger.order_facts(order=order, kept=inputs.kept(order=order))
-    names = ("id", "channel", "store", "ownership", "member_is_new", "dormant_days", "tier", "buyer_clerk")
-    head = {name: getattr(facts, name) for name in names}
-    named = ("id", "paid_fen", "tag_fen", "qty", "brand", "category", "product", "cost_fen")
-    lines = [{name: getattr(line, name) for name in named} | {"roles": line.roles or {}} for line in facts.lines]
-    return {**head, "paid_at": facts.paid_at.isoformat(), "roles": facts.roles, "lines": lines}
-
-
-def earned(**posted: Any) -> Counter[Part]:
-    entries = Entry.objects.of_staff().exclude(kind="reverse").filter(**posted)
-    sums: Counter[Part] = Counter()
-    for line, rule, role, staff, fen in entries.values_list("line", "rule__code", "role", "staff", "fen"):
-        sums[line, rule, role, staff] += fen
-    return sums
-
-
-def nonzero(sums: Counter[Part]) -> dict[Part, int]:
-    return {part: fen for part, fen in sums.items() if fen}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -217,12 +125,16 @@ def test_the_command_says_what_it_changed(capsys):
     assert "nothing to change" in capsys.readouterr().out
     before = sum(earned().values())
     shop.correct(shoes_ppm=45_000)
+    call_command("recompute", brand=shop.world.brand.code, dry_run=True)
+    foretold = capsys.readouterr().out
+    assert sum(earned().values()) == before
 
     call_command("recompute", brand=shop.world.brand.code)
 
     said = capsys.readouterr().out
     more = sum(earned().values()) - before
     assert "12 orders" in said and "A1" in said and more > 0
+    assert said.startswith(foretold) and "Posted:" in said
     with pytest.raises(CommandError, match="no brand 'nobody'"):
         call_command("recompute", brand="nobody")
     with pytest.raises(CommandError, match="--to 2026-09-30 lies before --from 2026-10-01"):
