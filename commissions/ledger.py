@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from commissions import claims as inputs
-from commissions import copied, engine, periods, plans, returns
+from commissions import copied, counting, engine, periods, plans, returns
 from commissions.claims import BuyerFacts, Claim, Kept
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
@@ -190,12 +190,17 @@ _COLUMN_OF = {"rule": "rule__code"}
 def _post(orders: Sequence[Order], books: Mapping[int, _Book], now: datetime, kept: Mapping[int, Kept] | None) -> int:
     """Post the differences; `kept` None leaves what was earned as it stands and looks at refunds only."""
     versions = _versions(orders) if kept else None
-    postings = []
+    postings, uncounted = [], dict[int, list[Any]]()
     for order in orders:
         book = books.get(order.pk, _EMPTY)
-        earned = _evaluate(order, kept[order.pk], versions) if kept and versions else book.dues()
+        if kept and versions:
+            earned, uncounted[order.pk] = _evaluate(order, kept[order.pk], versions)
+        else:
+            earned = book.dues()
         if legs := _legs(order, earned, book):
             postings.append(_Posting(order, book.count, legs))
+    if kept:
+        counting.mark(orders=orders, uncounted=uncounted, now=now)
     return _write(postings, now)
 
 
@@ -225,18 +230,19 @@ def _legs(order: Order, earned: Mapping[Award, Due], book: _Book) -> list["_Leg"
     return legs
 
 
-def _evaluate(order: Order, kept: Kept, versions: plans.Timetable) -> dict[Award, Due]:
-    """What the plan of the moment of payment gives to whom."""
+def _evaluate(order: Order, kept: Kept, versions: plans.Timetable) -> tuple[dict[Award, Due], list[Any]]:
+    """What the plan of the moment of payment gives to whom, and which lines do not count for attainment."""
     compiled = versions.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
-        return {}
+        return {}, []
     facts = order_facts(order=order, kept=kept)
     # Line, role and holder come back from the engine as they went in: ids.
     claims: dict[Any, Any] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
     dues: dict[Award, Due] = {}
     award: Any
     part: Any
-    for award in engine.price(compiled.plan, facts):
+    awards, uncounted = engine.judge(compiled.plan, facts)
+    for award in awards:
         rule_id = compiled.rule_ids[award.rule_id]
         for part in award.parts:
             claim = claims.get((award.line_id, part.role, part.holder)) or claims[None, part.role, part.holder]
@@ -244,7 +250,7 @@ def _evaluate(order: Order, kept: Kept, versions: plans.Timetable) -> dict[Award
             key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
             figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
             dues[key] = _new(Due, figures)
-    return dues
+    return dues, uncounted
 
 
 def order_facts(*, order: Order, kept: Kept) -> engine.facts.Order:

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
-from commissions import engine
+from commissions import engine, ladders
 from commissions.models import PlanVersion, Rule
 from retail import audit
 from retail.models import User
@@ -151,16 +151,15 @@ def faults(version: PlanVersion) -> list[str]:
         engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
     except engine.PlanError as error:
         found.append(str(error))
+    for attainment in version.attainments.prefetch_related("steps"):
+        found += ladders.faults(attainment)
     return found
 
 
 def content_hash(version: PlanVersion) -> str:
     """SHA-256 over everything that pricing reads."""
     rules = [as_document(rule, version.tz) for rule in version.rules.order_by("code").prefetch_related("shares")]
-    steps = [
-        [row.code, row.level, row.role, row.mode, list(row.steps.values_list("from_fen", "ppm", "fixed_fen"))]
-        for row in version.attainments.order_by("code")
-    ]
+    steps = [ladders.as_content(row) for row in version.attainments.order_by("code").prefetch_related("steps")]
     content = json.dumps([version.tz, version.group_modes, rules, steps], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -28,6 +28,7 @@ TABLE = [
     Periodic("seal what is history", "retail.seal", 600),
     Periodic("let WeCom know who is on duty behind the codes", "retail.contact_ways", 60),
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
+    Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]
 DEMO_TABLE = [

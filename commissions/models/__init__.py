@@ -1,13 +1,17 @@
+from commissions.models.attained import Attained, CountMark, Target
 from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, Period
 from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
-from commissions.models.settlement import PayoutBatch, PayTerms, Statement
+from commissions.models.settlement import Guarantee, PayoutBatch, PayTerms, Statement
 
 __all__ = [
+    "Attained",
     "Attainment",
     "AttainmentStep",
     "BuyerSnapshot",
     "ClaimRow",
+    "CountMark",
     "Entry",
+    "Guarantee",
     "PayTerms",
     "PayoutBatch",
     "Period",
@@ -16,4 +20,5 @@ __all__ = [
     "Rule",
     "Share",
     "Statement",
+    "Target",
 ]
