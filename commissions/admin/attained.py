@@ -11,6 +11,14 @@ from commissions.models import Attained, Guarantee, Period, Target
 from retail.scoped_admin import ScopedAdmin, moment, money
 
 
+def open_periods(field: Any) -> Any:
+    """A choice of the periods that are not closed, each with its brand."""
+    rows = field.queryset.exclude(status=Period.Status.CLOSED)
+    field.queryset = rows.select_related("brand").order_by("brand", "starts_on")
+    field.label_from_instance = lambda period: f"{period.brand} {period}"
+    return field
+
+
 @admin.register(Attained)
 class AttainedAdmin(ScopedAdmin):
     is_read_only = True
@@ -51,7 +59,7 @@ class TargetAdmin(ScopedAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "period":
-            kwargs["queryset"] = Period.objects.exclude(status=Period.Status.CLOSED).order_by("brand", "starts_on")
+            return open_periods(super().formfield_for_foreignkey(db_field, request, **kwargs))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
@@ -70,5 +78,5 @@ class GuaranteeAdmin(ScopedAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "first_period":
-            kwargs["queryset"] = Period.objects.exclude(status=Period.Status.CLOSED).order_by("brand", "starts_on")
+            return open_periods(super().formfield_for_foreignkey(db_field, request, **kwargs))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)

@@ -1,6 +1,7 @@
 """What was attained in a period: targets, the lines that do not count, and the sums the bonuses follow from."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -50,6 +51,10 @@ class Target(Scoped):
 
     def __str__(self) -> str:
         return f"{self.period} {self.staff or self.store}"
+
+    def clean(self) -> None:
+        if self.period_id and self.store and self.store.brand_id != self.period.brand_id:
+            raise ValidationError({"store": _("这家门店不是这个品牌的。")})
 
 
 class CountMark(Scoped):

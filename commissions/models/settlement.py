@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -94,6 +95,10 @@ class Guarantee(Scoped):
 
     def __str__(self) -> str:
         return f"{self.staff or self.get_position_display()} ¥{yuan(self.min_fen)}"
+
+    def clean(self) -> None:
+        if self.first_period_id and self.brand_id and self.first_period.brand_id != self.brand_id:
+            raise ValidationError({"first_period": _("这一期不是这个品牌的。")})
 
 
 class PayoutBatch(Scoped):
