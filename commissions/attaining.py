@@ -12,15 +12,15 @@ that held when the period began says how: nobody's steps move within a month.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F, Max, Q
 
-from commissions import engine, ladders, sold
+from commissions import engine, ladders, periods, sold
 from commissions.booking import Leg, book
-from commissions.models import Attained, Attainment, CountMark, Entry, Period, PlanVersion, Target
+from commissions.models import Attained, Attainment, CountMark, Entry, Period, Plan, PlanVersion, Target
 from commissions.models.ledger import SHANGHAI, midnight
 from commissions.models.plans import Role
 from commissions.sold import Sold
@@ -46,24 +46,34 @@ class Sums:
     stores: dict[int | None, int] = field(default_factory=lambda: defaultdict(int))
     payees: dict[Payee | None, int] = field(default_factory=lambda: defaultdict(int))
 
+    def add(self, sale: Sold, payee: Payee | None) -> None:
+        self.sales_fen += sale.fen
+        self.stores[sale.store_id] += sale.fen
+        self.payees[payee] += sale.fen
+
+    @property
+    def main_store_id(self) -> int | None:
+        """Where most was sold, the store with the lower id of equals."""
+        return min(self.stores, key=lambda store_id: (-self.stores[store_id], store_id or 0))
+
 
 # ── Counting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
-def count(*, period: Period, now: datetime, is_booking: bool, into: Period | None = None) -> int:
+def count(*, period: Period, now: datetime, is_booking: bool) -> int:
     """Bring what was attained in a period up to date, and book what that changes; how many entries that took.
 
-    What belongs to a closed period is booked into the first open one, or `into` another.
+    What belongs to a closed period is booked into the one of today, or the first open one after it.
     """
     with connection.cursor() as cursor:  # one count at a time: two would book the same difference
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('attained'), %s)", [period.brand_id])
     known = {(row.code, row.level, row.subject): row for row in Attained.objects.filter(period=period)}
-    found = [row for one in definitions(period=period) for row in _attained(period, one, known, now)]
-    gone = known.keys() - {(row.code, row.level, row.subject) for row, _ in found}
+    counted = [one for attainment in definitions(period=period) for one in _counted(period, attainment, known, now)]
+    gone = known.keys() - {(one.row.code, one.row.level, one.row.subject) for one in counted}
     for key in gone:
         known[key].sales_fen = known[key].bonus_fen = 0
         known[key].counted_at = now
-    _keep([*(row for row, _ in found), *(known[key] for key in sorted(gone))])
-    return _book(period, found, now, into) if is_booking else 0
+    _keep([*(one.row for one in counted), *(known[key] for key in sorted(gone))])
+    return _book(period, counted, now) if is_booking else 0
 
 
 def definitions(*, period: Period) -> list[Attainment]:
@@ -84,66 +94,56 @@ def _version(period: Period) -> PlanVersion | None:
     return held.order_by("starts_at").first()
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A subject of an attainment, and its bonus divided (None: the part that stays with the house)."""
+
+    row: Attained
+    parts: dict[Payee | None, int]
+
+
 _Known = Mapping[tuple[str, str, int], Attained]
 
 
-def _attained(
-    period: Period, attainment: Attainment, known: _Known, now: datetime
-) -> list[tuple[Attained, dict[Payee | None, int]]]:
-    """Each subject of an attainment with its row, and its bonus divided (None: the part that stays with the house)."""
+def _counted(period: Period, attainment: Attainment, known: _Known, now: datetime) -> list[_Counted]:
+    """Everybody who sold something by an attainment. `known`: the rows of the last count."""
     mine = {key[2]: row for key, row in known.items() if key[:2] == (attainment.code, attainment.level)}
     subjects = _subjects(period, attainment, mine)
     sums: dict[int, Sums] = defaultdict(Sums)
-    for row in sold.in_period(period=period, attainment=attainment, taken=_taken(period, attainment)):
-        subject = subjects.of(row)
+    for sale in sold.in_period(period=period, attainment=attainment, taken=_taken(period, attainment)):
+        subject = subjects.of(sale)
         if subject is not None:
-            one = sums[subject]
-            one.sales_fen += row.fen
-            one.stores[row.store_id] += row.fen
-            one.payees[_payee(attainment, row)] += row.fen
+            sums[subject].add(sale, _payee(attainment, sale))
     names, targets = _names(attainment, sums), _targets(period, attainment, mine)
-    return [
-        _row(period, attainment, subject, sums[subject], names.get(subject, ""), targets.get(subject), subjects, now)
-        for subject in sorted(sums)
-    ]
+    counted = []
+    for subject, one in sorted(sums.items()):
+        target_fen = targets.get(subject)
+        bonus_fen = ladders.scale_of(attainment, target_fen=target_fen).commission(one.sales_fen)
+        row = Attained(
+            period=period,
+            attainment=attainment,
+            code=attainment.code,
+            level=attainment.level,
+            subject=subject,
+            name=names.get(subject, ""),
+            staff_id=subject if attainment.level == Level.STAFF else None,
+            store_id=one.main_store_id if attainment.level in (Level.STAFF, Level.STORE) else None,
+            stores=subjects.stores_of(subject),
+            sales_fen=one.sales_fen,
+            target_fen=target_fen,
+            bonus_fen=bonus_fen,
+            counted_at=now,
+        )
+        counted.append(_Counted(row, _divided(attainment, bonus_fen, one)))
+    return counted
 
 
-def _row(
-    period: Period,
-    attainment: Attainment,
-    subject: int,
-    sums: Sums,
-    name: str,
-    target_fen: int | None,
-    subjects: "_Subjects",
-    now: datetime,
-) -> tuple[Attained, dict[Payee | None, int]]:
-    bonus_fen = ladders.scale_of(attainment, target_fen=target_fen).commission(sums.sales_fen)
-    most = max(sums.stores, key=lambda store_id: (sums.stores[store_id], -(store_id or 0)))
-    row = Attained(
-        period=period,
-        attainment=attainment,
-        code=attainment.code,
-        level=attainment.level,
-        subject=subject,
-        name=name,
-        staff_id=subject if attainment.level == Level.STAFF else None,
-        store_id=most if attainment.level in (Level.STAFF, Level.STORE) else None,
-        stores=subjects.stores_of(subject),
-        sales_fen=sums.sales_fen,
-        target_fen=target_fen,
-        bonus_fen=bonus_fen,
-        counted_at=now,
-    )
-    return row, _divided(attainment, bonus_fen, sums)
-
-
-def _payee(attainment: Attainment, row: Sold) -> Payee | None:
-    if row.payee_id is None:
+def _payee(attainment: Attainment, sale: Sold) -> Payee | None:
+    if sale.payee_id is None:
         return None
     # What a region manager earns belongs to no single store.
-    store_id = None if attainment.payee == Role.REGION else row.payee_store_id
-    return Payee(row.payee_id, store_id, row.payer_id)
+    store_id = None if attainment.payee == Role.REGION else sale.payee_store_id
+    return Payee(sale.payee_id, store_id, sale.payer_id)
 
 
 def _divided(attainment: Attainment, bonus_fen: int, sums: Sums) -> dict[Payee | None, int]:
@@ -152,7 +152,9 @@ def _divided(attainment: Attainment, bonus_fen: int, sums: Sums) -> dict[Payee |
     In equal parts: each person the same, then by what they sold in which store for which company.
     """
     sign = -1 if sums.sales_fen < 0 else 1
-    weights = {payee: max(0, sign * fen) for payee, fen in sorted(sums.payees.items(), key=_in_order)}
+    weights = {
+        payee: max(0, sign * fen) for payee, fen in sorted(sums.payees.items(), key=lambda item: _rank(item[0]))
+    }
     if attainment.level != Level.STAFF and attainment.divide == Attainment.Divide.EQUAL:
         return _equally(bonus_fen, weights)
     if not any(weights.values()):
@@ -172,8 +174,7 @@ def _equally(bonus_fen: int, weights: Mapping[Payee | None, int]) -> dict[Payee 
     return divided
 
 
-def _in_order(item: tuple[Payee | None, int]) -> tuple[int, ...]:
-    payee = item[0]
+def _rank(payee: Payee | None) -> tuple[int, ...]:
     return (payee.staff_id, payee.store_id or 0, payee.payer_id or 0) if payee else (0, 0, 0)
 
 
@@ -188,6 +189,8 @@ def enqueue(*, now: datetime, is_night: bool) -> int:
     By day that is for people to look at. At night what it changes is booked, of closed periods too.
     """
     today = now.astimezone(SHANGHAI).date()
+    if is_night:
+        _make_periods(today)
     begun = Period.objects.filter(starts_on__lte=today, brand__plan__versions__attainments__isnull=False).distinct()
     periods = begun if is_night else begun.exclude(status=Period.Status.CLOSED)
     work = [
@@ -197,6 +200,16 @@ def enqueue(*, now: datetime, is_night: bool) -> int:
     ]
     jobs.enqueue(work=work, now=now)
     return len(work)
+
+
+def _make_periods(today: date) -> None:
+    """Entries are booked when they are earned; what was sold counts when it was paid, which may be a month before."""
+    for brand_id in (
+        Plan.objects.filter(versions__attainments__isnull=False).values_list("brand", flat=True).distinct()
+    ):
+        first = Order.objects.filter(brand=brand_id).order_by("paid_at").values_list("paid_at", flat=True).first()
+        if first is not None:
+            periods.places(brand_id=brand_id, days=[first.astimezone(SHANGHAI).date(), today])
 
 
 def run(*, period_id: int, is_booking: bool, now: datetime) -> int:
@@ -245,14 +258,14 @@ class _Subjects:
     group_id: int | None = None
     region_of: Mapping[int, int | None] = field(default_factory=dict)
 
-    def of(self, row: Sold) -> int | None:
+    def of(self, sale: Sold) -> int | None:
         if self.level == Level.STAFF:
-            return row.staff_id
+            return sale.staff_id
         if self.level == Level.STORE:
-            return row.store_id
+            return sale.store_id
         if self.level == Level.GROUP:
             return self.group_id
-        return self.region_of.get(row.store_id) if row.store_id else None
+        return self.region_of.get(sale.store_id) if sale.store_id else None
 
     def stores_of(self, subject: int) -> list[int]:
         """Of a region only: the stores it has."""
@@ -272,10 +285,9 @@ def _subjects(period: Period, attainment: Attainment, known: Mapping[int, Attain
 
 
 def _names(attainment: Attainment, subjects: Iterable[int]) -> dict[int, str]:
-    model = {Level.STAFF: Staff, Level.STORE: Store, Level.REGION: Region, Level.GROUP: StoreGroup}[
-        Level(attainment.level)
-    ]
-    return dict(model._base_manager.filter(pk__in=subjects).values_list("pk", "name"))
+    model: Any = {Level.STAFF: Staff, Level.STORE: Store, Level.REGION: Region, Level.GROUP: StoreGroup}
+    rows = model[Level(attainment.level)]._base_manager.filter(pk__in=list(subjects))
+    return dict(rows.values_list("pk", "name"))
 
 
 def _targets(period: Period, attainment: Attainment, known: Mapping[int, Attained]) -> dict[int, int | None]:
@@ -309,34 +321,27 @@ class _Award(NamedTuple):
     payee: Payee
 
 
-def _book(
-    period: Period,
-    found: Sequence[tuple[Attained, dict[Payee | None, int]]],
-    now: datetime,
-    into: Period | None,
-) -> int:
+def _book(period: Period, counted: Sequence[_Counted], now: datetime) -> int:
     """Book what is due less what is booked: a transaction per company."""
     booked, count = _booked(period)
     due: dict[_Award, int] = defaultdict(int)
     causes: dict[_Award, Attained] = {}
-    for row, divided in found:
-        for payee, fen in divided.items():
+    for one in counted:
+        for payee, fen in one.parts.items():
             if payee is not None:
-                award = _Award(row.code, payee)
+                award = _Award(one.row.code, payee)
                 due[award] += fen
-                causes[award] = row
+                causes[award] = one.row
     legs: dict[int | None, list[Leg]] = defaultdict(list)
-    for award in sorted({*due, *booked}, key=lambda award: (award.code, _in_order((award.payee, 0)))):
+    for award in sorted({*due, *booked}, key=lambda award: (award.code, _rank(award.payee))):
         if more := due[award] - booked.get(award, _NOTHING).fen:
             legs[award.payee.payer_id].append(_leg(award, more, causes.get(award), booked.get(award)))
     made = 0
     for payer_id in sorted(legs, key=lambda payer_id: payer_id or 0):
         # Numbered by what is booked: whoever counts on an old state of it collides.
         source = f"bonus {period.pk} {payer_id} {count + made}"
-        made += len(
-            book(period=period, payer_id=payer_id, kind=Entry.Kind.BONUS, legs=legs[payer_id], source=source,
-                 now=now, into=into)
-        )  # fmt: skip
+        kind, mine = Entry.Kind.BONUS, legs[payer_id]
+        made += len(book(period=period, payer_id=payer_id, kind=kind, legs=mine, source=source, now=now))
     return made
 
 

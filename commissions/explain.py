@@ -103,11 +103,11 @@ def of_entries(entries: Iterable[Entry]) -> list[Story]:
 
     Whoever may see an entry may know how it came about, so the plan is read on nobody's behalf. A query per version.
     """
-    told = list(entries)
+    told = [entry for entry in entries if entry.rule_id is not None]
     with scope.within(scope.EVERYTHING):
-        ids = {entry.version_id for entry in told if entry.rule_id is not None}
+        ids = {entry.version_id for entry in told}
         versions = {version_id: plans.of_version(version_id) for version_id in ids}
-    return [_story(entry, versions[entry.version_id]) for entry in told if entry.rule_id is not None]
+    return [_story(entry, versions[entry.version_id]) for entry in told]
 
 
 def _story(entry: Entry, compiled: plans.Compiled) -> Story:

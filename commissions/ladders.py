@@ -26,8 +26,8 @@ def scale_of(attainment: Attainment, *, target_fen: int | None) -> Scale:
         )  # fmt: skip
     if not tiers:
         return NOTHING
-    mode = "whole" if attainment.mode == Attainment.Mode.WHOLE else "marginal"
-    return Scale(mode=mode, tiers=tuple(tiers[start] for start in sorted(tiers)))
+    is_whole = attainment.mode == Attainment.Mode.WHOLE
+    return Scale(mode="whole" if is_whole else "marginal", tiers=tuple(tiers[start] for start in sorted(tiers)))
 
 
 def faults(attainment: Attainment) -> Iterator[str]:
@@ -35,8 +35,9 @@ def faults(attainment: Attainment) -> Iterator[str]:
     steps = _in_order(attainment)
     if not steps:
         yield _("阶梯 %(name)s 还没有档。") % {"name": attainment.code}
-    by_target = [step.of_target_ppm for step in steps if step.from_fen]
-    if any(by_target) and (None in by_target or any(late <= early for early, late in pairwise(by_target))):
+    raised = [step.of_target_ppm for step in steps if step.from_fen]
+    by_target = [ppm for ppm in raised if ppm is not None]
+    if by_target and (by_target != raised or any(late <= early for early, late in pairwise(by_target))):
         yield _("阶梯 %(name)s：写了“起点占目标”，每一档都要写，而且一档比一档高。") % {"name": attainment.code}
 
 
@@ -48,12 +49,13 @@ def as_content(attainment: Attainment) -> list[Any]:
         for name in ("store_group", "pay_role", "divide", "late_refund")
         if getattr(attainment, name) != getattr(usual, name)
     }
-    steps = [
-        [step.from_fen, step.ppm, step.fixed_fen]
-        + ([step.of_target_ppm, step.is_beyond] if step.is_beyond or step.of_target_ppm is not None else [])
-        for step in _in_order(attainment)
-    ]
-    return [attainment.code, attainment.level, attainment.role, attainment.mode, steps] + ([others] if others else [])
+    content = [attainment.code, attainment.level, attainment.role, attainment.mode]
+    return [*content, [_as_content(step) for step in _in_order(attainment)], *([others] if others else [])]
+
+
+def _as_content(step: AttainmentStep) -> list[int | None]:
+    is_usual = step.of_target_ppm is None and not step.is_beyond
+    return [step.from_fen, step.ppm, step.fixed_fen, *(() if is_usual else (step.of_target_ppm, step.is_beyond))]
 
 
 def _in_order(attainment: Attainment) -> Sequence[AttainmentStep]:
@@ -71,10 +73,10 @@ class Segment(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where sales of so much stand: tier `place` of `count` (0 = below the first), and what the next would bring."""
+    """Where sales of so much stand: tier `place` of `tiers` (0 = below the first), and what the next would bring."""
 
     place: int
-    count: int
+    tiers: int
     ppm: int
     next_fen: int | None
     missing_fen: int

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertMaxNumQueries
+from pytest_django import DjangoAssertNumQueries
 
 from commissions import attaining, closing
 from commissions.models import Attained, Period
@@ -59,7 +59,7 @@ def test_on_the_last_tier_nothing_is_missing(shop: World, phone: Client):
 
 
 def test_every_step_and_booking_is_told(
-    shop: World, phone: Client, django_assert_max_num_queries: DjangoAssertMaxNumQueries
+    shop: World, phone: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ):
     sell(shop, count=10)
     period = count(shop)
