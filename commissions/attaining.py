@@ -10,7 +10,7 @@ that held when the period began says how: nobody's steps move within a month.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -23,11 +23,12 @@ from commissions.booking import Leg, book
 from commissions.models import Attained, Attainment, CountMark, Entry, Period, Plan, PlanVersion, Target
 from commissions.models.ledger import SHANGHAI, midnight
 from commissions.models.plans import Role
-from commissions.sold import Sold
+from commissions.sold import Holder, Sold
 from retail import jobs
 from retail.models import Order, Refund, Region, Staff, Store, StoreGroup
 
 Level = Attainment.Level
+NOBODY = Holder(None, None, None)
 
 
 class Payee(NamedTuple):
@@ -46,10 +47,10 @@ class Sums:
     stores: dict[int | None, int] = field(default_factory=lambda: defaultdict(int))
     payees: dict[Payee | None, int] = field(default_factory=lambda: defaultdict(int))
 
-    def add(self, sale: Sold, payee: Payee | None) -> None:
-        self.sales_fen += sale.fen
-        self.stores[sale.store_id] += sale.fen
-        self.payees[payee] += sale.fen
+    def add(self, fen: int, store_id: int | None, payee: Payee | None) -> None:
+        self.sales_fen += fen
+        self.stores[store_id] += fen
+        self.payees[payee] += fen
 
     @property
     def main_store_id(self) -> int | None:
@@ -67,7 +68,11 @@ def count(*, period: Period, now: datetime, is_booking: bool) -> int:
     with connection.cursor() as cursor:  # one count at a time: two would book the same difference
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('attained'), %s)", [period.brand_id])
     known = {(row.code, row.level, row.subject): row for row in Attained.objects.filter(period=period)}
-    counted = [one for attainment in definitions(period=period) for one in _counted(period, attainment, known, now)]
+    counted = [
+        one
+        for attainment, sales in _sales(period, definitions(period=period))
+        for one in _counted(period, attainment, sales, known, now)
+    ]
     gone = known.keys() - {(one.row.code, one.row.level, one.row.subject) for one in counted}
     for key in gone:
         known[key].sales_fen = known[key].bonus_fen = 0
@@ -105,15 +110,18 @@ class _Counted:
 _Known = Mapping[tuple[str, str, int], Attained]
 
 
-def _counted(period: Period, attainment: Attainment, known: _Known, now: datetime) -> list[_Counted]:
+def _counted(
+    period: Period, attainment: Attainment, sales: Sequence[Sold], known: _Known, now: datetime
+) -> list[_Counted]:
     """Everybody who sold something by an attainment. `known`: the rows of the last count."""
     mine = {key[2]: row for key, row in known.items() if key[:2] == (attainment.code, attainment.level)}
     subjects = _subjects(period, attainment, mine)
     sums: dict[int, Sums] = defaultdict(Sums)
-    for sale in sold.in_period(period=period, attainment=attainment, taken=_taken(period, attainment)):
-        subject = subjects.of(sale)
+    for sale in sales:
+        seller = sale.who.get(attainment.role, NOBODY)
+        subject = subjects.of(seller)
         if subject is not None:
-            sums[subject].add(sale, _payee(attainment, sale))
+            sums[subject].add(sale.fen, seller.store_id, _payee(attainment, sale))
     names, targets = _names(attainment, sums), _targets(period, attainment, mine)
     counted = []
     for subject, one in sorted(sums.items()):
@@ -139,11 +147,12 @@ def _counted(period: Period, attainment: Attainment, known: _Known, now: datetim
 
 
 def _payee(attainment: Attainment, sale: Sold) -> Payee | None:
-    if sale.payee_id is None:
+    payee = sale.who.get(attainment.payee, NOBODY)
+    if payee.staff_id is None:
         return None
     # What a region manager earns belongs to no single store.
-    store_id = None if attainment.payee == Role.REGION else sale.payee_store_id
-    return Payee(sale.payee_id, store_id, sale.payer_id)
+    store_id = None if attainment.payee == Role.REGION else payee.store_id
+    return Payee(payee.staff_id, store_id, payee.payer_id)
 
 
 def _divided(attainment: Attainment, bonus_fen: int, sums: Sums) -> dict[Payee | None, int]:
@@ -236,6 +245,21 @@ def is_changed(*, period: Period) -> bool:
 
 
 # ── Whose sales ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def _sales(period: Period, attainments: Sequence[Attainment]) -> Iterator[tuple[Attainment, list[Sold]]]:
+    """Each attainment with the sales it is about; those that ask the same of the database ask once."""
+    alike: dict[tuple[Any, ...], list[Attainment]] = defaultdict(list)
+    for one in attainments:
+        until_closed = one.late_refund == Attainment.LateRefund.CURRENT
+        alike[one.role, one.store_group, until_closed, *_taken(period, one)].append(one)
+    for (role, store_group, until_closed, *taken), group in alike.items():
+        roles = {role, *(one.payee for one in group)}
+        sales = sold.in_period(
+            period=period, roles=roles, store_group=store_group, until_closed=until_closed, taken=taken
+        )
+        for one in group:
+            yield one, sales
+
+
 def _taken(period: Period, attainment: Attainment) -> list[Period]:
     """The closed periods whose late refunds are taken off this one's sales: so it says in their own plan."""
     current = Attainment.objects.filter(
@@ -258,14 +282,14 @@ class _Subjects:
     group_id: int | None = None
     region_of: Mapping[int, int | None] = field(default_factory=dict)
 
-    def of(self, sale: Sold) -> int | None:
+    def of(self, seller: Holder) -> int | None:
         if self.level == Level.STAFF:
-            return sale.staff_id
+            return seller.staff_id
         if self.level == Level.STORE:
-            return sale.store_id
+            return seller.store_id
         if self.level == Level.GROUP:
-            return self.group_id
-        return self.region_of.get(sale.store_id) if sale.store_id else None
+            return self.group_id if seller != NOBODY else None
+        return self.region_of.get(seller.store_id) if seller.store_id else None
 
     def stores_of(self, subject: int) -> list[int]:
         """Of a region only: the stores it has."""

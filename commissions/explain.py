@@ -105,9 +105,9 @@ def of_entries(entries: Iterable[Entry]) -> list[Story]:
     """
     told = [entry for entry in entries if entry.rule_id is not None]
     with scope.within(scope.EVERYTHING):
-        ids = {entry.version_id for entry in told}
+        ids = {entry.version_id for entry in told if entry.version_id is not None}
         versions = {version_id: plans.of_version(version_id) for version_id in ids}
-    return [_story(entry, versions[entry.version_id]) for entry in told]
+    return [_story(entry, versions[entry.version_id]) for entry in told if entry.version_id is not None]
 
 
 def _story(entry: Entry, compiled: plans.Compiled) -> Story:
@@ -214,11 +214,11 @@ class BonusStory:
 def of_bonus(*, entry: Entry) -> BonusStory:
     """Tell one booking of a bonus; its tiers are those of the version it was booked by. Read on nobody's behalf."""
     with scope.within(scope.EVERYTHING):
-        attainment = Attainment.objects.prefetch_related("steps").get(pk=entry.attainment_id)
+        attainment = Attainment.objects.prefetch_related("steps").get(pk=entry.attainment_id or 0)
         origin = entry.period_origin
+        rows = Attained.objects.filter(period=origin, code=attainment.code, level=attainment.level)
         subject = entry.staff_id if attainment.level == Attainment.Level.STAFF else entry.store_id
-        rows = Attained.objects.filter(period=origin, code=attainment.code, level=attainment.level, subject=subject)
-        target_fen = rows.values_list("target_fen", flat=True).first()
+        target_fen = rows.filter(subject=subject or 0).values_list("target_fen", flat=True).first()
     values = {
         "period": origin,
         "name": attainment.name,

@@ -4,8 +4,9 @@ Whose a line is, is what the claims say: that of the line before that of the ord
 themselves; exactly as the rules are given it.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -14,27 +15,36 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from commissions import returns
-from commissions.models import Attainment, Period
+from commissions.models import Period
 from commissions.models.ledger import midnight
 from retail.models import Refund
 from retail.models.orders import lines_of
 
 
-class Sold(NamedTuple):
-    """Sales of one person in one store, and who has a part in their bonus (nobody, where nobody held that role)."""
+class Holder(NamedTuple):
+    """Who held a role in a sale, in which store, paid by whom; all None: nobody who may be paid."""
 
     staff_id: int | None
     store_id: int | None
-    payee_id: int | None
-    payee_store_id: int | None
     payer_id: int | None
+
+
+class Sold(NamedTuple):
+    """What was sold in all with the same people in the roles that were asked for."""
+
+    who: dict[str, Holder]
     fen: int
 
 
-def in_period(*, period: Period, attainment: Attainment, taken: list[Period]) -> list[Sold]:
-    """What counts for an attainment in a period. `taken`: closed ones before it whose late refunds count here."""
-    back = _back_of(period, attainment)
-    late = _late(period, taken)
+def in_period(
+    *, period: Period, roles: Collection[str], store_group: str, until_closed: bool, taken: Sequence[Period]
+) -> list[Sold]:
+    """What counts for attainment in a period, by who held these roles. Four statements, two more for each taken.
+
+    `until_closed`: without what came back after the period was closed. `taken`: closed ones whose late refunds are
+    taken off here.
+    """
+    back, late = _back_of(period, until_closed), _late(period, taken)
     with connection.cursor() as cursor:
         cursor.execute(
             _SOLD,
@@ -46,80 +56,81 @@ def in_period(*, period: Period, attainment: Attainment, taken: list[Period]) ->
                 "back": list(back.values()),
                 "late_lines": list(late),
                 "late": list(late.values()),
-                "role": attainment.role,
-                "payee": attainment.payee,
-                "store_group": attainment.store_group,
+                "roles": sorted(roles),
+                "store_group": store_group,
             },
         )
-        return [Sold(*row) for row in cursor.fetchall()]
+        return [
+            Sold({role: Holder(*holder) for role, holder in json.loads(who).items()}, fen)
+            for who, fen in cursor.fetchall()
+        ]
 
 
-# A claim of the line goes before one of the order even if it names nobody. Of two for one role the first holds.
+# Lines are added up by order before anything is asked about people; those with a claim of their own stand apart. Of
+# two claims for one role the last one given here holds: that of the line, and of equals the first written.
 _SOLD = """
-WITH sold AS MATERIALIZED (
-    SELECT l.id AS line_id, l.order_id, l.paid_fen - sign(l.paid_fen)::bigint * coalesce(given.back, 0) AS fen
-    FROM retail_order o JOIN retail_orderline l ON l.order_id = o.id
-    LEFT JOIN unnest(%(lines)s::bigint[], %(back)s::bigint[]) AS given(line_id, back) ON given.line_id = l.id
+WITH paid AS MATERIALIZED (
+    SELECT o.id AS order_id FROM retail_order o
     WHERE o.brand_id = %(brand)s AND o.paid_at >= %(since)s AND o.paid_at < %(until)s AND o.settled_version > 0
     AND EXISTS (
         SELECT FROM commissions_planversion v JOIN commissions_plan p ON p.id = v.plan_id
         WHERE p.brand_id = o.brand_id AND v.status IN ('active', 'retired')
         AND v.starts_at <= o.paid_at AND (v.ends_at IS NULL OR v.ends_at > o.paid_at)
     )
-    UNION ALL
-    SELECT l.id, l.order_id, given.fen
+), late AS MATERIALIZED (
+    SELECT l.order_id, l.id AS line_id, given.fen
     FROM unnest(%(late_lines)s::bigint[], %(late)s::bigint[]) AS given(line_id, fen)
     JOIN retail_orderline l ON l.id = given.line_id
-), buyer AS MATERIALIZED (
-    SELECT DISTINCT ON (order_id) order_id, revision, staff_id, store_groups FROM commissions_buyersnapshot
-    WHERE order_id IN (SELECT order_id FROM sold) ORDER BY order_id, revision DESC
-), marked AS (
-    SELECT DISTINCT ON (line_id) line_id, counts FROM commissions_countmark
-    WHERE order_id IN (SELECT order_id FROM sold) ORDER BY line_id, id DESC
+), judged AS MATERIALIZED (
+    SELECT DISTINCT ON (b.order_id) b.order_id, b.revision, b.staff_id AS buyer_id
+    FROM (SELECT order_id FROM paid UNION SELECT order_id FROM late) known
+    JOIN commissions_buyersnapshot b ON b.order_id = known.order_id
+    WHERE %(store_group)s = '' OR %(store_group)s = ANY(b.store_groups)
+    ORDER BY b.order_id, b.revision DESC
 ), claim AS MATERIALIZED (
-    SELECT DISTINCT ON (c.order_id, c.line_id, c.role) c.order_id, c.line_id, c.role, c.payer_id,
-        CASE WHEN c.staff_id = b.staff_id THEN NULL ELSE c.staff_id END AS staff_id,
-        CASE WHEN c.staff_id = b.staff_id THEN NULL ELSE c.store_id END AS store_id
-    FROM commissions_claimrow c JOIN buyer b ON (c.order_id, c.revision) = (b.order_id, b.revision)
-    WHERE c.role IN (%(role)s, %(payee)s) ORDER BY c.order_id, c.line_id, c.role, c.id
-), counted AS (
-    SELECT sold.line_id, sold.order_id, sold.fen FROM sold JOIN buyer USING (order_id)
-    WHERE sold.fen <> 0 AND (%(store_group)s = '' OR %(store_group)s = ANY(buyer.store_groups))
-    AND sold.line_id NOT IN (SELECT line_id FROM marked WHERE NOT counts)
-), held AS (
-    SELECT counted.fen, by.staff_id, by.store_id,
-        to_.staff_id AS payee_id, to_.store_id AS payee_store_id, to_.payer_id
-    FROM counted
-    LEFT JOIN claim own_by ON own_by.line_id = counted.line_id AND own_by.role = %(role)s
-    LEFT JOIN claim own_to ON own_to.line_id = counted.line_id AND own_to.role = %(payee)s
-    JOIN claim by ON by.order_id = counted.order_id AND by.role = %(role)s
-        AND by.line_id IS NOT DISTINCT FROM own_by.line_id
-    LEFT JOIN claim to_ ON to_.order_id = counted.order_id AND to_.role = %(payee)s
-        AND to_.line_id IS NOT DISTINCT FROM own_to.line_id
+    SELECT c.order_id, c.line_id, c.id, c.role,
+        CASE WHEN c.staff_id = judged.buyer_id THEN jsonb_build_array(NULL, NULL, NULL)
+            ELSE jsonb_build_array(c.staff_id, c.store_id, c.payer_id) END AS holder
+    FROM judged JOIN commissions_claimrow c ON c.order_id = judged.order_id AND c.revision = judged.revision
+    WHERE c.role = ANY(%(roles)s::text[])
+), marked AS (
+    SELECT DISTINCT ON (m.line_id) m.line_id, m.counts FROM judged
+    JOIN commissions_countmark m ON m.order_id = judged.order_id ORDER BY m.line_id, m.id DESC
+), part AS MATERIALIZED (
+    SELECT sold.order_id, own.line_id, sum(sold.fen) AS fen
+    FROM (
+        SELECT l.order_id, l.id AS line_id, l.paid_fen - sign(l.paid_fen)::bigint * coalesce(given.back, 0) AS fen
+        FROM paid JOIN retail_orderline l ON l.order_id = paid.order_id
+        LEFT JOIN unnest(%(lines)s::bigint[], %(back)s::bigint[]) AS given(line_id, back) ON given.line_id = l.id
+        UNION ALL SELECT order_id, line_id, fen FROM late
+    ) sold
+    LEFT JOIN (SELECT DISTINCT line_id FROM claim WHERE line_id IS NOT NULL) own ON own.line_id = sold.line_id
+    WHERE sold.line_id NOT IN (SELECT line_id FROM marked WHERE NOT counts)
+    GROUP BY sold.order_id, own.line_id
 )
-SELECT staff_id, store_id, payee_id, payee_store_id, payer_id, sum(fen)::bigint FROM held
-WHERE staff_id IS NOT NULL OR store_id IS NOT NULL GROUP BY 1, 2, 3, 4, 5 HAVING sum(fen) <> 0 ORDER BY 1, 2, 3, 4, 5
+SELECT who::text, sum(fen)::bigint FROM (
+    SELECT part.fen, jsonb_object_agg(c.role, c.holder ORDER BY c.line_id NULLS FIRST, c.id DESC) AS who
+    FROM part JOIN claim c ON c.order_id = part.order_id AND (c.line_id IS NULL OR c.line_id = part.line_id)
+    GROUP BY part.order_id, part.line_id, part.fen
+) sales GROUP BY who HAVING sum(fen) <> 0 ORDER BY who
 """
 
 
 # ── What came back ───────────────────────────────────────────────────────────────────────────────────────────────────
-def _back_of(period: Period, attainment: Attainment) -> dict[int, int]:
-    """Line id → how much of it came back, of the lines sold in a period.
-
-    If late refunds count where they come in, then only what came before the period was closed.
-    """
+def _back_of(period: Period, until_closed: bool) -> dict[int, int]:
+    """Line id → how much of it came back, of the lines sold in a period."""
     refunds = Refund.objects.filter(
         order__brand=period.brand_id,
         order__paid_at__gte=midnight(period.starts_on),
         order__paid_at__lt=midnight(period.ends_on),
         settled_at__isnull=False,
     )
-    if attainment.late_refund == Attainment.LateRefund.CURRENT and period.closed_at:
+    if until_closed and period.closed_at:
         refunds = refunds.filter(settled_at__lt=period.closed_at)
     return {line_id: back for line_id, _sign, back in _tallied(refunds, lambda _refund: True)}
 
 
-def _late(period: Period, taken: list[Period]) -> dict[int, int]:
+def _late(period: Period, taken: Sequence[Period]) -> dict[int, int]:
     """Line id → what its refunds of this period take off, for lines sold in closed periods; below 0 of a sale."""
     since, until = midnight(period.starts_on), midnight(period.ends_on)
     late: dict[int, int] = defaultdict(int)

@@ -3,11 +3,12 @@
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
-from retail.models import Brand
+from retail.models import Brand, StoreGroup
 from retail.scope import Paths, Scoped
 from retail.templatetags.figures import percent
 
@@ -251,6 +252,10 @@ class Attainment(Scoped):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.store_group and not StoreGroup._base_manager.filter(code=self.store_group).exists():
+            raise ValidationError({"store_group": _("没有这个编码的门店组。")})
 
     @property
     def payee(self) -> str:
