@@ -79,6 +79,7 @@ class Standing(NamedTuple):
     tiers: int
     ppm: int
     next_fen: int | None
+    next_ppm: int
     missing_fen: int
     gain_fen: int
 
@@ -87,12 +88,12 @@ def standing(scale: Scale, *, sales_fen: int) -> Standing:
     place = len([tier for tier in scale.tiers if _is_entered(scale, tier, sales_fen)])
     ppm = scale.tiers[place - 1].ppm if place else 0
     if place == len(scale.tiers):
-        return Standing(place, place, ppm, None, 0, 0)
+        return Standing(place, place, ppm, None, 0, 0, 0)
     upper = scale.tiers[place]
     there = upper.from_fen if _is_entered(scale, upper, upper.from_fen) else upper.from_fen + 1
     missing_fen = -(-(there - sales_fen) // YUAN) * YUAN  # nobody counts a sale in fen
     gain_fen = scale.commission(sales_fen + missing_fen) - scale.commission(sales_fen)
-    return Standing(place, len(scale.tiers), ppm, upper.from_fen, missing_fen, gain_fen)
+    return Standing(place, len(scale.tiers), ppm, upper.from_fen, upper.ppm, missing_fen, gain_fen)
 
 
 def _is_entered(scale: Scale, tier: Tier, fen: int) -> bool:

@@ -71,7 +71,8 @@ def test_every_row_of_history_is_sealed_once(shop):
         blocks = Seal.objects.filter(table=table).order_by("number")
         assert len(blocks) == 2 and all(seal.rows >= 3 for seal in blocks), table
         assert sum(seal.rows for seal in blocks) == model._base_manager.count(), table
-    assert list(Seal.objects.order_by("number").values_list("number", flat=True)) == list(range(1, 2 * len(MODELS) + 1))
+    numbers = Seal.objects.order_by("number").values_list("number", flat=True)
+    assert list(numbers) == list(range(1, 2 * len(MODELS) + 1))
     assert failing() == [] and seals.seal(now=NOW) == 0
 
 

@@ -51,6 +51,17 @@ def test_who_manages_the_store_sees_that_of_the_store(shop: World):
     assert "本店业绩" in page and "300" in page and "再卖 <b>701</b> 元" in page
 
 
+def test_a_step_that_brings_nothing_itself_says_what_comes_after(everything: None):
+    shop = world()
+    shop.hire("A1")
+    steps = [{"from_fen": 1_000_00, "ppm": 20_000}]
+    shop.plan(*RULES, attainments=[{"code": "own", "steps": steps}])
+    sell(shop)
+    count(shop)
+    page = signed_in(shop.staff["A1"]).get("/m/earnings/").content.decode()
+    assert "再卖 <b>901</b> 元到下一档，之后每笔按 <b>2%</b> 算" in page and "还没到第 1 档" in page
+
+
 def test_on_the_last_tier_nothing_is_missing(shop: World, phone: Client):
     sell(shop, count=10)
     count(shop)
