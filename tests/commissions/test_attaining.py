@@ -459,9 +459,12 @@ def test_the_feed_may_say_what_came_back_in_any_way():
     row = made.order(lines=[{"paid_fen": 300_00, "qty": 3}, {"paid_fen": 200_00}, {"paid_fen": -100_00, "qty": -1}],
                      serving_clerk="li")  # fmt: skip
     made.settle(row)
+    lost = sell(made, "li", 100_00)
     made.refund(row, qty=1)
     made.refund(row, line="2", cumulative_fen=50_00)
     made.refund(row, line="2", cumulative_fen=80_00, refunded_at=NOW + timedelta(hours=1))
     made.refund(row, line="3", fen=500_00)
+    for fen in (70_00, 50_00):  # more than was paid
+        made.refund(lost, fen=fen)
     count(made)
     assert attained(made)[made.staff["li"].name][0] == 200_00 + 120_00
