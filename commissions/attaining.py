@@ -65,8 +65,12 @@ def count(*, period: Period, now: datetime, is_booking: bool) -> int:
 
     What belongs to a closed period is booked into the one of today, or the first open one after it.
     """
-    with connection.cursor() as cursor:  # one count at a time: two would book the same difference
+    with connection.cursor() as cursor:
+        # In this order, as a closing does: it holds its period before it counts.
+        cursor.execute("SELECT FROM commissions_period WHERE id = %s FOR SHARE", [period.pk])
+        # One count at a time: two would book the same difference.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('attained'), %s)", [period.brand_id])
+    period = Period.objects.get(pk=period.pk)  # it may have been closed meanwhile
     known = {(row.code, row.level, row.subject): row for row in Attained.objects.filter(period=period)}
     counted = [
         one
