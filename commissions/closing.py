@@ -10,17 +10,16 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import NamedTuple
-from uuid import UUID
+from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
-from commissions import engine, periods
+from commissions import attaining, engine, limits
+from commissions.booking import Leg, book
 from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
-from commissions.models.ledger import SHANGHAI, midnight
+from commissions.models.ledger import midnight
 from retail import audit
 from retail.models import Employment, Order, Refund, User
 
@@ -66,6 +65,8 @@ def close(*, period: Period, by: User | None, now: datetime) -> Period:
     if found := obstacles(period=period, now=now):
         raise ClosingRefused(" ".join(found))
     terms = terms_of(brand_id=period.brand_id)
+    attaining.count(period=period, now=now, is_booking=True)
+    limits.settle(period=period, accounts=_accounts(period), terms=terms, now=now)
     accounts = _accounts(period)
     if _settle_leavers(period, accounts, terms, now):
         accounts = _accounts(period)
@@ -189,7 +190,7 @@ def _with_a_future(period: Period, staff_ids: Collection[int]) -> set[int]:
     return {*employed.values_list("staff", flat=True), *to_come.values_list("staff", flat=True)}
 
 
-def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator["Leg"]:
+def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator[Leg]:
     """The debt in equal parts on those of the store who have something to take it from; nobody there: the house's."""
     others = [
         account
@@ -199,49 +200,6 @@ def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator["Leg"
     if others:
         parts = engine.allocate(debtor.due_fen, [1] * len(others))
         yield from (Leg(one.staff_id, one.store_id, fen) for one, fen in zip(others, parts, strict=True) if fen)
-
-
-# ── Booking what comes of no order ───────────────────────────────────────────────────────────────────────────────────
-class Leg(NamedTuple):
-    staff_id: int
-    store_id: int | None
-    fen: int
-
-
-def book(
-    *, period: Period, payer_id: int | None, kind: str, legs: Sequence[Leg], source: str, now: datetime
-) -> list[Entry]:
-    """One transaction outside of any order: its legs, and the house's. `source` names it: the same is booked once.
-
-    It is booked into `period`, or, if that is closed, into the first open one after today.
-    """
-    today = now.astimezone(SHANGHAI).date()
-    booked_id = period.pk
-    if period.status == Period.Status.CLOSED:
-        booked_id = periods.places(brand_id=period.brand_id, days=[today])[today].booked_id
-    house = [(None, None, -sum(leg.fen for leg in legs))]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('commissions_entry', 'id'))")
-        (txn,) = cursor.fetchone()
-    return Entry.objects.bulk_create(
-        Entry(
-            key=UUID(bytes=hashlib.sha256(f"{source} {place}".encode()).digest()[:16]),
-            txn=txn,
-            kind=kind,
-            brand_id=period.brand_id,
-            payer_id=payer_id,
-            staff_id=staff_id,
-            store_id=store_id,
-            fen=fen,
-            paid_at=now,
-            posted_at=now,
-            earned_on=today if period.status == Period.Status.CLOSED else period.ends_on - timedelta(days=1),
-            period_booked_id=booked_id,
-            period_origin_id=period.pk,
-        )
-        for place, (staff_id, store_id, fen) in enumerate([*legs, *house])
-        if fen
-    )
 
 
 # ── Paying ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple, Self
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
-from commissions.models import Entry
+from commissions import ladders
+from commissions.engine.attainment import Scale
+from commissions.ladders import Standing
+from commissions.models import Attained, Attainment, AttainmentStep, Entry, Period
 from commissions.models.ledger import SHANGHAI, EntryQuerySet, midnight
 from retail.models import Order
 
@@ -174,6 +177,64 @@ def sale(*, staff_id: int, order_id: int, today: date) -> Sale | None:
     """One sale with all that its explanation reads; None where the person has no entry. One statement."""
     rows = _of_sales(staff_id).filter(order=order_id).select_related("rule", "reverses", "order__store")
     return next(iter(_grouped(rows.order_by("line", "pk"), today)), None)
+
+
+# ── What was attained ────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What somebody (or their store) attained in a period, as last counted. `standing`: none once that is closed."""
+
+    row: Attained
+    scale: Scale
+    standing: Standing | None
+
+    @property
+    def reached_fen(self) -> int:
+        """How far they are on the way to the next tier, for a bar that ends there."""
+        return max(0, min(self.row.sales_fen, self.end_fen))
+
+    @property
+    def end_fen(self) -> int:
+        return self.standing.next_fen if self.standing and self.standing.next_fen else max(1, self.row.sales_fen)
+
+
+def performances(*, staff_id: int, store_id: int | None, first: date) -> list[Performance]:
+    """Of the periods of a month: one's own, and those of the store for who manages it. Two statements."""
+    rows = (
+        _attained(staff_id, store_id)
+        .filter(period__starts_on__lt=next_month(first), period__ends_on__gt=first)
+        .exclude(sales_fen=0, bonus_fen=0)
+    )
+    return [_performance(row) for row in rows.order_by("-level", "code", "period__starts_on")]
+
+
+def performance(*, attained_id: int, staff_id: int, store_id: int | None) -> Performance | None:
+    """One of them; None where it is somebody else's."""
+    row = _attained(staff_id, store_id).filter(pk=attained_id).first()
+    return _performance(row) if row else None
+
+
+def bonuses(*, row: Attained, staff_id: int) -> list[Entry]:
+    """What a person was booked of it, newest first. One statement."""
+    booked = Entry.objects.filter(
+        order=None, kind=Entry.Kind.BONUS, period_origin=row.period_id, staff=staff_id, attainment__code=row.code
+    )
+    return list(booked.select_related("period_booked").order_by("-pk"))
+
+
+def _attained(staff_id: int, store_id: int | None) -> QuerySet[Attained]:
+    mine = Q(staff=staff_id)
+    if store_id is not None:
+        mine |= Q(level=Attainment.Level.STORE, store=store_id)
+    # The plan belongs to nobody; whoever may see what they attained may see the steps to it.
+    steps = Prefetch("attainment__steps", queryset=AttainmentStep._base_manager.order_by("from_fen"))
+    return Attained.objects.filter(mine).select_related("attainment", "period").prefetch_related(steps)
+
+
+def _performance(row: Attained) -> Performance:
+    scale = ladders.scale_of(row.attainment, target_fen=row.target_fen)
+    is_open = row.period.status == Period.Status.OPEN
+    return Performance(row, scale, ladders.standing(scale, sales_fen=row.sales_fen) if is_open else None)
 
 
 def next_month(first: date) -> date:

@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from commissions import claims as inputs
-from commissions import engine, ledger, plans
-from commissions.models import ClaimRow, Entry, PlanVersion
+from commissions import engine, ladders, ledger, plans
+from commissions.engine.attainment import Scale
+from commissions.models import Attained, Attainment, ClaimRow, Entry, PlanVersion
 from commissions.models.ledger import SHANGHAI
 from commissions.models.plans import Role
 from retail import scope
@@ -98,11 +99,11 @@ class Story:
 
 
 def of_entries(entries: Iterable[Entry]) -> list[Story]:
-    """Tell staff entries of orders; give them with select_related("line", "rule", "reverses").
+    """Tell staff entries of orders; give them with select_related("line", "rule", "reverses"). Bonuses: `of_bonus`.
 
     Whoever may see an entry may know how it came about, so the plan is read on nobody's behalf. A query per version.
     """
-    told = list(entries)
+    told = [entry for entry in entries if entry.rule_id is not None]
     with scope.within(scope.EVERYTHING):
         ids = {entry.version_id for entry in told if entry.version_id is not None}
         versions = {version_id: plans.of_version(version_id) for version_id in ids}
@@ -197,6 +198,55 @@ def _share_text(part: int, whole: int) -> str:
     tenths += 2 * rest >= abs(whole)
     text = f"{tenths // 10}.{tenths % 10}".removesuffix(".0") + "%"
     return text if tenths * abs(whole) == abs(part) * 1000 else _("约 %(share)s") % {"share": text}
+
+
+# ── Of a bonus ───────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class BonusStory:
+    """A bonus in words: a sentence, three numbers, and step by step how the whole comes about (empty: not known)."""
+
+    sentence: str
+    numbers: list[tuple[str, str]]
+    steps: list[tuple[str, str, str]]
+    total_fen: int
+
+
+def of_bonus(*, entry: Entry) -> BonusStory:
+    """Tell one booking of a bonus; its tiers are those of the version it was booked by. Read on nobody's behalf."""
+    with scope.within(scope.EVERYTHING):
+        attainment = Attainment.objects.prefetch_related("steps").get(pk=entry.attainment_id or 0)
+        origin = entry.period_origin
+        rows = Attained.objects.filter(period=origin, code=attainment.code, level=attainment.level)
+        subject = entry.staff_id if attainment.level == Attainment.Level.STAFF else entry.store_id
+        target_fen = rows.filter(subject=subject or 0).values_list("target_fen", flat=True).first()
+    values = {
+        "period": origin,
+        "name": attainment.name,
+        "sold": _money(entry.base_fen),
+        "pool": _money(entry.pool_fen),
+        "mine": _money(entry.fen),
+    }
+    if not entry.base_fen and entry.fen < 0:
+        sentence = _("%(period)s 的「%(name)s」不再有业绩，收回 %(mine)s。") % values
+    else:
+        sentence = _("%(period)s 业绩 %(sold)s，按「%(name)s」奖励共 %(pool)s，减去已记的，这次记 %(mine)s。") % values
+    numbers = [(_("业绩"), values["sold"]), (_("奖励共"), values["pool"]), (_("这次记"), values["mine"])]
+    scale = ladders.scale_of(attainment, target_fen=target_fen)
+    is_so = scale.commission(entry.base_fen) == entry.pool_fen
+    return BonusStory(sentence, numbers, steps_of(scale, entry.base_fen) if is_so else [], entry.pool_fen)
+
+
+def steps_of(scale: Scale, sales_fen: int) -> list[tuple[str, str, str]]:
+    """Each tier that brings something: where it begins, what of the sales it takes at which rate, what that gives."""
+    told = []
+    for segment in ladders.segments(scale, sales_fen=sales_fen):
+        if not segment.sales_fen:
+            continue
+        how = f"{_money(segment.sales_fen)} × {percent(segment.tier.ppm)}"
+        if segment.tier.fixed_fen:
+            how += _(" + 达档奖 %(fen)s") % {"fen": _money(segment.tier.fixed_fen)}
+        told.append((_("%(fen)s 起") % {"fen": _money(segment.tier.from_fen)}, how, _money(segment.fen)))
+    return told
 
 
 # ── Of a line: the whole decision ────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from commissions import claims as inputs
-from commissions import copied, engine, periods, plans, returns
+from commissions import copied, counting, engine, periods, plans, returns
 from commissions.claims import BuyerFacts, Claim, Kept, KeptClaim
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI
@@ -214,12 +214,17 @@ def _post(
     if kept:
         plans.hold(brand_ids={order.brand_id for order in orders})
         versions = versions_of(orders)
-    postings = []
+    postings, uncounted = [], dict[int, list[Any]]()
     for order in orders:
         book = books.get(order.pk, _EMPTY)
-        earned = dues(order=order, kept=kept[order.pk], by=versions) if kept and versions else book.dues()
+        if kept and versions:
+            earned, uncounted[order.pk] = _dues(order, kept[order.pk], versions)
+        else:
+            earned = book.dues()
         if legs := _legs(order, earned, book):
             postings.append(_Posting(order, book.count, legs))
+    if kept:
+        counting.mark(orders=orders, uncounted=uncounted, now=now)
     return _write(postings, now, run)
 
 
@@ -251,28 +256,29 @@ def taken(fen: int, came: engine.Returned | None) -> int:
     return engine.reversal(fen, came.size, 0, came.back) if came else 0
 
 
-def dues(*, order: Order, kept: Kept, by: plans.Judge) -> dict[Award, Due]:
-    """What the plan of the moment of payment gives to whom, before refunds."""
-    compiled = by.at(brand_id=order.brand_id, moment=order.paid_at)
+def _dues(order: Order, kept: Kept, versions: plans.Timetable) -> tuple[dict[Award, Due], list[Any]]:
+    """What the plan of the moment of payment gives to whom, and which lines do not count for attainment."""
+    compiled = versions.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
-        return {}
-    found: dict[Award, Due] = {}
-    for award, part, claim in parts(order=order, kept=kept, plan=compiled.plan):
+        return {}, []
+    dues: dict[Award, Due] = {}
+    awards, uncounted = engine.judge(compiled.plan, order_facts(order=order, kept=kept))
+    for award, part, claim in parts(awards=awards, kept=kept):
         # In the order of its fields: the line, the rule, the role, the person, and where they worked for whom.
         key = _new(Award, (award.line_id, award.rule_id, part.role, part.holder, claim.store_id, claim.payer_id))
         rule_id = compiled.rule_ids[award.rule_id]
         figures = (compiled.version_id, rule_id, claim.pk, award.base_fen, award.pool_fen, part.fen)
-        found[key] = _new(Due, figures)
-    return found
+        dues[key] = _new(Due, figures)
+    return dues, uncounted
 
 
-def parts(*, order: Order | Sold, kept: Kept, plan: engine.CompiledPlan) -> Iterator[tuple[Any, Any, KeptClaim]]:
-    """The awards of the plan in the order of evaluation, each with its parts and the claim a part answers.
+def parts(*, awards: Sequence[engine.Award], kept: Kept) -> Iterator[tuple[Any, Any, KeptClaim]]:
+    """The awards, each with its parts and the claim a part answers.
 
     Lines, roles and holders come back from the engine as they went in: ids.
     """
     claims: dict[Any, KeptClaim] = {(claim.line_id, claim.role, claim.staff_id): claim for claim in kept.claims}
-    for award in engine.price(plan, order_facts(order=order, kept=kept)):
+    for award in awards:
         line_id = award.line_id
         for part in award.parts:
             claim = claims.get((line_id, part.role, part.holder)) or claims[None, part.role, part.holder]

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
-from commissions import cases, documents, engine, rule_words
+from commissions import cases, documents, engine, ladders, rule_words
 from commissions.documents import WHOLE_PPM, as_document
 from commissions.models import Attainment, Plan, PlanCase, PlanVersion, Rule
 from retail import audit
@@ -141,16 +141,15 @@ def faults(version: PlanVersion) -> list[str]:
         engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
     except engine.PlanError as error:
         found += map(rule_words.fault, error.messages)
+    for attainment in version.attainments.prefetch_related("steps"):
+        found += ladders.faults(attainment)
     return found
 
 
 def content_hash(version: PlanVersion) -> str:
     """SHA-256 over everything that pricing reads."""
     rules = [as_document(rule, version.tz) for rule in version.rules.order_by("code").prefetch_related("shares")]
-    steps = [
-        [row.code, row.level, row.role, row.mode, list(row.steps.values_list("from_fen", "ppm", "fixed_fen"))]
-        for row in version.attainments.order_by("code")
-    ]
+    steps = [ladders.as_content(row) for row in version.attainments.order_by("code").prefetch_related("steps")]
     content = json.dumps([version.tz, version.group_modes, rules, steps], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 

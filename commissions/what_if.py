@@ -1,7 +1,7 @@
 """What would be booked: orders judged once more on the inputs kept of them, beside what is booked, to the fen.
 
 Nothing is written and nothing is locked, so it may run over closed history and over drafts. What is wanted is what the
-ledger itself would state (`ledger.dues` and the refunds so far), so what differs here is what a recompute posts.
+ledger itself would state (`ledger.parts` and the refunds so far), so what differs here is what a recompute posts.
 """
 
 from collections import defaultdict
@@ -92,8 +92,10 @@ class Judging:
             by = plans.Always(self._version) if self._version else ledger.versions_of(orders)
             for order in orders:
                 compiled = by.at(brand_id=order.brand_id, moment=order.paid_at)
-                wanted = ledger.parts(order=order, kept=kept[order.pk], plan=compiled.plan) if compiled else ()
-                _compare(outcome, order, wanted, booked.get(order.pk, {}))
+                kept_of = kept[order.pk]
+                facts = ledger.order_facts(order=order, kept=kept_of)
+                awards = engine.price(compiled.plan, facts) if compiled else ()
+                _compare(outcome, order, ledger.parts(awards=awards, kept=kept_of), booked.get(order.pk, {}))
         return outcome
 
 

@@ -18,6 +18,7 @@ from retail.logins import JOB, WEB
 APPEND_ONLY = (
     "commissions_buyersnapshot",
     "commissions_claimrow",
+    "commissions_countmark",
     "commissions_entry",
     "retail_auditrow",
     "retail_orderversion",

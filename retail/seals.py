@@ -32,6 +32,7 @@ _CAME = {
     "commissions_buyersnapshot": "(SELECT min(c.resolved_at) FROM commissions_claimrow c"
     " WHERE (c.order_id, c.revision) = (r.order_id, r.revision))",
     "commissions_claimrow": "resolved_at",
+    "commissions_countmark": "posted_at",
     "commissions_entry": "posted_at",
     "retail_auditrow": "at",
     "retail_orderversion": "superseded_at",

@@ -6,6 +6,7 @@ from django.utils import timezone
 from clerks import callbacks
 from clerks.callbacks import sync
 from clerks.outreach import codes, welcome
+from commissions import attaining
 from commissions.runs import JOB as RUN
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.wecom import inbox, media, outbox
@@ -70,6 +71,10 @@ def _erase_member(member_id: int) -> None:
     erasure.as_approved(member_id=member_id, now=timezone.now())
 
 
+def _attain(period_id: int, is_booking: bool) -> None:
+    attaining.run(period_id=period_id, is_booking=is_booking, now=timezone.now())
+
+
 @jobs.apart
 def _run(run_id: int) -> None:
     runs.work(run_id=run_id, now=timezone.now())
@@ -90,7 +95,11 @@ REGISTRY: jobs.Registry = {
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
     RUN: _run,
+    attaining.JOB: _attain,
 }
+
+
+NIGHT = 2  # o'clock, in Shanghai
 
 
 @shared_task(name="retail.run_jobs")
@@ -137,6 +146,20 @@ def sync_wecom() -> int:
     """Once a night look at everything WeCom holds."""
     with scope.within(scope.EVERYTHING):
         return sync.start_due(now=timezone.now())
+
+
+@shared_task(name="retail.attain")
+def attain() -> int:
+    """Count what everybody sold this month; once a night, from 02:00 on, book the bonuses that follow."""
+    now = timezone.now()
+    today, hour = timezone.localdate(now), timezone.localtime(now).hour
+    ran = periodic.last(task="retail.attain")
+    booked_on = str(ran.found.get("booked_on", "")) if ran else ""
+    is_night = hour >= NIGHT and booked_on != today.isoformat()
+    with scope.within(scope.EVERYTHING):
+        count = attaining.enqueue(now=now, is_night=is_night)
+    periodic.note(task="retail.attain", now=now, found={"booked_on": today.isoformat() if is_night else booked_on})
+    return count
 
 
 @shared_task(name="retail.seal")

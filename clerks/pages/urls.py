@@ -27,6 +27,7 @@ urlpatterns = [
     path("earnings/", earned.month, name="month"),
     path("earnings/<day:day>/", earned.day, name="day"),
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
+    path("attained/<int:attained_id>/", earned.attained, name="attained"),
     path("statements/", statements.every, name="statements"),
     path("statements/<int:statement_id>/", statements.one, name="statement"),
     path("statements/<int:statement_id>/confirm/", statements.confirm, name="statement_confirm"),

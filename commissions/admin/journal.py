@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -81,14 +81,20 @@ class EntryAdmin(ScopedAdmin):
         "amount", "kind", "person", "role", "channel", "order_number", "rule_name", "paid", "earned", "state_label",
         "why",
     )  # fmt: skip
-    list_select_related = ("staff", "store", "payer", "order__channel", "rule", "version__plan", "period_booked")
+    list_select_related = (
+        "staff", "store", "payer", "order__channel", "rule", "attainment", "version__plan",
+        "period_booked", "period_origin",
+    )  # fmt: skip
     list_filter = (StateFilter, WhoseFilter, "kind", "role", "order__channel", "store", "period_booked", "paid_at")
     search_fields = ("staff__code__exact", "staff__name__startswith", "order__outer_order_id__exact")
     search_help_text = _("工号、姓名开头，或完整单号")
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("amount", "kind", "state_label", "person", "role", "store", "payer")}),
-        (_("怎么来的"), {"fields": ("order_number", "why", "rule_name", "version_name", "base", "pool", "reverses")}),
+        (
+            _("怎么来的"),
+            {"fields": ("order_number", "why", "bonus", "rule_name", "version_name", "base", "pool", "reverses")},
+        ),
         (_("时间"), {"fields": ("paid_at", "posted_at", "earned_on", "booked_in", "origin")}),
     )
 
@@ -115,7 +121,8 @@ class EntryAdmin(ScopedAdmin):
     # As words: not everybody who sees an entry may open the plan it comes from.
     @display(description=_("规则"), ordering="rule")
     def rule_name(self, entry: Entry) -> str:
-        return entry.rule.name if entry.rule else "–"
+        by = entry.rule or entry.attainment
+        return by.name if by else "–"
 
     @display(description=_("方案版本"))
     def version_name(self, entry: Entry) -> str:
@@ -145,6 +152,14 @@ class EntryAdmin(ScopedAdmin):
     @display(description=_("状态"), label=STATE_COLOURS)
     def state_label(self, entry: Entry) -> Badge:
         return state_of(entry)
+
+    @display(description=_("阶梯怎么算的"))
+    def bonus(self, entry: Entry) -> SafeString | str:
+        if entry.attainment_id is None:
+            return "–"
+        story = explain.of_bonus(entry=entry)
+        rows = ((" · ".join(step),) for step in story.steps)
+        return format_html("<p>{}</p><ul>{}</ul>", story.sentence, format_html_join("", "<li>{}</li>", rows))
 
     @display(description=_("解释"))
     def why(self, entry: Entry) -> SafeString | str:

@@ -260,11 +260,13 @@ class StepInline(_PartInline):
     start = money("from_fen", _("起点"))
     share = rate("ppm", _("比例"))
     bonus = money("fixed_fen", _("达档奖"))
-    readonly_fields = ("start", "share", "bonus")
+    part_of_target = rate("of_target_ppm", _("起点占目标"))
+    readonly_fields = ("start", "part_of_target", "share", "bonus")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         can_edit = self.has_change_permission(request, obj)
-        return ("from_fen", "ppm", "fixed_fen") if can_edit else ("start", "share", "bonus")
+        seen = ("start", "part_of_target", "share", "bonus", "is_beyond")
+        return ("from_fen", "of_target_ppm", "ppm", "fixed_fen", "is_beyond") if can_edit else seen
 
 
 @admin.register(Attainment)
@@ -272,7 +274,11 @@ class AttainmentAdmin(_PartOfVersion):
     list_display = ("name", "code", "version", "level", "role", "mode")
     list_select_related = ("version__plan",)
     list_filter = ("version",)
-    fields = ("version", "code", "name", "level", "role", "mode")
+    fieldsets = (
+        (None, {"fields": ("version", "code", "name")}),
+        (_("怎么累计"), {"fields": ("level", "role", "store_group", "mode", "late_refund")}),
+        (_("奖励给谁"), {"fields": ("pay_role", "divide")}),
+    )
     inlines = (StepInline,)
 
 

@@ -208,8 +208,8 @@ class PayoutBatchAdmin(_Deciding):
 
 @admin.register(PayTerms)
 class PayTermsAdmin(ScopedAdmin):
-    list_display = ("brand", "most", "least", "leaver_debt")
+    list_display = ("brand", "most", "excess", "least", "leaver_debt")
     list_select_related = ("brand",)
-    fields = ("brand", "max_fen", "min_payout_fen", "leaver_debt")
+    fields = ("brand", "max_fen", "excess", "min_payout_fen", "leaver_debt")
     most = money("max_fen", _("每人每期最多发"))
     least = money("min_payout_fen", _("不到多少先不发"))

@@ -9,7 +9,7 @@ from . import actions, attainment, cases, facts, lint, money, payout, pricing, r
 from .facts import Line, Order
 from .money import allocate
 from .plan import CompiledPlan, compile_plan
-from .pricing import REASONS, Award, LineTrace, Loss, Win, counted, explain, price
+from .pricing import REASONS, Award, LineTrace, Loss, Win, counted, explain, judge, price
 from .refunds import Returned, reversal
 from .rules import PlanError, Rule, parse_rule, parse_rules
 from .splits import HOUSE, Part, Share
@@ -37,6 +37,7 @@ __all__ = [
     "counted",
     "explain",
     "facts",
+    "judge",
     "lint",
     "money",
     "parse_rule",

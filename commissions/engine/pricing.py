@@ -110,14 +110,23 @@ def price(plan: CompiledPlan, order: Order) -> list[Award]:
     Pools of 0 are left out; a pool that nobody was there to take is an award without parts. A line id that
     comes twice counts once, as first sent. Raises ValueError when `paid_at` has no time zone.
     """
-    awards = []
+    return judge(plan, order)[0]
+
+
+def judge(plan: CompiledPlan, order: Order) -> tuple[list[Award], list[Hashable]]:
+    """Return what `price` does, and the ids of the lines that do not count for attainment (see `counted`)."""
+    awards, uncounted = [], []
     for line, twin, sign, staff, winners in _decisions(plan, order):
+        counts = False
         for winner in winners:
+            counts = counts or winner.rule.counts_for_attainment
             pool_fen = sign * winner.pool(twin)
             if pool_fen:
                 parts, house_fen = winner.split.divide(pool_fen, staff)
                 awards.append(_new(Award, (line.id, winner.rule.id, line.paid_fen, pool_fen, parts, house_fen)))
-    return awards
+        if not counts:
+            uncounted.append(line.id)
+    return awards, uncounted
 
 
 def counted(plan: CompiledPlan, order: Order) -> list[tuple[Hashable, int]]:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('commissions', '0005_payout_guards'),
+        ('commissions', '0006_cases'),
         ('retail', '0011_two_persons'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

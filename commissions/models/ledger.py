@@ -17,7 +17,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
-from commissions.models.plans import PlanVersion, Role, Rule
+from commissions.models.plans import Attainment, PlanVersion, Role, Rule
 from retail.models import Brand, Franchisee, Order, OrderLine, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
 from retail.templatetags.figures import yuan
@@ -25,7 +25,7 @@ from retail.templatetags.figures import yuan
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-def _loose(to: type[models.Model] | str, verbose_name: Any, **options: Any) -> Any:
+def loose(to: type[models.Model] | str, verbose_name: Any, **options: Any) -> Any:
     """A foreign key without a database constraint and without an index of its own (docs/adr/0005)."""
     return models.ForeignKey(
         to,
@@ -71,14 +71,14 @@ class Period(Scoped):
 class ClaimRow(Scoped):
     """Who was behind an order in which role, as resolved once. A correction is a new revision with a reason."""
 
-    order = _loose(Order, _("订单"))
-    line = _loose(OrderLine, _("订单行"), null=True)
+    order = loose(Order, _("订单"))
+    line = loose(OrderLine, _("订单行"), null=True)
     revision = models.PositiveSmallIntegerField(_("修订"), default=1)
     role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
-    staff = _loose(Staff, _("员工"), null=True)
-    store = _loose(Store, _("门店"), null=True)
+    staff = loose(Staff, _("员工"), null=True)
+    store = loose(Store, _("门店"), null=True)
     # The company of that store at that moment; null = the brand's own.
-    payer = _loose(Franchisee, _("付款公司"), null=True)
+    payer = loose(Franchisee, _("付款公司"), null=True)
     position = models.CharField(_("岗位"), max_length=16, blank=True, default="")
     evidence = models.JSONField(_("依据"), default=dict)
     resolver = models.PositiveSmallIntegerField(_("判定版本"))
@@ -99,12 +99,12 @@ class ClaimRow(Scoped):
 class BuyerSnapshot(Scoped):
     """What was true of the buyer, and of the order's store, when it was settled; rules are judged on this for ever."""
 
-    order = _loose(Order, _("订单"))
+    order = loose(Order, _("订单"))
     revision = models.PositiveSmallIntegerField(_("修订"), default=1)
     is_new = models.BooleanField(_("新客"))
     tier = models.CharField(_("等级"), max_length=32, blank=True, default="")
     dormant_days = models.PositiveIntegerField(_("沉睡天数"), null=True)
-    staff = _loose(Staff, _("本人是员工"), null=True)
+    staff = loose(Staff, _("本人是员工"), null=True)
     ownership = models.CharField(_("直营/加盟"), max_length=12, blank=True, default="")
     store_groups = ArrayField(models.CharField(max_length=32), verbose_name=_("门店组"), default=list)
 
@@ -188,25 +188,26 @@ class Entry(Scoped):
     key = models.UUIDField()
     txn = models.BigIntegerField()
     kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
-    brand = _loose(Brand, _("品牌"))
-    payer = _loose(Franchisee, _("付款公司"), null=True)  # null = the brand's own company
-    order = _loose(Order, _("订单"), null=True)
-    line = _loose(OrderLine, _("订单行"), null=True)
+    brand = loose(Brand, _("品牌"))
+    payer = loose(Franchisee, _("付款公司"), null=True)  # null = the brand's own company
+    order = loose(Order, _("订单"), null=True)
+    line = loose(OrderLine, _("订单行"), null=True)
     role = models.CharField(_("角色"), max_length=16, choices=Role.choices, blank=True, default="")
-    rule = _loose(Rule, _("规则"), null=True)
-    version = _loose(PlanVersion, _("方案版本"), null=True)
-    claim = _loose(ClaimRow, _("归因"), null=True)
-    staff = _loose(Staff, _("员工"), null=True)
-    store = _loose(Store, _("门店"), null=True)
+    rule = loose(Rule, _("规则"), null=True)
+    version = loose(PlanVersion, _("方案版本"), null=True)
+    attainment = loose(Attainment, _("阶梯"), null=True)  # of a bonus; `base_fen` is then what was sold, in all
+    claim = loose(ClaimRow, _("归因"), null=True)
+    staff = loose(Staff, _("员工"), null=True)
+    store = loose(Store, _("门店"), null=True)
     fen = models.BigIntegerField(_("金额"))
     base_fen = models.BigIntegerField(_("实付"), default=0)
     pool_fen = models.BigIntegerField(_("佣金池"), default=0)
     paid_at = models.DateTimeField(_("付款时间"))
     posted_at = models.DateTimeField(_("记账"))
     earned_on = models.DateField(_("确认日"))
-    period_booked = _loose(Period, _("入账期"), null=True)
-    period_origin = _loose(Period, _("所属期"), null=True)
-    reverses = _loose("self", _("冲回"), null=True)
+    period_booked = loose(Period, _("入账期"), null=True)
+    period_origin = loose(Period, _("所属期"), null=True)
+    reverses = loose("self", _("冲回"), null=True)
     run = models.BigIntegerField(null=True)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
@@ -224,6 +225,8 @@ class Entry(Scoped):
             models.Index(fields=["staff", "-paid_at"], name="entry_of_staff", condition=Q(staff__isnull=False)),
             # For closing. Entries of a period are posted about the same time; a B-tree would cost every insert.
             BrinIndex(fields=["period_booked"], name="entry_of_period", autosummarize=True, pages_per_range=64),
+            # What comes of no order is little; what of it belongs to a period is asked for whenever that is counted.
+            models.Index(fields=["period_origin", "kind"], name="entry_of_no_order", condition=Q(order=None)),
         ]
 
     def __str__(self) -> str:

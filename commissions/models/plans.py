@@ -3,11 +3,12 @@
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
-from retail.models import Brand
+from retail.models import Brand, StoreGroup
 from retail.scope import Paths, Scoped
 from retail.templatetags.figures import percent
 
@@ -191,7 +192,11 @@ class Share(Scoped):
 
 
 class Attainment(Scoped):
-    """Tiers over a period's sales of one person, store or region (阶梯); booked when periods are evaluated."""
+    """Tiers over what one person, store or region sold in a period (阶梯), and who gets what comes of it.
+
+    `role`: whose sales are added up. `pay_role`: who shares the bonus of a store, region or group; nobody named: the
+    store manager, the region manager. `store_group`: sales of those stores only, as rules understand it.
+    """
 
     class Mode(models.TextChoices):
         MARGINAL = "marginal", _("分段累进")
@@ -201,6 +206,15 @@ class Attainment(Scoped):
         STAFF = "staff", _("个人")
         STORE = "store", _("门店")
         REGION = "region", _("区域")
+        GROUP = "group", _("门店组")
+
+    class Divide(models.TextChoices):
+        SALES = "sales", _("按各人业绩")
+        EQUAL = "equal", _("平均")
+
+    class LateRefund(models.TextChoices):
+        ORIGINAL = "original_period_forward", _("重算原来那期，差额记在现在这期")
+        CURRENT = "current_period", _("从现在这期的业绩里扣")
 
     version = models.ForeignKey(
         PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="attainments"
@@ -210,23 +224,61 @@ class Attainment(Scoped):
     level = models.CharField(_("按谁累计"), max_length=8, choices=Level.choices, default=Level.STAFF)
     role = models.CharField(_("按哪个角色计"), max_length=16, choices=Role.choices, default=Role.BOUND)
     mode = models.CharField(_("方式"), max_length=8, choices=Mode.choices, default=Mode.MARGINAL)
+    store_group = models.CharField(
+        _("只算哪个门店组"), max_length=32, blank=True, default="", help_text=_("门店组的编码；空着就是所有门店。")
+    )
+    pay_role = models.CharField(
+        _("奖励给哪个角色"), max_length=16, choices=Role.choices, blank=True, default="",
+        help_text=_("按个人累计的给本人。空着：门店和门店组给店长，区域给区域经理。"),
+    )  # fmt: skip
+    divide = models.CharField(_("几个人怎么分"), max_length=8, choices=Divide.choices, default=Divide.SALES)
+    late_refund = models.CharField(
+        _("结算后的退款"), max_length=24, choices=LateRefund.choices, default=LateRefund.ORIGINAL
+    )
 
     scope_paths = Paths(brand="version__plan__brand")
 
     class Meta:
         verbose_name = _("阶梯")
         verbose_name_plural = _("阶梯")
-        constraints = [models.UniqueConstraint(fields=["version", "code"], name="attainment_code_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "code"], name="attainment_code_once"),
+            models.CheckConstraint(
+                name="attainment_group_named",
+                condition=~Q(level="group") | ~Q(store_group=""),
+                violation_error_message=_("按门店组累计的，要写明是哪个门店组。"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        if self.store_group and not StoreGroup._base_manager.filter(code=self.store_group).exists():
+            raise ValidationError({"store_group": _("没有这个编码的门店组。")})
+
+    @property
+    def payee(self) -> str:
+        """The role whose holders are paid."""
+        if self.level == self.Level.STAFF:
+            return self.role
+        return self.pay_role or (Role.REGION if self.level == self.Level.REGION else Role.MANAGER)
+
 
 class AttainmentStep(Scoped):
+    """A tier. With `of_target_ppm` it begins at that part of the target, where there is one; else at `from_fen`."""
+
     attainment = models.ForeignKey(Attainment, verbose_name=_("阶梯"), on_delete=models.CASCADE, related_name="steps")
     from_fen = models.BigIntegerField(_("起点（分）"))
+    of_target_ppm = models.PositiveIntegerField(
+        _("起点占目标（百万分之）"),
+        null=True,
+        blank=True,
+        help_text=_("有业绩目标的人从目标的这个比例起，没有目标的看起点金额。"),
+    )
     ppm = models.PositiveIntegerField(_("比例（百万分之）"))
     fixed_fen = models.BigIntegerField(_("达档奖（分）"), default=0)
+    is_beyond = models.BooleanField(_("超过起点才算"), default=False)
 
     scope_paths = Paths(brand="attainment__version__plan__brand")
 

@@ -4,26 +4,33 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.ledger import Period
-from retail.models import Brand, Franchisee, Staff, Store
+from retail.models import Brand, Franchisee, Post, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
+from retail.templatetags.figures import yuan
+
+POSITIONS = (Post.Role.CLERK, Post.Role.STORE_MANAGER)  # those with a place in a store
 
 
 class PayTerms(Scoped):
     """How a brand turns what was earned in a period into what is paid. Without a row: all of it, debts carried."""
+
+    class Excess(models.TextChoices):
+        CARRY = "carry", _("留到下一期")
+        HOUSE = "house", _("归公司")
 
     class LeaverDebt(models.TextChoices):
         HOUSE = "house", _("公司承担")
         STORE_POOL = "store_pool", _("门店同事平摊")
 
     brand = models.OneToOneField(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_terms")
-    max_fen = models.BigIntegerField(
-        _("每人每期最多发（分）"), null=True, blank=True, help_text=_("超出的留到下一期；空着就是不限。")
-    )
+    max_fen = models.BigIntegerField(_("每人每期最多发（分）"), null=True, blank=True, help_text=_("空着就是不限。"))
+    excess = models.CharField(_("超出的部分"), max_length=8, choices=Excess.choices, default=Excess.CARRY)
     min_payout_fen = models.BigIntegerField(_("不到多少先不发（分）"), default=0, help_text=_("不足的留到下一期。"))
     leaver_debt = models.CharField(
         _("离职人员的欠款"), max_length=12, choices=LeaverDebt.choices, default=LeaverDebt.HOUSE
@@ -44,6 +51,54 @@ class PayTerms(Scoped):
 
     def __str__(self) -> str:
         return str(self.brand)
+
+
+class Guarantee(Scoped):
+    """保底: what a person is paid at least, advanced where less was earned, and taken back out of better periods.
+
+    Of one person (`staff`), or of everybody in a position who joined since (a newcomer's). Periods count from 1: from
+    `first_period` of one person, from the one in which somebody joined for a position. Guaranteed up to and including
+    `draw_until`; taken back from `recover_from` on, never so much that the pay falls below `min_fen`.
+    """
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="guarantees")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("员工"), null=True, blank=True, on_delete=models.PROTECT, related_name="guarantees"
+    )
+    position = models.CharField(
+        _("岗位"), max_length=16, blank=True, default="", choices=[(role.value, role.label) for role in POSITIONS],
+        help_text=_("给这个岗位的新人：从这一期起入职的，从入职那期算第 1 期。"),
+    )  # fmt: skip
+    first_period = models.ForeignKey(Period, verbose_name=_("从哪一期起"), on_delete=models.PROTECT, related_name="+")
+    min_fen = models.BigIntegerField(_("每期至少（分）"))
+    draw_until = models.PositiveSmallIntegerField(_("保到第几期"))
+    recover_from = models.PositiveSmallIntegerField(_("从第几期起收回"))
+
+    scope_paths = Paths(brand="brand", store=None, staff=None)
+
+    class Meta:
+        verbose_name = _("保底")
+        verbose_name_plural = _("保底")
+        ordering = ["brand", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="guarantee_of_one",
+                condition=Q(staff__isnull=False, position="") | (Q(staff=None) & ~Q(position="")),
+                violation_error_message=_("保底是一位员工的，或者一个岗位的：选一个。"),
+            ),
+            models.CheckConstraint(
+                name="guarantee_makes_sense",
+                condition=Q(min_fen__gt=0, draw_until__gte=1, recover_from__gte=1),
+                violation_error_message=_("金额要大于 0，期数从 1 数起。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.staff or self.get_position_display()} ¥{yuan(self.min_fen)}"
+
+    def clean(self) -> None:
+        if self.first_period_id and self.brand_id and self.first_period.brand_id != self.brand_id:
+            raise ValidationError({"first_period": _("这一期不是这个品牌的。")})
 
 
 class PayoutBatch(Scoped):

@@ -1,8 +1,11 @@
-"""The months of the demo that finance has closed and paid; the last whole one is left for whoever looks around."""
+"""The months of the demo that finance has closed and paid; the last whole one is left for whoever looks around.
+
+Of those that are still open, what everybody sold by now is counted, and the bonuses of it are booked.
+"""
 
 from datetime import datetime, timedelta
 
-from commissions import closing
+from commissions import attaining, closing
 from commissions.models import Period
 from commissions.models.ledger import midnight
 
@@ -19,3 +22,5 @@ def run(*, now: datetime) -> None:
         if closed.statements.unpaid().exists():
             for batch in closing.make_batches(period=closed, by=None, now=end + CLOSED_AFTER):
                 closing.mark_paid(batch=batch, reference="", by=None, now=end + PAID_AFTER)
+    for period in Period.objects.filter(starts_on__lte=now.date(), ends_on__gt=last).order_by("starts_on", "brand"):
+        attaining.count(period=period, now=now, is_booking=True)

@@ -102,7 +102,10 @@ _RULES: dict[str, list[dict[str, Any]]] = {
         ),
     ],
 }  # fmt: skip
-_LADDER = [(0, 0, 0), (3_000_000, 5_000, 0), (6_000_000, 8_000, 20_000), (10_000_000, 12_000, 50_000)]
+_LADDER = [(500_000, 5_000, 0), (1_000_000, 8_000, 5_000), (2_000_000, 12_000, 10_000), (4_000_000, 15_000, 30_000)]
+_OF_STORE = [(5_000_000, 1_000, 0), (10_000_000, 1_500, 0), (20_000_000, 2_500, 0), (40_000_000, 3_500, 50_000)]
+_OF_REGION = [(50_000_000, 300, 0), (150_000_000, 600, 100_000)]
+Level, Mode = Attainment.Level, Attainment.Mode
 
 
 def write(*, brands: Iterable[Brand], since: datetime, now: datetime) -> None:
@@ -114,7 +117,7 @@ def write(*, brands: Iterable[Brand], since: datetime, now: datetime) -> None:
         version = PlanVersion.objects.create(plan=plan, number=1, note="全域分佣现行方案。", written_by=author)
         for rule in [*_RULES[brand.code], *_COMMON]:
             _write_rule(version, **rule)
-        _write_ladder(version)
+        _write_ladders(version)
         plans.approve(version=version, by=approver, now=since)
         plans.activate(version=version, starts_at=since, by=approver, now=since)
         _write_draft(version, author, now)
@@ -130,13 +133,21 @@ def _write_rule(version: PlanVersion, *, split: Split, **fields: Any) -> None:
     )
 
 
-def _write_ladder(version: PlanVersion) -> None:
-    """The more somebody sells at the till in a month, the more of it they get."""
-    ladder = Attainment.objects.create(version=version, code="monthly", name="个人月度业绩阶梯", role=SERVE)
+def _write_ladders(version: PlanVersion) -> None:
+    """The more somebody sells at the till in a month, the more of it they get; the manager by what the store sells."""
+    own = Attainment.objects.create(version=version, code="monthly", name="个人月度业绩阶梯", role=SERVE)
+    store = Attainment.objects.create(
+        version=version, code="store-monthly", name="门店月度业绩阶梯", level=Level.STORE, role=SERVE, mode=Mode.WHOLE
+    )
+    region = Attainment.objects.create(
+        version=version, code="region-monthly", name="区域月度业绩阶梯", level=Level.REGION, role=SERVE
+    )
+    steps = [(own, _LADDER), (store, _OF_STORE), (region, _OF_REGION)]
     AttainmentStep.objects.bulk_create(
         [
             AttainmentStep(attainment=ladder, from_fen=from_fen, ppm=ppm, fixed_fen=fixed_fen)
-            for from_fen, ppm, fixed_fen in _LADDER
+            for ladder, tiers in steps
+            for from_fen, ppm, fixed_fen in tiers
         ]
     )
 

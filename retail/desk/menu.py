@@ -68,6 +68,9 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("commissions.statement", pgettext_lazy("plural", "结算单"), "request_quote"),
             Page("commissions.payoutbatch", pgettext_lazy("plural", "发放批次"), "payments"),
             Page("commissions.payterms", pgettext_lazy("plural", "发放约定"), "handshake"),
+            Page("commissions.guarantee", pgettext_lazy("plural", "保底"), "safety_check"),
+            Page("commissions.attained", pgettext_lazy("plural", "业绩达成"), "stairs"),
+            Page("commissions.target", pgettext_lazy("plural", "业绩目标"), "flag"),
         ],
     ),
     (

@@ -64,6 +64,7 @@ _PLACES = [
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
     "commissions.plancase",
@@ -74,7 +75,8 @@ _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessat
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
 _CODES = ["clerks.contactway", "clerks.shift"]
-_SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"]
+_ATTAINED = ["commissions.attained", "commissions.target"]
+_SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", *_TERMS, *_ATTAINED]
 _RUNS = ["commissions.run", "commissions.runfigure"]
 _MACHINERY = [*_SETTLED, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
@@ -85,7 +87,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
-_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement"], "view")
+_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", *_ATTAINED], "view")
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 # What takes two persons: operations and finance decide for each other.
@@ -103,14 +105,14 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.REGION_MANAGER: _OWN_STORES | _may(["retail.franchisee"], "view"),
     Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee"], "view"),
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
-    | _may(["commissions.payterms"], "add", "change")
+    | _may(_TERMS, "add", "change")
     | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
     | {"commissions.post_run"}
     | _TRIES

@@ -22,6 +22,12 @@ def difference(fen: int) -> str:
 
 
 @register.filter
+def whole_yuan(fen: int | None) -> str:
+    """320000 → "3,200"; 320050 → "3,200.50"."""
+    return yuan(fen).removesuffix(".00")
+
+
+@register.filter
 def percent(ppm: int | None) -> str:
     """25000 → "2.5%"; 33333 → "3.3333%"."""
     if ppm is None:

@@ -1,6 +1,7 @@
 """Small worlds for tests, made through the product's own tables. Every name is made up."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -9,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from commissions import plans
-from commissions.models import Plan, PlanVersion, Rule, Share
+from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
 from retail import intake, scope, shapes
 from retail.models import Brand, Category, Channel, Employment, Franchisee, Post, Product, Region, Staff, Store, User
 from retail.orders import Taken
@@ -56,12 +57,17 @@ class World:
             **{"code": f"S{n}", "name": f"门店{n}", "brand": self.brand, "region": self.region, **fields}
         )
 
-    def plan(self, *rules: dict[str, Any], **version: Any) -> PlanVersion:
-        """An active version with these rules in the public format; `split` weights become shares of their sum."""
+    def plan(self, *rules: dict[str, Any], attainments: Sequence[dict[str, Any]] = (), **version: Any) -> PlanVersion:
+        """An active version with these rules in the public format; `split` weights become shares of their sum.
+
+        attainments: fields of each, and its `steps` as fields of theirs.
+        """
         plan, _ = Plan.objects.get_or_create(brand=self.brand, defaults={"name": "方案"})
         made = PlanVersion.objects.create(plan=plan, number=number(), **version)
         for document in rules:
             add_rule(made, document)
+        for fields in attainments:
+            add_attainment(made, **fields)
         plans.approve(version=made, by=None, now=LONG_AGO)
         plans.activate(version=made, starts_at=LONG_AGO, by=None, now=LONG_AGO)
         return PlanVersion.objects.get(pk=made.pk)
@@ -117,6 +123,7 @@ class World:
 
 
 _RULE_FIELDS = ("group", "priority", "stop", "when", "base", "calc", "cap_fen", "floor_fen", "missing")
+_FLAGS = {"commissionable": "is_commissionable", "counts_for_attainment": "counts_for_attainment"}
 
 
 def add_rule(version: PlanVersion, document: dict[str, Any]) -> Rule:
@@ -128,10 +135,17 @@ def add_rule(version: PlanVersion, document: dict[str, Any]) -> Rule:
         code=document["id"],
         name=document.get("name", document["id"]),
         **{name: document[name] for name in _RULE_FIELDS if name in document},
+        **{field: document[name] for name, field in _FLAGS.items() if name in document},
     )
     for place, share in enumerate(split):
         Share.objects.create(rule=rule, role=share["role"], ppm=share["weight"] * 1_000_000 // total, place=place)
     return rule
+
+
+def add_attainment(version: PlanVersion, *, steps: Sequence[dict[str, Any]], **fields: Any) -> Attainment:
+    attainment = Attainment.objects.create(version=version, **{"name": fields["code"], "role": "serve", **fields})
+    AttainmentStep.objects.bulk_create(AttainmentStep(attainment=attainment, **step) for step in steps)
+    return attainment
 
 
 def world(**brand: Any) -> World:

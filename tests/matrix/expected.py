@@ -12,13 +12,13 @@ from tests.matrix import cells
 
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
-    "STORES": "order orderline refund entry statement claimrow buyersnapshot member membership binding tier"
-    " brand region store staff category product channel"
+    "STORES": "order orderline refund entry statement attained target claimrow buyersnapshot"
+    " member membership binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment plancase staff user contactway welcome media",
+    " attainment target plancase staff user contactway welcome media",
 }
 
 PEOPLE = """
@@ -28,6 +28,7 @@ changelist      COMPANY  -     *       302 302 403  403 200 200  200 200 200
 changelist      *        -     *       302 302 403  403 403 403  200 200 200
 add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
 add             payterms -     *       302 302 403  403 403 403  403 200 403
+add             guarantee -    *       302 302 403  403 403 403  403 200 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -44,6 +45,7 @@ change          media    *     POST    302 302 403  403 403 403  302 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
 change          app      *     POST    302 302 403  403 403 403  200 403 403
+change          guarantee *    POST    302 302 403  403 403 403  403 200 403
 change          *        *     POST    302 302 403  403 403 403  403 403 403
 delete          *        *     *       302 302 403  403 403 403  403 403 403
 history         exportfile ours *      302 302 403  404 404 404  302 404 404
@@ -132,6 +134,8 @@ entrance:*      *        -     *       302 302 403  200 200 200  200 200 200
 clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:attained *        ours  READ    302 200 403  404 403 403  403 403 403
+clerks:attained *        other READ    302 404 403  404 403 403  403 403 403
 clerks:statements *      -     READ    302 200 403  200 403 403  403 403 403
 clerks:statement *       ours  READ    302 200 403  404 403 403  403 403 403
 clerks:statement *       other READ    302 404 403  404 403 403  403 403 403

@@ -43,6 +43,10 @@ commissions.Share           -   -   ob
 commissions.Attainment      -   -   ob
 commissions.AttainmentStep  -   -   ob
 commissions.PlanCase        -   -   ob
+commissions.Attained        o   o   ob
+commissions.CountMark       -   o   ob
+commissions.Guarantee       -   -   ob
+commissions.Target          -   o   ob
 commissions.Period          -   -   ob
 commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob

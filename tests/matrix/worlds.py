@@ -31,11 +31,14 @@ from clerks.models import (
     WelcomePart,
 )
 from commissions.models import (
+    Attained,
     Attainment,
     AttainmentStep,
     BuyerSnapshot,
     ClaimRow,
+    CountMark,
     Entry,
+    Guarantee,
     PayoutBatch,
     PayTerms,
     Period,
@@ -47,6 +50,7 @@ from commissions.models import (
     RunFigure,
     Share,
     Statement,
+    Target,
 )
 from members.models import Identity, Member, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
@@ -314,6 +318,7 @@ def _sample(part: Part) -> None:
             part.colleagues[model] = row
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
+    part.rows |= _attained(part, order, clerk)
     part.colleagues[Statement] = _settled(part, manager)[Statement]
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
@@ -336,6 +341,21 @@ def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
         RunFigure: RunFigure.objects.create(run=run, by="person", staff=staff, old_fen=1, new_fen=2),
         PayTerms: PayTerms.objects.get_or_create(brand=world.brand)[0],
         Statement: Statement.objects.create(period=period, staff=staff, store=world.store, **owed),
+    }
+
+
+def _attained(part: Part, order: Order, staff: Staff) -> dict[type[Model], Any]:
+    """What was to be sold in a period, and what was; and a line that does not count."""
+    period, store = part.rows[Period], part.world.store
+    sold = {"period": period, "level": "staff", "subject": staff.pk, "staff": staff, "store": store}
+    sums = {"sales_fen": 1, "bonus_fen": 1, "counted_at": NOW}
+    named = {"code": part.mark, "name": part.mark}
+    lasting = {"min_fen": 1, "draw_until": 1, "recover_from": 2}
+    return {
+        Attained: Attained.objects.create(attainment=part.rows[Attainment], **sold, **sums, **named),
+        CountMark: CountMark.objects.create(order=order, line=part.rows[OrderLine], counts=False, posted_at=NOW),
+        Guarantee: Guarantee.objects.create(brand=part.world.brand, staff=staff, first_period=period, **lasting),
+        Target: Target.objects.create(period=period, store=store, goal_fen=1),
     }
 
 

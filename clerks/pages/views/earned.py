@@ -15,7 +15,7 @@ from clerks.pages.access import in_store
 from commissions import earnings, explain
 from commissions.explain import Story
 from retail import scope
-from retail.models import OrderLine
+from retail.models import OrderLine, Post
 
 PER_PAGE = 20
 
@@ -32,6 +32,7 @@ def month(request: HttpRequest) -> HttpResponse:
         "tab": "earnings",
         "first": first,
         "month": earnings.month(staff_id=staff_id, first=first, today=today),
+        "performances": earnings.performances(staff_id=staff_id, store_id=_managed(request), first=first),
         "earlier": earnings.previous_month(first) if oldest and oldest < first else None,
         "later": earnings.next_month(first) if first < newest else None,
     }
@@ -47,6 +48,29 @@ def day(request: HttpRequest, *, day: date) -> HttpResponse:
     )
     context = {"tab": "earnings", "day": day, "cards": cards.of(page.sales), "mark": page.mark}
     return render(request, "clerks/_sales_of_day.html" if request.htmx else "clerks/day.html", context)
+
+
+@require_safe
+@in_store
+def attained(request: HttpRequest, *, attained_id: int) -> HttpResponse:
+    """How a bonus comes about, step by step, and when what of it was booked; 404 where it is somebody else's."""
+    staff_id = request.post.staff_id
+    found = earnings.performance(attained_id=attained_id, staff_id=staff_id, store_id=_managed(request))
+    if found is None:
+        raise Http404(_("没有这份业绩，或者它不是您的。"))
+    context = {
+        "tab": "earnings",
+        "performance": found,
+        "steps": explain.steps_of(found.scale, found.row.sales_fen),
+        "bonuses": earnings.bonuses(row=found.row, staff_id=staff_id),
+    }
+    return render(request, "clerks/attained.html", context)
+
+
+def _managed(request: HttpRequest) -> int | None:
+    """The store whose figures are this person's business."""
+    post = request.post
+    return post.store_id if post.role == Post.Role.STORE_MANAGER else None
 
 
 class LineStory(NamedTuple):

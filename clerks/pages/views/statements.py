@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks.pages.access import in_store
-from commissions import closing
+from commissions import closing, limits
 from commissions.models import Entry, Statement
 
 KINDS = dict(Entry.Kind.choices)
@@ -34,7 +34,15 @@ def one(request: HttpRequest, *, statement_id: int) -> HttpResponse:
     """One statement with what it is made of; 404 where it is somebody else's."""
     statement = _found(request, statement_id)
     parts = [Part(str(KINDS[kind]), statement.kinds[kind]) for kind in KINDS if statement.kinds.get(kind)]
-    return render(request, "clerks/statement.html", {"tab": "earnings", "statement": statement, "parts": parts})
+    owed = limits.balances(staff_ids=[statement.staff_id], brand_id=statement.period.brand_id)
+    context = {
+        "tab": "earnings",
+        "statement": statement,
+        "parts": parts,
+        "advanced_fen": owed.get((statement.staff_id, statement.payer_id), 0),
+        "is_capped": Entry.Kind.CAP_HOLD in statement.kinds,
+    }
+    return render(request, "clerks/statement.html", context)
 
 
 @require_POST
