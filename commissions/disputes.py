@@ -71,6 +71,15 @@ def _in_time(periods: Sequence[Period], terms: PayTerms, now: datetime) -> None:
         raise Refused(_("结算单出来 %(days)s 天以后就不能再提了。") % {"days": terms.dispute_days})
 
 
+def is_in_time(*, entries: Sequence[Entry], now: datetime) -> bool:
+    """Whether these entries of a person may still be doubted; for the page, `open_line` asks again. Two statements."""
+    if not entries:
+        return False
+    booked = Period._base_manager.filter(pk__in={entry.period_booked_id for entry in entries})
+    last = last_moment(periods=list(booked), terms=PayTerms.of(brand_id=entries[0].brand_id))
+    return last is None or now <= last
+
+
 def last_moment(*, periods: Sequence[Period], terms: PayTerms) -> datetime | None:
     """Until when what was booked in these periods may be doubted; None while one of them is open."""
     closed = [period.closed_at for period in periods if period.status == Period.Status.CLOSED and period.closed_at]

@@ -18,7 +18,10 @@ from retail.logins import JOB, WEB
 APPEND_ONLY = (
     "commissions_buyersnapshot",
     "commissions_claimrow",
+    "commissions_companyleg",
+    "commissions_disputestep",
     "commissions_entry",
+    "commissions_payout",
     "retail_auditrow",
     "retail_orderversion",
     "retail_refundversion",

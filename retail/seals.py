@@ -32,7 +32,10 @@ _CAME = {
     "commissions_buyersnapshot": "(SELECT min(c.resolved_at) FROM commissions_claimrow c"
     " WHERE (c.order_id, c.revision) = (r.order_id, r.revision))",
     "commissions_claimrow": "resolved_at",
+    "commissions_companyleg": "made_at",
+    "commissions_disputestep": "at",
     "commissions_entry": "posted_at",
+    "commissions_payout": "(SELECT b.made_at FROM commissions_payoutbatch b WHERE b.id = r.batch_id)",
     "retail_auditrow": "at",
     "retail_orderversion": "superseded_at",
     "retail_refundversion": "superseded_at",

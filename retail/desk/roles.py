@@ -21,6 +21,10 @@ from retail.models import Post, Staff, User
 EXTRA = {
     "commissions.approve_planversion": "批准与启用分佣方案",
     "commissions.close_period": "结算与发放佣金",
+    "commissions.answer_dispute": "答复佣金疑问",
+    "commissions.decide_dispute": "决定佣金调整",
+    "commissions.export_statement": "导出工资表",
+    "commissions.export_companyleg": "导出公司往来",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
     "retail.decide_exportfile": "决定大批导出",
@@ -68,8 +72,12 @@ _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessat
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart"]
 _CODES = ["clerks.contactway", "clerks.shift"]
-_SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"]
-_MACHINERY = [*_SETTLED, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_SETTLED = [
+    *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.payterms"),
+    *("commissions.paycycle", "commissions.dispute"),
+]
+_BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
+_MACHINERY = [*_SETTLED, *_BETWEEN, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -78,19 +86,25 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
-_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement"], "view")
+_OWN_STORES = _may(
+    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute"], "view"
+) | {"commissions.answer_dispute"}
+_TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
-    {"retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"}
+    {
+        *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
+        *("commissions.answer_dispute", "commissions.decide_dispute"),
+    }
 )
 
 PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
     Post.Role.STORE_MANAGER: _OWN_STORES,
     Post.Role.REGION_MANAGER: _OWN_STORES | _may(["retail.franchisee"], "view"),
-    Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee"], "view"),
+    Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee", *_BETWEEN], "view") | _TAKES_PAYROLL,
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
@@ -101,6 +115,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
     | _may(["commissions.payterms"], "add", "change")
+    | _may(["commissions.paycycle"], "add")
+    | _TAKES_PAYROLL
     | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
     | _DECIDES,
     Post.Role.AUDITOR: _EVERYTHING,
