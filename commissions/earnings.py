@@ -76,7 +76,7 @@ class Sale:
 
     @property
     def state(self) -> str:
-        """ "returned" when nothing is left, else the least certain of its entries: frozen, pending, earned, settled, paid."""
+        """ "returned" when nothing is left, else the first of frozen, pending, earned, settled, paid."""
         if not self.fen:
             return "returned"
         states = {entry.state for entry in self.entries}  # type: ignore[attr-defined]  # with_state adds it

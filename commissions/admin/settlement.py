@@ -420,12 +420,10 @@ class CompanyAccountAdmin(ScopedAdmin):
         return self._page(CompanyLeg).export(request, rows.order_by("other", "order"), request.POST["format"])
 
     def _wanted(self, request: HttpRequest, object_id: str, model: type[Model]) -> CompanyAccount:
-        account = self.get_object(request, object_id)
-        if account is None:
-            raise Http404
-        if not self._page(model).has_export_permission(request):
+        if not (self.has_view_permission(request) and self._page(model).has_export_permission(request)):
             raise PermissionDenied
-        if request.POST.get("format") not in TYPES:
+        account = self.get_object(request, object_id)
+        if account is None or request.POST.get("format") not in TYPES:
             raise Http404
         return account
 

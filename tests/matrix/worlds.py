@@ -35,7 +35,13 @@ from commissions.models import (
     AttainmentStep,
     BuyerSnapshot,
     ClaimRow,
+    CompanyAccount,
+    CompanyLeg,
+    Dispute,
+    DisputeStep,
     Entry,
+    PayCycle,
+    Payout,
     PayoutBatch,
     PayTerms,
     Period,
@@ -307,7 +313,8 @@ def _sample(part: Part) -> None:
             part.colleagues[model] = row
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
-    part.colleagues[Statement] = _settled(part, manager)[Statement]
+    of_manager = _settled(part, manager)
+    part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
@@ -319,12 +326,38 @@ def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
     batch = PayoutBatch.objects.create(
         period=period, payer=world.store.franchisee, total_fen=1, people=1, made_at=NOW, reference=part.mark
     )
-    owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "batch": batch}
+    owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "payer": world.store.franchisee}
+    statement = Statement.objects.create(period=period, staff=staff, store=world.store, **owed)
+    sale = Order.objects.get(outer_order_id=f"{part.mark}-O1")
+    asked = {"opened_at": NOW, "answer_by": NOW + timedelta(days=5), "reason": f"{part.mark}疑问"}
+    about = {"brand": world.brand, "staff": staff, "store": world.store}
+    dispute = Dispute.objects.create(order=sale, line=sale.lines.get(), **about, **asked)
     return {
         PayoutBatch: batch,
         PayTerms: PayTerms.objects.get_or_create(brand=world.brand)[0],
-        Statement: Statement.objects.create(period=period, staff=staff, store=world.store, **owed),
+        PayCycle: PayCycle.objects.get_or_create(brand=world.brand, since="2030-01-01", days=[26])[0],
+        Statement: statement,
+        Payout: Payout.objects.create(batch=batch, statement=statement, fen=1),
+        Dispute: dispute,
+        DisputeStep: DisputeStep.objects.create(dispute=dispute, kind="opened", text=f"{part.mark}经过", at=NOW),
+        **_companies(part, period, sale),
     }
+
+
+def _companies(part: Part, period: Period, sale: Order) -> dict[type[Model], Any]:
+    """What the company of the store owes another for a sale."""
+    made = {"period": period, "made_at": NOW}
+    account = CompanyAccount.objects.get_or_create(company=part.world.store.franchisee, **made)[0]
+    other = CompanyAccount.objects.get_or_create(company=None, **made)[0]
+    if not account.legs.exists():
+        leg = {"order": sale, "kind": "recharge", "made_at": NOW}
+        CompanyLeg.objects.bulk_create(
+            [
+                CompanyLeg(account=account, fen=1, **leg),
+                CompanyLeg(account=other, other=account.company, fen=-1, **leg),
+            ]
+        )
+    return {CompanyAccount: account, CompanyLeg: account.legs.get()}
 
 
 def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:
