@@ -106,7 +106,22 @@ class PeriodAdmin(_Deciding):
     ordering = ("-starts_on", "brand")
     fieldsets = (
         (None, {"fields": ("brand", "starts_on", "ends_on", "status_label")}),
-        (_("结算"), {"fields": ("standing", "people", "to_pay", "carried", "closed_at_said", "closed_by", "digest")}),
+        (
+            _("结算"),
+            {
+                "fields": (
+                    "standing",
+                    "doubts",
+                    "people",
+                    "accounts",
+                    "to_pay",
+                    "carried",
+                    "closed_at_said",
+                    "closed_by",
+                    "digest",
+                )
+            },
+        ),
     )
     actions_detail = ("close", "make_batches")
     closed_at_said = moment("closed_at", _("结算时间"))
@@ -133,6 +148,24 @@ class PeriodAdmin(_Deciding):
         page = f"{reverse('admin:commissions_statement_changelist')}?period__id__exact={period.pk}"
         said = _("%(count)s 张") % {"count": period.statement_count}
         return format_html('<a class="text-link" href="{}">{}</a>', page, said)
+
+    @display(description=_("没答复的疑问"))
+    def doubts(self, period: Period) -> SafeString | str:
+        """They keep nothing from being closed; their money waits when the batches are made."""
+        waiting = Dispute.objects.open().filter(brand=period.brand_id)
+        if not (count := waiting.count()):
+            return "–"
+        page = f"{reverse('admin:commissions_dispute_changelist')}?state=open"
+        late = waiting.overdue(timezone.now()).count()
+        said = _("%(count)s 个，其中 %(late)s 个超时；这些钱先不发") % {"count": count, "late": late}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said)
+
+    @display(description=_("公司结算"))
+    def accounts(self, period: Period) -> SafeString | str:
+        page = f"{reverse('admin:commissions_companyaccount_changelist')}?period__id__exact={period.pk}"
+        count = CompanyAccount.objects.filter(period=period).count()
+        said = _("%(count)s 家公司，工资表和往来在这里") % {"count": count}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said) if count else "–"
 
     to_pay = money("pay_fen", _("应发合计"))
     carried = money("carry_fen", _("结转下期"))

@@ -17,7 +17,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 from django.db.models.lookups import IsNull
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.plans import PlanVersion, Role, Rule
@@ -75,7 +75,7 @@ class PayCycle(Scoped):
         ]
 
     def __str__(self) -> str:
-        return _now("每月 %(days)s 日起") % {"days": _now("、").join(map(str, self.days))}
+        return gettext("每月 %(days)s 日起") % {"days": gettext("、").join(map(str, self.days))}
 
 
 class Period(Scoped):
