@@ -1,8 +1,8 @@
-"""Booking what comes of no order: bonuses, what a closing adds, payouts."""
+"""Booking what comes of no order: bonuses, what a closing adds, adjustments, payouts."""
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,19 +34,22 @@ def book(
     legs: Sequence[Leg],
     source: str,
     now: datetime,
+    earned_on: date | None = None,
     into: Period | None = None,
 ) -> list[Entry]:
     """One transaction outside of any order: its legs, and the house's. `source` names it: the same is booked once.
 
-    It belongs to `period` and is booked there; if that is closed, into the first open one after today, or into the one
-    given.
+    It is about `period` and booked there, or `into` the one given; with `earned_on`, or if the period is closed, into
+    the first open one from that day, or today.
     """
     today = now.astimezone(SHANGHAI).date()
-    booked_id, earned_on = period.pk, period.ends_on - timedelta(days=1)
     if into is not None:
         booked_id, earned_on = into.pk, into.ends_on - timedelta(days=1)
-    elif period.status == Period.Status.CLOSED:
-        booked_id, earned_on = periods.places(brand_id=period.brand_id, days=[today])[today].booked_id, today
+    elif earned_on is None and period.status != Period.Status.CLOSED:
+        booked_id, earned_on = period.pk, period.ends_on - timedelta(days=1)
+    else:
+        earned_on = earned_on or today
+        booked_id = periods.places(brand_id=period.brand_id, days=[earned_on])[earned_on].booked_id
     house = Leg(None, None, -sum(leg.fen for leg in legs))
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('commissions_entry', 'id'))")

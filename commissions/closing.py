@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from commissions import attaining, engine, limits
+from commissions import attaining, companies, disputes, engine, limits
 from commissions.booking import Leg, book
-from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
+from commissions.models import Entry, Payout, PayoutBatch, PayTerms, Period, Statement
 from commissions.models.ledger import midnight
 from retail import audit
 from retail.models import Employment, Order, Refund, User
@@ -64,7 +64,7 @@ def close(*, period: Period, by: User | None, now: datetime) -> Period:
     period = Period.objects.select_for_update(of=("self",)).get(pk=period.pk)
     if found := obstacles(period=period, now=now):
         raise ClosingRefused(" ".join(found))
-    terms = terms_of(brand_id=period.brand_id)
+    terms = PayTerms.of(brand_id=period.brand_id)
     attaining.count(period=period, now=now, is_booking=True)
     limits.settle(period=period, accounts=_accounts(period), terms=terms, now=now)
     accounts = _accounts(period)
@@ -72,17 +72,13 @@ def close(*, period: Period, by: User | None, now: datetime) -> Period:
         accounts = _accounts(period)
     rows = [_statement(period, account, terms, now) for account in accounts]
     Statement.objects.bulk_create(rows, batch_size=1_000)
+    companies.reckon(period=period, terms=terms, statements=rows, now=now)
     period.status, period.closed_by, period.closed_at = Period.Status.CLOSED, by, now
     period.digest = digest(rows)
     period.save()
     totals = {"statements": len(rows), "pay_fen": sum(row.pay_fen for row in rows), "digest": period.digest}
     audit.record(by=by, action="period.close", target=period, now=now, after=totals)
     return period
-
-
-def terms_of(*, brand_id: int) -> PayTerms:
-    """The terms of a brand; those that hold where none were written down."""
-    return PayTerms.objects.filter(brand=brand_id).first() or PayTerms(brand_id=brand_id)
 
 
 @dataclass(slots=True)
@@ -205,24 +201,35 @@ def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator[Leg]:
 # ── Paying ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def make_batches(*, period: Period, by: User | None, now: datetime) -> list[PayoutBatch]:
-    """Put all that is still to be paid of a closed period into a batch per company. Raises ClosingRefused."""
+    """Put all that may be paid of a closed period into a batch per company. Raises ClosingRefused.
+
+    What an open dispute keeps back waits for its answer; then this makes another batch, of what is left.
+    """
     period = Period.objects.select_for_update(of=("self",)).get(pk=period.pk)
     if period.status != Period.Status.CLOSED:
         raise ClosingRefused(_("先结了这一期，才能发放。"))
-    made = []
-    waiting = Statement.objects.unpaid().filter(period=period)
-    sums = waiting.values_list("payer").annotate(Sum("pay_fen"), Count("pk")).order_by("payer")
-    for payer_id, total_fen, people in list(sums):
-        batch = PayoutBatch(
-            period=period, payer_id=payer_id, total_fen=total_fen, people=people, made_by=by, made_at=now
-        )
-        batch.save()
-        waiting.filter(payer=payer_id).update(batch=batch)
-        audit.record(by=by, action="payout.make", target=batch, now=now, after={"total_fen": total_fen})
-        made.append(batch)
-    if not made:
-        raise ClosingRefused(_("这一期没有要发的了。"))
-    return made
+    waiting = list(Statement.objects.unpaid().filter(period=period).order_by("payer", "staff"))
+    held = disputes.held(period=period)
+    payouts: dict[int | None, list[Payout]] = defaultdict(list)
+    for row in waiting:
+        if (fen := row.pay_fen - row.batched_fen - held.get(row.pk, 0)) > 0:
+            payouts[row.payer_id].append(Payout(statement=row, fen=fen))
+    if not payouts:
+        raise ClosingRefused(_("剩下的都有疑问没答复，先不发。") if waiting else _("这一期没有要发的了。"))
+    return [_batch(period, payer_id, rows, by, now) for payer_id, rows in payouts.items()]
+
+
+def _batch(period: Period, payer_id: int | None, payouts: list[Payout], by: User | None, now: datetime) -> PayoutBatch:
+    total_fen = sum(row.fen for row in payouts)
+    batch = PayoutBatch(
+        period=period, payer_id=payer_id, total_fen=total_fen, people=len(payouts), made_by=by, made_at=now
+    )
+    batch.save()
+    for row in payouts:
+        row.batch = batch
+    Payout.objects.bulk_create(payouts, batch_size=1_000)
+    audit.record(by=by, action="payout.make", target=batch, now=now, after={"total_fen": total_fen})
+    return batch
 
 
 @transaction.atomic
@@ -233,11 +240,17 @@ def mark_paid(*, batch: PayoutBatch, reference: str, by: User | None, now: datet
         raise ClosingRefused(_("这一批已经发放了。"))
     if by is not None and by.pk == batch.made_by_id:
         raise ClosingRefused(_("做批次的人不能自己确认发放，要另一个人。"))
-    rows = batch.statements.order_by("staff")
+    rows = batch.payouts.order_by("statement__staff").values_list("statement__staff", "statement__store", "fen")
     book(
         period=batch.period, payer_id=batch.payer_id, kind=Entry.Kind.PAYOUT,
-        legs=[Leg(row.staff_id, row.store_id, -row.pay_fen) for row in rows], source=f"payout {batch.pk}", now=now,
+        legs=[Leg(staff_id, store_id, -fen) for staff_id, store_id, fen in rows], source=f"payout {batch.pk}", now=now,
     )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE commissions_statement s SET paid_fen = paid_fen + p.fen FROM commissions_payout p"
+            " WHERE p.statement_id = s.id AND p.batch_id = %s",
+            [batch.pk],
+        )
     batch.state, batch.paid_by, batch.paid_at, batch.reference = PayoutBatch.State.PAID, by, now, reference.strip()
     batch.save()
     said = {"total_fen": batch.total_fen, "reference": batch.reference}

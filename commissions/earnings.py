@@ -79,11 +79,11 @@ class Sale:
 
     @property
     def state(self) -> str:
-        """ "returned" when nothing is left, else the least certain of its entries: pending, earned, settled, paid."""
+        """ "returned" when nothing is left, else the first of frozen, pending, earned, settled, paid."""
         if not self.fen:
             return "returned"
         states = {entry.state for entry in self.entries}  # type: ignore[attr-defined]  # with_state adds it
-        return next(state for state in ("pending", "earned", "settled", "paid") if state in states)
+        return next(state for state in ("frozen", "pending", "earned", "settled", "paid") if state in states)
 
     @property
     def earned_on(self) -> date:

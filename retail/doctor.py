@@ -152,6 +152,17 @@ def _statements_as_closed(_look: Look) -> Iterator[str]:
         "  GROUP BY 1, 2, 3) entries USING (period_id, staff_id, payer)"
         " WHERE coalesce(said, 0) <> coalesce(booked, 0) ORDER BY period_id, staff_id"
     )
+    yield from _rows(
+        "SELECT format('statement %s: %s fen paid, %s in batches that were', s.id, s.paid_fen, coalesce(p.fen, 0))"
+        " FROM commissions_statement s LEFT JOIN (SELECT statement_id, sum(fen) AS fen FROM commissions_payout"
+        "  JOIN commissions_payoutbatch b ON b.id = batch_id WHERE b.state = 'paid' GROUP BY 1) p"
+        " ON p.statement_id = s.id WHERE s.paid_fen <> coalesce(p.fen, 0) ORDER BY s.id"
+    )
+    yield from _rows(
+        "SELECT format('company account %s: %s fen between companies, %s in its legs', a.id, between_fen, l.fen)"
+        " FROM commissions_companyaccount a LEFT JOIN (SELECT account_id, sum(fen) AS fen FROM commissions_companyleg"
+        "  GROUP BY 1) l ON l.account_id = a.id WHERE between_fen <> coalesce(l.fen, 0) ORDER BY a.id"
+    )
 
 
 def _seals_whole(_look: Look) -> Iterator[str]:

@@ -179,6 +179,9 @@ def _rows(page: "ExportingAdmin", model: type[models.Model], ids: Sequence[int])
         some = ids[start : start + _CHUNK]
         found = {one.pk: one for one in page.sheet_rows(model.objects.filter(pk__in=some))}
         yield from (found[pk] for pk in some if pk in found)
+    total = page.sheet_total(model.objects.filter(pk__in=ids)) if ids else None
+    if total is not None:
+        yield total
 
 
 def write_file(out: IO[bytes], *, format: str, columns: Sequence[sheets.Column], rows: Any) -> None:
@@ -238,18 +241,22 @@ class ExportingAdmin(ScopedAdmin):
         """The ids of the rows that tell of a person; None where that cannot be known."""
         return None
 
+    def sheet_total(self, rows: QuerySet) -> Any:
+        """What the last line says of all rows together; None where there is none."""
+        return None
+
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(permission(self.model))
 
     @admin.action(description=gettext_lazy("导出所选（Excel）"), permissions=["export"])
     def export_xlsx(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse:
-        return self._export(request, queryset, "xlsx")
+        return self.export(request, queryset, "xlsx")
 
     @admin.action(description=gettext_lazy("导出所选（CSV）"), permissions=["export"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | FileResponse:
-        return self._export(request, queryset, "csv")
+        return self.export(request, queryset, "csv")
 
-    def _export(self, request: HttpRequest, queryset: QuerySet, format: str) -> HttpResponse | FileResponse:
+    def export(self, request: HttpRequest, queryset: QuerySet, format: str) -> HttpResponse | FileResponse:
         """The file, or the page that asks what so many rows are for, or the list again when they are too many."""
         ids = list(queryset.values_list("pk", flat=True)[: MOST + 1])
         # A search may have been for a number.
@@ -272,7 +279,7 @@ class ExportingAdmin(ScopedAdmin):
         return FileResponse(out, as_attachment=True, filename=name, content_type=TYPES[format])
 
     def _ask_what_for(self, request: HttpRequest, why: str, count: int) -> HttpResponse:
-        sent = ("action", "select_across", "index", ACTION_CHECKBOX_NAME)
+        sent = ("action", "select_across", "index", "format", ACTION_CHECKBOX_NAME)
         context = {
             **self.admin_site.each_context(request),
             "title": _("导出要另一个人同意"),

@@ -17,14 +17,21 @@ _ON_WRITTEN = "AFTER INSERT REFERENCING NEW TABLE AS written FOR EACH STATEMENT 
 TRIGGERS = {
     ("commissions_attainment", "sealed"): _SEALED,
     ("commissions_attainmentstep", "sealed"): _SEALED,
+    ("commissions_companyleg", "legs_add_up"): _ON_WRITTEN + "public.refuse_unbalanced_companies()",
+    ("commissions_dispute", "closed_once"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_other_case()",
+    ("commissions_dispute", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_change()",
     ("commissions_entry", "legs_add_up"): _ON_WRITTEN + "public.refuse_unbalanced()",
     ("commissions_entry", "period_not_closed"): _ON_WRITTEN + "public.refuse_closed_period()",
+    ("commissions_payout", "within_statement"): _ON_WRITTEN + "public.refuse_overpaying()",
     ("commissions_payoutbatch", "paid_once"): "BEFORE UPDATE FOR EACH ROW"
     " EXECUTE FUNCTION public.refuse_other_payout()",
     ("commissions_payoutbatch", "stays"): "BEFORE DELETE OR TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_change()",
     ("commissions_period", "closed_stays"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
     " EXECUTE FUNCTION public.refuse_reopening()",
+    ("commissions_period", "no_gap"): _ON_WRITTEN + "public.refuse_gap()",
     ("commissions_period", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_reopening()",
     ("commissions_plancase", "sealed"): _SEALED,

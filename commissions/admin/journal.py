@@ -23,8 +23,14 @@ from retail.models import Staff
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, link, moment, money
 
 # ── The journal ──────────────────────────────────────────────────────────────────────────────────────────────────────
-ENTRY_STATES = {"pending": _("预计"), "earned": _("已确认"), "settled": _("已结算"), "paid": _("已发放")}
-STATE_COLOURS = {"pending": "warning", "earned": "success", "settled": "info", "paid": "info"}
+ENTRY_STATES = {
+    "pending": _("预计"),
+    "frozen": _("有疑问"),
+    "earned": _("已确认"),
+    "settled": _("已结算"),
+    "paid": _("已发放"),
+}
+STATE_COLOURS = {"pending": "warning", "frozen": "danger", "earned": "success", "settled": "info", "paid": "info"}
 
 
 def told(entries: QuerySet, request: HttpRequest) -> QuerySet:
@@ -44,7 +50,7 @@ def state_of(entry: Entry) -> Badge:
     return Badge(entry.state, ENTRY_STATES[entry.state])
 
 
-def person_of(row: Entry | ClaimRow) -> str:
+def person_of(row: Any) -> str:
     """Whose it is (of rows `known`). Somebody of a company or store outside the scope is not named."""
     if row.staff is None:
         return _("公司") if isinstance(row, Entry) else "–"

@@ -1,12 +1,16 @@
 """Admin pages of what is settled and paid: periods, statements, payout batches, terms."""
 
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Sum
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -17,9 +21,22 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from commissions import closing
-from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
+from commissions import closing, periods
+from commissions.models import (
+    CompanyAccount,
+    CompanyLeg,
+    Dispute,
+    Entry,
+    PayCycle,
+    PayoutBatch,
+    PayTerms,
+    Period,
+    Statement,
+)
+from retail.exports import TYPES, ExportingAdmin
+from retail.models import Post
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, ScopedAdmin, moment, money
+from retail.sheets import Column
 from retail.templatetags.figures import yuan
 
 
@@ -51,6 +68,12 @@ PAID = ActionDialog(
 KINDS = dict(Entry.Kind.choices)
 
 
+def _own_company(request: HttpRequest, field: str) -> dict[str, Any]:
+    """Whom the reader's post ties to one company: only its rows, whatever its stores show besides."""
+    post = getattr(request, "post", None)
+    return {field: post.franchisee_id} if post and post.role == Post.Role.FRANCHISE_OWNER else {}
+
+
 class _Deciding(DecidingAdmin):
     """What `closing` decides; nothing here is typed in."""
 
@@ -69,7 +92,22 @@ class PeriodAdmin(_Deciding):
     ordering = ("-starts_on", "brand")
     fieldsets = (
         (None, {"fields": ("brand", "starts_on", "ends_on", "status_label")}),
-        (_("结算"), {"fields": ("standing", "people", "to_pay", "carried", "closed_at_said", "closed_by", "digest")}),
+        (
+            _("结算"),
+            {
+                "fields": (
+                    "standing",
+                    "doubts",
+                    "people",
+                    "accounts",
+                    "to_pay",
+                    "carried",
+                    "closed_at_said",
+                    "closed_by",
+                    "digest",
+                )
+            },
+        ),
     )
     actions_detail = ("close", "make_batches")
     closed_at_said = moment("closed_at", _("结算时间"))
@@ -96,6 +134,24 @@ class PeriodAdmin(_Deciding):
         page = f"{reverse('admin:commissions_statement_changelist')}?period__id__exact={period.pk}"
         said = _("%(count)s 张") % {"count": period.statement_count}
         return format_html('<a class="text-link" href="{}">{}</a>', page, said)
+
+    @display(description=_("没答复的疑问"))
+    def doubts(self, period: Period) -> SafeString | str:
+        """They keep nothing from being closed; their money waits when the batches are made."""
+        waiting = Dispute.objects.open().filter(brand=period.brand_id)
+        if not (count := waiting.count()):
+            return "–"
+        page = f"{reverse('admin:commissions_dispute_changelist')}?state=open"
+        late = waiting.overdue(timezone.now()).count()
+        said = _("%(count)s 个，其中 %(late)s 个超时；这些钱先不发") % {"count": count, "late": late}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said)
+
+    @display(description=_("公司结算"))
+    def accounts(self, period: Period) -> SafeString | str:
+        page = f"{reverse('admin:commissions_companyaccount_changelist')}?period__id__exact={period.pk}"
+        count = CompanyAccount.objects.filter(period=period).count()
+        said = _("%(count)s 家公司，工资表和往来在这里") % {"count": count}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said) if count else "–"
 
     to_pay = money("pay_fen", _("应发合计"))
     carried = money("carry_fen", _("结转下期"))
@@ -126,12 +182,51 @@ class PeriodAdmin(_Deciding):
         return self.attempt(request, object_id, verb)
 
 
+class Total(NamedTuple):
+    """The last line of a payroll: all the others together."""
+
+    kinds: dict[str, int]
+    net_fen: int
+    carry_in_fen: int
+    pay_fen: int
+    carry_out_fen: int
+    paid_fen: int
+
+
+def _of_person(value: Callable[[Statement], object]) -> Callable[[Any], object]:
+    """What the line of the total leaves empty."""
+    return lambda row: "" if isinstance(row, Total) else value(row)
+
+
+def _of_kind(kind: str) -> Callable[[Any], object]:
+    return lambda row: row.kinds.get(kind, 0)
+
+
+_FIGURES = {
+    "net_fen": _("本期"), "carry_in_fen": _("上期结转"), "pay_fen": _("应发"), "carry_out_fen": _("结转下期"),
+    "paid_fen": _("已发"),
+}  # fmt: skip
+PAYROLL = (
+    Column(_("工号"), "text", lambda row: str(_("合计")) if isinstance(row, Total) else row.staff.code),
+    Column(_("姓名"), "text", _of_person(lambda row: row.staff.name)),
+    Column(_("门店编码"), "text", _of_person(lambda row: row.store.code if row.store else "")),
+    Column(_("门店"), "text", _of_person(lambda row: row.store.name if row.store else "")),
+    Column(_("付款公司"), "text", _of_person(lambda row: row.payer or row.period.brand)),
+    Column(_("结算期"), "text", _of_person(lambda row: row.period)),
+    *(Column(label, "money", _of_kind(kind)) for kind, label in Entry.Kind.choices if kind != Entry.Kind.PAYOUT),
+    *(Column(label, "money", attrgetter(name)) for name, label in _FIGURES.items()),
+)
+
+
 @admin.register(Statement)
-class StatementAdmin(ScopedAdmin):
+class StatementAdmin(ExportingAdmin):
+    """The payroll is this list as a file: one row per person and company, and what they add up to."""
+
     is_read_only = True
     paginator = EstimatedPaginator
+    sheet = PAYROLL
     list_display = ("person", "period", "company", "store", "net", "carry_in", "pay", "carry_out", "state_label")
-    list_select_related = ("staff", "period__brand", "payer", "store", "batch")
+    list_select_related = ("staff", "period__brand", "payer", "store")
     list_filter = ("period", "payer", "store")
     search_fields = ("staff__code__exact", "staff__name__startswith")
     search_help_text = _("工号，或姓名开头")
@@ -141,6 +236,22 @@ class StatementAdmin(ScopedAdmin):
         (_("怎么算的"), {"fields": ("parts", "net", "carry_in", "pay", "carry_out")}),
         (_("时间"), {"fields": ("made", "confirmed", "paid")}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """A company sees what it pays itself, also where a store was somebody else's before."""
+        doubts = Dispute._base_manager.filter(statement=OuterRef("pk"), closed_at=None)
+        rows = super().get_queryset(request).annotate(is_doubted=Exists(doubts)).prefetch_related("payouts__batch")
+        return rows.filter(**_own_company(request, "payer"))
+
+    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+        return rows.select_related("staff", "store", "payer", "period__brand")
+
+    def sheet_total(self, rows: QuerySet) -> Total:
+        kinds: Counter[str] = Counter()
+        for of_one in rows.values_list("kinds", flat=True):
+            kinds.update(of_one)
+        return Total(kinds=kinds, **rows.aggregate(**{name: Sum(name, default=0) for name in _FIGURES}))
+
     net = money("net_fen", _("本期"))
     carry_in = money("carry_in_fen", _("上期结转"))
     pay = money("pay_fen", _("应发"))
@@ -157,10 +268,16 @@ class StatementAdmin(ScopedAdmin):
     def company(self, statement: Statement) -> str:
         return str(statement.payer or statement.period.brand)
 
-    @display(description=_("状态"), label={"paid": "info", "confirmed": "success", "made": "warning"})
+    @display(
+        description=_("状态"),
+        label={"paid": "info", "part": "info", "confirmed": "success", "made": "warning", "doubted": "danger"},
+    )
     def state_label(self, statement: Statement) -> Badge:
-        if statement.paid_at:
-            return Badge("paid", _("已发放"))
+        if statement.paid_fen:
+            is_all = statement.paid_fen == statement.pay_fen
+            return Badge("paid", _("已发放")) if is_all else Badge("part", _("部分已发"))
+        if statement.is_doubted:
+            return Badge("doubted", _("有疑问"))
         return Badge("confirmed", _("本人已确认")) if statement.confirmed_at else Badge("made", _("待确认"))
 
     @display(description=_("构成"))
@@ -210,6 +327,184 @@ class PayoutBatchAdmin(_Deciding):
 class PayTermsAdmin(ScopedAdmin):
     list_display = ("brand", "most", "excess", "least", "leaver_debt")
     list_select_related = ("brand",)
-    fields = ("brand", "max_fen", "excess", "min_payout_fen", "leaver_debt")
+    fields = (
+        *("brand", "max_fen", "excess", "min_payout_fen", "leaver_debt"),
+        *("dispute_days", "answer_days", "between", "between_ppm"),
+    )
     most = money("max_fen", _("每人每期最多发"))
     least = money("min_payout_fen", _("不到多少先不发"))
+
+
+class CycleForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        brand, since = given.get("brand"), given.get("since")
+        if brand and since and (free := periods.free_from(brand_id=brand.pk)) and since < free:
+            self.add_error("since", _("%(day)s 以前的结算期已经有了，不能改；最早从这一天起。") % {"day": free})
+        given["days"] = sorted(set(given.get("days") or []))
+        return given
+
+
+@admin.register(PayCycle)
+class PayCycleAdmin(ScopedAdmin):
+    """What held stays: another cycle is another row."""
+
+    form = CycleForm
+    list_display = ("brand", "since", "said")
+    list_select_related = ("brand",)
+    list_filter = ("brand",)
+    fields = ("brand", "since", "days")
+
+    @display(description=_("结算周期"))
+    def said(self, cycle: PayCycle) -> str:
+        return str(cycle)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+# ── Between companies ────────────────────────────────────────────────────────────────────────────────────────────────
+class Between(NamedTuple):
+    """What is between a company and another of one kind; `fen` > 0: the other owes."""
+
+    other: object
+    kind: str
+    orders: int
+    fen: int
+
+    @property
+    def owes(self) -> int:
+        return -self.fen
+
+
+@admin.register(CompanyAccount)
+class CompanyAccountAdmin(ScopedAdmin):
+    """One company, one period: its own payroll, and who owes whom for which orders. Each sees only its own."""
+
+    is_read_only = True
+    list_display = ("title", "name", "people", "net", "pay", "between")
+    list_select_related = ("period__brand", "company")
+    list_filter = ("period", "company")
+    ordering = ("-period", "company")
+    fields = ("title", "name", "people", "net", "pay", "between", "made")
+    change_form_outer_after_template = "admin/commissions/companyaccount/between.html"
+    net = money("net_fen", _("本期佣金"))
+    pay = money("pay_fen", _("应发合计"))
+    between = money("between_fen", _("公司往来"))
+    made = moment("made_at", _("出单时间"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(**_own_company(request, "company"))
+
+    @display(description=_("结算期"), ordering="period")
+    def title(self, account: CompanyAccount) -> str:
+        return str(account.period)
+
+    @display(description=_("公司"), ordering="company")
+    def name(self, account: CompanyAccount) -> str:
+        return str(account.company or account.period.brand)
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path("<path:object_id>/payroll/", self.admin_site.admin_view(self.payroll), name=f"{_ACCOUNT}_payroll"),
+            path("<path:object_id>/orders/", self.admin_site.admin_view(self.orders), name=f"{_ACCOUNT}_orders"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        account = self.get_object(request, object_id)
+        context = {} if account is None else self._around(request, account)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
+
+    def _around(self, request: HttpRequest, account: CompanyAccount) -> dict[str, Any]:
+        sums = account.legs.values_list("other__name", "kind").annotate(Count("order", distinct=True), Sum("fen"))
+        files = {_("工资表"): "payroll", _("公司往来的订单"): "orders"}
+        return {
+            "between": [
+                Between(other or account.period.brand, CompanyLeg.Kind(kind).label, orders, fen)
+                for other, kind, orders, fen in sums.order_by("other", "kind")
+            ],
+            "may_export": self._page(Statement).has_export_permission(request),
+            "files": [(name, reverse(f"admin:{_ACCOUNT}_{page}", args=[account.pk])) for name, page in files.items()],
+        }
+
+    def payroll(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self._wanted(request, object_id, Statement)
+        rows = self._page(Statement).get_queryset(request).filter(period=account.period, payer=account.company)
+        return self._page(Statement).export(request, rows.order_by("staff__code"), request.POST["format"])
+
+    def orders(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self._wanted(request, object_id, CompanyLeg)
+        rows = self._page(CompanyLeg).get_queryset(request).filter(account=account)
+        return self._page(CompanyLeg).export(request, rows.order_by("other", "order"), request.POST["format"])
+
+    def _wanted(self, request: HttpRequest, object_id: str, model: type[Model]) -> CompanyAccount:
+        if not (self.has_view_permission(request) and self._page(model).has_export_permission(request)):
+            raise PermissionDenied
+        account = self.get_object(request, object_id)
+        if account is None or request.POST.get("format") not in TYPES:
+            raise Http404
+        return account
+
+    def _page(self, model: type[Model]) -> ExportingAdmin:
+        return self.admin_site.get_model_admin(model)
+
+
+_ACCOUNT = "commissions_companyaccount"
+
+
+class LegTotal(NamedTuple):
+    fen: int
+
+
+def _of_leg(value: Callable[[CompanyLeg], object]) -> Callable[[Any], object]:
+    return lambda row: "" if isinstance(row, LegTotal) else value(row)
+
+
+@admin.register(CompanyLeg)
+class CompanyLegAdmin(ExportingAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("title", "name", "counterpart", "number", "kind", "amount")
+    list_select_related = ("account__period__brand", "account__company", "other", "order__channel")
+    list_filter = ("kind", "other")
+    search_fields = ("order__outer_order_id__exact",)
+    search_help_text = _("完整单号")
+    ordering = ("-pk",)
+    fields = ("title", "name", "counterpart", "number", "kind", "amount")
+    amount = money("fen", _("应收（负数是应付）"))
+    sheet = (
+        Column(_("结算期"), "text", lambda row: str(_("合计")) if isinstance(row, LegTotal) else row.account.period),
+        Column(_("公司"), "text", _of_leg(lambda row: row.account.company or row.account.period.brand)),
+        Column(_("对方公司"), "text", _of_leg(lambda row: row.other or row.account.period.brand)),
+        Column(_("渠道"), "text", _of_leg(lambda row: row.order.channel.name)),
+        Column(_("单号"), "text", _of_leg(lambda row: row.order.outer_order_id)),
+        Column(_("付款时间"), "moment", lambda row: None if isinstance(row, LegTotal) else row.order.paid_at),
+        Column(_("类型"), "text", _of_leg(lambda row: row.get_kind_display())),
+        Column(_("应收（负数是应付）"), "money", attrgetter("fen")),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(**_own_company(request, "account__company"))
+
+    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+        return rows.select_related(*self.list_select_related)
+
+    def sheet_total(self, rows: QuerySet) -> LegTotal:
+        return LegTotal(**rows.aggregate(fen=Sum("fen", default=0)))
+
+    @display(description=_("结算期"))
+    def title(self, leg: CompanyLeg) -> str:
+        return str(leg.account.period)
+
+    @display(description=_("公司"))
+    def name(self, leg: CompanyLeg) -> str:
+        return str(leg.account.company or leg.account.period.brand)
+
+    @display(description=_("对方公司"), ordering="other")
+    def counterpart(self, leg: CompanyLeg) -> str:
+        return str(leg.other or leg.account.period.brand)
+
+    @display(description=_("单号"))
+    def number(self, leg: CompanyLeg) -> str:
+        return str(leg.order)

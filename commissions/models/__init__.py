@@ -1,8 +1,10 @@
 from commissions.models.attained import Attained, CountMark, Target
-from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, Period
+from commissions.models.companies import CompanyAccount, CompanyLeg
+from commissions.models.disputes import Dispute, DisputeStep
+from commissions.models.ledger import BuyerSnapshot, ClaimRow, Entry, PayCycle, Period
 from commissions.models.plans import Attainment, AttainmentStep, Plan, PlanCase, PlanVersion, Rule, Share
 from commissions.models.runs import Run, RunFigure
-from commissions.models.settlement import Guarantee, PayoutBatch, PayTerms, Statement
+from commissions.models.settlement import Guarantee, Payout, PayoutBatch, PayTerms, Statement
 
 __all__ = [
     "Attained",
@@ -10,10 +12,16 @@ __all__ = [
     "AttainmentStep",
     "BuyerSnapshot",
     "ClaimRow",
+    "CompanyAccount",
+    "CompanyLeg",
     "CountMark",
+    "Dispute",
+    "DisputeStep",
     "Entry",
     "Guarantee",
+    "PayCycle",
     "PayTerms",
+    "Payout",
     "PayoutBatch",
     "Period",
     "Plan",

@@ -4,17 +4,20 @@ Foreign keys of these three tables have no database constraint: four of them cos
 (docs/adr/0005); `manage.py doctor` and the tests watch over them instead.
 """
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 from django.db.models.lookups import IsNull
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.plans import Attainment, PlanVersion, Role, Rule
@@ -37,8 +40,46 @@ def loose(to: type[models.Model] | str, verbose_name: Any, **options: Any) -> An
     )
 
 
+def _days() -> Func:
+    return Func(F("starts_on"), F("ends_on"), function="DATERANGE", output_field=DateRangeField())
+
+
+class PayCycle(Scoped):
+    """On which days of the month the periods of a brand begin, from a day on. Without a row: on the first.
+
+    A change is a new row for days of which no period is made yet; periods that are there stay as they are.
+    """
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_cycles")
+    since = models.DateField(_("从哪天起"), help_text=_("已经有的结算期不变，只能从它们之后开始。"))
+    days = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(28)]),
+        verbose_name=_("每月几日开始新一期"),
+        size=4,
+        help_text=_("写 1 是自然月；26 是 26 日到次月 25 日；1,16 是半月一期。最多四个，1 到 28。"),
+    )
+
+    scope_paths = Paths(brand="brand")
+
+    class Meta:
+        verbose_name = _("结算周期")
+        verbose_name_plural = _("结算周期")
+        ordering = ["brand", "since"]
+        constraints = [
+            models.UniqueConstraint(fields=["brand", "since"], name="pay_cycle_once"),
+            models.CheckConstraint(
+                name="pay_cycle_days",
+                condition=Q(days__len__gte=1) & Q(days__contained_by=list(range(1, 29))),
+                violation_error_message=_("写 1 到 28 之间的日子，用逗号隔开。"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return gettext("每月 %(days)s 日起") % {"days": gettext("、").join(map(str, self.days))}
+
+
 class Period(Scoped):
-    """A month of one brand, closed and paid. Entries book into the period of `earned_on`, or the next open one."""
+    """A span of days of one brand, closed and paid. Entries book into that of `earned_on`, or the next open one."""
 
     class Status(models.TextChoices):
         OPEN = "open", _("进行中")
@@ -62,10 +103,29 @@ class Period(Scoped):
         verbose_name = _("结算期")
         verbose_name_plural = _("结算期")
         ordering = ["brand", "starts_on"]
-        constraints = [models.UniqueConstraint(fields=["brand", "starts_on"], name="period_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["brand", "starts_on"], name="period_once"),
+            models.CheckConstraint(name="period_has_days", condition=Q(starts_on__lt=F("ends_on"))),
+            ExclusionConstraint(
+                name="period_no_overlap",
+                expressions=[("brand", RangeOperators.EQUAL), (_days(), RangeOperators.OVERLAPS)],
+                violation_error_message=_("结算期不能重叠。"),
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.starts_on:%Y-%m}"
+        if self.is_month:
+            return f"{self.starts_on:%Y-%m}"
+        return f"{self.starts_on:%Y-%m-%d}~{self.last_day:%m-%d}"
+
+    @property
+    def is_month(self) -> bool:
+        """Whether it is a month of the calendar."""
+        return self.starts_on.day == self.ends_on.day == 1 and (self.ends_on - self.starts_on).days <= 31
+
+    @property
+    def last_day(self) -> date:
+        return self.ends_on - timedelta(days=1)
 
 
 class ClaimRow(Scoped):
@@ -139,11 +199,18 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         return self.filter(paid_at__gte=midnight(day), paid_at__lt=midnight(date.fromordinal(day.toordinal() + 1)))
 
     def with_state(self, today: date) -> Self:
-        """Adds `state`: the one place that knows it. Never stored: it changes by itself as days go by."""
+        """Adds `state`: the one place that knows it. Never stored: it changes by itself as days go by.
+
+        What is disputed is paid last, and once answered only with the rest of its statement.
+        """
+        statement = _statement_of_entry()
+        disputes = _disputes_of_entry()
         return self.annotate(
             state=Case(
+                When(Exists(statement.filter(paid_fen__gt=0, paid_fen=F("pay_fen"))), then=Value("paid")),
+                When(Exists(disputes.filter(closed_at=None)), then=Value("frozen")),
                 When(earned_on__gt=today, then=Value("pending")),
-                When(Exists(_paid_statement_of_entry()), then=Value("paid")),
+                When(Exists(statement.filter(paid_fen__gt=0)) & ~Exists(disputes), then=Value("paid")),
                 When(period_booked__status=Period.Status.CLOSED, then=Value("settled")),
                 default=Value("earned"),
                 output_field=models.CharField(),
@@ -151,12 +218,20 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         )
 
 
-def _paid_statement_of_entry() -> QuerySet:
+def _statement_of_entry() -> QuerySet:
     statements = apps.get_model("commissions.Statement")._base_manager
-    same_payer = Q(payer=OuterRef("payer")) | Q(IsNull(OuterRef("payer"), True), payer=None)
-    return statements.filter(
-        same_payer, period=OuterRef("period_booked"), staff=OuterRef("staff"), batch__paid_at__isnull=False
-    )
+    return statements.filter(_same_payer("payer"), period=OuterRef("period_booked"), staff=OuterRef("staff"))
+
+
+def _disputes_of_entry() -> QuerySet:
+    """About its line, or about the statement it is in."""
+    disputes = apps.get_model("commissions.Dispute")._base_manager.filter(staff=OuterRef("staff"))
+    whole = Q(_same_payer("statement__payer"), statement__period=OuterRef("period_booked"))
+    return disputes.filter(Q(line=OuterRef("line")) | whole)
+
+
+def _same_payer(path: str) -> Q:
+    return Q(**{path: OuterRef("payer")}) | Q(IsNull(OuterRef("payer"), True), **{path: None})
 
 
 def midnight(day: date) -> datetime:

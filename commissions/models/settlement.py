@@ -6,7 +6,8 @@ from typing import Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.ledger import Period
@@ -28,12 +29,36 @@ class PayTerms(Scoped):
         HOUSE = "house", _("公司承担")
         STORE_POOL = "store_pool", _("门店同事平摊")
 
+    class Between(models.TextChoices):
+        """What the company that took the money of a sale owes the one whose clerk earned on it."""
+
+        NOTHING = "nothing", _("不补，各发各的")
+        RECHARGE = "recharge", _("收款的公司补上这笔佣金")
+        SHARE = "share", _("按销售额分成")
+
     brand = models.OneToOneField(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_terms")
     max_fen = models.BigIntegerField(_("每人每期最多发（分）"), null=True, blank=True, help_text=_("空着就是不限。"))
     excess = models.CharField(_("超出的部分"), max_length=8, choices=Excess.choices, default=Excess.CARRY)
     min_payout_fen = models.BigIntegerField(_("不到多少先不发（分）"), default=0, help_text=_("不足的留到下一期。"))
     leaver_debt = models.CharField(
         _("离职人员的欠款"), max_length=12, choices=LeaverDebt.choices, default=LeaverDebt.HOUSE
+    )
+
+    dispute_days = models.PositiveSmallIntegerField(
+        _("出单后几天内可以提疑问"), default=15, help_text=_("过了就不能再提；还没出结算单的随时可以。")
+    )
+    answer_days = models.PositiveSmallIntegerField(
+        _("疑问要几天内答复"), default=5, help_text=_("超过的标成超时，总部看得到。")
+    )
+    between = models.CharField(
+        _("别家公司收款的成交"),
+        max_length=12,
+        choices=Between.choices,
+        default=Between.RECHARGE,
+        help_text=_("佣金总是由导购所在的公司发；这里定收款的公司怎么补给它。"),
+    )
+    between_ppm = models.PositiveIntegerField(
+        _("分成比例"), default=0, help_text=_("只用于“按销售额分成”：退款后的实付乘以它，给专属导购所在的公司。")
     )
 
     scope_paths = Paths(brand="brand")
@@ -51,6 +76,11 @@ class PayTerms(Scoped):
 
     def __str__(self) -> str:
         return str(self.brand)
+
+    @classmethod
+    def of(cls, *, brand_id: int) -> Self:
+        """The terms of a brand, whoever asks; those that hold where none were written down."""
+        return cls._base_manager.filter(brand=brand_id).first() or cls(brand_id=brand_id)
 
 
 class Guarantee(Scoped):
@@ -148,9 +178,15 @@ class PayoutBatch(Scoped):
 
 
 class StatementQuerySet(models.QuerySet["Statement"]):
+    def with_batched(self) -> Self:
+        """Adds `batched_fen`: what batches take along of it, paid or about to be."""
+        payouts = Payout._base_manager.filter(statement=OuterRef("pk")).values("statement")
+        batched = payouts.annotate(sum=Sum("fen")).values("sum")
+        return self.annotate(batched_fen=Coalesce(Subquery(batched), 0, output_field=models.BigIntegerField()))
+
     def unpaid(self) -> Self:
-        """Those that no batch takes along yet, with something to pay."""
-        return self.filter(batch=None, pay_fen__gt=0)
+        """Those of which something is in no batch yet."""
+        return self.with_batched().filter(pay_fen__gt=F("batched_fen"))
 
 
 class Statement(Scoped):
@@ -177,9 +213,8 @@ class Statement(Scoped):
     carry_out_fen = models.BigIntegerField(_("结转下期"), default=0)
     made_at = models.DateTimeField(_("出单时间"))
     confirmed_at = models.DateTimeField(_("本人确认"), null=True)
-    batch = models.ForeignKey(
-        PayoutBatch, verbose_name=_("发放批次"), null=True, on_delete=models.PROTECT, related_name="statements"
-    )
+    # Grows with each batch that is paid, up to `pay_fen`.
+    paid_fen = models.BigIntegerField(_("已发"), default=0)
 
     scope_paths = Paths(brand="period__brand", store="store", staff="staff")
     objects = ScopedManager.from_queryset(StatementQuerySet)()  # type: ignore[misc]  # replaces the base's manager
@@ -194,6 +229,9 @@ class Statement(Scoped):
                 name="statement_adds_up",
                 condition=Q(net_fen=F("pay_fen") + F("carry_out_fen") - F("carry_in_fen")) & Q(pay_fen__gte=0),
             ),
+            models.CheckConstraint(
+                name="statement_paid_within", condition=Q(paid_fen__gte=0, paid_fen__lte=F("pay_fen"))
+            ),
         ]
 
     def __str__(self) -> str:
@@ -205,4 +243,30 @@ class Statement(Scoped):
 
     @property
     def paid_at(self) -> datetime | None:
-        return self.batch.paid_at if self.batch else None
+        """When it was last paid of; None while nothing was."""
+        return max((one.batch.paid_at for one in self.payouts.all() if one.batch.paid_at), default=None)
+
+
+class Payout(Scoped):
+    """What one batch pays of one statement: all of it, or what no open dispute keeps back, and later the rest."""
+
+    batch = models.ForeignKey(
+        PayoutBatch, verbose_name=_("发放批次"), on_delete=models.PROTECT, related_name="payouts"
+    )
+    statement = models.ForeignKey(
+        Statement, verbose_name=_("结算单"), on_delete=models.PROTECT, related_name="payouts"
+    )
+    fen = models.BigIntegerField(_("金额"))
+
+    scope_paths = Paths(brand="batch__period__brand", store="statement__store", staff="statement__staff")
+
+    class Meta:
+        verbose_name = _("发放明细")
+        verbose_name_plural = _("发放明细")
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "statement"], name="payout_once"),
+            models.CheckConstraint(name="payout_positive", condition=Q(fen__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch} {self.statement.staff}"

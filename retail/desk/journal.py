@@ -51,6 +51,8 @@ ACTIONS = {
     "period.close": _("结算一期"),
     "payout.make": _("生成发放批次"),
     "payout.paid": _("确认已发放"),
+    "dispute.open": _("提出疑问"),
+    "dispute.close": _("答复疑问"),
     "post.grant": _("授予总部岗位"),
     "approval.ask": _("提出审批"),
     "approval.approve": _("同意审批"),

@@ -24,6 +24,10 @@ EXTRA = {
     "commissions.post_run": "重算过账",
     "commissions.decide_run": "决定大额重算过账",
     "commissions.export_runfigure": "导出试算明细",
+    "commissions.answer_dispute": "答复佣金疑问",
+    "commissions.decide_dispute": "决定佣金调整",
+    "commissions.export_statement": "导出工资表",
+    "commissions.export_companyleg": "导出公司往来",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
     "retail.decide_exportfile": "决定大批导出",
@@ -76,9 +80,13 @@ _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _ATTAINED = ["commissions.attained", "commissions.target"]
-_SETTLED = ["commissions.period", "commissions.statement", "commissions.payoutbatch", *_TERMS, *_ATTAINED]
+_SETTLED = [
+    *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
+    *("commissions.dispute", *_TERMS, *_ATTAINED),
+]
+_BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -87,14 +95,17 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
-_OWN_STORES = _may([*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", *_ATTAINED], "view")
+_OWN_STORES = _may(
+    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
+) | {"commissions.answer_dispute"}
+_TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
     {
         *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
-        "commissions.decide_run",
+        *("commissions.decide_run", "commissions.answer_dispute", "commissions.decide_dispute"),
     }
 )
 _TRIES = frozenset({"commissions.add_run", "commissions.export_runfigure"})
@@ -103,7 +114,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
     Post.Role.STORE_MANAGER: _OWN_STORES,
     Post.Role.REGION_MANAGER: _OWN_STORES | _may(["retail.franchisee"], "view"),
-    Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee"], "view"),
+    Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee", *_BETWEEN], "view") | _TAKES_PAYROLL,
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
@@ -113,6 +124,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
     | _may(_TERMS, "add", "change")
+    | _may(["commissions.paycycle"], "add")
+    | _TAKES_PAYROLL
     | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
     | {"commissions.post_run"}
     | _TRIES

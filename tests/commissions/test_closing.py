@@ -279,7 +279,7 @@ def test_the_figures_of_a_statement_never_change(shop, change):
         cursor.execute(f"UPDATE commissions_statement SET {change}")
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM commissions_statement")
-    refused("TRUNCATE commissions_statement")
+    refused("TRUNCATE commissions_statement CASCADE")
 
     closing.confirm(statement=statement(shop, "li"), now=NOVEMBER)
     assert statement(shop, "li").confirmed_at == NOVEMBER

@@ -12,10 +12,11 @@ from tests.matrix import cells
 
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
-    "STORES": "order orderline refund entry statement attained target claimrow buyersnapshot"
+    "STORES": "order orderline refund entry statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
+    "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media",
@@ -25,10 +26,12 @@ PEOPLE = """
 page            models   whose method  anonymous clerk ex_clerk store_manager region_manager franchise_owner hq_ops hq_finance auditor
 changelist      STORES   -     *       302 302 403  200 200 200  200 200 200
 changelist      COMPANY  -     *       302 302 403  403 200 200  200 200 200
+changelist      BETWEEN  -     *       302 302 403  403 403 200  200 200 200
 changelist      *        -     *       302 302 403  403 403 403  200 200 200
 add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
 add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             guarantee -    *       302 302 403  403 403 403  403 200 403
+add             paycycle -     *       302 302 403  403 403 403  403 200 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -38,6 +41,8 @@ change          STORES   ours  GET     302 302 403  200 200 200  200 200 200
 change          STORES   other GET     302 302 403  404 404 404  200 200 200
 change          COMPANY  ours  GET     302 302 403  403 200 200  200 200 200
 change          COMPANY  other GET     302 302 403  403 404 404  200 200 200
+change          BETWEEN  ours  GET     302 302 403  403 403 200  200 200 200
+change          BETWEEN  other GET     302 302 403  403 403 404  200 200 200
 change          exportfile ours GET    302 302 403  403 403 403  200 404 404
 change          exportfile *   GET     302 302 403  403 403 403  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
@@ -68,6 +73,12 @@ case_of_order   planversion *  *       302 302 403  404 404 404  200 403 403
 values          rule     -     *       302 302 403  403 403 403  200 200 200
 preview         rule     -     POST    302 302 403  403 403 403  200 403 403
 preview         rule     -     *       302 302 403  403 403 403  405 403 403
+explain         dispute  ours  *       302 302 403  403 200 200  200 200 403
+explain         dispute  other *       302 302 403  403 403 403  200 200 403
+propose         dispute  ours  *       302 302 403  403 200 200  200 200 403
+propose         dispute  other *       302 302 403  403 403 403  200 200 403
+payroll         companyaccount * *     302 302 403  403 403 404  403 404 403
+orders          companyaccount * *     302 302 403  403 403 404  403 404 403
 close           *        *     *       302 302 403  403 403 403  403 200 403
 make_batches    *        *     *       302 302 403  403 403 403  403 200 403
 mark_paid       *        *     *       302 302 403  403 403 403  403 200 403
@@ -141,6 +152,12 @@ clerks:statement *       ours  READ    302 200 403  404 403 403  403 403 403
 clerks:statement *       other READ    302 404 403  404 403 403  403 403 403
 clerks:statement_confirm * ours POST   302 302 403  404 403 403  403 403 403
 clerks:statement_confirm * other POST  302 404 403  404 403 403  403 403 403
+clerks:statement_dispute * ours POST   302 409 403  404 403 403  403 403 403
+clerks:statement_dispute * other POST  302 404 403  404 403 403  403 403 403
+clerks:sale_dispute *    ours  POST    302 409 403  409 403 403  403 403 403
+clerks:sale_dispute *    other POST    302 404 403  404 403 403  403 403 403
+clerks:dispute_withdraw * ours POST    302 302 403  404 403 403  403 403 403
+clerks:dispute_withdraw * other POST   302 404 403  404 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403

@@ -52,6 +52,12 @@ commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob
 commissions.Run             -   -   ob
 commissions.RunFigure       -   -   ob
+commissions.PayCycle        -   -   ob
+commissions.CompanyAccount  -   o   ob
+commissions.CompanyLeg      -   o   ob
+commissions.Payout          o   oc  ocb
+commissions.Dispute         o   oc  ocb
+commissions.DisputeStep     o   oc  ocb
 commissions.Statement       o   oc  ocb
 commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb

@@ -36,9 +36,15 @@ from commissions.models import (
     AttainmentStep,
     BuyerSnapshot,
     ClaimRow,
+    CompanyAccount,
+    CompanyLeg,
     CountMark,
+    Dispute,
+    DisputeStep,
     Entry,
     Guarantee,
+    PayCycle,
+    Payout,
     PayoutBatch,
     PayTerms,
     Period,
@@ -319,7 +325,8 @@ def _sample(part: Part) -> None:
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
-    part.colleagues[Statement] = _settled(part, manager)[Statement]
+    of_manager = _settled(part, manager)
+    part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
@@ -334,13 +341,23 @@ def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
     run = Run.objects.create(
         brand=world.brand, kind="recompute", first_on=NOW.date(), last_on=NOW.date(), started_at=NOW
     )
-    owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "batch": batch}
+    owed = {"net_fen": 1, "pay_fen": 1, "made_at": NOW, "payer": world.store.franchisee}
+    statement = Statement.objects.create(period=period, staff=staff, store=world.store, **owed)
+    sale = Order.objects.get(outer_order_id=f"{part.mark}-O1")
+    asked = {"opened_at": NOW, "answer_by": NOW + timedelta(days=5), "reason": f"{part.mark}疑问"}
+    about = {"brand": world.brand, "staff": staff, "store": world.store}
+    dispute = Dispute.objects.create(order=sale, line=sale.lines.get(), **about, **asked)
     return {
         PayoutBatch: batch,
         Run: run,
         RunFigure: RunFigure.objects.create(run=run, by="person", staff=staff, old_fen=1, new_fen=2),
         PayTerms: PayTerms.objects.get_or_create(brand=world.brand)[0],
-        Statement: Statement.objects.create(period=period, staff=staff, store=world.store, **owed),
+        PayCycle: PayCycle.objects.get_or_create(brand=world.brand, since="2030-01-01", days=[26])[0],
+        Statement: statement,
+        Payout: Payout.objects.create(batch=batch, statement=statement, fen=1),
+        Dispute: dispute,
+        DisputeStep: DisputeStep.objects.create(dispute=dispute, kind="opened", text=f"{part.mark}经过", at=NOW),
+        **_companies(part, period, sale),
     }
 
 
@@ -357,6 +374,22 @@ def _attained(part: Part, order: Order, staff: Staff) -> dict[type[Model], Any]:
         Guarantee: Guarantee.objects.create(brand=part.world.brand, staff=staff, first_period=period, **lasting),
         Target: Target.objects.create(period=period, store=store, goal_fen=1),
     }
+
+
+def _companies(part: Part, period: Period, sale: Order) -> dict[type[Model], Any]:
+    """What the company of the store owes another for a sale."""
+    made = {"period": period, "made_at": NOW}
+    account = CompanyAccount.objects.get_or_create(company=part.world.store.franchisee, **made)[0]
+    other = CompanyAccount.objects.get_or_create(company=None, **made)[0]
+    if not account.legs.exists():
+        leg = {"order": sale, "kind": "recharge", "made_at": NOW}
+        CompanyLeg.objects.bulk_create(
+            [
+                CompanyLeg(account=account, fen=1, **leg),
+                CompanyLeg(account=other, other=account.company, fen=-1, **leg),
+            ]
+        )
+    return {CompanyAccount: account, CompanyLeg: account.legs.get()}
 
 
 def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:

@@ -8,13 +8,29 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from commissions.models import BuyerSnapshot, ClaimRow, CountMark, Entry
+from commissions.models import (
+    BuyerSnapshot,
+    ClaimRow,
+    CompanyAccount,
+    CompanyLeg,
+    CountMark,
+    Dispute,
+    DisputeStep,
+    Entry,
+    Payout,
+    PayoutBatch,
+    Period,
+    Statement,
+)
 from retail import audit, doctor, jobs, periodic, rights, scope, seals, shapes, tasks
-from retail.models import AuditRow, OrderVersion, RefundVersion, Seal, Suppression
-from tests.factories import NOW, world
+from retail.models import AuditRow, Order, OrderVersion, RefundVersion, Seal, Suppression
+from tests.factories import NOW, franchisee, world
 from tests.figures import figure
 
-MODELS = (Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression)
+MODELS = (
+    *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
+    *(Payout, DisputeStep, CompanyLeg),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +61,24 @@ def trade(shop, *, orders=3):
             shop.refund(sale, outer_refund_id=f"RF{sale.outer_order_id}", fen=fen)
         audit.record(by=None, action="change", target=shop.store, now=NOW, after={"name": "店", "n": n})
         Suppression.objects.create(hmac=random.Random(str(sale)).randbytes(32), at=NOW)
+        settle_accounts(shop, Order.objects.get(outer_order_id=sale.outer_order_id))
+
+
+def settle_accounts(shop, order):
+    """A statement that was doubted and is in a batch, and what two companies owe each other for a sale."""
+    period, made = Period.objects.filter(brand=shop.brand).first(), {"made_at": NOW}
+    batch = PayoutBatch.objects.create(period=period, total_fen=1, people=1, **made)
+    owed = {"payer": franchisee(), "net_fen": 1, "pay_fen": 1, **made}
+    statement = Statement.objects.create(period=period, staff=shop.staff["A1"], **owed)
+    Payout.objects.create(batch=batch, statement=statement, fen=1)
+    asked = {"opened_at": NOW, "answer_by": NOW, "reason": "少算了"}
+    case = Dispute.objects.create(brand=shop.brand, staff=shop.staff["A1"], statement=statement, **asked)
+    DisputeStep.objects.create(dispute=case, kind="opened", text="少算了", at=NOW)
+    sides = [CompanyAccount.objects.create(period=period, company=franchisee(), **made) for _ in range(2)]
+    CompanyLeg.objects.bulk_create(
+        CompanyLeg(account=account, other=other.company, order=order, kind="recharge", fen=fen, **made)
+        for account, other, fen in ((*sides, 1), (*reversed(sides), -1))
+    )
 
 
 def failing(now=NOW):
@@ -147,6 +181,8 @@ def copied(model, pk, dice):
     free = set(range(-3, last)) - set(model._base_manager.values_list("pk", flat=True))
     values = {"id": str(dice.choice(sorted(free))), "key": "gen_random_uuid()", "hmac": "sha256(hmac)"}
     values |= {"revision": "revision + 100", "version": "version + 100"} if table != "commissions_entry" else {}
+    values |= {"batch_id": "batch_id + 100"} if table == "commissions_payout" else {}
+    values |= {"order_id": "order_id + 100"} if table == "commissions_companyleg" else {}
     said = ", ".join(values.get(name, f'"{name}"') for name in names)
     columns = ", ".join(f'"{name}"' for name in names)
     return f"INSERT INTO {table} ({columns}) SELECT {said} FROM {table} WHERE id = {pk}"

@@ -5,15 +5,18 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from clerks.outreach import disputes as doubts
+from clerks.outreach.disputes import STEPS
 from clerks.pages import cards
 from clerks.pages.access import in_store
-from commissions import earnings, explain
+from commissions import disputes, earnings, explain
 from commissions.explain import Story
+from commissions.models import Dispute
 from retail import scope
 from retail.models import OrderLine, Post
 
@@ -74,34 +77,79 @@ def _managed(request: HttpRequest) -> int | None:
 
 
 class LineStory(NamedTuple):
-    """One line of the sale with what it brought the person and what refunds took; nothing, for some lines."""
+    """One line of the sale with what it brought the person and what refunds took; nothing, for some lines.
+
+    `cases`: what the person doubted about it, with the answers.
+    """
 
     line: OrderLine
     stories: list[Story]
+    cases: list[Dispute]
+    is_in_time: bool
 
     @property
     def fen(self) -> int:
         return sum(story.fen for story in self.stories)
+
+    @property
+    def may_dispute(self) -> bool:
+        return self.is_in_time and not any(case.is_open for case in self.cases) and len(self.cases) < disputes.TIMES
+
+
+class Doubt(NamedTuple):
+    """What the person wrote and why it was not taken."""
+
+    line_id: int
+    reason: str
+    error: str
 
 
 @require_safe
 @in_store
 def sale(request: HttpRequest, *, order_id: int) -> HttpResponse:
     """One sale, each fen of it explained; 404 where the person has no part in it."""
+    return _sale(request, order_id)
+
+
+@require_POST
+@in_store
+def dispute(request: HttpRequest, *, order_id: int, line_id: int) -> HttpResponse:
+    """有疑问: what the line brought is not paid until somebody has answered."""
+    reason = request.POST.get("reason", "")
+    given = {"order_id": order_id, "line_id": line_id, "reason": reason, "by": request.user, "now": timezone.now()}
+    try:
+        doubts.open_line(staff=request.post.staff, **given)
+    except disputes.Refused as refusal:
+        return _sale(request, order_id, Doubt(line_id, reason, str(refusal)))
+    return redirect("clerks:sale", order_id=order_id)
+
+
+def _sale(request: HttpRequest, order_id: int, doubt: Doubt | None = None) -> HttpResponse:
     found = earnings.sale(staff_id=request.post.staff_id, order_id=order_id, today=timezone.localdate())
     if found is None:
         raise Http404(_("没有这笔成交，或者它不是您的。"))
     (card,) = cards.of([found])
-    return render(request, "clerks/sale.html", {"tab": "earnings", "card": card, "lines": _told(found)})
+    context = {"tab": "earnings", "card": card, "lines": _told(found, request.post.staff_id), "doubt": doubt}
+    return render(request, "clerks/sale.html", context, status=409 if doubt else 200)
 
 
-def _told(sale: earnings.Sale) -> list[LineStory]:
+def _told(sale: earnings.Sale, staff_id: int) -> list[LineStory]:
     """Every line of a sale, those that brought something first."""
+    cases = list(Dispute.objects.filter(staff=staff_id, order=sale.order).prefetch_related(STEPS).order_by("pk"))
+    is_in_time = disputes.is_in_time(entries=sale.entries, now=timezone.now())
     # The person may see this sale; that it was found says so. Its lines and its rules belong to nobody.
     with scope.within(scope.EVERYTHING):
         stories = explain.of_entries(sale.entries)
         lines = sale.order.lines.select_related("product").order_by("pk")
-        told = [LineStory(line, [story for story in stories if story.entry.line_id == line.pk]) for line in lines]
+        told = [
+            LineStory(
+                line,
+                [story for story in stories if story.entry.line_id == line.pk],
+                [case for case in cases if case.line_id == line.pk],
+                is_in_time,
+            )
+            for line in lines
+        ]
     return sorted(told, key=lambda line: not line.stories)
 
 

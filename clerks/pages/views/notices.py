@@ -19,6 +19,7 @@ from clerks import portraits
 from clerks.models import ContactWay, Friend, Greeting, Notice, SyncRun
 from clerks.outreach import codes, notices
 from clerks.pages.access import ROLES, in_post
+from commissions.models import Dispute
 from members.models import Member
 from retail.models import Staff
 
@@ -40,6 +41,8 @@ def open_record(request: HttpRequest, *, notice_id: int) -> HttpResponse:
     notice = of(request, notice_id)
     if request.method == "GET":
         notices.read(notice=notice, now=timezone.now())
+    if (own := _own_dispute(notice)) is not None and request.post.role in ROLES:
+        return redirect(own)
     customer = _customer(notice)
     if customer is not None and _may_see(request, customer):
         return redirect(f"{reverse('clerks:customer', args=[customer.pk])}?notice={notice.pk}")
@@ -87,6 +90,18 @@ def _customer(notice: Notice) -> Member | None:
     return friend.member if friend else None
 
 
+def _own_dispute(notice: Notice) -> str | None:
+    """Where the reader's own doubt stands with its answer."""
+    if notice.about_type != Dispute._meta.label_lower:
+        return None
+    row = Dispute._base_manager.filter(pk=notice.about_id, staff=notice.staff_id).first()
+    if row is None:
+        return None
+    if row.order_id is None:
+        return reverse("clerks:statement", args=[row.statement_id])
+    return reverse("clerks:sale", args=[row.order_id])
+
+
 def _may_see(request: HttpRequest, customer: Member) -> bool:
     if request.post.role not in ROLES or customer.merged_into_id is not None:
         return False
@@ -99,6 +114,9 @@ def _record(notice: Notice) -> dict[str, Any]:
     pk = notice.about_id
     if notice.about_type == ContactWay._meta.label_lower and (way := ContactWay._base_manager.filter(pk=pk).first()):
         return {"way": way, "on_duty": codes.on_duty(way=way, now=timezone.now())}
+    if notice.about_type == Dispute._meta.label_lower:
+        # One's own, or that of somebody whose manager one is: answered in the admin, on the phone too.
+        return {"own_dispute": _own_dispute(notice), "dispute_id": pk}
     if notice.about_type == SyncRun._meta.label_lower:
         return {"run": SyncRun.objects.filter(pk=pk).first()}
     if notice.about_type == Staff._meta.label_lower and (leaver := Staff._base_manager.filter(pk=pk).first()):
