@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
 from commissions import engine
-from commissions.models import PlanVersion, Rule
+from commissions.models import ActionRate, PlanVersion, Rule
 from retail import audit
 from retail.models import User
 
@@ -29,13 +29,25 @@ class PlanRefused(ValueError):
     """A version cannot take this step; the message is for the person at the screen."""
 
 
+class Rate(NamedTuple):
+    """What a version pays for one type of action; `budget_from`: the day its budget counts from, None for ever."""
+
+    id: int
+    rule: engine.actions.ActionRate
+    budget_from: date | None
+
+
 class Compiled(NamedTuple):
-    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → its name."""
+    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → its name.
+
+    `actions`: type → what it pays.
+    """
 
     version_id: int
     plan: engine.CompiledPlan
     rule_ids: dict[str, int]
     names: dict[str, str]
+    actions: dict[str, Rate]
 
 
 class _Version(NamedTuple):
@@ -104,7 +116,8 @@ def compiled(version_id: int, content_hash: str) -> Compiled:
         tz=version.tz,
         group_modes=version.group_modes,
     )
-    return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows})
+    rates = {row.type: Rate(row.pk, _parsed_rate(row), row.budget_from) for row in version.action_rates.all()}
+    return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows}, rates)
 
 
 def as_document(rule: Rule, tz: str) -> dict[str, Any]:
@@ -134,6 +147,19 @@ def as_document(rule: Rule, tz: str) -> dict[str, Any]:
     }
 
 
+def action_document(rate: ActionRate) -> dict[str, Any]:
+    """A stored rate in the public JSON format of the engine, as it stands under `actions: {type: …}` of a version."""
+    names = ("fen", "once_per", "daily_cap", "min_inactive_days", "budget_fen", "void_days")
+    return {name: value for name in names if (value := getattr(rate, name)) not in (None, "")}
+
+
+def _parsed_rate(rate: ActionRate) -> engine.actions.ActionRate:
+    document = engine.Document(action_document(rate), path=rate.type)
+    parsed = engine.actions.parse_rate(document)
+    document.check()
+    return parsed
+
+
 def faults(version: PlanVersion) -> list[str]:
     """What keeps this version from being used, one sentence each; empty when nothing does."""
     found, rules = [], []
@@ -145,7 +171,12 @@ def faults(version: PlanVersion) -> list[str]:
             rules.append(engine.parse_rule(as_document(rule, version.tz)))
         except engine.PlanError as error:
             found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": error})
-    if not version.rules.exists():
+    for rate in version.action_rates.all():
+        try:
+            _parsed_rate(rate)
+        except engine.DocumentError as error:
+            found.append(str(error))
+    if not version.rules.exists() and not version.action_rates.exists():
         found.append(_("这个版本还没有规则。"))
     try:
         engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
@@ -161,7 +192,13 @@ def content_hash(version: PlanVersion) -> str:
         [row.code, row.level, row.role, row.mode, list(row.steps.values_list("from_fen", "ppm", "fixed_fen"))]
         for row in version.attainments.order_by("code")
     ]
-    content = json.dumps([version.tz, version.group_modes, rules, steps], sort_keys=True, ensure_ascii=False)
+    rates = {
+        row.type: {**action_document(row), "budget_from": row.budget_from and row.budget_from.isoformat()}
+        for row in version.action_rates.all()
+    }
+    # A version without rates keeps the hash it had before there were any.
+    parts = [version.tz, version.group_modes, rules, steps, *([rates] if rates else [])]
+    content = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -230,6 +267,8 @@ def copy(*, version: PlanVersion, by: User | None, now: datetime) -> PlanVersion
         _copy_row(rule, parts=list(rule.shares.all()), part_field="rule", version=draft)
     for attainment in version.attainments.prefetch_related("steps"):
         _copy_row(attainment, parts=list(attainment.steps.all()), part_field="attainment", version=draft)
+    for rate in version.action_rates.all():
+        _copy_row(rate, parts=[], part_field="", version=draft)
     audit.record(by=by, action="plan.copy", target=draft, now=now, before={"version": version.number})
     return draft
 

@@ -86,6 +86,29 @@ def owners(key_ids: Collection[int]) -> dict[int, int]:
     return dict(Identity.objects.filter(key__in=key_ids).values_list("key_id", "member_id"))
 
 
+def persons(member_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+    """Member → all numbers of that person by now: the one they have, then those merged into it. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PERSONS, [list(member_ids)])
+        return {asked: (root, *(number for number in numbers if number != root)) for asked, root, numbers in cursor}
+
+
+_PERSONS = """
+WITH RECURSIVE up AS (
+    SELECT id AS asked, id, merged_into_id FROM members_member WHERE id = ANY(%s::bigint[])
+    UNION ALL
+    SELECT up.asked, m.id, m.merged_into_id FROM up JOIN members_member m ON m.id = up.merged_into_id
+), roots AS (
+    SELECT asked, id AS root FROM up WHERE merged_into_id IS NULL
+), down AS (
+    SELECT root, root AS id FROM (SELECT DISTINCT root FROM roots) one
+    UNION ALL
+    SELECT down.root, m.id FROM down JOIN members_member m ON m.merged_into_id = down.id
+)
+SELECT r.asked, r.root, array_agg(d.id ORDER BY d.id) FROM roots r JOIN down d ON d.root = r.root GROUP BY 1, 2
+"""
+
+
 def member_of(known: privacy.Known) -> int | None:
     """The member who is known by this normalised identity. Sees all members: what of them is shown is asked apart."""
     found = Identity._base_manager.filter(key__hmac=privacy.fingerprint(known)).values_list("member_id", flat=True)

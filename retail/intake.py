@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from clerks import attribution, binding
+from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from members import identity
 from retail import jobs, orders, shapes
@@ -81,15 +81,18 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
 
     purchases = identity.match_many(orders=fresh, now=now)
     bindings = binding.on_purchases(purchases=purchases, now=now)
+    claims = attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings)
+    buyers = attribution.buyer_facts(purchases=purchases)
     ledger.accrue_many(
         orders=fresh,
-        claims=attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings),
-        buyers=attribution.buyer_facts(purchases=purchases),
+        claims=claims,
+        buyers=buyers,
         resolver=attribution.RESOLVER,
         now=now,
         reasons=reclaimed,
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
+    rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
     _mark_settled(waiting, now)
 
 
@@ -115,6 +118,7 @@ def _take_back(order_ids: Sequence[int], now: datetime) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
+    rewards.of_returned(orders=settled, now=now)
     _close_refunds(settled, now)
 
 
