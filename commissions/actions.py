@@ -23,7 +23,7 @@ from django.db.models import Count, Q, Sum
 from commissions import ledger, periods, plans
 from commissions.engine import actions as engine
 from commissions.engine.facts import wall_clock
-from commissions.models import ActionEvent, Entry, PlanVersion
+from commissions.models import ActionEvent, ActionRate, Entry, PlanVersion
 from commissions.models.actions import KIND_OF, ActionType
 from commissions.models.ledger import SHANGHAI
 from retail import jobs
@@ -389,16 +389,12 @@ class Budget(NamedTuple):
     ended_on: date | None
 
 
-def budgets(*, version_id: int) -> dict[int, Budget]:
-    """Rate id → how it stands, of a version's rates: what the plan's page shows. Two statements per rate."""
-    version = PlanVersion.objects.select_related("plan").get(pk=version_id)
-    found = {}
-    for rate in version.action_rates.all():
-        ours = _events.filter(brand=version.plan.brand_id, type=rate.type)
-        spent = _spent(version.plan.brand_id, rate.type, rate.budget_from)
-        ended = ours.filter(rate=rate, reason="budget_spent").order_by("day").values_list("day", flat=True).first()
-        found[rate.pk] = Budget(spent, rate.budget_fen, ended)
-    return found
+def budget(*, rate: ActionRate) -> Budget:
+    """How a rate stands: what the plan's page shows. Three statements."""
+    brand_id = PlanVersion._base_manager.values_list("plan__brand", flat=True).get(pk=rate.version_id)
+    ended = _events.filter(brand=brand_id, type=rate.type, rate=rate, reason="budget_spent")
+    ended_on = ended.order_by("day").values_list("day", flat=True).first()
+    return Budget(_spent(brand_id, rate.type, rate.budget_from), rate.budget_fen, ended_on)
 
 
 def _spent(brand_id: int, type: str, since: date | None) -> int:

@@ -11,7 +11,9 @@ from typing import NamedTuple, Self
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 
-from commissions.models import Entry
+from commissions import action_words
+from commissions.action_words import ActionStory
+from commissions.models import ActionEvent, Entry
 from commissions.models.ledger import SHANGHAI, EntryQuerySet, midnight
 from retail.models import Order
 
@@ -122,7 +124,8 @@ class Page(NamedTuple):
 def summary(*, staff_id: int, today: date) -> Summary:
     """The three figures of the home page. One statement."""
     is_payout = Q(kind=Entry.Kind.PAYOUT)
-    is_today = Q(order__isnull=False, paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
+    is_ours = Q(order__isnull=False) | Q(kind__in=ACTIONS)
+    is_today = is_ours & Q(paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
     is_confirmed = Q(earned_on__gte=today.replace(day=1), earned_on__lte=today)
     sums = Entry.objects.filter(staff=staff_id).aggregate(
         today=Sum("fen", filter=is_today),
@@ -174,6 +177,38 @@ def sale(*, staff_id: int, order_id: int, today: date) -> Sale | None:
     """One sale with all that its explanation reads; None where the person has no entry. One statement."""
     rows = _of_sales(staff_id).filter(order=order_id).select_related("rule", "reverses", "order__store")
     return next(iter(_grouped(rows.order_by("line", "pk"), today)), None)
+
+
+# ── What comes of no sale: pay per action and per response ───────────────────────────────────────────────────────────
+ACTIONS = (Entry.Kind.CPA, Entry.Kind.CPR)
+
+
+class Rewards(NamedTuple):
+    """The rewarded things of one month: how many paid, what they brought net, and what of it may still be taken."""
+
+    count: int
+    fen: int
+    pending_fen: int
+
+
+def rewards(*, staff_id: int, first: date, today: date) -> Rewards:
+    """Those of the month that starts on `first`. One statement."""
+    rows = Entry.objects.filter(staff=staff_id, kind__in=ACTIONS)
+    sums = rows.filter(paid_at__gte=midnight(first), paid_at__lt=midnight(next_month(first))).aggregate(
+        count=Count("pk", filter=Q(fen__gt=0)),
+        total_fen=Sum("fen", default=0),
+        pending_fen=Sum("fen", filter=Q(earned_on__gt=today), default=0),
+    )
+    return Rewards(sums["count"], sums["total_fen"], sums["pending_fen"])
+
+
+def actions(*, staff_id: int, first: date, today: date, limit: int, offset: int = 0) -> list[ActionStory]:
+    """What the person did in that month and what it brought or why nothing, newest first. Two statements."""
+    rows = ActionEvent.objects.filter(staff=staff_id, at__gte=midnight(first), at__lt=midnight(next_month(first)))
+    events = list(rows.select_related("rate").order_by("-at", "-pk")[offset : offset + limit])
+    booked = Entry.objects.filter(pk__in=[event.entry_id for event in events if event.entry_id])
+    states = dict(booked.with_state(today).values_list("pk", "state"))
+    return action_words.stories(events, states)
 
 
 def next_month(first: date) -> date:

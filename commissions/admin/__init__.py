@@ -1,5 +1,5 @@
 """Admin pages of commissions: plans, the journal, and what is settled and paid."""
 
-from commissions.admin import journal, plans, settlement
+from commissions.admin import actions, journal, plans, settlement
 
-__all__ = ["journal", "plans", "settlement"]
+__all__ = ["actions", "journal", "plans", "settlement"]

@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from commissions import explain, rule_words
 from commissions.models import (
+    ActionEvent,
     BuyerSnapshot,
     ClaimRow,
     Entry,
@@ -44,7 +45,7 @@ def state_of(entry: Entry) -> Badge:
     return Badge(entry.state, ENTRY_STATES[entry.state])
 
 
-def person_of(row: Entry | ClaimRow) -> str:
+def person_of(row: Entry | ClaimRow | ActionEvent) -> str:
     """Whose it is (of rows `known`). Somebody of a company or store outside the scope is not named."""
     if row.staff is None:
         return _("公司") if isinstance(row, Entry) else "–"

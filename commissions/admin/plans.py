@@ -18,6 +18,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from commissions import plans, rule_words
+from commissions.admin.actions import ActionRateInline
 from commissions.forms import ActivateForm, RuleForm, ShareFormSet, StepFormSet
 from commissions.models import (
     Attainment,
@@ -129,7 +130,7 @@ class PlanVersionAdmin(ScopedAdmin):
         (None, {"fields": ("plan", "number", "status_label", "note")}),
         (_("时间和经手人"), {"fields": ("starts_at", "ends_at", "written_by", "approved_by", "approved_at")}),
     )
-    inlines = (RuleInline, AttainmentInline)
+    inlines = (RuleInline, AttainmentInline, ActionRateInline)
     actions_detail = ("add_rule", "add_attainment", "approve", "activate", "copy")
 
     @display(description=_("版本"), ordering="number")

@@ -43,7 +43,7 @@ NO_LEVEL = -1
 
 _ORDERS = [
     *("retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion"),
-    *("commissions.entry", "commissions.claimrow", "commissions.buyersnapshot"),
+    *("commissions.entry", "commissions.claimrow", "commissions.buyersnapshot", "commissions.actionevent"),
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
@@ -61,7 +61,10 @@ _PLACES = [
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
-_PARTS = ["commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"]
+_PARTS = [
+    *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
+    "commissions.actionrate",
+]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]

@@ -91,8 +91,7 @@ def test_a_budget_ends_where_everybody_sees_it(shop):
     judged(*(happened(shop, customer=customer) for customer in range(4)))
     judged(happened(shop, customer=9))
 
-    (stand,) = actions.budgets(version_id=version.pk).values()
-    assert stand == (800, 1000, NOW.date())
+    assert actions.budget(rate=version.action_rates.get()) == (800, 1000, NOW.date())
     job = Job.objects.get(kind=actions.BUDGET_ENDED)  # told once
     assert job.payload == {"rate_id": version.action_rates.get().pk}
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from clerks.pages import cards
 from clerks.pages.access import in_store
 from commissions import earnings, explain
+from commissions.action_words import ActionStory
 from commissions.explain import Story
 from retail import scope
 from retail.models import OrderLine
@@ -32,6 +33,7 @@ def month(request: HttpRequest) -> HttpResponse:
         "tab": "earnings",
         "first": first,
         "month": earnings.month(staff_id=staff_id, first=first, today=today),
+        "rewards": earnings.rewards(staff_id=staff_id, first=first, today=today),
         "earlier": earnings.previous_month(first) if oldest and oldest < first else None,
         "later": earnings.next_month(first) if first < newest else None,
     }
@@ -47,6 +49,41 @@ def day(request: HttpRequest, *, day: date) -> HttpResponse:
     )
     context = {"tab": "earnings", "day": day, "cards": cards.of(page.sales), "mark": page.mark}
     return render(request, "clerks/_sales_of_day.html" if request.htmx else "clerks/day.html", context)
+
+
+class Deed(NamedTuple):
+    """One thing the person did, and with whom."""
+
+    story: ActionStory
+    customer: str
+
+
+@require_safe
+@in_store
+def actions(request: HttpRequest) -> HttpResponse:
+    """行为奖励 of one month: every friend, every customer woken, with what it brought or why nothing."""
+    today, staff_id = timezone.localdate(), request.post.staff_id
+    newest = today.replace(day=1)
+    first = min(_month(request.GET.get("month", "")) or newest, newest)
+    start = _start(request)
+    stories = earnings.actions(staff_id=staff_id, first=first, today=today, offset=start, limit=PER_PAGE + 1)
+    names = cards.names_of({story.event.customer for story in stories if story.event.customer})
+    deeds = [Deed(story, names.get(story.event.customer or 0) or _("顾客")) for story in stories[:PER_PAGE]]
+    context = {
+        "tab": "earnings",
+        "first": first,
+        "deeds": deeds,
+        "rewards": earnings.rewards(staff_id=staff_id, first=first, today=today),
+        "more": start + PER_PAGE if len(stories) > PER_PAGE else None,
+    }
+    return render(request, "clerks/_deeds.html" if request.htmx else "clerks/actions.html", context)
+
+
+def _start(request: HttpRequest) -> int:
+    text = request.GET.get("from", "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise Http404
+    return int(text)
 
 
 class LineStory(NamedTuple):
