@@ -71,7 +71,7 @@ def why_not(event: ActionEvent) -> str:
 def _numbers(event: ActionEvent) -> list[tuple[str, str]]:
     rate = event.rate
     numbers = [(_("每次"), f"¥{yuan(rate.fen)}"), (_("怎样算一次"), rate.get_once_per_display())]
-    if event.reason == "too_active" or rate.min_inactive_days and event.active_days is not None:
+    if event.reason == "too_active" or (rate.min_inactive_days and event.active_days is not None):
         numbers.append((_("距上次购买"), _("%(days)s 天") % {"days": event.active_days}))
     elif rate.daily_cap is not None:
         numbers.append((_("每人每天最多"), _("%(count)s 次") % {"count": rate.daily_cap}))

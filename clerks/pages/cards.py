@@ -23,7 +23,7 @@ def of(sales: Sequence[Sale]) -> list[Card]:
 
 
 def names_of(member_ids: Collection[int]) -> dict[int, str]:
-    """What customers call themselves with whom somebody had to do; whoever gives ids may know so much. One statement."""
+    """What customers call themselves with whom somebody had to do; who gives ids may know it. One statement."""
     rows = Member._base_manager.filter(pk__in=member_ids).values_list("pk", "name")
     return {member_id: privacy.without_numbers(name) for member_id, name in rows if name}
 
