@@ -16,7 +16,7 @@ from commissions.claims import BuyerFacts, Claim
 from commissions.models.actions import SHORTEST_SLEEP, ActionEvent, ActionType
 from commissions.models.plans import Role
 from members import identity
-from members.models import Purchase
+from members.models import Membership, Purchase
 from retail.models import Order, Store
 
 _Kind = FriendMove.Kind
@@ -70,8 +70,27 @@ def _befriended(move: FriendMove, claim: FriendClaim, brand_id: int, member_id: 
 
 def _with_payers(some: Sequence[Action]) -> list[Action]:
     stores = Store._base_manager.filter(pk__in={action.store_id for action in some})
-    payers = dict(stores.values_list("pk", "franchisee"))
+    payers: dict[int | None, int | None] = dict(stores.values_list("pk", "franchisee"))
     return [replace(action, payer_id=payers.get(action.store_id)) for action in some]
+
+
+def of_registrations(*, memberships: Sequence[Membership], now: datetime) -> None:
+    """Somebody of ours recruited these members; those whom nobody did are left out."""
+    recruited = [
+        Action(
+            number=f"register:{one.pk}",
+            type=ActionType.REGISTER,
+            brand_id=one.brand_id,
+            staff_id=one.registered_by_id,
+            store_id=one.registered_store_id,
+            at=one.registered_at,
+            customer=one.member_id,
+        )
+        for one in memberships
+        if one.registered_by_id is not None
+    ]
+    if paid_for := actions.rated(recruited):
+        actions.act_many(actions=_with_payers(paid_for), now=now, persons=identity.persons)
 
 
 def of_purchases(

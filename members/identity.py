@@ -325,3 +325,24 @@ def join(*, brand_id: int, member_id: int, store_id: int, at: datetime) -> None:
             " WHERE excluded.registered_at < m.registered_at AND m.registered_by_id IS NULL",
             [brand_id, member_id, at, store_id],
         )
+
+
+@transaction.atomic
+def register(
+    *, brand_id: int, member_id: int, store_id: int | None, staff_id: int | None, at: datetime
+) -> Membership | None:
+    """The member joins the brand at that moment, recruited by that person; None for one who was a member before.
+
+    A purchase or a friendship that is later, though we heard of it first, does not make them a member earlier.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO members_membership AS m"
+            " (brand_id, member_id, registered_at, registered_store_id, registered_by_id) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (brand_id, member_id) DO UPDATE SET registered_at = excluded.registered_at,"
+            " registered_store_id = excluded.registered_store_id, registered_by_id = excluded.registered_by_id"
+            " WHERE excluded.registered_at < m.registered_at AND m.registered_by_id IS NULL RETURNING m.id",
+            [brand_id, member_id, at, store_id, staff_id],
+        )
+        row = cursor.fetchone()
+    return Membership._base_manager.get(pk=row[0]) if row else None

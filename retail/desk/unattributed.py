@@ -1,7 +1,7 @@
-"""没有导购认领的销售: which settled orders no clerk stands behind, how much that is, and why; inside the reader's scope.
+"""没有导购认领的销售: which settled orders no clerk stands behind, how much that is, and why; in the reader's scope.
 
-A manager claims every order of the store and does not count. The second list is of lines that were rung up by one clerk
-and sold by another: the till names its clerk on the order (收银), the clerk who served on the line (开单).
+A manager claims every order of the store and does not count. The second list is of lines that were rung up by one
+clerk and sold by another: the till names its clerk on the order (收银), the clerk who served on the line (开单).
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,8 @@ judged AS (
 """
 _SUMS = """
 SELECT grouping(channel_id, store_id, day, reason), channel_id, store_id, day, reason,
-    count(*), sum(paid_fen)::bigint, count(reason), coalesce(sum(paid_fen) FILTER (WHERE reason IS NOT NULL), 0)::bigint
+    count(*), coalesce(sum(paid_fen), 0)::bigint, count(reason),
+    coalesce(sum(paid_fen) FILTER (WHERE reason IS NOT NULL), 0)::bigint
 FROM (SELECT *, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM judged) judged
 GROUP BY GROUPING SETS ((), (channel_id), (store_id), (day), (reason))
 """
@@ -157,6 +158,14 @@ def report(*, first: datetime) -> Report:
         ],
         days=[Row(f"{day:%m-%d}", sums[_DAY][day]) for day in sorted(sums[_DAY], reverse=True)],
     )  # fmt: skip
+
+
+def share(*, first: datetime) -> Share:
+    """The share since then as a whole. One statement."""
+    sql, params = _judged(first)
+    with connection.cursor() as cursor:
+        cursor.execute(sql + _SUMS.replace("(), (channel_id), (store_id), (day), (reason)", "()"), params)
+        return Share(*cursor.fetchone()[5:])
 
 
 def _largest(sums: dict[Any, Share]) -> list[tuple[Any, Share]]:
