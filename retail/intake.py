@@ -15,7 +15,7 @@ from django.db.models import F
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from members import identity
-from retail import jobs, orders, shapes
+from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
 from retail.models.orders import lines_of
 from retail.orders import Taken
@@ -52,6 +52,38 @@ def take_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: dateti
     news += [jobs.Work("settle_refunds", {"order_id": order_id}) for order_id in left]
     jobs.enqueue(work=news, now=now)
     return outcomes
+
+
+def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime) -> list[Taken]:
+    """What buyers did other than buying, each at once and by itself; the outcome of each row, in order."""
+    outcomes = []
+    for row, said in zip(data, orders.told(channel=channel, data=data), strict=True):
+        if isinstance(said, list):
+            outcomes.append(Taken("rejected", faults=said))
+        else:
+            outcomes.append(Taken("created" if _register(row, said, now) else "unchanged"))
+    return outcomes
+
+
+@transaction.atomic
+def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
+    """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before."""
+    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source="register")
+    clerk = None
+    if row.share_code:
+        clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
+            at=row.at, share_code=row.share_code
+        )
+    membership = identity.register(
+        brand_id=said.brand_id,
+        member_id=met.member_id,
+        store_id=said.store_id or (clerk.store_id if clerk else None),
+        staff_id=clerk.staff_id if clerk else None,
+        at=row.at,
+    )
+    rewards.merged(member_ids=[met.member_id] if met.absorbed else [], now=now)
+    rewards.of_registrations(memberships=[membership] if membership else [], now=now)
+    return membership is not None
 
 
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────────────────────

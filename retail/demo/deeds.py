@@ -1,4 +1,4 @@
-"""What the clerks of the demo did besides selling: whom they recruited and befriended in the last year, as the plan pays.
+"""What the clerks of the demo did besides selling: whom they recruited and befriended in the last year.
 
 Whoever was woken by a purchase is found when the year is settled.
 """
@@ -34,7 +34,8 @@ def run(*, now: datetime) -> None:
 
 def _befriended(one: Membership) -> Action:
     """They scanned the clerk's code a few minutes after joining."""
-    assert one.registered_by_id is not None and one.registered_store is not None
+    assert one.registered_by_id is not None
+    assert one.registered_store is not None
     at = one.registered_at + timedelta(minutes=3)
     return Action(
         number=f"friend:{one.brand_id}:m{one.pk}:{int(at.timestamp())}",

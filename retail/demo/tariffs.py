@@ -115,7 +115,7 @@ _ACTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "LY": {
         ActionType.REGISTER: {"fen": 400, "daily_cap": 10, "void_days": 7},
-        ActionType.FRIEND: {"fen": 200, "daily_cap": 10, "void_days": 7},
+        ActionType.FRIEND: {"fen": 200, "daily_cap": 10, "void_days": 7, "budget_fen": 1_200_000},
         ActionType.WAKE: {"fen": 600, "once_per": "customer+day", "min_inactive_days": 90, "void_days": 15},
     },
 }

@@ -42,6 +42,8 @@ commissions.Rule            -   -   ob
 commissions.Share           -   -   ob
 commissions.Attainment      -   -   ob
 commissions.AttainmentStep  -   -   ob
+commissions.ActionRate      -   -   ob
+commissions.ActionEvent     o   oc  ocb
 commissions.Period          -   -   ob
 commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob

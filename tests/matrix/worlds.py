@@ -31,6 +31,8 @@ from clerks.models import (
     WelcomePart,
 )
 from commissions.models import (
+    ActionEvent,
+    ActionRate,
     Attainment,
     AttainmentStep,
     BuyerSnapshot,
@@ -171,7 +173,8 @@ def _plan(part: Part) -> None:
     add_rule(draft, {**rule, "id": f"{part.mark}-draft"})
     tiers = Attainment.objects.create(version=draft, code=f"{part.mark}-a", name=f"{part.mark}阶梯")
     AttainmentStep.objects.create(attainment=tiers, from_fen=0, ppm=1000)
-    part.rows |= {PlanVersion: draft, Attainment: tiers, Plan: plan}
+    friend = ActionRate.objects.create(version=draft, type="friend", fen=100)
+    part.rows |= {PlanVersion: draft, Attainment: tiers, ActionRate: friend, Plan: plan}
 
 
 def _people(part: Part, company: Franchisee) -> None:
@@ -307,10 +310,22 @@ def _sample(part: Part) -> None:
             part.colleagues[model] = row
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
+    part.rows[ActionEvent] = _deed(part, clerk)
+    part.colleagues[ActionEvent] = _deed(part, manager)
     part.colleagues[Statement] = _settled(part, manager)[Statement]
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _deed(part: Part, staff: Staff) -> ActionEvent:
+    """A friend somebody made, for whom nothing was paid."""
+    draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    return ActionEvent.objects.create(
+        number=f"{part.mark}-{staff.pk}", brand=part.world.brand, type="friend", staff=staff, store=part.world.store,
+        at=NOW, day=NOW.date(), rate=draft.action_rates.get(), version=draft, fen=0, reason="already_paid",
+        judged_at=NOW,
+    )  # fmt: skip
 
 
 def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
@@ -378,6 +393,7 @@ def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[
         (RefundVersion, RefundVersion.objects.get(refund__order=order)),
         (Share, Share.objects.filter(rule__version=draft).earliest("pk")),
         (AttainmentStep, AttainmentStep.objects.get(attainment__version=draft)),
+        (ActionRate, draft.action_rates.get()),
     ]
 
 
