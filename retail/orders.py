@@ -184,7 +184,7 @@ def _time_faults(name: str, time: datetime | None) -> list[Fault]:
 
 
 class Told(NamedTuple):
-    """Whom and where something that is no order speaks of: the brand, the store, and the keys the buyer is known by."""
+    """Of whom and where something that is no order speaks: the brand, the store, the keys the buyer is known by."""
 
     brand_id: int
     store_id: int | None

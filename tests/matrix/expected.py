@@ -12,8 +12,8 @@ from tests.matrix import cells
 
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
-    "STORES": "order orderline refund entry actionevent statement claimrow buyersnapshot member membership binding tier"
-    " brand region store staff category product channel"
+    "STORES": "order orderline refund entry actionevent statement claimrow buyersnapshot member membership"
+    " binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
     "BRANDS": "brand product channel tier",
