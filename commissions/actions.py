@@ -138,6 +138,10 @@ def rated(actions: Sequence[Action]) -> list[Action]:
 
 
 # ── Which of them a plan pays for ────────────────────────────────────────────────────────────────────────────────────
+_Group = tuple[int, str]
+"""Brand and type."""
+
+
 class _Rated(NamedTuple):
     action: Action
     rate: plans.Rate
@@ -145,7 +149,7 @@ class _Rated(NamedTuple):
     day: date
 
     @property
-    def group(self) -> tuple[int, str]:
+    def group(self) -> _Group:
         return self.action.brand_id, self.action.type
 
 
@@ -188,11 +192,12 @@ class _State:
 
     def __init__(self, wanted: Sequence[_Rated], persons: Mapping[int, tuple[int, ...]]) -> None:
         self._numbers = {number: ids[0] for ids in persons.values() for number in ids}
-        self._once: dict[tuple[int, str], set[tuple[Hashable, ...]]] = defaultdict(set)
+        # Per brand and type what was paid for, as each of the rules in use there would call it the same.
+        self._once: dict[_Group, dict[engine.ActionRate, set[tuple[Hashable, ...]]]] = defaultdict(dict)
         self._daily: Counter[tuple[Hashable, ...]] = Counter()
         self._spent: Counter[tuple[int, str, date | None]] = Counter()
         everybody = {ids[0]: ids for ids in persons.values()}
-        groups: dict[tuple[tuple[int, str], plans.Rate], list[_Rated]] = defaultdict(list)
+        groups: dict[tuple[_Group, plans.Rate], list[_Rated]] = defaultdict(list)
         for one in wanted:
             groups[one.group, one.rate].append(one)
         for (group, rate), some in groups.items():
@@ -201,18 +206,19 @@ class _State:
     def judge(self, one: _Rated) -> str:
         """Why it is not paid, or "" and then it counts."""
         rate, fact = one.rate.rule, self._fact(one)
-        once = engine.once_key(rate, fact, day=one.day)
+        paid_for = self._once[one.group]
         daily = (*one.group, one.action.staff_id, one.day)
         budget = (*one.group, one.rate.budget_from)
         reason = engine.refusal(
             rate,
             fact,
-            is_repeat=once in self._once[one.group],
+            is_repeat=engine.once_key(rate, fact, day=one.day) in paid_for[rate],
             paid_today=self._daily[daily],
             spent_fen=self._spent[budget],
         )
         if not reason:
-            self._once[one.group].add(once)
+            for rule, keys in paid_for.items():
+                keys.add(engine.once_key(rule, fact, day=one.day))
             self._daily[daily] += 1
             for brand_id, type, since in list(self._spent):
                 if (brand_id, type) == one.group and (since is None or since <= one.day):
@@ -234,13 +240,14 @@ class _State:
 
     def _read(
         self,
-        group: tuple[int, str],
+        group: _Group,
         rate: plans.Rate,
         some: Sequence[_Rated],
         everybody: Mapping[int, tuple[int, ...]],
     ) -> None:
         rule = rate.rule
         ours = _events.filter(brand=group[0], type=group[1], reason="")
+        keys = self._once[group].setdefault(rule, set())
         if rule.once_per:
             facts = [self._fact(one) for one in some]
             asked = _same(rule.once_per, facts, {one.day for one in some}, everybody)
@@ -252,7 +259,7 @@ class _State:
                     customer=self._numbers.get(customer, customer),
                     content=content,
                 )
-                self._once[group].add(engine.once_key(rule, known, day=day))
+                keys.add(engine.once_key(rule, known, day=day))
         if rule.daily_cap is not None:
             today = ours.filter(of=None, day__in={one.day for one in some})
             today = today.filter(staff__in={one.action.staff_id for one in some})

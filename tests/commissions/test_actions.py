@@ -107,6 +107,15 @@ def test_another_version_goes_on_with_the_budget_unless_it_counts_from_a_day(sho
     assert judged(happened(shop, customer=3, at=later)) == [(300, "")]
 
 
+def test_what_one_version_paid_for_the_next_does_not_pay_again(shop):
+    tomorrow = NOW + timedelta(days=1)
+    rated(shop, friend={"fen": 500, "once_per": "customer+day"})
+    rated(shop, starts_at=tomorrow, friend={"fen": 700, "once_per": "customer"})
+    told = [happened(shop), happened(shop, at=tomorrow), happened(shop, customer=2, at=tomorrow)]
+
+    assert judged(*told) == [(500, ""), (0, "already_paid"), (700, "")]
+
+
 def test_the_sleeper_has_slept_long_enough(shop):
     rated(shop, wake={"fen": 800, "min_inactive_days": 60})
 
