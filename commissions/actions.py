@@ -18,7 +18,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from commissions import ledger, periods, plans
 from commissions.engine import actions as engine
@@ -73,15 +73,17 @@ def act(*, action: Action, now: datetime, persons: Persons | None = None) -> Act
     return next(iter(act_many(actions=[action], now=now, persons=persons)), None)
 
 
-@transaction.atomic
 def act_many(*, actions: Sequence[Action], now: datetime, persons: Persons | None = None) -> list[ActionEvent]:
     """Judge events in the order of their times and pay what is to be paid; those judged now.
 
     The number of statements does not grow with theirs. `persons` is asked once nobody else judges events of these
     brands any more, so that two who were merged meanwhile are one.
     """
-    if not _rated(actions):
-        return []
+    return _act(actions, now, persons) if _rated(actions) else []
+
+
+@transaction.atomic
+def _act(actions: Sequence[Action], now: datetime, persons: Persons | None) -> list[ActionEvent]:
     brand_ids = {action.brand_id for action in actions}
     plans.hold(brand_ids=brand_ids)
     _alone(brand_ids)
@@ -96,18 +98,26 @@ def act_many(*, actions: Sequence[Action], now: datetime, persons: Persons | Non
     return made
 
 
-@transaction.atomic
 def void_many(*, voids: Sequence[Void], now: datetime) -> list[ActionEvent]:
     """Take back what was paid for events that did not last; those that were paid, and not yet taken back."""
     by_number = {void.of: void for void in voids}
-    found = _events.filter(number__in=by_number, reason="", of=None)
-    brand_ids = set(found.values_list("brand_id", flat=True)) if voids else set()
-    if not brand_ids:
-        return []
+    brand_ids = set(_paid(by_number).values_list("brand_id", flat=True)) if voids else set()
+    return _take_back(by_number, brand_ids, now) if brand_ids else []
+
+
+def _paid(numbers: Iterable[str]) -> QuerySet[ActionEvent]:
+    """Those of the events that were paid, taken back by now or not."""
+    return _events.filter(number__in=numbers, reason="", of=None)
+
+
+@transaction.atomic
+def _take_back(by_number: Mapping[str, Void], brand_ids: Collection[int], now: datetime) -> list[ActionEvent]:
     _alone(brand_ids)
+    found = _paid(by_number)
     taken_back = _events.filter(of__in=found.values("pk"), reason="").values_list("of_id", flat=True)
     paid = list(found.exclude(pk__in=list(taken_back)).order_by("at", "pk"))
-    said = set(_events.filter(number__in=[void.number for void in voids]).values_list("number", flat=True))
+    numbers = [void.number for void in by_number.values()]
+    said = set(_events.filter(number__in=numbers).values_list("number", flat=True))
     made = [_void(event, by_number[event.number], now) for event in paid if by_number[event.number].number not in said]
     _keep(made, {event.pk: event for event in paid}, now)
     return made

@@ -12,7 +12,7 @@ from clerks.models import Notice
 from commissions import actions
 from commissions.models import ActionEvent, Entry
 from members.models import Identity, Membership
-from retail import intake, shapes, tasks
+from retail import intake, privacy, shapes, tasks
 from retail.jobs import Job
 from retail.models import StaffAccount
 from tests import factories
@@ -137,8 +137,6 @@ def test_what_comes_back_whole_woke_nobody(shop):
 
 
 def test_nobody_wakes_themselves(shop):
-    from retail import privacy
-
     known = privacy.Known("phone", "", "13800005678")
     shop.staff["anna"].phone_key_id = privacy.keep([privacy.normalised(known)])[privacy.normalised(known)]
     shop.staff["anna"].save()

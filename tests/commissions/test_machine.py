@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from commissions import closing, plans
 from commissions.models import Entry, Period, Plan, PlanVersion, Statement
 from retail import intake, scope
-from retail.models import Post
+from retail.models import Employment, Post
 from retail.shapes import Buyer, Order
 from tests.commissions.engine import naive
 from tests.factories import LONG_AGO, NOW, add_rule, franchisee, number, world
@@ -162,9 +162,11 @@ class Shop(RuleBasedStateMachine):
         staff = self.shop.staff[clerk]
         if clerk in self.working:
             Post.objects.filter(staff=staff, ends_at=None).update(ends_at=self.now)
+            Employment.objects.filter(staff=staff, ends_at=None).update(ends_at=self.now)
         self.working.discard(clerk)
         if not is_leaving:
             store = self.shop.another_store(franchisee=franchisee())
+            Employment.objects.create(staff=staff, starts_at=self.now)
             Post.objects.create(staff=staff, role="clerk", store=store, starts_at=self.now)
             self.working.add(clerk)
         self._tick()

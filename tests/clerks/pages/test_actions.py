@@ -24,7 +24,7 @@ def happened(shop: World, *, who: Member | None = None, type: str = "friend", **
     action = Action(
         **{"number": f"{type}:{number()}", "type": type, "brand_id": shop.brand.pk, "at": NOW}
         | {"staff_id": shop.staff["A1"].pk, "store_id": shop.store.pk}
-        | {"customer": who.pk if who else number()}
+        | {"customer": who.pk if who else 10**9 + number()}
         | fields
     )
     actions.act(action=action, now=NOW)

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from retail import scope, shapes
 from retail.desk import unattributed
@@ -89,7 +91,7 @@ def test_rung_up_by_one_and_sold_by_another(shop):
     assert [(line.cashier, line.seller) for line in lines] == [("员工A1", "员工A2")]
 
 
-def test_the_pages_show_it_and_the_dashboard_leads_there(shop, sign_in, django_assert_num_queries):
+def test_the_pages_show_it_and_the_dashboard_leads_there(shop, sign_in):
     everything_that_happens(shop)
     sold(shop, serving_clerk="A1", lines=[{"serving_clerk": "A2"}])
     finance = sign_in(shop, "hq_finance")
@@ -107,9 +109,6 @@ def test_the_number_of_statements_does_not_grow(shop, sign_in, count):
     for _ in range(count):
         sold(shop)
     auditor = sign_in(shop, "auditor")
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
     auditor.get(PAGE)
     with CaptureQueriesContext(connection) as queries:
         assert auditor.get(PAGE).status_code == 200
