@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 from django.db import connection, transaction
 from django.db.models import Q
 
-from clerks import binding, rebinding
+from clerks import binding, rebinding, rewards
 from clerks.models import Friend, FriendMove
 from clerks.rebinding import Claim, Losses, Made
 from members import identity
@@ -294,6 +294,7 @@ def _place(
     if met is not None:
         if met.absorbed:
             Friend._base_manager.filter(member__in=met.absorbed).update(member=met.member_id)
+            rewards.merged(member_ids=[met.member_id], now=now)
         _judge(corp, {met.member_id, *met.absorbed, *before}, now)
 
 
@@ -321,6 +322,7 @@ def follow(*, member_ids: Collection[int], now: datetime) -> None:
             friend.member_id = owner_id
             friend.save(update_fields=["member"])
         corps.add(friend.corp)
+    rewards.merged(member_ids=member_ids, now=now)
     for corp in sorted(corps):
         _judge(corp, concerned, now)
 
@@ -341,6 +343,7 @@ def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:
             if some:
                 identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
             rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
+        rewards.of_friends(member_id=member_id, moves=moves, claims=claims, now=now)
 
 
 def _moves_of(corp: str, member_id: int) -> list[FriendMove]:

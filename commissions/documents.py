@@ -8,7 +8,7 @@ Reading refuses a document as a whole and names each place that is wrong; nothin
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from commissions import engine, rule_words
 from commissions.engine.document import Document
-from commissions.models import Attainment, AttainmentStep, PlanCase, PlanVersion, Rule, Share
+from commissions.models import ActionRate, Attainment, AttainmentStep, PlanCase, PlanVersion, Rule, Share
 from commissions.models.plans import Role
 
 SCHEMA = 1
@@ -54,9 +54,10 @@ class List:
     read: Callable[[Document, str], Row]
     part: type[models.Model] | None = None
     part_name: str = ""
+    key: str = "code"
 
     def rows(self, version: PlanVersion) -> models.QuerySet:
-        rows = self.model._default_manager.filter(version=version).order_by("code")
+        rows = self.model._default_manager.filter(version=version).order_by(self.key)
         return rows.prefetch_related(self.part_name) if self.part else rows
 
     def documents(self, version: PlanVersion) -> list[Json]:
@@ -139,7 +140,12 @@ def columns(model: type[models.Model]) -> list[models.Field]:
 
 
 def _plain(row: models.Model) -> Json:
-    return {field.name: getattr(row, field.name) for field in columns(type(row))}
+    values = {field.name: getattr(row, field.name) for field in columns(type(row))}
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _table_out(part_name: str = "") -> Callable[[Any, str], Json]:
@@ -342,6 +348,12 @@ def _value(document: Document, field: models.Field) -> Any:
         return document.flag(field.name)
     if isinstance(field, models.IntegerField):
         return document.integer(field.name)
+    if isinstance(field, models.DateField):
+        try:
+            return date.fromisoformat(document.text(field.name))
+        except ValueError:
+            document.note(field.name, "must be a day like 2026-12-01")
+            return None
     return document.value(field.name) if isinstance(field, models.JSONField) else document.text(field.name)
 
 
@@ -355,6 +367,7 @@ LISTS = (
         AttainmentStep,
         "steps",
     ),
+    List("actions", ActionRate, _table_out(), _table_in(ActionRate), key="type"),
     List("cases", PlanCase, _case_out, _case_in),
 )
 """What a version is made of, in the order it is written."""

@@ -11,10 +11,11 @@ from typing import NamedTuple, Self
 from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
-from commissions import ladders
+from commissions import action_words, ladders
+from commissions.action_words import ActionStory
 from commissions.engine.attainment import Scale
 from commissions.ladders import Standing
-from commissions.models import Attained, Attainment, AttainmentStep, Entry, Period
+from commissions.models import ActionEvent, Attained, Attainment, AttainmentStep, Entry, Period
 from commissions.models.ledger import SHANGHAI, EntryQuerySet, midnight
 from retail.models import Order
 
@@ -125,7 +126,8 @@ class Page(NamedTuple):
 def summary(*, staff_id: int, today: date) -> Summary:
     """The three figures of the home page. One statement."""
     is_payout = Q(kind=Entry.Kind.PAYOUT)
-    is_today = Q(order__isnull=False, paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
+    is_ours = Q(order__isnull=False) | Q(kind__in=ACTIONS)
+    is_today = is_ours & Q(paid_at__gte=midnight(today), paid_at__lt=midnight(_after(today)))
     is_confirmed = Q(earned_on__gte=today.replace(day=1), earned_on__lte=today)
     sums = Entry.objects.filter(staff=staff_id).aggregate(
         today=Sum("fen", filter=is_today),
@@ -235,6 +237,38 @@ def _performance(row: Attained) -> Performance:
     scale = ladders.scale_of(row.attainment, target_fen=row.target_fen)
     is_open = row.period.status == Period.Status.OPEN
     return Performance(row, scale, ladders.standing(scale, sales_fen=row.sales_fen) if is_open else None)
+
+
+# ── What comes of no sale: pay per action and per response ───────────────────────────────────────────────────────────
+ACTIONS = (Entry.Kind.CPA, Entry.Kind.CPR)
+
+
+class Rewards(NamedTuple):
+    """The rewarded things of one month: how many paid, what they brought net, and what of it may still be taken."""
+
+    count: int
+    fen: int
+    pending_fen: int
+
+
+def rewards(*, staff_id: int, first: date, today: date) -> Rewards:
+    """Those of the month that starts on `first`. One statement."""
+    rows = Entry.objects.filter(staff=staff_id, kind__in=ACTIONS)
+    sums = rows.filter(paid_at__gte=midnight(first), paid_at__lt=midnight(next_month(first))).aggregate(
+        count=Count("pk", filter=Q(fen__gt=0)),
+        total_fen=Sum("fen", default=0),
+        pending_fen=Sum("fen", filter=Q(earned_on__gt=today), default=0),
+    )
+    return Rewards(sums["count"], sums["total_fen"], sums["pending_fen"])
+
+
+def actions(*, staff_id: int, first: date, today: date, limit: int, offset: int = 0) -> list[ActionStory]:
+    """What the person did in that month and what it brought or why nothing, newest first. Two statements."""
+    rows = ActionEvent.objects.filter(staff=staff_id, at__gte=midnight(first), at__lt=midnight(next_month(first)))
+    events = list(rows.select_related("rate").order_by("-at", "-pk")[offset : offset + limit])
+    booked = Entry.objects.filter(pk__in=[event.entry_id for event in events if event.entry_id])
+    states = dict(booked.with_state(today).values_list("pk", "state"))
+    return action_words.stories(events, states)
 
 
 def next_month(first: date) -> date:

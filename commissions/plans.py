@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from commissions import cases, documents, engine, ladders, rule_words
 from commissions.documents import WHOLE_PPM, as_document
-from commissions.models import Attainment, Plan, PlanCase, PlanVersion, Rule
+from commissions.models import ActionRate, Attainment, Plan, PlanCase, PlanVersion, Rule
 from retail import audit
 from retail.models import User
 
@@ -27,13 +27,25 @@ class PlanRefused(ValueError):
     """A version cannot take this step; the message is for the person at the screen."""
 
 
+class Rate(NamedTuple):
+    """What a version pays for one type of action; `budget_from`: the day its budget counts from, None for ever."""
+
+    id: int
+    rule: engine.actions.ActionRate
+    budget_from: date | None
+
+
 class Compiled(NamedTuple):
-    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → its name."""
+    """A version ready to price with. `rule_ids`: rule code → id of its row; `names`: rule code → its name.
+
+    `actions`: type → what it pays.
+    """
 
     version_id: int
     plan: engine.CompiledPlan
     rule_ids: dict[str, int]
     names: dict[str, str]
+    actions: dict[str, Rate]
 
 
 class _Version(NamedTuple):
@@ -119,7 +131,21 @@ def compiled(version_id: int, content_hash: str) -> Compiled:
     version = PlanVersion.objects.get(pk=version_id)
     rows = list(version.rules.prefetch_related("shares"))
     plan = documents.compiled(version, rows)
-    return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows})
+    rates = {row.type: Rate(row.pk, _parsed_rate(row), row.budget_from) for row in version.action_rates.all()}
+    return Compiled(version_id, plan, {row.code: row.pk for row in rows}, {row.code: row.name for row in rows}, rates)
+
+
+def action_document(rate: ActionRate) -> dict[str, Any]:
+    """A stored rate in the public JSON format of the engine."""
+    names = ("fen", "once_per", "daily_cap", "min_inactive_days", "budget_fen", "void_days")
+    return {name: value for name in names if (value := getattr(rate, name)) not in (None, "")}
+
+
+def _parsed_rate(rate: ActionRate) -> engine.actions.ActionRate:
+    document = engine.Document(action_document(rate), path=rate.type)
+    parsed = engine.actions.parse_rate(document)
+    document.check()
+    return parsed
 
 
 def faults(version: PlanVersion) -> list[str]:
@@ -135,7 +161,13 @@ def faults(version: PlanVersion) -> list[str]:
         except engine.PlanError as error:
             said = _("；").join(map(rule_words.fault, error.messages))
             found.append(_("规则 %(rule)s：%(error)s") % {"rule": rule.code, "error": said})
-    if not rows:
+    rates = list(version.action_rates.all())
+    for rate in rates:
+        try:
+            _parsed_rate(rate)
+        except engine.DocumentError as error:
+            found.append(str(error))
+    if not rows and not rates:
         found.append(_("这个版本还没有规则。"))
     try:
         engine.compile_plan(rules, tz=version.tz, group_modes=version.group_modes)
@@ -150,7 +182,13 @@ def content_hash(version: PlanVersion) -> str:
     """SHA-256 over everything that pricing reads."""
     rules = [as_document(rule, version.tz) for rule in version.rules.order_by("code").prefetch_related("shares")]
     steps = [ladders.as_content(row) for row in version.attainments.order_by("code").prefetch_related("steps")]
-    content = json.dumps([version.tz, version.group_modes, rules, steps], sort_keys=True, ensure_ascii=False)
+    rates = {
+        row.type: {**action_document(row), "budget_from": row.budget_from and row.budget_from.isoformat()}
+        for row in version.action_rates.all()
+    }
+    # A version without rates keeps the hash it had before there were any.
+    parts = [version.tz, version.group_modes, rules, steps, *([rates] if rates else [])]
+    content = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -263,6 +263,7 @@ _PROBLEMS = [
     (r"must name at least one role", gettext_lazy("至少要有一个角色")),
     (r"must not name a role twice", gettext_lazy("同一个角色只能写一次")),
     (r"must be after valid.from", gettext_lazy("要晚于开始时间")),
+    (r"must be a day like .+", gettext_lazy("要写成日期，例如 2026-12-01")),
     (r"must be an ISO 8601 time", gettext_lazy("要写成时间，例如 2026-11-01T00:00:00")),
     (r"is too far away .*", gettext_lazy("离现在太远")),
     (r".* is not a known time zone", gettext_lazy("没有这个时区")),

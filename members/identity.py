@@ -86,6 +86,29 @@ def owners(key_ids: Collection[int]) -> dict[int, int]:
     return dict(Identity.objects.filter(key__in=key_ids).values_list("key_id", "member_id"))
 
 
+def persons(member_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+    """Member → all numbers of that person by now: the one they have, then those merged into it. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PERSONS, [list(member_ids)])
+        return {asked: (root, *(number for number in numbers if number != root)) for asked, root, numbers in cursor}
+
+
+_PERSONS = """
+WITH RECURSIVE up AS (
+    SELECT id AS asked, id, merged_into_id FROM members_member WHERE id = ANY(%s::bigint[])
+    UNION ALL
+    SELECT up.asked, m.id, m.merged_into_id FROM up JOIN members_member m ON m.id = up.merged_into_id
+), roots AS (
+    SELECT asked, id AS root FROM up WHERE merged_into_id IS NULL
+), down AS (
+    SELECT root, root AS id FROM (SELECT DISTINCT root FROM roots) one
+    UNION ALL
+    SELECT down.root, m.id FROM down JOIN members_member m ON m.merged_into_id = down.id
+)
+SELECT r.asked, r.root, array_agg(d.id ORDER BY d.id) FROM roots r JOIN down d ON d.root = r.root GROUP BY 1, 2
+"""
+
+
 def member_of(known: privacy.Known) -> int | None:
     """The member who is known by this normalised identity. Sees all members: what of them is shown is asked apart."""
     found = Identity._base_manager.filter(key__hmac=privacy.fingerprint(known)).values_list("member_id", flat=True)
@@ -310,3 +333,24 @@ def join(*, brand_id: int, member_id: int, store_id: int, at: datetime) -> None:
             " WHERE excluded.registered_at < m.registered_at AND m.registered_by_id IS NULL",
             [brand_id, member_id, at, store_id],
         )
+
+
+@transaction.atomic
+def register(
+    *, brand_id: int, member_id: int, store_id: int | None, staff_id: int | None, at: datetime
+) -> Membership | None:
+    """The member joins the brand at that moment, recruited by that person; None for one who was a member before.
+
+    A purchase or a friendship that is later, though we heard of it first, does not make them a member earlier.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO members_membership AS m"
+            " (brand_id, member_id, registered_at, registered_store_id, registered_by_id) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (brand_id, member_id) DO UPDATE SET registered_at = excluded.registered_at,"
+            " registered_store_id = excluded.registered_store_id, registered_by_id = excluded.registered_by_id"
+            " WHERE excluded.registered_at < m.registered_at AND m.registered_by_id IS NULL RETURNING m.id",
+            [brand_id, member_id, at, store_id, staff_id],
+        )
+        row = cursor.fetchone()
+    return Membership._base_manager.get(pk=row[0]) if row else None

@@ -15,6 +15,8 @@ _ON_WRITTEN = "AFTER INSERT REFERENCING NEW TABLE AS written FOR EACH STATEMENT 
 
 # All triggers there are, besides `append_only` of what is history: (table, name) → what it does.
 TRIGGERS = {
+    ("commissions_actionrate", "sealed"): "BEFORE INSERT OR DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_sealed_part()",
     ("commissions_attainment", "sealed"): _SEALED,
     ("commissions_attainmentstep", "sealed"): _SEALED,
     ("commissions_companyleg", "legs_add_up"): _ON_WRITTEN + "public.refuse_unbalanced_companies()",
@@ -64,6 +66,7 @@ FUNCTIONS = {
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
     "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
     "refuse_sealed_content()": "b8da326cbf30b81f1f60b59c23c75e43",
+    "refuse_sealed_part()": "?",
     "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
     "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",
 }

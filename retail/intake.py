@@ -13,10 +13,10 @@ from functools import partial
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from clerks import attribution, binding
+from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from members import identity
-from retail import jobs, orders, shapes
+from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
 from retail.models.orders import lines_of
 from retail.orders import Taken
@@ -55,6 +55,38 @@ def take_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: dateti
     return outcomes
 
 
+def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime) -> list[Taken]:
+    """What buyers did other than buying, each at once and by itself; the outcome of each row, in order."""
+    outcomes = []
+    for row, said in zip(data, orders.told(channel=channel, data=data), strict=True):
+        if isinstance(said, list):
+            outcomes.append(Taken("rejected", faults=said))
+        else:
+            outcomes.append(Taken("created" if _register(row, said, now) else "unchanged"))
+    return outcomes
+
+
+@transaction.atomic
+def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
+    """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before."""
+    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source="register")
+    clerk = None
+    if row.share_code:
+        clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
+            at=row.at, share_code=row.share_code
+        )
+    membership = identity.register(
+        brand_id=said.brand_id,
+        member_id=met.member_id,
+        store_id=said.store_id or (clerk.store_id if clerk else None),
+        staff_id=clerk.staff_id if clerk else None,
+        at=row.at,
+    )
+    rewards.merged(member_ids=[met.member_id] if met.absorbed else [], now=now)
+    rewards.of_registrations(memberships=[membership] if membership else [], now=now)
+    return membership is not None
+
+
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def settle_order(*, order_id: int, now: datetime) -> None:
     """Who bought, whose customer that is, who was behind the sale, and what each of them gets. See `settle_orders`."""
@@ -82,15 +114,18 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
 
     purchases = identity.match_many(orders=fresh, now=now)
     bindings = binding.on_purchases(purchases=purchases, now=now)
+    claims = attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings)
+    buyers = attribution.buyer_facts(purchases=purchases)
     ledger.accrue_many(
         orders=fresh,
-        claims=attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings),
-        buyers=attribution.buyer_facts(purchases=purchases),
+        claims=claims,
+        buyers=buyers,
         resolver=attribution.RESOLVER,
         now=now,
         reasons=reclaimed,
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
+    rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
     _mark_settled(waiting, now)
 
 
@@ -116,6 +151,7 @@ def _take_back(order_ids: Sequence[int], now: datetime) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
+    rewards.of_returned(orders=settled, now=now)
     _close_refunds(settled, now)
 
 

@@ -183,6 +183,37 @@ def _time_faults(name: str, time: datetime | None) -> list[Fault]:
     return [Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")]
 
 
+class Told(NamedTuple):
+    """Of whom and where something that is no order speaks: the brand, the store, the keys the buyer is known by."""
+
+    brand_id: int
+    store_id: int | None
+    key_ids: list[int]
+
+
+def told(*, channel: Channel, data: Sequence[shapes.Event]) -> list[Told | list[Fault]]:
+    """What the codes and keys of events stand for, or what is wrong with them; in order. The keys are kept."""
+    stores = _stores({row.store_code for row in data if row.store_code})
+    return [_told(channel, row, stores) for row in data]
+
+
+def _told(channel: Channel, row: shapes.Event, stores: dict[str, _Shop]) -> Told | list[Fault]:
+    faults = _time_faults("at", row.at)
+    if row.channel != channel.code:
+        faults.append(Fault("channel", f"is {row.channel!r}, but these events are taken for {channel.code!r}"))
+    store = stores.get(row.store_code) if row.store_code else None
+    if row.store_code and store is None:
+        faults.append(Fault("store_code", f"unknown store {row.store_code!r}"))
+    brand = store.brand if store else channel.brand
+    if brand is None and not faults:
+        faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
+    keys, wrong = _identities(channel, brand, row.buyer)
+    if faults + wrong or brand is None:
+        return faults + wrong
+    ids = privacy.keep(keys)
+    return Told(brand.id, store.id if store else None, list(dict.fromkeys(ids[key] for key in keys)))
+
+
 def _identities(
     channel: Channel, brand: _Label | Brand | None, buyer: Iterable[shapes.Buyer]
 ) -> tuple[list[privacy.Known], list[Fault]]:

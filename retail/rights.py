@@ -16,6 +16,7 @@ from retail import guards, logins
 from retail.logins import JOB, WEB
 
 APPEND_ONLY = (
+    "commissions_actionevent",
     "commissions_buyersnapshot",
     "commissions_claimrow",
     "commissions_countmark",
@@ -36,6 +37,7 @@ DELETABLE = {
     "clerks_department": "a mirror of WeCom's address book",
     "clerks_friendmove": "a conclusion gives way to what was told",
     "clerks_groupchatmember": "a mirror of who is in a group chat",
+    "commissions_actionrate": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainment": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainmentstep": "likewise",
     "commissions_plancase": "likewise",

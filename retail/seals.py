@@ -29,6 +29,7 @@ from retail import privacy, rights
 
 # When a row came, as it says itself; of a buyer's snapshot the claims say it that were written with it.
 _CAME = {
+    "commissions_actionevent": "judged_at",
     "commissions_buyersnapshot": "(SELECT min(c.resolved_at) FROM commissions_claimrow c"
     " WHERE (c.order_id, c.revision) = (r.order_id, r.revision))",
     "commissions_claimrow": "resolved_at",

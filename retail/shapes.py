@@ -81,6 +81,21 @@ class Refund(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=
             raise ValueError("Give exactly one of `fen`, `cumulative_fen` and `qty`")
 
 
+class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Something a buyer did other than buying. So far `register`: they became a member of the brand.
+
+    share_code: of the clerk who recruited them.
+    """
+
+    channel: Code
+    outer_event_id: Code
+    type: Literal["register"]
+    at: Moment
+    buyer: Annotated[tuple[Buyer, ...], Meta(min_length=1, max_length=20)]
+    store_code: Code | None = None
+    share_code: Code | None = None
+
+
 def encode(shape: Struct) -> bytes:
     """The canonical bytes of a shape: equal content, equal bytes."""
     return msgspec.json.encode(shape)

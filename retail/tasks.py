@@ -5,8 +5,8 @@ from django.utils import timezone
 
 from clerks import callbacks
 from clerks.callbacks import sync
-from clerks.outreach import codes, welcome
-from commissions import attaining
+from clerks.outreach import budgets, codes, welcome
+from commissions import actions, attaining
 from commissions.runs import JOB as RUN
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.wecom import inbox, media, outbox
@@ -67,6 +67,10 @@ def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
 
+def _budget_ended(rate_id: int) -> None:
+    budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
+
+
 def _erase_member(member_id: int) -> None:
     erasure.as_approved(member_id=member_id, now=timezone.now())
 
@@ -92,6 +96,7 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
     RUN: _run,

@@ -25,6 +25,7 @@ app_name = "clerks"
 urlpatterns = [
     path("", home.home, name="home"),
     path("earnings/", earned.month, name="month"),
+    path("earnings/actions/", earned.actions, name="actions"),
     path("earnings/<day:day>/", earned.day, name="day"),
     path("earnings/<int:order_id>/", earned.sale, name="sale"),
     path("attained/<int:attained_id>/", earned.attained, name="attained"),

@@ -19,6 +19,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from commissions import case_words, cases, differences, documents, plans, review, rule_words, samples
+from commissions.admin.actions import ActionRateInline
 from commissions.admin.runs import TriedOn
 from commissions.forms import ActivateForm, PasteForm, RetireForm, VersionForm
 from commissions.models import Attainment, Plan, PlanVersion
@@ -172,7 +173,7 @@ class PlanVersionAdmin(TriedOn):
         (None, {"fields": ("plan", "number", "status_label", "note", "group_modes")}),
         (_("时间和经手人"), {"fields": ("starts_at", "ends_at", "written_by", "approved_by", "approved_at")}),
     )
-    inlines = (AttainmentInline,)
+    inlines = (AttainmentInline, ActionRateInline)
     actions_detail = ("test", "try_on", "approve", "activate", "retire", "add_rule", "add_attainment", "copy")
     change_form_outer_after_template = "admin/commissions/planversion/content.html"
 

@@ -6,6 +6,7 @@ version, `price` for each order, `reversal` for each refund, `explain` for whoev
 """
 
 from . import actions, attainment, cases, facts, lint, money, payout, pricing, refunds, rules, splits
+from .document import Document, DocumentError
 from .facts import Line, Order
 from .money import allocate
 from .plan import CompiledPlan, compile_plan
@@ -19,6 +20,8 @@ __all__ = [
     "REASONS",
     "Award",
     "CompiledPlan",
+    "Document",
+    "DocumentError",
     "Line",
     "LineTrace",
     "Loss",

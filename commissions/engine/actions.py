@@ -8,8 +8,11 @@ from datetime import date, datetime, tzinfo
 from .document import Document
 from .facts import wall_clock
 
-REASONS = ("duplicate", "unknown_type", "too_active", "already_paid", "daily_cap", "budget_spent", "nothing_to_void")
-"""Why an event is not paid."""
+REASONS = (
+    *("duplicate", "unknown_type", "too_active", "already_paid", "daily_cap", "budget_spent"),
+    *("nothing_to_void", "too_late"),
+)
+"""Why an event is not paid, and why a void takes nothing back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +21,8 @@ class ActionRate:
 
     `once_per` names what may be paid once only, out of `customer`, `content` and `day`; `daily_cap` is the
     number of paid events per clerk and day; `min_inactive_days` how long the customer must not have bought;
-    `budget_fen` what may be paid in all.
+    `budget_fen` what may be paid in all; `void_days` for how many days after it a void still takes it back (None: for
+    ever).
     """
 
     fen: int
@@ -26,6 +30,7 @@ class ActionRate:
     daily_cap: int | None = None
     min_inactive_days: int | None = None
     budget_fen: int | None = None
+    void_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,11 @@ def refusal(rate: ActionRate, event: Event, *, is_repeat: bool, paid_today: int,
     return ""
 
 
+def is_too_late(rate: ActionRate, *, paid_on: date, void_on: date) -> bool:
+    """Whether a void comes after the window in which it takes back what was paid; the last day counts."""
+    return rate.void_days is not None and (void_on - paid_on).days > rate.void_days
+
+
 class Journal:
     """What has been paid so far. Events are judged in the order they are given, in the time zone `zone`.
 
@@ -106,7 +116,7 @@ class Journal:
         rate = self._rates.get(event.type)
         if rate is None:
             return Outcome(event.id, event.clerk, 0, "unknown_type")
-        day = wall_clock(event.at, self._zone).date()
+        day = self._day(event)
         once, daily = once_key(rate, event, day=day), (event.clerk, event.type, day)
         reason = refusal(
             rate,
@@ -125,11 +135,17 @@ class Journal:
 
     def _take_back(self, void: Event) -> Outcome:
         # A second void of the same event finds nothing left; the money goes back from whoever was paid.
-        paid, fen = self._paid.pop(void.of, (void, 0))
+        paid, fen = self._paid.get(void.of, (void, 0))
         if paid is void:
             return Outcome(void.id, void.clerk, 0, "nothing_to_void")
+        if is_too_late(self._rates[paid.type], paid_on=self._day(paid), void_on=self._day(void)):
+            return Outcome(void.id, paid.clerk, 0, "too_late")
+        del self._paid[void.of]
         self._spent[paid.type] -= fen
         return Outcome(void.id, paid.clerk, -fen)
+
+    def _day(self, event: Event) -> date:
+        return wall_clock(event.at, self._zone).date()
 
 
 def judge(events: Iterable[Event], *, rates: Mapping[str, ActionRate], zone: tzinfo) -> list[Outcome]:
@@ -139,8 +155,8 @@ def judge(events: Iterable[Event], *, rates: Mapping[str, ActionRate], zone: tzi
 
 
 def parse_rate(document: Document) -> ActionRate:
-    """Read `{fen, once_per?, daily_cap?, min_inactive_days?, budget_fen?}`; `once_per` like "customer+day"."""
-    document.allow_only("fen", "once_per", "daily_cap", "min_inactive_days", "budget_fen")
+    """Read `{fen, once_per?, daily_cap?, min_inactive_days?, budget_fen?, void_days?}`; `once_per`: "customer+day"."""
+    document.allow_only("fen", "once_per", "daily_cap", "min_inactive_days", "budget_fen", "void_days")
     names = document.text("once_per").split("+") if "once_per" in document else []
     if len(set(names)) < len(names) or not set(names) <= {"customer", "content", "day"}:
         document.note("once_per", 'must join "customer", "content" and "day" with "+"')
@@ -150,4 +166,5 @@ def parse_rate(document: Document) -> ActionRate:
         daily_cap=document.optional_integer("daily_cap", least=0),
         min_inactive_days=document.optional_integer("min_inactive_days", least=0),
         budget_fen=document.optional_integer("budget_fen", least=0),
+        void_days=document.optional_integer("void_days", least=0),
     )

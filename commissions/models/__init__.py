@@ -1,3 +1,4 @@
+from commissions.models.actions import ActionEvent, ActionRate, ActionType
 from commissions.models.attained import Attained, CountMark, Target
 from commissions.models.companies import CompanyAccount, CompanyLeg
 from commissions.models.disputes import Dispute, DisputeStep
@@ -7,6 +8,9 @@ from commissions.models.runs import Run, RunFigure
 from commissions.models.settlement import Guarantee, Payout, PayoutBatch, PayTerms, Statement
 
 __all__ = [
+    "ActionEvent",
+    "ActionRate",
+    "ActionType",
     "Attained",
     "Attainment",
     "AttainmentStep",

@@ -27,6 +27,12 @@ class RefundBatch(Struct, forbid_unknown_fields=True):
     refunds: Annotated[tuple[shapes.Refund, ...], Meta(min_length=1, max_length=MAX_ROWS)]
 
 
+class EventBatch(Struct, forbid_unknown_fields=True):
+    """1 to 500 events of the token's channel."""
+
+    events: Annotated[tuple[shapes.Event, ...], Meta(min_length=1, max_length=MAX_ROWS)]
+
+
 class BadBody(ValueError):
     """Nothing of the body can be used; the message says where and why."""
 

@@ -48,6 +48,12 @@ class RefundResult(_Result, omit_defaults=True, kw_only=True):
     outer_refund_id: str | None = None
 
 
+class EventResult(_Result, omit_defaults=True, kw_only=True):
+    """What became of one row, counted from 0. `unchanged`: nothing new, such as a member who registers again."""
+
+    outer_event_id: str | None = None
+
+
 class OrderAnswer(Struct):
     """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
 
@@ -60,6 +66,14 @@ class RefundAnswer(Struct):
     """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
 
     results: list[RefundResult]
+    accepted: int
+    rejected: int
+
+
+class EventAnswer(Struct):
+    """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
+
+    results: list[EventResult]
     accepted: int
     rejected: int
 
@@ -81,8 +95,8 @@ class Feed(ViewSet):
     schema = schema.Schema()
     decoder: ClassVar[bodies.Decoder[Any]]
     take: ClassVar[Callable[..., list[Taken]]]
-    answer: ClassVar[type[OrderAnswer | RefundAnswer]]
-    result: ClassVar[type[OrderResult | RefundResult]]
+    answer: ClassVar[type[OrderAnswer | RefundAnswer | EventAnswer]]
+    result: ClassVar[type[OrderResult | RefundResult | EventResult]]
 
     def create(self, request: Request) -> HttpResponse:
         body, key, now = _body(request), _key(request), timezone.now()
@@ -113,7 +127,7 @@ class Feed(ViewSet):
         answer = self._answer(rows, outcomes)
         return _json(msgspec.json.encode(answer), 422 if answer.rejected else 200)
 
-    def _answer(self, rows: Sequence[Any], outcomes: list[Taken]) -> OrderAnswer | RefundAnswer:
+    def _answer(self, rows: Sequence[Any], outcomes: list[Taken]) -> OrderAnswer | RefundAnswer | EventAnswer:
         number, taken = self.decoder.number, iter(outcomes)
         results = []
         for place, row in enumerate(rows):
@@ -154,6 +168,20 @@ class Refunds(Feed):
     take = intake.take_refunds
     answer = RefundAnswer
     result = RefundResult
+
+
+@schema.feed(
+    request=bodies.EventBatch,
+    answer=EventAnswer,
+    summary="Post events",
+    text="`register`: the buyer became a member, recruited by the clerk of `share_code`. Who is a member already is "
+    "`unchanged`.",
+)
+class Events(Feed):
+    decoder = bodies.Decoder(batch=bodies.EventBatch, row=shapes.Event, number="outer_event_id")
+    take = intake.take_events
+    answer = EventAnswer
+    result = EventResult
 
 
 def _body(request: Request) -> bytes:

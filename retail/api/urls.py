@@ -15,6 +15,7 @@ class Orders(read.Orders, feed.Orders):
 router = SimpleRouter()
 router.register("orders", Orders, basename="order")
 router.register("refunds", feed.Refunds, basename="refund")
+router.register("events", feed.Events, basename="event")
 router.register("products", read.Products, basename="product")
 router.register("stores", read.Stores, basename="store")
 router.register("staff", read.People, basename="staff")

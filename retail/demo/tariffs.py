@@ -5,7 +5,8 @@ from datetime import date, datetime, time
 from typing import Any
 
 from commissions import plans
-from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models import ActionRate, Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models.actions import ActionType
 from commissions.models.plans import Role
 from retail.demo import logins
 from retail.demo.seasons import SHANGHAI
@@ -108,6 +109,21 @@ _OF_REGION = [(50_000_000, 300, 0), (150_000_000, 600, 100_000)]
 Level, Mode = Attainment.Level, Attainment.Mode
 
 
+# What is paid for besides sales. The second brand's budget for friends ends before the year does.
+_ACTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "XL": {
+        ActionType.REGISTER: {"fen": 500, "daily_cap": 10, "void_days": 7},
+        ActionType.FRIEND: {"fen": 300, "daily_cap": 10, "void_days": 7},
+        ActionType.WAKE: {"fen": 800, "once_per": "customer+day", "min_inactive_days": 90, "void_days": 15},
+    },
+    "LY": {
+        ActionType.REGISTER: {"fen": 400, "daily_cap": 10, "void_days": 7},
+        ActionType.FRIEND: {"fen": 200, "daily_cap": 10, "void_days": 7, "budget_fen": 1_200_000},
+        ActionType.WAKE: {"fen": 600, "once_per": "customer+day", "min_inactive_days": 90, "void_days": 15},
+    },
+}
+
+
 def write(*, brands: Iterable[Brand], since: datetime, now: datetime) -> None:
     """One plan per brand, in force since before the first order; written by operations, approved by finance."""
     author = User.objects.get(username=logins.HQ_OPS.username)
@@ -118,6 +134,8 @@ def write(*, brands: Iterable[Brand], since: datetime, now: datetime) -> None:
         for rule in [*_RULES[brand.code], *_COMMON]:
             _write_rule(version, **rule)
         _write_ladders(version)
+        for type, fields in _ACTIONS[brand.code].items():
+            ActionRate.objects.create(version=version, type=type, **fields)
         plans.approve(version=version, by=approver, now=since)
         plans.activate(version=version, starts_at=since, by=approver, now=since)
         _write_draft(version, author, now)

@@ -19,6 +19,7 @@ from retail.demo import (
     bonds,
     copying,
     customers,
+    deeds,
     facts,
     goods,
     keys,
@@ -78,6 +79,9 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             waiting = _enqueue(events, now)
         copying.analyze()
         _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
+        progress("招募与好友奖励", 0, 1)
+        deeds.run(now=now)
+        progress("招募与好友奖励", 1, 1)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")

@@ -5,16 +5,16 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from commissions.models import ClaimRow, Entry
+from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI, midnight
-from commissions.models.plans import Role
 from retail import scope
+from retail.desk import unattributed
 from retail.jobs import Job
 from retail.models import Channel, Order, Post
 from retail.templatetags.figures import percent
@@ -68,7 +68,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     today = now.astimezone(SHANGHAI).date()
     daily = _daily(today)
     rows = _by_channel(daily, today)
-    unclaimed = _unclaimed(today)
+    unclaimed = unattributed.share(first=unattributed.since(days=DAYS, today=today))
     post = getattr(request, "post", None)
     return {
         **context,
@@ -79,8 +79,8 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "today": sum((row.today for row in rows), Sales()),
         "month": sum((row.month for row in rows), Sales()),
-        "unclaimed_fen": unclaimed.fen,
-        "unclaimed_share": unclaimed.share,
+        "unclaimed_fen": unclaimed.loose_fen,
+        "unclaimed_share": unclaimed.of_fen,
         "dead_jobs": Job.objects.dead().count() if request.user.has_perm("retail.view_job") else None,
         "today_query": _query(today, today),
         "month_query": _query(today - timedelta(days=DAYS - 1), today),
@@ -157,25 +157,6 @@ def _sold(since: datetime) -> list[tuple[date, int, int, int, int, int]]:
     with connection.cursor() as cursor:
         cursor.execute(_SOLD.format(orders=sql), params)
         return cursor.fetchall()
-
-
-@dataclass(slots=True)
-class Unclaimed:
-    fen: int
-    share: str
-
-
-_BEHIND = [Role.MANAGER, Role.REGION, Role.STORE]
-
-
-def _unclaimed(today: date) -> Unclaimed:
-    """Settled sales behind which no clerk stands (a manager claims every order of the store, and does not count)."""
-    clerks = ClaimRow._base_manager.filter(order=OuterRef("pk"), staff__isnull=False).exclude(role__in=_BEHIND)
-    since = midnight(today - timedelta(days=DAYS - 1))
-    settled = Order.objects.filter(paid_at__gte=since, settled_at__isnull=False)
-    whole = settled.aggregate(fen=Sum("paid_fen"))["fen"] or 0
-    fen = settled.filter(~Exists(clerks)).aggregate(fen=Sum("paid_fen"))["fen"] or 0
-    return Unclaimed(fen, f"{fen * 1000 // whole / 10:g}%" if whole else "–")
 
 
 # ── What the page shows of them ──────────────────────────────────────────────────────────────────────────────────────

@@ -64,6 +64,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("commissions.planversion", pgettext_lazy("plural", "方案版本"), "history_edu"),
             Page("commissions.rule", pgettext_lazy("plural", "规则"), "rule"),
             Page("commissions.run", pgettext_lazy("plural", "试算与重算"), "science"),
+            Page("commissions.actionevent", pgettext_lazy("plural", "行为记录"), "emoji_events"),
             Page("commissions.period", pgettext_lazy("plural", "结算期"), "calendar_month"),
             Page("commissions.statement", pgettext_lazy("plural", "结算单"), "request_quote"),
             Page("commissions.dispute", pgettext_lazy("plural", "异议"), "forum"),

@@ -8,6 +8,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +20,7 @@ from commissions.models import ClaimRow, Entry
 from members.models import Purchase
 from retail import privacy, scope
 from retail.admin import refund_amount
+from retail.desk import unattributed
 from retail.exports import ExportingAdmin
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Order, OrderLine, OrderVersion, Refund, Staff
@@ -168,6 +170,18 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
         Column(_("开单工号"), "text", lambda order: order.serving_clerk),
         Column(_("开单导购"), "text", lambda order: order.clerk_name),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.unattributed_view)
+        return [path("unattributed/", view, name="retail_order_unattributed"), *super().get_urls()]
+
+    def unattributed_view(self, request: HttpRequest) -> HttpResponse:
+        """Sales behind which no clerk stands, as far as the reader's scope goes."""
+        if not self.has_view_permission(request):
+            raise Http404
+        shown = unattributed.context(request, timezone.now())
+        context = {**self.admin_site.each_context(request), **shown}
+        return TemplateResponse(request, "admin/retail/order/unattributed.html", context)
 
     def sheet_rows(self, rows: QuerySet) -> QuerySet:
         return _with_clerk(rows).select_related("channel", "brand", "store")

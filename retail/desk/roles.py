@@ -50,7 +50,7 @@ NO_LEVEL = -1
 
 _ORDERS = [
     *("retail.order", "retail.orderline", "retail.orderversion", "retail.refund", "retail.refundversion"),
-    *("commissions.entry", "commissions.claimrow", "commissions.buyersnapshot"),
+    *("commissions.entry", "commissions.claimrow", "commissions.buyersnapshot", "commissions.actionevent"),
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
@@ -71,7 +71,7 @@ _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "reta
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
-    "commissions.plancase",
+    *("commissions.plancase", "commissions.actionrate"),
 ]
 _PLANS = ["commissions.plan", "commissions.planversion", *_PARTS]
 _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "intervalschedule", "crontabschedule")]

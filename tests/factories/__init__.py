@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from commissions import plans
-from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from commissions.models import ActionRate, Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
 from retail import intake, scope, shapes
 from retail.models import Brand, Category, Channel, Employment, Franchisee, Post, Product, Region, Staff, Store, User
 from retail.orders import Taken
@@ -146,6 +146,17 @@ def add_attainment(version: PlanVersion, *, steps: Sequence[dict[str, Any]], **f
     attainment = Attainment.objects.create(version=version, **{"name": fields["code"], "role": "serve", **fields})
     AttainmentStep.objects.bulk_create(AttainmentStep(attainment=attainment, **step) for step in steps)
     return attainment
+
+
+def rated(shop: World, *, starts_at: datetime = LONG_AGO, **rates: dict[str, Any]) -> PlanVersion:
+    """A version in force from then on that pays for actions: type → fields of its rate."""
+    plan, _ = Plan.objects.get_or_create(brand=shop.brand, defaults={"name": "方案"})
+    made = PlanVersion.objects.create(plan=plan, number=number())
+    for type, fields in rates.items():
+        ActionRate.objects.create(version=made, type=type, **fields)
+    plans.approve(version=made, by=None, now=LONG_AGO)
+    plans.activate(version=made, starts_at=starts_at, by=None, now=starts_at)
+    return PlanVersion.objects.get(pk=made.pk)
 
 
 def world(**brand: Any) -> World:

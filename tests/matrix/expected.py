@@ -12,7 +12,7 @@ from tests.matrix import cells
 
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
-    "STORES": "order orderline refund entry statement attained target dispute claimrow buyersnapshot"
+    "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch",
     "COMPANY": "franchisee",
@@ -57,6 +57,7 @@ history         exportfile ours *      302 302 403  404 404 404  302 404 404
 history         exportfile *   *       302 302 403  404 404 404  404 404 404
 history         *        *     *       302 302 403  404 404 404  302 302 302
 bare            *        *     *       302 302 403  302 302 302  302 302 302
+unattributed    *        -     *       302 302 403  200 200 200  200 200 200
 why             *        ours  *       302 302 403  200 200 200  200 200 200
 why             *        other *       302 302 403  404 404 404  200 200 200
 add_rule        *        *     *       302 302 403  403 403 403  302 403 403
@@ -144,6 +145,7 @@ entrance:end_others *    -     *       405 405 403  405 405 405  405 405 405
 entrance:*      *        -     *       302 302 403  200 200 200  200 200 200
 clerks:home     *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:month    *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:actions  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:day      *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:attained *        ours  READ    302 200 403  404 403 403  403 403 403
 clerks:attained *        other READ    302 404 403  404 403 403  403 403 403
@@ -206,6 +208,7 @@ schema          *        -     SAFE    200 200 403  200 200 200  200 200 200
 schema          *        -     *       405 405 403  405 405 405  405 405 405
 order-*         *        *     *       401 401 403  401 401 401  401 401 401
 refund-*        *        *     *       401 401 403  401 401 401  401 401 401
+event-*         *        *     *       401 401 403  401 401 401  401 401 401
 product-*       *        *     *       401 401 403  401 401 401  401 401 401
 store-*         *        *     *       401 401 403  401 401 401  401 401 401
 staff-*         *        *     *       401 401 403  401 401 401  401 401 401
@@ -219,9 +222,12 @@ schema          *        -     SAFE    200 200 200 200 200
 schema          *        -     *       405 405 405 405 405
 refund-list     *        -     OPTIONS 200 200 200 200 403
 refund-list     *        -     READ    405 405 405 405 403
+event-list      *        -     OPTIONS 200 200 200 200 403
+event-list      *        -     READ    405 405 405 405 403
 *-list          *        -     SAFE    200 200 200 200 403
 order-list      *        -     POST    403 403 403 403 415
 refund-list     *        -     POST    403 403 403 403 415
+event-list      *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     OPTIONS 200 200 200 200 403

@@ -47,6 +47,8 @@ commissions.Attained        o   o   ob
 commissions.CountMark       -   o   ob
 commissions.Guarantee       -   -   ob
 commissions.Target          -   o   ob
+commissions.ActionRate      -   -   ob
+commissions.ActionEvent     o   oc  ocb
 commissions.Period          -   -   ob
 commissions.PayTerms        -   -   ob
 commissions.PayoutBatch     -   -   ob

@@ -31,6 +31,8 @@ from clerks.models import (
     WelcomePart,
 )
 from commissions.models import (
+    ActionEvent,
+    ActionRate,
     Attained,
     Attainment,
     AttainmentStep,
@@ -187,7 +189,8 @@ def _plan(part: Part) -> None:
     PlanCase.objects.create(
         version=draft, code=f"{part.mark}-case", kind="allocate", input={"amount": 1, "weights": [1]}
     )
-    part.rows |= {PlanVersion: draft, Attainment: tiers, Plan: plan}
+    friend = ActionRate.objects.create(version=draft, type="friend", fen=100)
+    part.rows |= {PlanVersion: draft, Attainment: tiers, ActionRate: friend, Plan: plan}
 
 
 def _people(part: Part, company: Franchisee) -> None:
@@ -325,11 +328,23 @@ def _sample(part: Part) -> None:
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
+    part.rows[ActionEvent] = _deed(part, clerk)
+    part.colleagues[ActionEvent] = _deed(part, manager)
     of_manager = _settled(part, manager)
     part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _deed(part: Part, staff: Staff) -> ActionEvent:
+    """A friend somebody made, for whom nothing was paid."""
+    draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    return ActionEvent.objects.create(
+        number=f"{part.mark}-{staff.pk}", brand=part.world.brand, type="friend", staff=staff, store=part.world.store,
+        at=NOW, day=NOW.date(), rate=draft.action_rates.get(), version=draft, fen=0, reason="already_paid",
+        judged_at=NOW,
+    )  # fmt: skip
 
 
 def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
@@ -443,6 +458,7 @@ def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[
         (RefundVersion, RefundVersion.objects.get(refund__order=order)),
         (Share, Share.objects.filter(rule__version=draft).earliest("pk")),
         (AttainmentStep, AttainmentStep.objects.get(attainment__version=draft)),
+        (ActionRate, draft.action_rates.get()),
     ]
 
 

@@ -15,6 +15,7 @@ from clerks.outreach.disputes import STEPS
 from clerks.pages import cards
 from clerks.pages.access import in_store
 from commissions import disputes, earnings, explain
+from commissions.action_words import ActionStory
 from commissions.explain import Story
 from commissions.models import Dispute
 from retail import scope
@@ -36,6 +37,7 @@ def month(request: HttpRequest) -> HttpResponse:
         "first": first,
         "month": earnings.month(staff_id=staff_id, first=first, today=today),
         "performances": earnings.performances(staff_id=staff_id, store_id=_managed(request), first=first),
+        "rewards": earnings.rewards(staff_id=staff_id, first=first, today=today),
         "earlier": earnings.previous_month(first) if oldest and oldest < first else None,
         "later": earnings.next_month(first) if first < newest else None,
     }
@@ -74,6 +76,41 @@ def _managed(request: HttpRequest) -> int | None:
     """The store whose figures are this person's business."""
     post = request.post
     return post.store_id if post.role == Post.Role.STORE_MANAGER else None
+
+
+class Deed(NamedTuple):
+    """One thing the person did, and with whom."""
+
+    story: ActionStory
+    customer: str
+
+
+@require_safe
+@in_store
+def actions(request: HttpRequest) -> HttpResponse:
+    """行为奖励 of one month: every friend, every customer woken, with what it brought or why nothing."""
+    today, staff_id = timezone.localdate(), request.post.staff_id
+    newest = today.replace(day=1)
+    first = min(_month(request.GET.get("month", "")) or newest, newest)
+    start = _start(request)
+    stories = earnings.actions(staff_id=staff_id, first=first, today=today, offset=start, limit=PER_PAGE + 1)
+    names = cards.names_of({story.event.customer for story in stories if story.event.customer})
+    deeds = [Deed(story, names.get(story.event.customer or 0) or _("顾客")) for story in stories[:PER_PAGE]]
+    context = {
+        "tab": "earnings",
+        "first": first,
+        "deeds": deeds,
+        "rewards": earnings.rewards(staff_id=staff_id, first=first, today=today),
+        "more": start + PER_PAGE if len(stories) > PER_PAGE else None,
+    }
+    return render(request, "clerks/_deeds.html" if request.htmx else "clerks/actions.html", context)
+
+
+def _start(request: HttpRequest) -> int:
+    text = request.GET.get("from", "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise Http404
+    return int(text)
 
 
 class LineStory(NamedTuple):
