@@ -5,8 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from commissions.models.ledger import Entry
-from commissions.models.ledger import _loose as loose_key
+from commissions.models.ledger import Entry, loose
 from commissions.models.plans import PlanVersion
 from retail.models import Brand, Franchisee, Order, Staff, Store
 from retail.scope import Paths, Scoped
@@ -109,24 +108,24 @@ class ActionEvent(Scoped):
         RETURNED = "returned", _("货全退了")
 
     number = models.CharField(_("编号"), max_length=96)
-    brand = loose_key(Brand, _("品牌"))
+    brand = loose(Brand, _("品牌"))
     type = models.CharField(_("什么事"), max_length=16, choices=ActionType.choices)
-    staff = loose_key(Staff, _("员工"))
-    store = loose_key(Store, _("门店"), null=True)
-    payer = loose_key(Franchisee, _("付款公司"), null=True)
+    staff = loose(Staff, _("员工"))
+    store = loose(Store, _("门店"), null=True)
+    payer = loose(Franchisee, _("付款公司"), null=True)
     customer = models.BigIntegerField(_("会员"), null=True)
     content = models.CharField(_("素材"), max_length=64, blank=True, default="")
     active_days = models.PositiveIntegerField(_("距上次购买天数"), null=True)
-    order = loose_key(Order, _("订单"), null=True)
+    order = loose(Order, _("订单"), null=True)
     at = models.DateTimeField(_("时间"))
     day = models.DateField(_("日期"))
-    rate = loose_key(ActionRate, _("行为奖励"))
-    version = loose_key(PlanVersion, _("方案版本"))
+    rate = loose(ActionRate, _("行为奖励"))
+    version = loose(PlanVersion, _("方案版本"))
     fen = models.BigIntegerField(_("金额"))
     reason = models.CharField(_("没有的原因"), max_length=24, blank=True, default="")
-    of = loose_key("self", _("收回哪一笔"), null=True)
+    of = loose("self", _("收回哪一笔"), null=True)
     cause = models.CharField(_("为什么收回"), max_length=12, choices=Cause.choices, blank=True, default="")
-    entry = loose_key(Entry, _("佣金流水"), null=True)
+    entry = loose(Entry, _("佣金流水"), null=True)
     judged_at = models.DateTimeField(_("判定时间"))
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
