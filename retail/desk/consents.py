@@ -59,16 +59,18 @@ class ApprovalAdmin(ScopedAdmin):
     list_select_related = ("asked_by__staff", "decided_by__staff")
     list_filter = ("state",)
     ordering = ("-asked_at",)
-    fields = (
-        "title", "changes", "reason", "asker", "asked", "until", "state_label", "decider", "decided", "answer",
-        "outcome",
-    )  # fmt: skip
     change_form_after_template = "admin/retail/approval/ways.html"
     actions_detail = ("agree", "refuse")
 
     asked = moment("asked_at", _("提出时间"))
     until = moment("expires_at", _("有效到"))
     decided = moment("decided_at", _("决定时间"))
+
+    def get_fields(self, request: HttpRequest, obj: Approval | None = None) -> tuple[str, ...]:
+        """Who decides reads what is asked, and finds the buttons below it without scrolling past empty rows."""
+        asked = ("title", "changes", "reason", "asker", "asked", "until", "state_label")
+        is_open = obj is not None and obj.state == Approval.State.WAITING
+        return asked if is_open else (*asked, "decider", "decided", "answer", "outcome")
 
     @display(description=_("事项"))
     def title(self, row: Approval) -> str:

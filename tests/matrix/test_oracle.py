@@ -108,7 +108,7 @@ def test_no_parameter_of_the_api_reaches_a_hidden_value(worlds):
                 *("store__name__startswith", "purchase__membership__member__name", "fields", "expand"),
             ):
                 answers = {browser.ask("GET", f"/api/v1/{name}/", {parameter: guess}).content for guess in ("13", "x")}
-                if len(answers) != 1 or b"unknown parameter" not in answers.pop():
+                if len(answers) != 1 or b'"unknown_parameter"' not in answers.pop():
                     leaks.append(f"{name}?{parameter}")
             theirs = {"store": "qTHEIRS-S", "brand": "qTHEIRS-B", "staff": "qTHEIRS-clerk", "code": "qTHEIRS-S"}
             for parameter, code in theirs.items():

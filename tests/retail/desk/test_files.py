@@ -169,7 +169,7 @@ def test_who_may_no_longer_export_gets_nothing(shop, sales, sign_in):
 
     assert download(ops, row).status_code == 302 and acts("export.download") == []
     agree(finance, other)
-    assert not Job.objects.pending().exists()
+    assert not Job.objects.pending().filter(kind=exports.MAKE).exists()
     other = ExportFile._base_manager.select_related("approval").get(pk=other.pk)
     assert other.approval.state == "lapsed" and "权限" in other.approval.answer
     assert [one.target_id for one in acts("approval.lapse")] == [str(other.approval_id)]
