@@ -301,7 +301,7 @@ def _resumed(request: HttpRequest) -> HttpResponse | None:
         messages.warning(request, _("已确认是您。刚才那一步没有保留下来，请再做一次。"))
         return redirect("admin:index")
     request.POST = QueryDict(privacy.open_sealed(base64.b64decode(body)))  # type: ignore[assignment]
-    request.dialog_of = page  # type: ignore[attr-defined]
+    request.dialog_of = page
     return None
 
 
