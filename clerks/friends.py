@@ -61,7 +61,7 @@ def by_our_clock(told_at: datetime, *, known_at: datetime) -> datetime:
 
 
 class Listed(NamedTuple):
-    """What a reading says about one relation: since which second of WeCom's clock, and of ours where that is another."""
+    """What a reading says about one relation: since which second of WeCom's clock, and of ours if that is another."""
 
     userid: str
     added_at: datetime
