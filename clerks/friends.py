@@ -61,13 +61,14 @@ def by_our_clock(told_at: datetime, *, known_at: datetime) -> datetime:
 
 
 class Listed(NamedTuple):
-    """What a reading says about one relation; `added_at` by WeCom's clock."""
+    """What a reading says about one relation: since which second of WeCom's clock, and of ours if that is another."""
 
     userid: str
     added_at: datetime
     state_code: str = ""
     add_way: int | None = None
     tags: tuple[str, ...] = ()
+    ours: datetime | None = None
 
 
 class Reading(NamedTuple):
@@ -186,15 +187,17 @@ def _note(
     """Keep a move; one that was only concluded from a reading gives way to the one that is told."""
     moves = told[friend.pk]
     same = next((move for move in moves if move.kind == kind and move.told_at == told_at), None)
+    said_at = told_at if told_at != at else None
     if same is None:
-        said_at = told_at if told_at != at else None
         new = FriendMove(friend=friend, kind=kind, at=at, said_at=said_at, state_code=state_code, is_read=is_read)
         moves.append(new)
         moves[-1].save()
         moves.sort(key=_order)
     elif (same.is_read and not is_read) or state_code > same.state_code:
+        if same.is_read and not is_read:
+            same.at, same.said_at = at, said_at
         same.is_read, same.state_code = same.is_read and is_read, max(state_code, same.state_code)
-        same.save(update_fields=["is_read", "state_code"])
+        same.save(update_fields=["at", "said_at", "is_read", "state_code"])
     if not is_read:
         _drop_conclusions(moves)
 
@@ -237,7 +240,7 @@ def _take_in(
         last = _last(told[friend.pk])
         if one := listed.get(userid):
             if last is None or (last.kind != Kind.ADDED and one.added_at > last.told_at):
-                at = by_our_clock(one.added_at, known_at=reading.at)
+                at = one.ours or one.added_at
                 _note(friend, told, Kind.ADDED, one.added_at, at, one.state_code, is_read=True)
                 found += 1
             changed += _fill(friend, one, reading.at)

@@ -302,7 +302,7 @@ def _resumed(request: HttpRequest) -> HttpResponse | None:
         return redirect("admin:index")
     plain = privacy.open_sealed(base64.b64decode(body), place=_held_place(request, held_for))
     request.POST = QueryDict(plain)  # type: ignore[assignment]
-    request.dialog_of = page  # type: ignore[attr-defined]
+    request.dialog_of = page
     return None
 
 

@@ -1,5 +1,7 @@
 """Customers and clerks: friends, half friends, not friends any more."""
 
+from datetime import datetime
+
 from clerks import corp as mirror
 from clerks import friends
 from clerks.callbacks.heard import Heard, Outcome
@@ -111,12 +113,12 @@ def read(heard: Heard, external_userid: str) -> Reading:
             raise
         return Reading(heard.now, ())
     person = told.get("external_contact", {})
-    listed = tuple(listed_of(one) for one in told.get("follow_user", []))
+    listed = tuple(listed_of(one, at=heard.now) for one in told.get("follow_user", []))
     return Reading(heard.now, listed, str(person.get("name", "")), str(person.get("unionid", "")))
 
 
-def listed_of(told: dict[str, object]) -> Listed:
-    """One relation as WeCom describes it: with whole tags of one customer, with their ids of many."""
+def listed_of(told: dict[str, object], *, at: datetime) -> Listed:
+    """One relation as WeCom described it at `at`: with whole tags of one customer, with their ids of many."""
     tags = told.get("tag_id") or [tag.get("tag_id") for tag in told.get("tags", [])]  # type: ignore[attr-defined]
     added_at = mirror.moment(told.get("createtime"))
     assert added_at is not None
@@ -127,6 +129,7 @@ def listed_of(told: dict[str, object]) -> Listed:
         str(told.get("state") or ""),
         way if isinstance(way, int) else None,
         tuple(sorted(str(tag) for tag in tags if tag)),  # type: ignore[attr-defined]
+        friends.by_our_clock(added_at, known_at=at),
     )
 
 

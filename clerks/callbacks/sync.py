@@ -196,7 +196,7 @@ def _told(gateway: Gateway, userids: Sequence[str], now: datetime) -> dict[str, 
                     person = one["external_contact"]
                     customer = told.setdefault(person["external_userid"], _Customer())
                     customer.name, customer.unionid = person.get("name", ""), person.get("unionid") or ""
-                    customer.listed.append(listed_of(one["follow_info"]))
+                    customer.listed.append(listed_of(one["follow_info"], at=now))
         except Rejected as error:
             if error.errcode not in NOBODYS:
                 raise

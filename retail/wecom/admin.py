@@ -113,7 +113,7 @@ class MediaForm(ModelForm):
         super().__init__(*args, **kwargs)
         corps = App.objects.active().order_by("corp_id").values_list("corp_id", flat=True).distinct()
         if "corp_id" in self.fields:
-            self.fields["corp_id"].choices = [(corp, corp) for corp in corps]  # type: ignore[attr-defined]
+            self.fields["corp_id"].choices = [(corp, corp) for corp in corps]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
