@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -58,7 +58,7 @@ def preview(*, brand: Brand, first: date, last: date, by: User | None, now: date
 def _start(run: Run, first: date, last: date, by: User | None, now: datetime) -> Run:
     if last < first:
         raise RunRefused(_("结束日不能早于开始日。"))
-    if last > timezone.localdate(now, SHANGHAI):
+    if last > now.astimezone(SHANGHAI).date():
         raise RunRefused(_("只能选过去的日子。"))
     if (last - first).days >= LONGEST:
         raise RunRefused(_("一次最多 %(days)s 天。") % {"days": LONGEST})
@@ -196,7 +196,7 @@ class Progress:
         self._noted = time.monotonic()
         jobs.renew()
         row = Run.objects.filter(pk=self._run.pk, state=self._run.state)
-        if not row.update(done=done, total=total, noted_at=timezone.now()):
+        if not row.update(done=done, total=total, noted_at=Now()):
             raise Stopped
 
 
@@ -237,7 +237,7 @@ def _result(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
     people, whole = outcome.by("staff_id").values(), outcome.whole()
     moves = [change.new_fen - change.old_fen for change in people]
     days = (run.last_on - run.first_on).days + 1
-    today = timezone.localdate(now, SHANGHAI)
+    today = now.astimezone(SHANGHAI).date()
     found = what_if.forecast(brand_id=run.brand_id, whole=whole, lines=outcome.lines, days=days, today=today)
     return {
         "orders": outcome.orders,

@@ -132,8 +132,9 @@ def _compare(outcome: Outcome, order: Sold, wanted: Iterable[tuple[Any, Any, Any
     """
     back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back if order.all_refunds else {}
     labels = {line.pk: line.brand_label for line in order.all_lines}
-    channel_id, moved_fen, last = order.channel.pk, 0, None
-    shares, rules, met = outcome.shares, outcome.rules, set()
+    channel_id, moved_fen = order.channel.pk, 0
+    shares, rules = outcome.shares, outcome.rules
+    last, met = None, set[tuple[int, str]]()
     for award, (role, staff_id, due_fen), claim in wanted:
         line_id, rule, store_id = award.line_id, award.rule_id, claim.store_id
         earned_fen, reversed_fen = booked.pop((line_id, rule, role, staff_id, store_id, claim.payer_id), _UNBOOKED)
