@@ -5,12 +5,13 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 import pytest
+import time_machine
 from django.db.models import Sum
 
 from commissions import attaining, closing, explain, plans
 from commissions.engine import attainment as engine
 from commissions.models import Attained, Attainment, CountMark, Entry, Period, PlanVersion, Statement, Target
-from retail import intake, privacy, shapes
+from retail import intake, jobs, privacy, shapes, tasks
 from retail.models import Staff, StoreGroup
 from tests.factories import LONG_AGO, NOW, add_attainment, franchisee, world
 
@@ -415,6 +416,22 @@ def test_a_month_is_counted_again_when_something_came():
     assert attaining.enqueue(now=later, is_night=True) == 1
     sell(made, "li", 100_00, at=later)
     assert attaining.enqueue(now=later, is_night=False) == 1
+
+
+def test_by_day_it_is_counted_and_once_a_night_booked():
+    made = shop()
+    sell(made, "li", 1_500_00)
+
+    def at(hour):
+        with time_machine.travel(NOW.replace(day=13, hour=hour), tick=False):
+            tasks.attain()
+            jobs.run(ids=list(jobs.Job.objects.pending().values_list("pk", flat=True)), registry=tasks.REGISTRY)
+        return attained(made).get(made.staff["li"].name), booked(made, "li")
+
+    assert at(1) == ((1_500_00, 25_00), 0)
+    assert at(2) == ((1_500_00, 25_00), 25_00)
+    sell(made, "li", 100_00, at=NOW.replace(day=13, hour=2))
+    assert at(3) == ((1_600_00, 27_00), 25_00)
 
 
 def test_counting_asks_as_often_for_many_as_for_one(django_assert_num_queries):

@@ -6,11 +6,11 @@ import pytest
 import time_machine
 from django.test import Client
 
-from commissions import closing
-from commissions.models import PayTerms, Period, Statement
+from commissions import closing, periods
+from commissions.models import Guarantee, PayTerms, Period, Statement
 from retail.models import User
 from tests.clerks.pages.conftest import sell, signed_in
-from tests.factories import World
+from tests.factories import NOW, World
 
 NOVEMBER = datetime.fromisoformat("2026-11-03T09:00:00+08:00")
 
@@ -57,6 +57,21 @@ def test_it_says_what_is_kept_for_the_next_month(shop: World, phone: Client):
     page = phone.get(f"/m/statements/{own(shop).pk}/").content.decode()
 
     assert "留到下期发" in page and "2.70" in page
+
+
+def test_it_says_what_was_advanced_and_what_was_cut(shop: World, phone: Client):
+    first = periods.places(brand_id=shop.brand.pk, days=[NOW.date()])[NOW.date()].booked_id
+    lasting = {"first_period_id": first, "draw_until": 3, "recover_from": 4}
+    Guarantee.objects.create(brand=shop.brand, staff=shop.staff["A1"], min_fen=10_00, **lasting)
+    PayTerms.objects.create(brand=shop.brand, max_fen=10_00, excess="house")
+    sell(shop)
+    sell(shop, lines=[{"paid_fen": 1_000_00}], serving_clerk="M1")
+    closed(shop)
+
+    page = phone.get(f"/m/statements/{own(shop).pk}/").content.decode()
+    assert "保底" in page and "7.30" in page and "公司垫的保底还有 ¥7.30 没收回" in page
+    page = signed_in(shop.staff["M1"]).get(f"/m/statements/{own(shop, 'M1').pk}/").content.decode()
+    assert "封顶暂留" in page and "-20.30" in page and "这部分归公司" in page
 
 
 def test_paid_is_said_with_its_day(shop: World, phone: Client):
