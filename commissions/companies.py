@@ -85,7 +85,8 @@ WITH paid AS (
     SELECT period_id, min(terms) AS terms, max(ppm) AS ppm FROM commissions_companyaccount
     WHERE period_id IN (SELECT period_id FROM before) GROUP BY 1
 ), terms AS (
-    SELECT sales.id, seller, CASE WHEN before.order_id IS NULL THEN %(mode)s ELSE coalesce(agreed.terms, 'nothing') END AS mode,
+    SELECT sales.id, seller,
+        CASE WHEN before.order_id IS NULL THEN %(mode)s ELSE coalesce(agreed.terms, 'nothing') END AS mode,
         CASE WHEN before.order_id IS NULL THEN %(ppm)s ELSE agreed.ppm END AS ppm
     FROM sales LEFT JOIN before ON before.order_id = sales.id LEFT JOIN agreed USING (period_id)
 ), bound AS (
