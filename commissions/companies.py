@@ -2,7 +2,7 @@
 
 A clerk is paid by the company they work for. Where another company took the money of the sale, that one makes it good,
 as the terms of the brand say: the commission itself (recharge), or a share of the net sale to the company of the
-clerk whose customer it was. Every order keeps what held when it first came up; what a refund takes back later is
+clerk whose customer it was. Every order keeps what held when it was first booked; what a refund takes back later is
 booked, with the opposite sign, in the period the refund is booked in.
 
 All of it is set against set over the entries of the period: nothing is written while orders are settled.
@@ -61,10 +61,12 @@ def _left(paid_fen: int, back: int) -> int:
 _CHUNK = 2_000
 
 # `sales`: the orders of the period, and who took the money: the company that owned the store then, as its claims
-# remember, else as it is today; the brand's own (0) where there is no store. `bound`: whose customer it was.
+# remember, else as it is today; the brand's own (0) where there is no store. `terms`: what is agreed, or was in the
+# period in which the order was first booked. `bound`: whose customer it was.
 _SALES = """
 WITH paid AS (
-    SELECT order_id, coalesce(payer_id, 0) AS payer, sum(fen)::bigint AS fen FROM commissions_entry
+    SELECT order_id, coalesce(payer_id, 0) AS payer, sum(fen)::bigint AS fen, bool_and(kind = 'earn') AS is_new
+    FROM commissions_entry
     WHERE period_booked_id = %(booked)s AND staff_id IS NOT NULL AND order_id IS NOT NULL GROUP BY 1, 2
 ), sales AS (
     SELECT o.id, coalesce(CASE WHEN claim.is_known THEN claim.payer_id ELSE store.franchisee_id END, 0) AS seller
@@ -75,11 +77,18 @@ WITH paid AS (
     ) claim ON true
     WHERE o.id IN (SELECT order_id FROM paid)
 ), before AS (
-    SELECT order_id, min(kind) AS kind, max(ppm) AS ppm FROM commissions_companyleg
-    WHERE order_id IN (SELECT id FROM sales) GROUP BY 1
+    SELECT DISTINCT ON (e.order_id) e.order_id, p.id AS period_id
+    FROM commissions_entry e JOIN commissions_period p ON p.id = e.period_booked_id AND p.status = 'closed'
+    WHERE e.order_id IN (SELECT order_id FROM paid WHERE NOT is_new) AND e.staff_id IS NOT NULL
+    ORDER BY e.order_id, p.starts_on
+), agreed AS (
+    SELECT period_id, min(terms) AS terms, max(ppm) AS ppm FROM commissions_companyaccount
+    WHERE period_id IN (SELECT period_id FROM before) GROUP BY 1
 ), terms AS (
-    SELECT sales.id, seller, coalesce(before.kind, %(mode)s) AS mode, coalesce(before.ppm, %(ppm)s) AS ppm
-    FROM sales LEFT JOIN before ON before.order_id = sales.id
+    SELECT sales.id, seller,
+        CASE WHEN before.order_id IS NULL THEN %(mode)s ELSE coalesce(agreed.terms, 'nothing') END AS mode,
+        CASE WHEN before.order_id IS NULL THEN %(ppm)s ELSE agreed.ppm END AS ppm
+    FROM sales LEFT JOIN before ON before.order_id = sales.id LEFT JOIN agreed USING (period_id)
 ), bound AS (
     SELECT DISTINCT ON (c.order_id) c.order_id, coalesce(c.payer_id, 0) AS company FROM commissions_claimrow c
     JOIN terms ON terms.id = c.order_id AND terms.mode = 'share'
@@ -96,10 +105,10 @@ _RECKON = (
     + """, net AS (
     SELECT * FROM jsonb_to_recordset(%(net)s) AS net(order_id bigint, fen bigint)
 ), owed AS (
-    SELECT terms.id AS order_id, 'recharge' AS kind, 0 AS ppm, seller AS debtor, paid.payer AS creditor, paid.fen
+    SELECT terms.id AS order_id, 'recharge' AS kind, seller AS debtor, paid.payer AS creditor, paid.fen
     FROM terms JOIN paid ON paid.order_id = terms.id WHERE mode = 'recharge' AND paid.payer <> seller
     UNION ALL
-    SELECT terms.id, 'share', ppm, seller, bound.company,
+    SELECT terms.id, 'share', seller, bound.company,
         round(net.fen * ppm / 1000000.0)::bigint - coalesce((
             SELECT sum(leg.fen) FROM commissions_companyleg leg
             JOIN commissions_companyaccount a ON a.id = leg.account_id
@@ -108,9 +117,9 @@ _RECKON = (
     FROM terms JOIN bound ON bound.order_id = terms.id JOIN net ON net.order_id = terms.id
     WHERE mode = 'share' AND bound.company <> seller
 ), sides AS (
-    SELECT order_id, kind, ppm, creditor AS company, debtor AS other, fen FROM owed WHERE fen <> 0
+    SELECT order_id, kind, creditor AS company, debtor AS other, fen FROM owed WHERE fen <> 0
     UNION ALL
-    SELECT order_id, kind, ppm, debtor, creditor, -fen FROM owed WHERE fen <> 0
+    SELECT order_id, kind, debtor, creditor, -fen FROM owed WHERE fen <> 0
 ), companies AS (
     SELECT company, sum(people) AS people, sum(net_fen) AS net_fen, sum(pay_fen) AS pay_fen,
         sum(between_fen) AS between_fen
@@ -121,13 +130,14 @@ _RECKON = (
         UNION ALL SELECT company, 0, 0, 0, sum(fen) FROM sides GROUP BY 1
     ) parts GROUP BY 1
 ), accounts AS (
-    INSERT INTO commissions_companyaccount (period_id, company_id, people, net_fen, pay_fen, between_fen, made_at)
-    SELECT %(period)s, nullif(company, 0), people, net_fen, pay_fen, between_fen, %(now)s
+    INSERT INTO commissions_companyaccount
+        (period_id, company_id, people, net_fen, pay_fen, between_fen, terms, ppm, made_at)
+    SELECT %(period)s, nullif(company, 0), people, net_fen, pay_fen, between_fen, %(mode)s, %(ppm)s, %(now)s
     FROM companies ORDER BY company
     RETURNING id, coalesce(company_id, 0) AS company
 )
-INSERT INTO commissions_companyleg (account_id, other_id, order_id, kind, ppm, fen, made_at)
-SELECT accounts.id, nullif(other, 0), order_id, kind, ppm, fen, %(now)s FROM sides JOIN accounts USING (company)
+INSERT INTO commissions_companyleg (account_id, other_id, order_id, kind, fen, made_at)
+SELECT accounts.id, nullif(other, 0), order_id, kind, fen, %(now)s FROM sides JOIN accounts USING (company)
 ORDER BY order_id, kind, accounts.id
 """
 )

@@ -112,6 +112,8 @@ class Migration(migrations.Migration):
                 ('net_fen', models.BigIntegerField(default=0, verbose_name='本期佣金')),
                 ('pay_fen', models.BigIntegerField(default=0, verbose_name='应发合计')),
                 ('between_fen', models.BigIntegerField(default=0, verbose_name='公司往来')),
+                ('terms', models.CharField(choices=[('nothing', '不补，各发各的'), ('recharge', '收款的公司补上这笔佣金'), ('share', '按销售额分成')], default='nothing', max_length=12, verbose_name='别家公司收款的成交')),
+                ('ppm', models.PositiveIntegerField(default=0, verbose_name='分成比例')),
                 ('made_at', models.DateTimeField(verbose_name='出单时间')),
             ],
             options={
@@ -126,7 +128,6 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('recharge', '佣金由收款方承担'), ('share', '按销售额分成')], max_length=12, verbose_name='类型')),
                 ('fen', models.BigIntegerField(verbose_name='金额')),
-                ('ppm', models.PositiveIntegerField(default=0, verbose_name='分成比例')),
                 ('made_at', models.DateTimeField(verbose_name='记账')),
             ],
             options={

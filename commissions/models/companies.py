@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from commissions.models.ledger import Period
+from commissions.models.settlement import PayTerms
 from retail.models import Franchisee, Order
 from retail.scope import Paths, Scoped
 
@@ -22,6 +23,11 @@ class CompanyAccount(Scoped):
     pay_fen = models.BigIntegerField(_("应发合计"), default=0)
     # Its legs added up: > 0 the others owe it, < 0 it owes them. All companies of a period together: 0.
     between_fen = models.BigIntegerField(_("公司往来"), default=0)
+    # What was agreed then: orders first booked in this period keep it.
+    terms = models.CharField(
+        _("别家公司收款的成交"), max_length=12, choices=PayTerms.Between.choices, default=PayTerms.Between.NOTHING
+    )
+    ppm = models.PositiveIntegerField(_("分成比例"), default=0)
     made_at = models.DateTimeField(_("出单时间"))
 
     scope_paths = Paths(brand="period__brand", store="company__stores", staff=None)
@@ -55,8 +61,6 @@ class CompanyLeg(Scoped):
     order = models.ForeignKey(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
     fen = models.BigIntegerField(_("金额"))  # > 0: the other company owes it to this one
-    # Of a share: the rate agreed when the order first had one. It keeps it, whatever is agreed later.
-    ppm = models.PositiveIntegerField(_("分成比例"), default=0)
     made_at = models.DateTimeField(_("记账"))
 
     scope_paths = Paths(brand="account__period__brand", store="account__company__stores", staff=None)

@@ -285,6 +285,8 @@ class Entry(Scoped):
     reverses = loose("self", _("冲回"), null=True)
     run = models.BigIntegerField(null=True)
 
+    STATES = ("pending", "earned", "frozen", "settled", "paid")  # derived: EntryQuerySet.with_state
+
     scope_paths = Paths(brand="brand", store="store", staff="staff")
     objects = ScopedManager.from_queryset(EntryQuerySet)()  # type: ignore[misc]  # replaces the base's manager
 

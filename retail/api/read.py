@@ -348,7 +348,7 @@ class EntryFilters(_Filters):
     payer = _code("payer")
     order = filters.NumberFilter(min_value=0, max_value=2**63 - 1)
     kind = filters.ChoiceFilter(choices=Entry.Kind.choices)
-    state = filters.ChoiceFilter(choices=[(state, state) for state in ("pending", "earned", "settled")])
+    state = filters.ChoiceFilter(choices=[(state, state) for state in Entry.STATES])
     paid_from = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="gte")
     paid_before = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="lt")
     posted_from = filters.IsoDateTimeFilter(field_name="posted_at", lookup_expr="gte")
@@ -365,7 +365,7 @@ class EntryDetail(serializers.ModelSerializer):
     staff = _coded(allow_null=True)
     store = _coded(allow_null=True)
     rule = _coded(allow_null=True)
-    state = serializers.ChoiceField(choices=["pending", "earned", "settled"], read_only=True)
+    state = serializers.ChoiceField(choices=list(Entry.STATES), read_only=True)
 
     class Meta:
         model = Entry
