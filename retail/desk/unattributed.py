@@ -94,8 +94,8 @@ judged AS (
         AND NOT EXISTS (SELECT FROM commissions_buyersnapshot s
                         WHERE s.order_id = c.order_id AND s.revision > c.revision)
     ) THEN NULL
-    WHEN code IS NOT NULL AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.code = said.code) THEN 'unknown_code'
-    WHEN code IS NOT NULL THEN 'no_post'
+    WHEN said.code IS NOT NULL AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.code = said.code) THEN 'unknown_code'
+    WHEN said.code IS NOT NULL THEN 'no_post'
     WHEN sold.share_code <> '' AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.share_code = sold.share_code)
         THEN 'unknown_share'
     WHEN sold.share_code <> '' THEN 'no_post'
