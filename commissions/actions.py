@@ -266,7 +266,7 @@ class _State:
                     id="",
                     type=group[1],
                     at=some[0].action.at,
-                    customer=self._numbers.get(customer, customer),
+                    customer=customer if customer is None else self._numbers.get(customer, customer),
                     content=content,
                 )
                 keys.add(engine.once_key(rule, known, day=day))
@@ -289,7 +289,7 @@ def _same(
     facts = list(facts)
     asked = Q()
     if "customer" in names:
-        roots = {fact.customer for fact in facts if fact.customer is not None}
+        roots = {fact.customer for fact in facts if isinstance(fact.customer, int)}
         asked &= Q(customer__in={number for root in roots for number in everybody.get(root, (root,))})
         if any(fact.customer is None for fact in facts):
             asked |= Q(customer=None)
