@@ -1,6 +1,6 @@
 """行为奖励 in plain words: what a rate pays, and of each event what it brought or why nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -93,6 +93,6 @@ def terms(rate: ActionRate) -> str:
     return _("；").join(said)
 
 
-def stories(events: Iterable[ActionEvent], states: dict[int, str]) -> Sequence[ActionStory]:
+def stories(events: Iterable[ActionEvent], states: dict[int, str]) -> list[ActionStory]:
     """`states`: entry id → its state."""
     return [story(event, states.get(event.entry_id or 0, "")) for event in events]

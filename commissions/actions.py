@@ -266,7 +266,7 @@ class _State:
                     id="",
                     type=group[1],
                     at=some[0].action.at,
-                    customer=self._numbers.get(customer, customer),
+                    customer=customer if customer is None else self._numbers.get(customer, customer),
                     content=content,
                 )
                 keys.add(engine.once_key(rule, known, day=day))
@@ -289,7 +289,7 @@ def _same(
     facts = list(facts)
     asked = Q()
     if "customer" in names:
-        roots = {fact.customer for fact in facts if fact.customer is not None}
+        roots = {fact.customer for fact in facts if isinstance(fact.customer, int)}
         asked &= Q(customer__in={number for root in roots for number in everybody.get(root, (root,))})
         if any(fact.customer is None for fact in facts):
             asked |= Q(customer=None)
@@ -355,7 +355,8 @@ def _booked(moved: Sequence[ActionEvent], paid: Mapping[int, ActionEvent], now: 
     if not moved:
         return []
     today = now.astimezone(SHANGHAI).date()
-    days = {event.number: _earned_on(event, today) for event in moved}
+    versions = {version_id: plans.of_version(version_id) for version_id in {event.version_id for event in moved}}
+    days = {event.number: _earned_on(event, versions[event.version_id], today) for event in moved}
     when = {
         brand_id: periods.places(
             brand_id=brand_id, days={days[one.number] for one in moved if one.brand_id == brand_id}
@@ -390,9 +391,9 @@ def _key(event: ActionEvent, place: int) -> UUID:
     return UUID(bytes=hashlib.sha256(f"action {event.number} {place}".encode()).digest()[:16])
 
 
-def _earned_on(event: ActionEvent, today: date) -> date:
+def _earned_on(event: ActionEvent, compiled: plans.Compiled, today: date) -> date:
     """An award is certain once it can no longer be taken back; what takes it back counts then, or today."""
-    window = plans.of_version(event.version_id).actions[event.type].rule.void_days or 0
+    window = compiled.actions[event.type].rule.void_days or 0
     certain = event.day + timedelta(days=window)
     return max(certain, today) if event.of_id else certain
 

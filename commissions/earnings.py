@@ -246,7 +246,7 @@ ACTIONS = (Entry.Kind.CPA, Entry.Kind.CPR)
 class Rewards(NamedTuple):
     """The rewarded things of one month: how many paid, what they brought net, and what of it may still be taken."""
 
-    count: int
+    times: int
     fen: int
     pending_fen: int
 
@@ -267,7 +267,7 @@ def actions(*, staff_id: int, first: date, today: date, limit: int, offset: int 
     rows = ActionEvent.objects.filter(staff=staff_id, at__gte=midnight(first), at__lt=midnight(next_month(first)))
     events = list(rows.select_related("rate").order_by("-at", "-pk")[offset : offset + limit])
     booked = Entry.objects.filter(pk__in=[event.entry_id for event in events if event.entry_id])
-    states = dict(booked.with_state(today).values_list("pk", "state"))
+    states = {entry.pk: entry.state for entry in booked.with_state(today)}  # type: ignore[attr-defined]  # it adds it
     return action_words.stories(events, states)
 
 

@@ -48,10 +48,9 @@ class ActionRateInline(ScopedStackedInline):
     form = RateForm
     formset = RateFormSet
     verbose_name_plural = _("行为奖励（加好友、招募、唤醒）")
-    fields: Any = (
-        ("type", "fen", "once_per"),
-        ("daily_cap", "min_inactive_days", "void_days"),
-        ("budget_fen", "budget_from"),
+    fields = (
+        *("type", "fen", "once_per", "daily_cap", "min_inactive_days", "void_days"),
+        *("budget_fen", "budget_from"),
     )
     readonly_fields = ("meaning", "spent", "ended")
 

@@ -94,8 +94,8 @@ judged AS (
         AND NOT EXISTS (SELECT FROM commissions_buyersnapshot s
                         WHERE s.order_id = c.order_id AND s.revision > c.revision)
     ) THEN NULL
-    WHEN code IS NOT NULL AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.code = said.code) THEN 'unknown_code'
-    WHEN code IS NOT NULL THEN 'no_post'
+    WHEN said.code IS NOT NULL AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.code = said.code) THEN 'unknown_code'
+    WHEN said.code IS NOT NULL THEN 'no_post'
     WHEN sold.share_code <> '' AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.share_code = sold.share_code)
         THEN 'unknown_share'
     WHEN sold.share_code <> '' THEN 'no_post'
@@ -114,10 +114,10 @@ judged AS (
         )) AS code OFFSET 0) said
 )
 """
-_SUMS = """
-SELECT grouping(channel_id, store_id, day, reason), channel_id, store_id, day, reason,
-    count(*), coalesce(sum(paid_fen), 0)::bigint, count(reason),
-    coalesce(sum(paid_fen) FILTER (WHERE reason IS NOT NULL), 0)::bigint
+_FIGURES = """count(*), coalesce(sum(paid_fen), 0)::bigint, count(reason),
+    coalesce(sum(paid_fen) FILTER (WHERE reason IS NOT NULL), 0)::bigint"""
+_SUMS = f"""
+SELECT grouping(channel_id, store_id, day, reason), channel_id, store_id, day, reason, {_FIGURES}
 FROM (SELECT *, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM judged) judged
 GROUP BY GROUPING SETS ((), (channel_id), (store_id), (day), (reason))
 """
@@ -164,8 +164,8 @@ def share(*, first: datetime) -> Share:
     """The share since then as a whole. One statement."""
     sql, params = _judged(first)
     with connection.cursor() as cursor:
-        cursor.execute(sql + _SUMS.replace("(), (channel_id), (store_id), (day), (reason)", "()"), params)
-        return Share(*cursor.fetchone()[5:])
+        cursor.execute(f"{sql} SELECT {_FIGURES} FROM judged", params)
+        return Share(*cursor.fetchone())
 
 
 def _largest(sums: dict[Any, Share]) -> list[tuple[Any, Share]]:

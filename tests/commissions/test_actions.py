@@ -224,7 +224,7 @@ def test_the_number_of_statements_does_not_grow_with_the_events(shop, count):
     judged(happened(shop, customer=999))
     with CaptureQueriesContext(connection) as queries:
         judged(*(happened(shop, customer=customer) for customer in range(count)))
-    assert len([query for query in queries if "SAVEPOINT" not in query["sql"]]) == 12
+    assert len([query for query in queries if "SAVEPOINT" not in query["sql"]]) == 13
 
 
 def test_where_nothing_is_paid_for_a_call_costs_one_statement(shop, django_assert_num_queries):

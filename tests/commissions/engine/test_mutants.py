@@ -113,7 +113,7 @@ MUTANTS = [
         "plan",
         "rule.id))\n    modes",
         "tuple(-ord(letter) for letter in rule.id)))\n    modes",
-        "ids-are-text",
+        "priority-direction",
     ),
     Mutant("stop does not end the walk", "plan", "0 if rule.stop else", "0 if False else", "ex-plan-priority"),
     Mutant(
