@@ -51,7 +51,7 @@ FUNCTIONS = {
     "refuse_other_figures()": "7a01be6715ff26bcd629f61f286cdc87",
     "refuse_other_payout()": "ba86951fd8e8dd53bb742a9cd5aa76a4",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
-    "refuse_sealed_content()": "b8da326cbf30b81f1f60b59c23c75e43",
+    "refuse_sealed_content()": "8259c362a2b506239428b4f2256349b7",
     "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
     "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",
 }
