@@ -165,7 +165,11 @@ def _cases(brand: str) -> list[dict[str, Any]]:
                         "roles": {SERVE: "A001"},
                         "lines": [
                             {
-                                **{"id": "1", "paid_fen": 100_000, "tag_fen": 111_111, "qty": 1, "cost_fen": 60_000},
+                                "id": "1",
+                                "paid_fen": 100_000,
+                                "tag_fen": 111_111,
+                                "qty": 1,
+                                "cost_fen": 60_000,
                                 "category": category,
                             }
                         ],
