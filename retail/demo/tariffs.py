@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
 
-from commissions import plans
+from commissions import plans, samples
 from commissions.models import ActionRate, Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
 from commissions.models.actions import ActionType
 from commissions.models.plans import Role
@@ -170,6 +170,47 @@ def _write_ladders(version: PlanVersion) -> None:
     )
 
 
+# What has to come out of a sale of 1 000 yuan at the till, at nine tenths of the tag price: category, its name, fen.
+_CASES = {
+    "XL": [("coat", "大衣", 3_500), ("dress", "连衣裙", 2_600)],
+    "LY": [("running", "跑鞋", 2_800), ("towel", "毛巾", 2_000)],
+}
+
+
+def _cases(brand: str) -> list[dict[str, Any]]:
+    """The cases that operations wrote for themselves: one clerk alone at the till gets the whole pool."""
+    return [
+        {
+            "id": f"pos-{category}",
+            "kind": "plan",
+            "title": f"门店按 9 折卖出 1000 元的{name}",
+            "input": {
+                "orders": [
+                    {
+                        "id": "1",
+                        "paid_at": "2026-12-01T15:00:00+08:00",
+                        "channel": POS,
+                        "ownership": "direct",
+                        "roles": {SERVE: "A001"},
+                        "lines": [
+                            {
+                                "id": "1",
+                                "paid_fen": 100_000,
+                                "tag_fen": 111_111,
+                                "qty": 1,
+                                "cost_fen": 60_000,
+                                "category": category,
+                            }
+                        ],
+                    }
+                ]
+            },
+            "expect": {"totals": {"A001": fen}},
+        }
+        for category, name, fen in _CASES[brand]
+    ]
+
+
 def _write_draft(version: PlanVersion, author: User, now: datetime) -> None:
     """What operations think of for the next quarter: more for links, and new members count more."""
     draft = plans.copy(version=PlanVersion.objects.get(pk=version.pk), by=author, now=now)
@@ -178,6 +219,7 @@ def _write_draft(version: PlanVersion, author: User, now: datetime) -> None:
     draft.save()
     draft.rules.filter(code="mini").update(calc=rate(5))
     draft.rules.filter(code="new-member").update(calc=rate(2), cap_fen=5_000, valid_from=_midnight(starts_on))
+    samples.take_in(version=draft, data=_cases(version.plan.brand.code), by=author, now=now)
 
 
 def _next_quarter(day: date) -> date:

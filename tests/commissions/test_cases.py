@@ -94,7 +94,7 @@ def test_a_case_may_name_an_attainment_of_the_version(draft):
         ([{**SALE, "kind": "magic"}], "cases[0].kind"),
         ([SALE, SALE], "cases[1]：编码「sale」用了两次"),
         ([SALE, {**SALE, "id": "there"}], "cases[1]：编码「there」已经有了"),
-        ([{**SALE, "input": {"orders": [{"id": "O"}]}}], "cases[0].paid_at：没有填"),
+        ([{**SALE, "input": {"orders": [{"id": "O"}]}}], "cases[0].input.orders[0].paid_at：没有填"),
     ],
 )
 def test_a_bad_file_of_cases_is_refused_at_its_place(draft, given, said):
