@@ -65,7 +65,7 @@ FUNCTIONS = {
     "refuse_power()": "9d5f3d47d8272ba6cb8c93c205051672",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
     "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
-    "refuse_sealed_content()": "b8da326cbf30b81f1f60b59c23c75e43",
+    "refuse_sealed_content()": "8259c362a2b506239428b4f2256349b7",
     "refuse_sealed_part()": "b9813fd847dc780fd7416650d8ff8f35",
     "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
     "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",
