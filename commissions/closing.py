@@ -212,7 +212,7 @@ def make_batches(*, period: Period, by: User | None, now: datetime) -> list[Payo
     held = disputes.held(period=period)
     payouts: dict[int | None, list[Payout]] = defaultdict(list)
     for row in waiting:
-        if (fen := row.pay_fen - row.batched_fen - held.get(row.pk, 0)) > 0:
+        if (fen := row.pay_fen - row.batched_fen - held.get(row.pk, 0)) > 0:  # type: ignore[attr-defined]
             payouts[row.payer_id].append(Payout(statement=row, fen=fen))
     if not payouts:
         raise ClosingRefused(_("剩下的都有疑问没答复，先不发。") if waiting else _("这一期没有要发的了。"))

@@ -9,7 +9,7 @@ disputed. The answer is words, or an entry of its own, booked today about the pe
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,7 +56,7 @@ def open_statement(*, statement: Statement, reason: str, by: User | None, now: d
     return _open(statement.staff, case, reason, terms, by, now)
 
 
-def _held_still(period_ids: Sequence[int]) -> list[Period]:
+def _held_still(period_ids: Iterable[int]) -> list[Period]:
     """The periods, none of which is being closed or put into batches until our commit: both lock their row."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -188,9 +188,10 @@ def _about(row: Dispute) -> tuple[Period, int | None]:
     """The period a dispute is about, and the company that owes."""
     if row.statement is not None:
         return row.statement.period, row.statement.payer_id
-    entries = Entry._base_manager.filter(staff=row.staff_id, order=row.order_id).order_by("pk")
-    entry = entries.filter(line=row.line_id).first() or entries.earliest("pk")
-    return Period._base_manager.get(pk=entry.period_booked_id), entry.payer_id
+    entries = Entry._base_manager.select_related("period_booked").order_by("pk")
+    of_order = entries.filter(staff=row.staff_id, order=row.order_id)
+    entry = of_order.filter(line=row.line_id).first() or of_order.earliest("pk")
+    return entry.period_booked, entry.payer_id
 
 
 def _answering(dispute: Dispute, by: User) -> Dispute:

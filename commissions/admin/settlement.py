@@ -337,11 +337,11 @@ class PayTermsAdmin(ScopedAdmin):
 
 class CycleForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or self.cleaned_data
+        given: dict[str, Any] = super().clean() or self.cleaned_data
         brand, since = given.get("brand"), given.get("since")
         if brand and since and (free := periods.free_from(brand_id=brand.pk)) and since < free:
             self.add_error("since", _("%(day)s 以前的结算期已经有了，不能改；最早从这一天起。") % {"day": free})
-        given["days"] = sorted(set(given.get("days") or []))
+        given["days"] = sorted({*(given.get("days") or ())})
         return given
 
 

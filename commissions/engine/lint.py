@@ -103,7 +103,7 @@ def _beaten_by(plan: CompiledPlan, one: Contender) -> list[Contender]:
 
 def _together(plan: CompiledPlan, earlier: Sequence[Contender], one: Contender, name: str) -> list[Contender]:
     """Return the rules that cover it between them, each for some of its values of one condition."""
-    left = set(one.rule.accepts.get(name) or _ALL_VALUES.get(name, ()))
+    left = set[str](one.rule.accepts.get(name) or _ALL_VALUES.get(name) or ())
     by: list[Contender] = []
     for other in earlier if left else ():
         theirs = other.rule.accepts.get(name, frozenset())
