@@ -344,6 +344,10 @@ class CycleForm(forms.ModelForm):
         given["days"] = sorted({*(given.get("days") or ())})
         return given
 
+    class Meta:
+        model = PayCycle
+        fields = ("brand", "since", "days")
+
 
 @admin.register(PayCycle)
 class PayCycleAdmin(ScopedAdmin):
