@@ -272,7 +272,7 @@ def _figures(run: Run, outcome: Outcome) -> Iterator[RunFigure]:
     if run.version is not None:
         called |= dict(run.version.rules.values_list("code", "name"))
     for code, figures in outcome.rules.items():
-        name = f"{called.get(code, code)}（{code}）"
+        name = f"{called.get(code, code)} ({code})"
         yield RunFigure(run=run, by=RunFigure.By.RULE, name=name[:128], **Change(*figures)._asdict())
 
 

@@ -97,8 +97,8 @@ def test_a_draft_says_what_putting_it_in_force_and_recomputing_posts(shop):
     assert set(preview.changed) == set(posted.values_list("order_id", flat=True))
     assert preview.result["moved_fen"] == sum(map(abs, posted.of_staff().values_list("fen", flat=True)))
     names = {row.name: row for row in run.figures.filter(by="rule")}
-    assert names["others（rest）"].old_fen == 0 and names["others（others）"].new_fen == 0
-    assert names["others（rest）"].new_lines == names["others（others）"].old_lines > 0
+    assert names["others (rest)"].old_fen == 0 and names["others (others)"].new_fen == 0
+    assert names["others (rest)"].new_lines == names["others (others)"].old_lines > 0
     for by in ("role", "label", "channel", "store", "rule"):
         assert sum(differences(run, by).values()) == sum(differences(run).values())
 
