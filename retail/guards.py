@@ -60,8 +60,11 @@ FUNCTIONS = {
     "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
     "refuse_change()": "3e49f50ded122e39186776418c0359c8",
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
-    "refuse_other_figures()": "7a01be6715ff26bcd629f61f286cdc87",
+    "refuse_gap()": "6bf9d90f9dc87d81aaae068e73d32197",
+    "refuse_other_case()": "8b0982a4f64638702e219f5cb3f9736a",
+    "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "ba86951fd8e8dd53bb742a9cd5aa76a4",
+    "refuse_overpaying()": "320e6a445b37a32f753272d6d1c06ff7",
     "refuse_power()": "9d5f3d47d8272ba6cb8c93c205051672",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
     "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
@@ -69,6 +72,7 @@ FUNCTIONS = {
     "refuse_sealed_part()": "b9813fd847dc780fd7416650d8ff8f35",
     "refuse_sealed_version()": "6a27652b87d0fe649301183501ae8c97",
     "refuse_unbalanced()": "b641cd52d7ef672442ff168754997880",
+    "refuse_unbalanced_companies()": "5f198ad204fd8550ed154b2934ee7387",
 }
 
 
