@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clerks.models import Welcome, WelcomePart
-from retail.models import Post, Staff, Store
+from retail.models import Staff, Store
 
 MOST_BYTES = 4000
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -56,8 +55,7 @@ def size(welcome: Welcome) -> int:
 def _longest(welcome: Welcome) -> dict[str, str]:
     stores = Store._base_manager.filter(brand=welcome.brand_id)
     stores = stores.filter(pk=welcome.store_id) if welcome.store_id else stores
-    posts = Post.objects.at(timezone.now()).filter(store__in=stores)
-    staff = Staff._base_manager.filter(posts__in=posts)
+    staff = Staff._base_manager.filter(posts__store__in=stores, posts__ends_at=None)
     staff = Staff._base_manager.filter(pk=welcome.staff_id) if welcome.staff_id else staff
     return {"clerk": _of(staff), "store": _of(stores), "brand": welcome.brand.name}
 

@@ -77,7 +77,8 @@ class ActionRateInline(ScopedStackedInline):
 
     @display(description=_("规定"))
     def meaning(self, rate: ActionRate) -> str:
-        return f"{rate.get_type_display()}：{action_words.terms(rate)}" if rate.pk else "–"
+        said = {"name": rate.get_type_display(), "what": action_words.terms(rate)}
+        return _("%(name)s：%(what)s") % said if rate.pk else "–"
 
     @display(description=_("预算"))
     def spent(self, rate: ActionRate) -> str:
