@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.forms import PaginationInlineFormSet
 
 from commissions import action_words, actions
 from commissions.admin.journal import known, person_of
@@ -31,22 +30,11 @@ class RateForm(forms.ModelForm):
             self.fields["type"].choices = [("", "---------"), *offered, *(kept if now else [])]
 
 
-class RateFormSet(PaginationInlineFormSet):
-    """What changes in a version that was tried out makes it a draft again."""
-
-    def save(self, commit: bool = True) -> Any:
-        if self.has_changed():
-            tested = PlanVersion.objects.filter(pk=self.instance.pk, status=PlanVersion.Status.TESTED)
-            tested.update(status=PlanVersion.Status.DRAFT)
-        return super().save(commit)
-
-
 class ActionRateInline(ScopedStackedInline):
     """The rates of a version: open while it is a draft, words and how their budgets stand once it is approved."""
 
     model = ActionRate
     form = RateForm
-    formset = RateFormSet
     verbose_name_plural = _("行为奖励（加好友、招募、唤醒）")
     fields = (
         *("type", "fen", "once_per", "daily_cap", "min_inactive_days", "void_days"),
