@@ -205,7 +205,7 @@ def test_much_money_takes_a_second_person(shop, settings):
     shop.correct(shoes_ppm=45_000)
     run = previewed(shop)
     settings.RECOMPUTE_ALONE_FEN = run.result["moved_fen"] - 1
-    asker, decider = user(), user(is_superuser=True)
+    asker, decider = user(is_superuser=True), user(is_superuser=True)
     with pytest.raises(runs.RunRefused, match="写明原因"):
         runs.post(run=run, by=asker, reason=" ", now=LATER)
 
@@ -214,7 +214,6 @@ def test_much_money_takes_a_second_person(shop, settings):
     with pytest.raises(approvals.Refused, match="已经在等"):
         runs.post(run=run, by=asker, reason="比例填错", now=LATER)
     approval = approvals.Approval.objects.get(kind=runs.POST)
-    approvals.Approval.objects.filter(pk=approval.pk).update(asked_by=user(is_superuser=True))
     approvals.decide(approval=approval, by=decider, is_approved=True, now=LATER)
     worked(run)
 
