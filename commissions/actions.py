@@ -363,7 +363,7 @@ def _booked(moved: Sequence[ActionEvent], paid: Mapping[int, ActionEvent], now: 
         )
         for brand_id in sorted({event.brand_id for event in moved})
     }
-    ids = iter(ledger._ids(2 * len(moved)))
+    ids = iter(ledger.entry_ids(2 * len(moved)))
     legs: list[Entry] = []
     for event in moved:
         day, txn = days[event.number], next(ids)

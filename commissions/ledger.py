@@ -363,7 +363,7 @@ def _write(postings: Sequence[_Posting], now: datetime, run: int | None) -> int:
         days[posting.order.brand_id].update(posting.days(today))
     when = {brand_id: _places(brand_id, days[brand_id]) for brand_id in sorted(days)}
     groups = [(posting, posting.by_payer()) for posting in postings]
-    ids = iter(_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
+    ids = iter(entry_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
     rows: list[bytes] = []
     for posting, by_payer in groups:
         places, due_on = itertools.count(posting.booked), posting.due_on(today)
@@ -451,7 +451,7 @@ def _day(booked: Sum | None, due_on: date, today: date) -> date:
     return due_on if booked is None else max(booked.earned_on, today)
 
 
-def _ids(count: int) -> list[int]:
+def entry_ids(count: int) -> list[int]:
     """So many ids of entries. As one text: reading ten thousand rows of a number each takes ten times as long."""
     with connection.cursor() as cursor:
         cursor.execute(
