@@ -19,6 +19,7 @@ if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
 import django
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from retail import embedded, logins
 from tests import clones, figures
@@ -86,6 +87,13 @@ def _login(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("django_db_setup")
     with logged_in(logins.JOB):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """The language of a test's last request is not that of the next test."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
