@@ -43,7 +43,7 @@ commissions.Share           -   -   ob
 commissions.Attainment      -   -   ob
 commissions.AttainmentStep  -   -   ob
 commissions.PlanCase        -   -   ob
-commissions.Attained        o   o   ob
+commissions.Attained        o   oc  ocb
 commissions.CountMark       -   o   ob
 commissions.Guarantee       -   -   ob
 commissions.Target          -   o   ob

@@ -328,6 +328,7 @@ def _sample(part: Part) -> None:
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
+    part.colleagues[Attained] = _attained_by(part, manager)
     part.rows[ActionEvent] = _deed(part, clerk)
     part.colleagues[ActionEvent] = _deed(part, manager)
     of_manager = _settled(part, manager)
@@ -379,16 +380,20 @@ def _settled(part: Part, staff: Staff) -> dict[type[Model], Any]:
 def _attained(part: Part, order: Order, staff: Staff) -> dict[type[Model], Any]:
     """What was to be sold in a period, and what was; and a line that does not count."""
     period, store = part.rows[Period], part.world.store
-    sold = {"period": period, "level": "staff", "subject": staff.pk, "staff": staff, "store": store}
-    sums = {"sales_fen": 1, "bonus_fen": 1, "counted_at": NOW}
-    named = {"code": part.mark, "name": part.mark}
     lasting = {"min_fen": 1, "draw_until": 1, "recover_from": 2}
     return {
-        Attained: Attained.objects.create(attainment=part.rows[Attainment], **sold, **sums, **named),
+        Attained: _attained_by(part, staff),
         CountMark: CountMark.objects.create(order=order, line=part.rows[OrderLine], counts=False, posted_at=NOW),
         Guarantee: Guarantee.objects.create(brand=part.world.brand, staff=staff, first_period=period, **lasting),
         Target: Target.objects.create(period=period, store=store, goal_fen=1),
     }
+
+
+def _attained_by(part: Part, staff: Staff) -> Attained:
+    who = {"level": "staff", "subject": staff.pk, "staff": staff, "store": part.world.store}
+    sums = {"sales_fen": 1, "bonus_fen": 1, "counted_at": NOW}
+    of = {"period": part.rows[Period], "attainment": part.rows[Attainment], "code": part.mark, "name": part.mark}
+    return Attained.objects.create(**of, **who, **sums)
 
 
 def _companies(part: Part, period: Period, sale: Order) -> dict[type[Model], Any]:
