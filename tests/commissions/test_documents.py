@@ -125,7 +125,7 @@ def wrong(*path, to):
         (wrong("rules", 0, "split", 0, "weight", to=3), "rules[0].split[0].weight：化成百分比除不尽"),
         (wrong("rules", 0, "missing", to={"to_role": "chef"}), "rules[0].missing.to_role"),
         (wrong("rules", 0, "valid", "to", to="2026-11-01"), "rules[0].valid.to：要晚于开始时间"),
-        (wrong("rules", 0, "name", to="长" * 65), "rules[0].name：此字段最多不能超过 64 个字符"),
+        (wrong("rules", 0, "name", to="长" * 65), "rules[0].name：确保该变量包含不超过 64 字符"),
         (wrong("rules", 1, "id", to="pos"), "rules[1]：编码「pos」用了两次"),
         (wrong("rules", 1, "cap_fen", to=2**63), "rules[1].cap_fen"),
         (wrong("rules", 1, to="rule"), "rules[1]：要写成 {…}"),
