@@ -161,7 +161,13 @@ def _tell_columns(row: models.Model, names: Mapping[str, str]) -> tuple[str, _Fi
 
 
 def _part_words(part: models.Model) -> list[str]:
-    return [f"{_label(field)} {_words(part, field)}" for field in documents.columns(type(part))]
+    """What a part says: nothing of a column that is empty, and of a flag only when it is up."""
+    values = [(field, getattr(part, field.name)) for field in documents.columns(type(part))]
+    return [
+        _label(field) if value is True else f"{_label(field)} {_words(part, field)}"
+        for field, value in values
+        if value not in (None, "") and value is not False
+    ]
 
 
 def _label(field: models.Field) -> str:
@@ -177,7 +183,7 @@ def _words(row: models.Model, field: models.Field) -> str:
         return str(getattr(row, f"get_{field.name}_display")())
     if isinstance(value, bool):
         return str(_YES[value])
-    if field.name.endswith("_fen"):
+    if field.name == "fen" or field.name.endswith("_fen"):
         return f"¥{yuan(value)}"
     if field.name == "ppm" or field.name.endswith("_ppm"):
         return percent(value)

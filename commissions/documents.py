@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.utils.translation import gettext as _
 
@@ -229,8 +229,8 @@ def _rows(document: Document, each: List, tz: str, messages: list[str]) -> Itera
         except engine.PlanError as error:
             messages += [_below(at, message) for message in error.messages]
             continue
-        for row in (one.row, *one.parts):
-            messages += _refused_by_table(at, row)
+        messages += _refused_by_table(at, one.row)
+        messages += _refused_parts(f"{at}.{each.part_name}", one.parts)
         code = getattr(one.row, "code", "")
         if code in codes:
             messages.append(_said(at, _("编码「%(code)s」用了两次") % {"code": code}))
@@ -249,12 +249,35 @@ def _said(place: str, words: str) -> str:
 
 
 def _refused_by_table(place: str, row: models.Model) -> list[str]:
-    """What the table itself would refuse: too long, too large, not one of the choices."""
+    """What a form or the table would refuse: too long, not one of the choices, fields that do not go together."""
     try:
-        row.clean_fields(exclude=[field.name for field in row._meta.concrete_fields if field.is_relation])
+        row.full_clean(exclude=_owners(row), validate_unique=False)
     except ValidationError as error:
-        return [_said(f"{place}.{name}", said) for name, all_said in error.message_dict.items() for said in all_said]
+        return [
+            _said(place if name == NON_FIELD_ERRORS else f"{place}.{name}", said)
+            for name, all_said in error.message_dict.items()
+            for said in all_said
+        ]
     return []
+
+
+def _refused_parts(place: str, parts: Sequence[models.Model]) -> list[str]:
+    """What is wrong with the parts of a row, also beside each other: what a row may have once, it has once."""
+    messages, seen = [], set()
+    for number, part in enumerate(parts):
+        at = f"{place}[{number}]"
+        messages += _refused_by_table(at, part)
+        for once in part._meta.total_unique_constraints:
+            (name,) = set(once.fields) - set(_owners(part))
+            if (name, getattr(part, name)) in seen:
+                messages.append(_said(f"{at}.{name}", _("和前面一行相同")))
+            seen.add((name, getattr(part, name)))
+    return messages
+
+
+def _owners(row: models.Model) -> list[str]:
+    """What the row hangs on: not there yet while a document is read."""
+    return [field.name for field in row._meta.concrete_fields if field.is_relation]
 
 
 def _rule_in(document: Document, tz: str) -> Row:

@@ -1,6 +1,7 @@
 """A version as the person reads it who has to answer for it: every rule in a sentence, and what is odd about it."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -111,6 +112,8 @@ def _groups(version: PlanVersion, reviews: Sequence[RuleReview], found: dict[str
 
 def of_rule(rule: Rule, *, shares: Sequence[Share], version: PlanVersion, now: datetime) -> RuleReview:
     """Read one rule as it stands in a form, beside the rules its version has. `rule` need not be saved."""
+    rule = copy(rule)
+    rule.pk = rule.pk or 0  # a row without a number is refused its parts
     rule._prefetched_objects_cache = {"shares": shares}  # type: ignore[attr-defined]
     rules = [*version.rules.exclude(pk=rule.pk).prefetch_related("shares"), rule]
     words = _Words(rule_words.names(rule.when), {one.code: one.name for one in rules})

@@ -11,8 +11,9 @@ def form_data(form):
         value = bound.value()
         if not isinstance(value, bool) and hasattr(field.widget, "format_value"):
             value = field.widget.format_value(value)
-            if isinstance(value, list) and not isinstance(bound.value(), list | tuple):  # a select of one
-                value = next(iter(value), "")
+            if isinstance(value, list) and not isinstance(bound.value(), list | tuple):
+                # Of a select of many nothing is sent when nothing is chosen; one of one sends its value.
+                value = None if field.widget.allow_multiple_selected else next(iter(value), "")
         key = bound.html_name
         if hasattr(field.widget, "decompress"):
             parts = field.widget.decompress(bound.value())

@@ -200,7 +200,9 @@ class PlanVersionAdmin(TriedOn):
         return (*self.readonly_fields, "plan") if obj else self.readonly_fields
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> tuple[type, ...]:
-        return self.inlines if obj and obj.attainments.exists() else ()
+        """A version that has no attainment yet has a button for one, not an empty table."""
+        has_attainments = obj is not None and obj.attainments.exists()
+        return tuple(one for one in self.inlines if obj and (has_attainments or one is not AttainmentInline))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and not is_sealed(obj)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from commissions import differences, documents, engine, plans
 from commissions.models import Attainment, AttainmentStep, Plan, PlanVersion
+from retail.models import StoreGroup
 from tests.commissions.engine import naive
 from tests.commissions.engine.worlds import ORDERS
 from tests.commissions.engine.worlds import plans as random_plans
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("everything")
 
 @pytest.fixture
 def plan():
+    StoreGroup.objects.create(code="east", name="华东")
     return Plan.objects.create(brand=world().brand, name="方案")
 
 
@@ -53,6 +55,7 @@ def test_out_and_in_again_is_the_same_to_the_fen(plan, made, orders):
     assert verdict.result["entries"] == naive.evaluate({"plan": document, "orders": orders})["entries"]
 
 
+STEPS = [{"from_fen": 500, "of_target_ppm": 800_000, "ppm": 5000, "is_beyond": True}]
 WHOLE = {
     "schema": 1,
     "tz": "Asia/Shanghai",
@@ -75,7 +78,22 @@ WHOLE = {
         {"id": "new", "group": "new", "calc": {"type": "fixed", "fen": 500}, "cap_fen": 400},
     ],
     "attainments": [
-        {"code": "month", "name": "月度", "mode": "whole", "steps": [{"from_fen": 0, "ppm": 10000, "fixed_fen": 0}]}
+        {"code": "month", "name": "月度", "mode": "whole", "steps": [{"from_fen": 0, "ppm": 10000, "fixed_fen": 0}]},
+        {
+            "code": "stores",
+            "name": "门店月度",
+            "level": "store",
+            "role": "serve",
+            "store_group": "east",
+            "pay_role": "serve",
+            "divide": "equal",
+            "late_refund": "current_period",
+            "steps": STEPS,
+        },
+    ],
+    "actions": [
+        {"type": "friend", "fen": 300, "daily_cap": 20, "budget_fen": 100_000, "budget_from": "2026-11-01"},
+        {"type": "wake", "fen": 500, "once_per": "customer+day", "min_inactive_days": 90, "void_days": None},
     ],
     "cases": [{"id": "thirds", "kind": "allocate", "input": {"amount": 100, "weights": [1, 1, 1]}, "expect": {}}],
 }
@@ -89,11 +107,29 @@ def test_every_list_of_a_version_comes_along(plan):
         ("manager", 200_000),
     ]
     assert version.rules.get(code="new").shares.count() == 0
-    step = AttainmentStep.objects.get(attainment__version=version)
+    step = AttainmentStep.objects.get(attainment__version=version, attainment__code="month")
     assert (step.ppm, step.attainment.mode, version.cases.get().code) == (10000, "whole", "thirds")
     assert (version.note, version.group_modes, version.status) == ("双十一", {"base": "highest"}, "draft")
-    copied = plans.copy(version=version, by=None, now=NOW)
-    assert documents.of_version(copied) == documents.of_version(version)
+    written = documents.of_version(version)
+    for name in ("attainments", "actions"):
+        for row, said in zip(written[name], WHOLE[name], strict=True):
+            assert contains(row, said), row
+    for again in (
+        plans.copy(version=version, by=None, now=NOW),
+        plans.take_in(plan=plan, data=json.loads(json.dumps(written)), by=None, now=NOW),
+    ):
+        assert documents.of_version(again) == written
+        assert plans.content_hash(again) == plans.content_hash(version)
+        assert not differences.between(version, again)
+
+
+def contains(row, said):
+    """Whether a row says all that was said; null is as good as absent."""
+    if isinstance(said, dict):
+        return all(contains(row.get(name), value) for name, value in said.items())
+    if isinstance(said, list):
+        return len(row) == len(said) and all(map(contains, row, said))
+    return row == said
 
 
 def wrong(*path, to):
@@ -121,16 +157,25 @@ def wrong(*path, to):
         (wrong("rules", 0, "calc", "ppm", to=1.5), "rules[0].calc.ppm：要写成整数"),
         (wrong("rules", 0, "when", "weather", to=["rain"]), "rules[0].when.weather：没有这个字段"),
         (wrong("rules", 0, "when", "store", to=[]), "rules[0].when.store：列表不能是空的"),
+        (wrong("rules", 0, "split", 1, "role", to="serve"), "rules[0].split"),
         (wrong("rules", 0, "split", 1, "role", to="chef"), "rules[0].split[1].role：只能是"),
         (wrong("rules", 0, "split", 0, "weight", to=3), "rules[0].split[0].weight：化成百分比除不尽"),
         (wrong("rules", 0, "missing", to={"to_role": "chef"}), "rules[0].missing.to_role"),
         (wrong("rules", 0, "valid", "to", to="2026-11-01"), "rules[0].valid.to：要晚于开始时间"),
-        (wrong("rules", 0, "name", to="长" * 65), "rules[0].name：此字段最多不能超过 64 个字符"),
+        (wrong("rules", 0, "name", to="长" * 65), "rules[0].name：确保该变量包含不超过 64 字符"),
         (wrong("rules", 1, "id", to="pos"), "rules[1]：编码「pos」用了两次"),
         (wrong("rules", 1, "cap_fen", to=2**63), "rules[1].cap_fen"),
         (wrong("rules", 1, to="rule"), "rules[1]：要写成 {…}"),
         (wrong("attainments", 0, "steps", 0, "ppm", to=...), "attainments[0].steps[0].ppm：没有填"),
         (wrong("attainments", 0, "mode", to="both"), "attainments[0].mode"),
+        (wrong("attainments", 0, "level", to="group"), "attainments[0]：按门店组累计的，要写明是哪个门店组"),
+        (wrong("attainments", 1, "store_group", to="moon"), "attainments[1].store_group：没有这个编码的门店组"),
+        (wrong("attainments", 1, "steps", to=STEPS * 2), "attainments[1].steps[1].from_fen：和前面一行相同"),
+        (wrong("actions", 1, "type", to="friend"), "actions[1]：编码「friend」用了两次"),
+        (wrong("actions", 1, "min_inactive_days", to=7), "actions[1]：唤醒沉睡客户，至少要 30 天没买过"),
+        (wrong("actions", 0, "fen", to=-1), "actions[0]：金额和预算不能是负数"),
+        (wrong("actions", 0, "budget_from", to="soon"), "actions[0].budget_from：要写成"),
+        (wrong("actions", 0, "daily_cap", to="many"), "actions[0].daily_cap：要写成整数"),
         (wrong("cases", 0, "input", to=[]), "cases[0].input：要写成 {…}"),
         (wrong("cases", 0, "kind", to="magic"), "cases[0].kind"),
         (wrong("note", to="\x00"), "空字符"),
@@ -151,12 +196,13 @@ def test_what_two_versions_differ_in_is_said_field_by_field(plan):
     document["rules"][1]["split"] = [{"role": "serve", "weight": 1}]
     document["rules"][0] |= {"id": "gone-and-come"}
     document["attainments"][0]["steps"].append({"from_fen": 1_000_000, "ppm": 20000, "fixed_fen": 5000})
+    document["actions"][0]["fen"] = 450
     document["group_modes"] = {}
     new = plans.take_in(plan=plan, data=document, by=None, now=NOW)
 
     found = differences.between(old, new)
 
-    rules, attainments = found.sections
+    rules, attainments, rewards = found.sections
     assert [(change.label, change.after) for change in found.head] == [("规则组方式", "没有")]
     assert [row.code for row in rules.added] == ["gone-and-come"] and [row.code for row in rules.removed] == ["new"]
     (changed,) = rules.changed
@@ -165,6 +211,7 @@ def test_what_two_versions_differ_in_is_said_field_by_field(plan):
         ("分给", "开单 60%、店长 20%、公司 20%", "开单 100%"),
     ]
     assert attainments.changed[0].changes[0].after.endswith("起点 ¥10,000.00，比例 2%，达档奖 ¥50.00")
+    assert [(row.code, row.changes) for row in rewards.changed] == [("friend", (("每次给", "¥3.00", "¥4.50"),))]
 
 
 def test_a_column_somebody_adds_to_a_list_is_not_forgotten():
