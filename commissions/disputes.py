@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from commissions.booking import Leg, book
 from commissions.models import ClaimRow, Dispute, DisputeStep, Entry, PayTerms, Period, Statement
 from commissions.models.ledger import SHANGHAI
+from commissions.models.plans import Role
 from retail import audit, logs
 from retail.models import OrderLine, Staff, User
 
@@ -72,20 +73,29 @@ def _in_time(periods: Sequence[Period], terms: PayTerms, now: datetime) -> None:
 
 
 def is_in_time(*, entries: Sequence[Entry], now: datetime) -> bool:
-    """Whether these entries of a person may still be doubted; for the page, `open_line` asks again. Two statements."""
+    """Whether these entries of a person may still be doubted; for the page, `open_line` asks again.
+
+    Give them with select_related("period_booked"). One statement once all those periods are closed, none before.
+    """
     if not entries:
         return False
-    booked = Period._base_manager.filter(pk__in={entry.period_booked_id for entry in entries})
-    last = last_moment(periods=list(booked), terms=PayTerms.of(brand_id=entries[0].brand_id))
-    return last is None or now <= last
+    periods = [entry.period_booked for entry in entries]
+    if _closed_at(periods) is None:
+        return True
+    last = last_moment(periods=periods, terms=PayTerms.of(brand_id=entries[0].brand_id))
+    return last is not None and now <= last
 
 
 def last_moment(*, periods: Sequence[Period], terms: PayTerms) -> datetime | None:
     """Until when what was booked in these periods may be doubted; None while one of them is open."""
+    closed_at = _closed_at(periods)
+    return closed_at + timedelta(days=terms.dispute_days) if closed_at else None
+
+
+def _closed_at(periods: Sequence[Period]) -> datetime | None:
+    """When the last of them was closed; None while one is open."""
     closed = [period.closed_at for period in periods if period.status == Period.Status.CLOSED and period.closed_at]
-    if len(closed) < len(periods) or not closed:
-        return None
-    return max(closed) + timedelta(days=terms.dispute_days)
+    return max(closed) if closed and len(closed) == len(periods) else None
 
 
 def _open(staff: Staff, case: dict[str, Any], reason: str, terms: PayTerms, by: User | None, now: datetime) -> Dispute:
@@ -120,11 +130,15 @@ def _step(row: Dispute, kind: str, text: str, by: User | None, now: datetime, fe
 
 # ── Answering ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def parties(*, dispute: Dispute) -> set[int]:
-    """Ids of the people with a share in it, whoever asks: none of them answers it."""
+    """Ids of the people with a share in it, or who claimed one: none of them answers it.
+
+    Who led the store or the region is behind every sale of it, and has a share only where the plan pays it.
+    """
     found: set[int | None] = {dispute.staff_id}
     if dispute.order_id is not None:
-        for model in (Entry, ClaimRow):
-            found |= set(model._base_manager.filter(order=dispute.order_id).values_list("staff", flat=True))
+        claims = ClaimRow._base_manager.filter(order=dispute.order_id).exclude(role__in=(Role.MANAGER, Role.REGION))
+        found |= set(claims.values_list("staff", flat=True))
+        found |= set(Entry._base_manager.filter(order=dispute.order_id).values_list("staff", flat=True))
     return {staff_id for staff_id in found if staff_id is not None}
 
 

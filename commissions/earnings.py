@@ -177,7 +177,9 @@ def sales(*, staff_id: int, today: date, limit: int, day: date | None = None, be
 
 def sale(*, staff_id: int, order_id: int, today: date) -> Sale | None:
     """One sale with all that its explanation reads; None where the person has no entry. One statement."""
-    rows = _of_sales(staff_id).filter(order=order_id).select_related("rule", "reverses", "order__store")
+    rows = (
+        _of_sales(staff_id).filter(order=order_id).select_related("rule", "reverses", "order__store", "period_booked")
+    )
     return next(iter(_grouped(rows.order_by("line", "pk"), today)), None)
 
 

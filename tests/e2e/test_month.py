@@ -102,7 +102,7 @@ def test_a_month_is_doubted_closed_paid_and_corrected(seat, shop):
     expect(manager.get_by_text("还有一双袜子没算进来").first).to_be_visible()
     press(manager, "提出调整", then="提交复核", 补多少="2.50", 原因="漏了一双袜子")
     finance.goto("/admin/retail/approval/")
-    finance.locator("#result_list a").first.click()
+    finance.locator("#result_list tbody").get_by_role("link").first.click()
     press(finance, "同意", then="同意")
     expect(finance.get_by_text("已同意").first).to_be_visible()
     finance.goto(page)
@@ -112,7 +112,7 @@ def test_a_month_is_doubted_closed_paid_and_corrected(seat, shop):
     # On the phone: paid, the answer beside the sale, and what was added counts this month.
     clerk.goto(f"/m/statements/{statement.pk}/")
     expect(clerk.get_by_text("已发").first).to_be_visible()
-    clerk.goto(f"/m/earnings/{Entry.objects.filter(fen=2990).get().order_id}/")
+    clerk.goto(f"/m/earnings/{Entry.objects.get(fen=2990, kind=Entry.Kind.EARN).order_id}/")
     expect(clerk.get_by_text("漏了一双袜子")).to_be_visible()
     expect(clerk.get_by_text("+2.50").first).to_be_visible()
     with scope.within(scope.EVERYTHING):

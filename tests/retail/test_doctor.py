@@ -133,6 +133,7 @@ def closed(shop):
     for batch in closing.make_batches(period=period, by=None, now=at):
         closing.mark_paid(batch=batch, reference="1", by=None, now=at)
     assert Statement.objects.get().net_fen > 0 and failing() == {}
+    connection.check_constraints()  # now, as at a commit: what is tampered with afterwards has been checked
     return period
 
 

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from commissions.models import (
+    ActionEvent,
     BuyerSnapshot,
     ClaimRow,
     CompanyAccount,
@@ -29,7 +30,7 @@ from tests.figures import figure
 
 MODELS = (
     *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
-    *(Payout, DisputeStep, CompanyLeg),
+    *(ActionEvent, Payout, DisputeStep, CompanyLeg),
 )
 
 
@@ -56,6 +57,9 @@ def trade(shop, *, orders=3):
         sale = shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", f"1390000{n:04}"),))
         (order_id,) = shop.settle(sale)
         CountMark.objects.create(order_id=order_id, line_id=n, counts=False, posted_at=NOW)
+        ActionEvent.objects.create(number=f"a{order_id}", brand=shop.brand, type="friend", staff=shop.staff["A1"],
+                                   at=NOW, day=NOW.date(), judged_at=NOW, fen=0, reason="no_rate", rate_id=1,
+                                   version_id=1)  # fmt: skip
         shop.settle(shop.order(outer_order_id=sale.outer_order_id, serving_clerk="A1", coupons=("c",)))
         for fen in (100, 200):
             shop.refund(sale, outer_refund_id=f"RF{sale.outer_order_id}", fen=fen)
@@ -182,6 +186,7 @@ def copied(model, pk, dice):
     values = {"id": str(dice.choice(sorted(free))), "key": "gen_random_uuid()", "hmac": "sha256(hmac)"}
     values |= {"revision": "revision + 100", "version": "version + 100"} if table != "commissions_entry" else {}
     values |= {"batch_id": "batch_id + 100"} if table == "commissions_payout" else {}
+    values |= {"number": "number || '-'"} if table == "commissions_actionevent" else {}
     values |= {"order_id": "order_id + 100"} if table == "commissions_companyleg" else {}
     said = ", ".join(values.get(name, f'"{name}"') for name in names)
     columns = ", ".join(f'"{name}"' for name in names)

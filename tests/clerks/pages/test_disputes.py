@@ -138,6 +138,7 @@ def test_late_changes_are_shown_with_the_month_they_are_of(shop: World, phone: C
     december = datetime.fromisoformat("2026-12-03T09:00:00+08:00")
     closing.close(period=late, by=None, now=december)
     with time_machine.travel(december, tick=False):
+        phone = signed_in(shop.staff["A1"])  # the session of October has ended
         page = phone.get(f"/m/statements/{Statement.objects.get(staff=shop.staff['A1'], period=late).pk}/")
     said = page.content.decode()
     assert "上月更正" in said and "2026年10月" in said and order.outer_order_id in said and "-2.70" in said

@@ -80,7 +80,8 @@ def test_one_page_has_all_an_answer_needs(shop, sold, case, sign_in, django_asse
     ):
         assert said in page
     assert shop.seller not in page  # a colleague of another company's
-    assert "超时未答" not in manager.get("/admin/commissions/dispute/").content.decode()
+    assert "少算了" in manager.get("/admin/commissions/dispute/").content.decode()
+    assert "少算了" not in manager.get("/admin/commissions/dispute/", state="overdue").content.decode()
     with time_machine.travel(NOVEMBER + timedelta(days=6), tick=False):
         finance = sign_in(shop, "hq_finance")
         assert "少算了" in finance.get("/admin/commissions/dispute/", state="overdue").content.decode()
