@@ -213,9 +213,9 @@ class _Narrow(BaseModelAdmin):
         return _tolerant(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """By the naming rule of the house: `…_fen` is typed in yuan, `ppm` in percent."""
+        """By the naming rule of the house: `fen` and `…_fen` are typed in yuan, `ppm` in percent."""
         common = {"required": not db_field.blank, "help_text": db_field.help_text}
-        if db_field.name.endswith("_fen"):
+        if db_field.name == "fen" or db_field.name.endswith("_fen"):
             return YuanField(label=_label(db_field, _("元")), initial=db_field.get_default(), **common)
         if db_field.name == "ppm" or db_field.name.endswith("_ppm"):
             return PercentField(label=_label(db_field, "%"), min_value=0, **common)

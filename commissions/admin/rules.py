@@ -121,7 +121,7 @@ class RuleAdmin(_PartOfVersion):
             "fields": (
                 *("brand", "category", "product", "member", "tier"),
                 *(("min_discount_bp", "min_dormant_days"), ("min_line_fen", "min_order_fen")),
-                ("valid_from", "valid_to"),
+                *("valid_from", "valid_to"),
             ),
         }),
         (_("给多少"), {

@@ -57,6 +57,7 @@ def test_the_sentence_and_the_split_follow_what_is_typed(desk: Page, draft, faul
     desk.locator(".select2-search__field:focus").type(draft.shop.store.name)
     desk.locator(".select2-results__option", has_text=draft.shop.store.code).first.click()
     expect(meaning).to_contain_text(f"门店是{draft.shop.store.name}")
+    assert_fits(desk)
     picture(desk, "rule-1280")
     desk.set_viewport_size({"width": 360, "height": 780})
     assert_fits(desk)

@@ -282,6 +282,18 @@ def test_a_rule_is_taken_out_of_a_draft_by_who_may_write_it(ops, sign_in, shop, 
     assert [one.code for one in held(draft.rules)] == ["base"]
 
 
+def test_a_reward_is_written_in_yuan_on_the_page_of_a_version_without_attainments(ops, draft):
+    page = f"{PAGE}/{draft.pk}/change/"
+    row = {"action_rates-0-type": "friend", "action_rates-0-fen": "3.50", "action_rates-0-once_per": "customer"}
+
+    answer = ops.post(page, **{**shown(ops.get(page)), "action_rates-TOTAL_FORMS": "1", **row})
+
+    assert answer.status_code == 302, answer.context["errors"]
+    (made,) = held(draft.action_rates)
+    assert (made.type, made.fen) == ("friend", 350)
+    assert '"3.5"' in text(ops.get(page)) or '"3.50"' in text(ops.get(page))
+
+
 def test_a_version_in_force_is_ended_by_finance_with_a_reason(shop, sign_in, draft):
     finance = sign_in(shop, "hq_finance")
     with scope.within(scope.EVERYTHING):
