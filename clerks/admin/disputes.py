@@ -74,7 +74,7 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(Dispute)
 class DisputeAdmin(ScopedAdmin):
     is_read_only = True
-    list_display = ("person", "about", "store", "reason", "opened", "due", "state_label")
+    list_display = ("person", "state_label", "about", "store", "reason", "due")
     list_select_related = ("staff", "store", "order__channel", "statement__period", "statement__staff")
     list_filter = (StateFilter, "brand", "store")
     search_fields = ("staff__code__exact", "staff__name__startswith", "order__outer_order_id__exact")

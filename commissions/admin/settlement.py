@@ -165,7 +165,14 @@ class PeriodAdmin(_Deciding):
             return _("都齐了，可以结算。")
         return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((said,) for said in found)))
 
-    @action(description=_("结算这一期"), icon="lock", permissions=["close"], dialog=CLOSE)
+    def has_settle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """What is closed is not closed again, and has no button for it."""
+        if not self.has_close_permission(request, object_id):
+            return False
+        period = self.row(request, object_id)
+        return period is not None and period.status != Period.Status.CLOSED
+
+    @action(description=_("结算这一期"), icon="lock", permissions=["settle"], dialog=CLOSE)
     def close(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         def verb(period: Period) -> str:
             closing.close(period=period, by=request.user, now=timezone.now())

@@ -113,7 +113,7 @@ def test_a_month_is_doubted_closed_paid_and_corrected(seat, shop):
     clerk.goto(f"/m/statements/{statement.pk}/")
     expect(clerk.get_by_text("已发").first).to_be_visible()
     clerk.goto(f"/m/earnings/{Entry.objects.get(fen=2990, kind=Entry.Kind.EARN).order_id}/")
-    expect(clerk.get_by_text("漏了一双袜子")).to_be_visible()
+    expect(clerk.get_by_text("漏了一双袜子").last).to_be_visible()
     expect(clerk.get_by_text("+2.50").first).to_be_visible()
     with scope.within(scope.EVERYTHING):
         added = Entry.objects.get(kind=Entry.Kind.ADJUST, staff__isnull=False)

@@ -38,7 +38,9 @@ def test_finance_closes_and_two_of_them_pay(shop, sold, sign_in):
     page = f"period/{sold.pk}"
     assert "都齐了" in first.get(f"/admin/commissions/{page}/change/").content.decode()
 
+    assert f"{page}/close/" in first.get(f"/admin/commissions/{page}/change/").content.decode()
     press(first, page, "close")
+    assert f"{page}/close/" not in first.get(f"/admin/commissions/{page}/change/").content.decode()
     press(first, page, "make_batches")
 
     with scope.within(scope.EVERYTHING):
