@@ -67,8 +67,8 @@ def attempt(browser: cells.Caller, row: models.Model) -> tuple[int, set[str], se
         browser.client.post(address, form | sent)
         after = values(row)
         transaction.set_rollback(True)
-    followed = {name for name in before if after[name] == FOLLOWS.get(f"{opts.label}.{name}", before[name])}
-    return len(sent), fields, before.keys() - followed
+    changed = {name for name in before if before[name] != after[name]}
+    return len(sent), fields, {name for name in changed if FOLLOWS.get(f"{opts.label}.{name}") != after[name]}
 
 
 @pytest.mark.parametrize("role", ROLES)
