@@ -23,6 +23,7 @@ def test_every_address_is_described(document):
     assert {path: sorted(methods) for path, methods in document["paths"].items()} == {
         "/api/v1/orders/": ["get", "post"],
         "/api/v1/refunds/": ["post"],
+        "/api/v1/events/": ["post"],
         **{
             f"/api/v1/{name}/{rest}": ["get"]
             for name in ("orders", "products", "stores", "staff", "entries")
@@ -32,7 +33,7 @@ def test_every_address_is_described(document):
     }
 
 
-@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/refunds/"])
+@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/refunds/", "/api/v1/events/"])
 def test_a_feed_says_what_it_takes_and_answers(document, path):
     post = document["paths"][path]["post"]
 
