@@ -1,13 +1,11 @@
 """异议: what clerks doubt, on one page with all an answer can be based on, and the two ways to answer."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +19,7 @@ from clerks.outreach import disputes as answers
 from commissions import disputes, explain
 from commissions.admin.journal import known, person_of
 from commissions.models import ClaimRow, Dispute, Entry
-from retail.scoped_admin import Badge, ScopedAdmin, YuanField, as_yuan, link, moment
+from retail.scoped_admin import Badge, DecidingAdmin, YuanField, as_yuan, link, moment
 
 COLOURS = {"overdue": "danger", "open": "warning", "adjusted": "success", "explained": "info", "withdrawn": "info"}
 
@@ -72,7 +70,8 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(ScopedAdmin):
+class DisputeAdmin(DecidingAdmin):
+    refusals = (disputes.Refused,)
     is_read_only = True
     list_display = ("person", "state_label", "about", "store", "reason", "due")
     list_select_related = ("staff", "store", "order__channel", "statement__period", "statement__staff")
@@ -121,7 +120,7 @@ class DisputeAdmin(ScopedAdmin):
         """Who leads the store or the group, sees the case, and has no part in the sale."""
         if not request.user.has_perm("commissions.answer_dispute"):
             return False
-        row = self.get_object(request, str(object_id)) if object_id else None
+        row = self.row(request, object_id)
         return row is not None and not disputes.objection(dispute=row, by=request.user) and not answers.waiting(row)
 
     @action(description=_("说明原因"), icon="chat", permissions=["answer"], dialog=EXPLAIN)
@@ -131,7 +130,7 @@ class DisputeAdmin(ScopedAdmin):
             answers.explain_it(dispute=row, text=text, by=request.user, now=timezone.now())
             return str(_("已答复，本人会收到通知。"))
 
-        return self._attempt(request, object_id, verb)
+        return self.attempt(request, object_id, verb)
 
     @action(description=_("提出调整"), icon="edit_note", permissions=["answer"], dialog=PROPOSE)
     def propose(self, request: HttpRequest, form: Adjustment, object_id: str) -> HttpResponse:
@@ -140,17 +139,7 @@ class DisputeAdmin(ScopedAdmin):
             answers.propose(dispute=row, by=request.user, now=timezone.now(), **given)
             return str(_("已放进双人审批，另一个人同意后记账。"))
 
-        return self._attempt(request, object_id, verb)
-
-    def _attempt(self, request: HttpRequest, object_id: str, verb: Callable[[Any], str]) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            raise Http404
-        try:
-            messages.success(request, verb(row))
-        except disputes.Refused as refusal:
-            messages.error(request, str(refusal))
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:commissions_dispute_change", args=[row.pk])})
+        return self.attempt(request, object_id, verb)
 
 
 def _evidence(request: HttpRequest, row: Dispute) -> dict[str, Any]:
