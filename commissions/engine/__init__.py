@@ -10,7 +10,7 @@ from .document import Document, DocumentError
 from .facts import Line, Order
 from .money import allocate
 from .plan import CompiledPlan, compile_plan
-from .pricing import REASONS, Award, LineTrace, Loss, Win, counted, explain, judge, price
+from .pricing import REASONS, Award, LineTrace, Loss, Win, explain, judge, price
 from .refunds import Returned, reversal
 from .rules import PlanError, Rule, parse_rule, parse_rules
 from .splits import HOUSE, Part, Share
@@ -37,7 +37,6 @@ __all__ = [
     "attainment",
     "cases",
     "compile_plan",
-    "counted",
     "explain",
     "facts",
     "judge",

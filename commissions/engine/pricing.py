@@ -114,7 +114,11 @@ def price(plan: CompiledPlan, order: Order) -> list[Award]:
 
 
 def judge(plan: CompiledPlan, order: Order) -> tuple[list[Award], list[Hashable]]:
-    """Return what `price` does, and the ids of the lines that do not count for attainment (see `counted`)."""
+    """Return what `price` does, and the ids of the lines that do not count for attainment.
+
+    A line counts if one of its winning rules says so. Whether the rule paid does not matter: a deeply discounted sale
+    may pay nothing and still count.
+    """
     awards, uncounted = [], []
     for line, twin, sign, staff, winners in _decisions(plan, order):
         counts = False
@@ -127,18 +131,6 @@ def judge(plan: CompiledPlan, order: Order) -> tuple[list[Award], list[Hashable]
         if not counts:
             uncounted.append(line.id)
     return awards, uncounted
-
-
-def counted(plan: CompiledPlan, order: Order) -> list[tuple[Hashable, int]]:
-    """Return (line id, paid fen) of the lines that count for attainment: one of their winning rules says so.
-
-    Whether the rule paid does not matter: a deeply discounted sale may pay nothing and still count.
-    """
-    return [
-        (line.id, line.paid_fen)
-        for line, _, _, _, winners in _decisions(plan, order)
-        if any(winner.rule.counts_for_attainment for winner in winners)
-    ]
 
 
 def explain(plan: CompiledPlan, order: Order, line_id: Hashable) -> LineTrace:
