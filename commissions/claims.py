@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from django.db import connection
 
-from commissions.models import BuyerSnapshot
 from retail.models import Order
 
 
@@ -49,7 +48,7 @@ class BuyerFacts:
 
 class Kept(NamedTuple):
     claims: Sequence["KeptClaim"]
-    buyer: "BuyerSnapshot | KeptBuyer"
+    buyer: "KeptBuyer"
 
 
 class Told(NamedTuple):
@@ -68,7 +67,7 @@ def keep_many(*, told: Sequence[Told], resolver: int, now: datetime) -> dict[int
     `resolver`: version of the resolver.
     """
     claims = _write_claims(told, resolver, now)
-    return {snapshot.order_id: Kept(claims[snapshot.order_id], snapshot) for snapshot in _write_snapshots(told)}
+    return {order_id: Kept(claims[order_id], buyer) for order_id, buyer in _write_snapshots(told).items()}
 
 
 class KeptClaim(NamedTuple):
@@ -132,34 +131,28 @@ ORDER BY place RETURNING id
 """
 
 
-def _write_snapshots(told: Sequence[Told]) -> list[BuyerSnapshot]:
+def _write_snapshots(told: Sequence[Told]) -> dict[int, KeptBuyer]:
     """Insert them with the groups their stores are in at this moment, in one statement."""
-    snapshots = {one.order.pk: _snapshot(one) for one in told}
-    rows = [
-        {name: getattr(snapshots[one.order.pk], name) for name in _OF_SNAPSHOT} | {"store_id": one.order.store_id}
-        for one in told
-    ]
+    rows = {one.order.pk: _snapshot(one) for one in told}
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_SNAPSHOTS, [msgspec.json.encode(rows).decode()])
-        for order_id, pk, store_groups in cursor.fetchall():
-            snapshots[order_id].pk, snapshots[order_id].store_groups = pk, store_groups
-    return list(snapshots.values())
+        cursor.execute(_INSERT_SNAPSHOTS, [msgspec.json.encode(list(rows.values())).decode()])
+        return {order_id: KeptBuyer._make(buyer) for order_id, *buyer in cursor.fetchall()}
 
 
-def _snapshot(told: Told) -> BuyerSnapshot:
+def _snapshot(told: Told) -> dict[str, Any]:
     order, buyer = told.order, told.buyer
-    return BuyerSnapshot(
-        order=order,
-        revision=told.revision,
-        is_new=buyer.is_new,
-        tier=buyer.tier,
-        dormant_days=buyer.dormant_days,
-        staff_id=buyer.staff_id,
-        ownership=order.store.ownership if order.store else "",
-    )
+    return {
+        "order_id": order.pk,
+        "revision": told.revision,
+        "is_new": buyer.is_new,
+        "tier": buyer.tier,
+        "dormant_days": buyer.dormant_days,
+        "staff_id": buyer.staff_id,
+        "ownership": order.store.ownership if order.store else "",
+        "store_id": order.store_id,
+    }
 
 
-_OF_SNAPSHOT = ("order_id", "revision", "is_new", "tier", "dormant_days", "staff_id", "ownership")
 _INSERT_SNAPSHOTS = """
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(%s) AS g(order_id bigint, revision smallint, is_new bool, tier text,
@@ -172,7 +165,8 @@ WITH given AS (
 INSERT INTO commissions_buyersnapshot
     (order_id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups)
 SELECT order_id, revision, is_new, tier, dormant_days, staff_id, ownership, coalesce(codes, '{}')
-FROM given LEFT JOIN stores USING (store_id) RETURNING order_id, id, store_groups
+FROM given LEFT JOIN stores USING (store_id)
+RETURNING order_id, id, revision, is_new, tier, dormant_days, staff_id, ownership, store_groups
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Prefetch
 
-from commissions.models import PayTerms, Period, Statement
+from commissions.models import CompanyAccount, PayTerms, Period, Statement
 from commissions.returns import tally
 from retail.models import Order, OrderLine, Refund, Store
 
@@ -34,9 +34,18 @@ def reckon(*, period: Period, terms: PayTerms, statements: Sequence[Statement], 
         "booked": None if is_one_company else period.pk,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_SHARED, given)
-        given["net"] = json.dumps(_net_sales([order_id for (order_id,) in cursor.fetchall()]))
+        shared: list[tuple[int]] = []
+        if _ever_shares(period, terms):
+            cursor.execute(_SHARED, given)
+            shared = cursor.fetchall()
+        given["net"] = json.dumps(_net_sales([order_id for (order_id,) in shared]))
         cursor.execute(_RECKON, given)
+
+
+def _ever_shares(period: Period, terms: PayTerms) -> bool:
+    """Whether any order of the brand can be one whose net sale is shared: by the terms of now, or of back then."""
+    accounts = CompanyAccount._base_manager.filter(period__brand=period.brand_id)
+    return terms.between == PayTerms.Between.SHARE or accounts.filter(terms=PayTerms.Between.SHARE).exists()
 
 
 def _net_sales(order_ids: Sequence[int]) -> list[dict[str, int]]:
