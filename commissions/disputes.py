@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from commissions.booking import Leg, book
@@ -230,6 +230,15 @@ def _close(
     after = {"outcome": str(outcome)} | ({"fen": fen} if fen is not None else {})
     audit.record(by=by, action="dispute.close", target=row, now=now, after=after, reason=text)
     return row
+
+
+def about(*, period: Period) -> QuerySet[Dispute]:
+    """The open ones of what was booked in a period, or of a statement of it."""
+    booked = Entry._base_manager.filter(
+        staff=OuterRef("staff"), order=OuterRef("order"), line=OuterRef("line"), period_booked=period
+    )
+    cases = Dispute.objects.open().filter(brand=period.brand_id)
+    return cases.filter(Q(statement__period=period) | Exists(booked))
 
 
 # ── What is kept back ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Prefetch, Q
+from django.db.models import CharField, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,7 +24,6 @@ from retail.models import Staff, User
 from retail.templatetags.figures import yuan
 
 KIND = "dispute.adjust"
-STEPS = Prefetch("steps", DisputeStep._base_manager.order_by("pk"))
 
 
 # ── The clerk's side ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,9 +126,20 @@ def _signed(fen: int) -> str:
 
 
 def waiting(dispute: Dispute) -> approvals.Approval | None:
-    """The adjustment that waits for a second person."""
-    rows = approvals.Approval._base_manager.filter(target_type=dispute._meta.label_lower, target_id=str(dispute.pk))
-    return rows.filter(kind=KIND, state=approvals.Approval.State.WAITING).first()
+    """The adjustment that waits for a second person; until then the clerk cannot withdraw the question."""
+    return _waiting().filter(target_id=str(dispute.pk)).first()
+
+
+def as_told(cases: QuerySet[Dispute]) -> QuerySet[Dispute]:
+    """As the clerk's page shows them, the oldest first: with what was said, and `is_waiting` as `waiting` has it."""
+    steps = Prefetch("steps", DisputeStep._base_manager.order_by("pk"))
+    adjustments = _waiting().filter(target_id=Cast(OuterRef("pk"), CharField()))
+    return cases.annotate(is_waiting=Exists(adjustments)).prefetch_related(steps).order_by("pk")
+
+
+def _waiting() -> QuerySet[approvals.Approval]:
+    rows = approvals.Approval._base_manager.filter(kind=KIND, target_type=Dispute._meta.label_lower)
+    return rows.filter(state=approvals.Approval.State.WAITING)
 
 
 # ── What an answer can be based on ───────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from commissions import closing, periods
+from commissions import closing, disputes, periods
 from commissions.models import (
     CompanyAccount,
     CompanyLeg,
@@ -138,7 +138,7 @@ class PeriodAdmin(_Deciding):
     @display(description=_("没答复的疑问"))
     def doubts(self, period: Period) -> SafeString | str:
         """They keep nothing from being closed; their money waits when the batches are made."""
-        waiting = Dispute.objects.open().filter(brand=period.brand_id)
+        waiting = disputes.about(period=period)
         if not (count := waiting.count()):
             return "–"
         page = f"{reverse('admin:commissions_dispute_changelist')}?state=open"
@@ -180,7 +180,15 @@ class PeriodAdmin(_Deciding):
 
         return self.attempt(request, object_id, verb)
 
-    @action(description=_("生成发放批次"), icon="payments", permissions=["close"], dialog=BATCH)
+    def has_pay_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Only what is closed is paid, as long as something of it is in no batch."""
+        if not self.has_close_permission(request, object_id):
+            return False
+        period = self.row(request, object_id)
+        is_closed = period is not None and period.status == Period.Status.CLOSED
+        return is_closed and Statement.objects.unpaid().filter(period=period).exists()
+
+    @action(description=_("生成发放批次"), icon="payments", permissions=["pay"], dialog=BATCH)
     def make_batches(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         def verb(period: Period) -> str:
             made = closing.make_batches(period=period, by=request.user, now=timezone.now())

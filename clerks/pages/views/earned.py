@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks.outreach import disputes as doubts
-from clerks.outreach.disputes import STEPS
 from clerks.pages import cards
 from clerks.pages.access import in_store
 from commissions import disputes, earnings, explain
@@ -172,7 +171,7 @@ def _sale(request: HttpRequest, order_id: int, doubt: Doubt | None = None) -> Ht
 
 def _told(sale: earnings.Sale, staff_id: int) -> list[LineStory]:
     """Every line of a sale, those that brought something first."""
-    cases = list(Dispute.objects.filter(staff=staff_id, order=sale.order).prefetch_related(STEPS).order_by("pk"))
+    cases = list(doubts.as_told(Dispute.objects.filter(staff=staff_id, order=sale.order)))
     is_in_time = disputes.is_in_time(entries=sale.entries, now=timezone.now())
     # The person may see this sale; that it was found says so. Its lines and its rules belong to nobody.
     with scope.within(scope.EVERYTHING):

@@ -76,7 +76,7 @@ def withdraw(request: HttpRequest, *, dispute_id: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, statement: Statement, error: str = "", reason: str = "") -> HttpResponse:
-    cases = list(_cases(statement).prefetch_related(doubts.STEPS))
+    cases = list(doubts.as_told(_cases(statement)))
     last = disputes.last_moment(
         periods=[statement.period], terms=PayTerms.of(brand_id=statement.period.brand_id)
     )  # fmt: skip

@@ -79,7 +79,8 @@ def test_an_adjustment_by_two_persons_is_told_to_both(shop: World, phone: Client
     shop.staff["R1"].user = manager
     shop.staff["R1"].save()
     approval = doubts.propose(dispute=Dispute.objects.get(), fen=1_50, text="确实少算了", by=manager, now=NOW)
-    assert "提出调整" in phone.get(f"/m/earnings/{order.pk}/").content.decode()
+    page = phone.get(f"/m/earnings/{order.pk}/").content.decode()
+    assert "提出调整" in page and "等另一位同事同意" in page and "撤回疑问" not in page
     assert not Entry.objects.filter(kind="adjust").exists()
 
     approvals.decide(approval=approval, by=decider, is_approved=True, now=NOW)
@@ -93,6 +94,7 @@ def test_an_adjustment_by_two_persons_is_told_to_both(shop: World, phone: Client
 def test_it_can_be_withdrawn_by_its_person_only(shop: World, phone: Client, order: Order):
     ask(phone, order)
     case = Dispute.objects.get()
+    assert "撤回疑问" in phone.get(f"/m/earnings/{order.pk}/").content.decode()
     assert signed_in(shop.staff["M1"]).post(f"/m/disputes/{case.pk}/withdraw/").status_code == 404
     phone.post(f"/m/disputes/{case.pk}/withdraw/")
     case.refresh_from_db()

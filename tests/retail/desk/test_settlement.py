@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 import time_machine
 
+from commissions import disputes
 from commissions.models import Entry, PayoutBatch, Period, Statement
 from retail import scope
 from tests.factories import NOW
@@ -33,15 +34,21 @@ def press(person, page, button, **given):
     return person.post(f"/admin/commissions/{page}/{button}/", _form_submitted="True", **given)
 
 
+def buttons(person, page):
+    shown = person.get(f"/admin/commissions/{page}/change/").content.decode()
+    return [button for button in ("close", "make_batches") if f"{page}/{button}/" in shown]
+
+
 def test_finance_closes_and_two_of_them_pay(shop, sold, sign_in):
     first, second = sign_in(shop, "hq_finance"), sign_in(shop, "hq_finance")
     page = f"period/{sold.pk}"
     assert "都齐了" in first.get(f"/admin/commissions/{page}/change/").content.decode()
 
-    assert f"{page}/close/" in first.get(f"/admin/commissions/{page}/change/").content.decode()
+    assert buttons(first, page) == ["close"]
     press(first, page, "close")
-    assert f"{page}/close/" not in first.get(f"/admin/commissions/{page}/change/").content.decode()
+    assert buttons(first, page) == ["make_batches"]
     press(first, page, "make_batches")
+    assert buttons(first, page) == []
 
     with scope.within(scope.EVERYTHING):
         batch = PayoutBatch.objects.get()
@@ -68,6 +75,20 @@ def test_what_stands_in_the_way_is_said(shop, sold, sign_in):
     assert said.count("还有 1 笔订单") == 2  # on the page, and as the answer to the button
     with scope.within(scope.EVERYTHING):
         assert Period.objects.get(pk=sold.pk).status == "open"
+
+
+def test_a_period_tells_of_the_doubts_about_it(shop, sold, sign_in):
+    finance = sign_in(shop, "hq_finance")
+    with scope.within(scope.EVERYTHING):
+        entry = Entry.objects.of_staff().get()
+        given = {"order_id": entry.order_id, "line_id": entry.line_id, "reason": "这单少算了"}
+        disputes.open_line(staff=entry.staff, by=None, now=NOW, **given)
+        other = Period.objects.exclude(pk=sold.pk).filter(brand=shop.brand).first()
+
+    def said(period):
+        return "这些钱先不发" in finance.get(f"/admin/commissions/period/{period.pk}/change/").content.decode()
+
+    assert (said(sold), said(other)) == (True, False)
 
 
 @pytest.mark.parametrize("role", ["hq_ops", "auditor"])
