@@ -49,6 +49,7 @@ ACTIONS = {
     "run.post": _("重算过账"),
     "run.posted": _("重算过账完成"),
     "period.close": _("结算一期"),
+    "target.put": _("粘贴目标"),
     "payout.make": _("生成发放批次"),
     "payout.paid": _("确认已发放"),
     "dispute.open": _("提出疑问"),
