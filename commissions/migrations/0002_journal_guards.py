@@ -1,7 +1,23 @@
-"""A closed period stays closed, as it is, and nothing is booked into it any more: whoever asks."""
+"""The journal refuses to change, adds up to zero, and books nothing into what is closed; periods only go forward."""
 
 from django.db import migrations
 
+from retail.guards import append_only
+
+ZERO_SUM = """
+CREATE FUNCTION refuse_unbalanced() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    bad bigint;
+BEGIN
+    SELECT txn INTO bad FROM written GROUP BY txn HAVING sum(fen) <> 0 LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'legs of transaction % do not add up to zero', bad USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER legs_add_up AFTER INSERT ON commissions_entry
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION refuse_unbalanced()
+"""
 # Tables with their schema, or a session could put a temporary one of the same name in front.
 # Locked, so that a closing waits for us, and we for one that came first and then see what it did.
 NOT_CLOSED = """
@@ -22,7 +38,7 @@ END $$;
 CREATE TRIGGER period_not_closed AFTER INSERT ON commissions_entry
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION refuse_closed_period()
 """
-STAYS = """
+CLOSED_STAYS = """
 CREATE FUNCTION refuse_reopening() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     steps text[] := ARRAY['open', 'closing', 'closed'];
@@ -43,24 +59,45 @@ CREATE TRIGGER closed_stays BEFORE UPDATE OR DELETE ON commissions_period
 CREATE TRIGGER not_emptied BEFORE TRUNCATE ON commissions_period
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_reopening()
 """
+# Periods of a brand follow each other without a gap (and without overlap, which is a constraint of the table).
+NO_GAP = """
+CREATE FUNCTION refuse_gap() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    gap bigint;
+BEGIN
+    SELECT p.brand_id INTO gap FROM public.commissions_period p
+    WHERE p.brand_id IN (SELECT brand_id FROM written)
+    GROUP BY p.brand_id HAVING sum(p.ends_on - p.starts_on) <> max(p.ends_on) - min(p.starts_on) LIMIT 1;
+    IF gap IS NOT NULL THEN
+        RAISE EXCEPTION 'a gap between the periods of brand %', gap USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER no_gap AFTER INSERT ON commissions_period
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION refuse_gap()
+"""
 
 
 class Migration(migrations.Migration):
-    dependencies = [("commissions", "0002_guards")]
+    dependencies = [("commissions", "0001_initial"), ("retail", "0002_guards")]
 
     operations = [
+        append_only("commissions_actionevent"),
+        append_only("commissions_buyersnapshot"),
+        append_only("commissions_claimrow"),
+        append_only("commissions_countmark"),
+        append_only("commissions_entry"),
+        migrations.RunSQL(
+            ZERO_SUM, "DROP TRIGGER legs_add_up ON commissions_entry; DROP FUNCTION refuse_unbalanced()"
+        ),
         migrations.RunSQL(
             NOT_CLOSED,
             "DROP TRIGGER period_not_closed ON commissions_entry; DROP FUNCTION refuse_closed_period()",
         ),
         migrations.RunSQL(
-            STAYS,
+            CLOSED_STAYS,
             "DROP TRIGGER closed_stays ON commissions_period; DROP TRIGGER not_emptied ON commissions_period;"
             " DROP FUNCTION refuse_reopening()",
         ),
-        # Guards that read tables read those of the schema, whatever a session calls by the same name.
-        migrations.RunSQL(
-            "ALTER FUNCTION refuse_sealed_content() SET search_path = public, pg_temp",
-            "ALTER FUNCTION refuse_sealed_content() RESET search_path",
-        ),
+        migrations.RunSQL(NO_GAP, "DROP TRIGGER no_gap ON commissions_period; DROP FUNCTION refuse_gap()"),
     ]
