@@ -73,7 +73,8 @@ def _tried(shop: Shop, load: Load, limit: Way, *, rounds: int) -> Iterator[Verdi
     lines = f"{limit.units:,} lines, wall against inserting the entries"
     ways = [limit, tried, alone]
     yield Verdict(f"trying a version on {lines}", tried.median / limit.median, 1.0, ways)
-    yield Verdict(f"a correction posted over {lines}", posted.median / limit.median, 2.0, [seen, posted], notes=[changed])
+    ways = [seen, posted]
+    yield Verdict(f"a correction posted over {lines}", posted.median / limit.median, 2.0, ways, notes=[changed])
     megabytes = (
         f"{peak[0]:,.0f} MB of the process that asks, {peak[1]:,.0f} MB of the other, the benchmark's own included"
     )
