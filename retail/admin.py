@@ -430,6 +430,7 @@ for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, 
 
 PERIODIC = {
     "retail.sweep": _("再次唤醒到期的任务"),
+    "retail.sweep_fast": _("再次唤醒等不得的任务"),
     "retail.seal": _("给新的历史记录加封"),
     "retail.contact_ways": _("把当班的人同步到渠道活码"),
     "retail.wecom_sync": _("夜间与企业微信全量核对"),

@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
@@ -96,7 +96,8 @@ class Work(NamedTuple):
     queue: str = ""
 
 
-FAST = "fast"  # the queue for what is worth nothing half a minute later
+FAST = "fast"  # the queue for what is worth nothing half a minute later: there nobody waits for anybody
+FAST_LEASE = timedelta(seconds=6)  # of its jobs: who would wait longer for a lost bell, or a dead worker, is too late
 
 
 class Lost(Exception):
@@ -217,19 +218,25 @@ SELECT job.id, job.queue FROM made LEFT JOIN job ON true
 RING_SIZE = 50  # ids in one message: few enough to spread over workers, enough not to flood the broker
 
 
-def ring(ids: Sequence[int], *, queue: str = "", is_catching_up: bool = False) -> None:
-    """Tell the workers. Never raises: the work is safe in its rows, and the sweeper rings again."""
+def ring(ids: Sequence[int], *, queue: str = "", is_catching_up: bool = False, after: timedelta | None = None) -> None:
+    """Tell the workers, or have them told `after` a moment. Never raises: the work is safe in its rows, and the
+    sweeper rings again.
+
+    What is in a message is done one after the other, so that on the fast queue each job has a message of its own.
+    """
     from retail.celery import app
 
+    size = 1 if queue == FAST else RING_SIZE
     try:
-        for start in range(0, len(ids), RING_SIZE):
-            some = list(ids[start : start + RING_SIZE])
+        for start in range(0, len(ids), size):
+            some = list(ids[start : start + size])
             # argsrepr: Celery's own picture of the list takes longer than all the rest of sending it.
             app.send_task(
                 "retail.run_jobs",
                 args=[some, is_catching_up],
                 argsrepr=f"[{len(some)} ids]",
                 queue=queue or None,
+                countdown=after.total_seconds() if after else None,
                 retry=False,
             )
     except Exception as error:
@@ -238,6 +245,7 @@ def ring(ids: Sequence[int], *, queue: str = "", is_catching_up: bool = False) -
 
 _to_ring: SimpleQueue[tuple[str, Sequence[int]]] = SimpleQueue()
 _ringer: threading.Thread | None = None
+_PUNCTUALITY = timedelta(milliseconds=30)  # a bell that comes before its job is due has rung in vain
 _GATHER = 0.05  # seconds in which bells become one: a message costs as much CPU as all else of a callback
 
 
@@ -263,24 +271,30 @@ def _ring_for_all() -> None:
             ring([one for other, ids in heard if other == queue for one in ids], queue=queue)
 
 
-def sweep(*, now: datetime) -> int:
+def lease(queue: str) -> timedelta:
+    """For how long a worker holds a job, and a bell is believed to be on its way."""
+    usual = timedelta(seconds=settings.JOB_LEASE_SECONDS)
+    return min(usual, FAST_LEASE) if queue == FAST else usual
+
+
+def sweep(*, now: datetime, queues: Collection[str] | None = None) -> int:
     """Ring for due jobs, each at most once per lease, no more at a time than the workers can take. Returns how many.
 
     Jobs whose worker died JOB_MAX_ATTEMPTS times are given up first. A worker that has done what it was so rung for
-    sweeps by itself, so that a backlog is worked off at the workers' speed and not at that of the clock.
+    sweeps by itself, so that a backlog is worked off at the workers' speed and not at that of the clock; not so on the
+    fast queue, where there is no backlog worth working off. `queues`: those alone; else all.
     """
-    lease = timedelta(seconds=settings.JOB_LEASE_SECONDS)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('retail.jobs.sweep'))")  # the room is counted by one
         cursor.execute(_BURY, {"now": now, "attempts": settings.JOB_MAX_ATTEMPTS})
         cursor.execute("SELECT DISTINCT queue FROM retail_job WHERE state IN ('due', 'running')")
         rung = {}
-        for (queue,) in cursor.fetchall():
+        for queue in [queue for (queue,) in cursor.fetchall() if queues is None or queue in queues]:
             capacity = settings.JOB_WORKER_CAPACITY
-            cursor.execute(_RING, {"now": now, "before": now - lease, "capacity": capacity, "queue": queue})
+            cursor.execute(_RING, {"now": now, "before": now - lease(queue), "capacity": capacity, "queue": queue})
             rung[queue] = sorted(row[0] for row in cursor.fetchall())
     for queue, ids in rung.items():
-        ring(ids, queue=queue, is_catching_up=True)
+        ring(ids, queue=queue, is_catching_up=queue != FAST)
     return sum(map(len, rung.values()))
 
 
@@ -337,6 +351,7 @@ class _Claim(NamedTuple):
     job_id: int
     attempt: int
     shard: str
+    queue: str
 
 
 _held: ContextVar[_Claim | None] = ContextVar("claim", default=None)
@@ -351,7 +366,7 @@ def renew() -> None:
     if claim is None:
         return
     ours = Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING)
-    if not ours.update(lease_until=timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)):
+    if not ours.update(lease_until=timezone.now() + lease(claim.queue)):
         raise Lost(f"Job {claim.job_id} is another worker's by now.")
 
 
@@ -360,15 +375,22 @@ def _claim(job_id: int) -> _Claim | None:
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE retail_job SET state = 'running', attempts = attempts + 1, lease_until = %(lease)s"
+            "UPDATE retail_job SET state = 'running', attempts = attempts + 1, "
+            " lease_until = CASE queue WHEN %(fast)s THEN %(fast_lease)s ELSE %(lease)s END"
             " WHERE id = (SELECT j.id FROM retail_job j WHERE j.id = %(id)s AND j.state IN ('due', 'running')"
             "  AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until < %(now)s)"
             # A later one may run already: it was committed before this one.
             "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
             "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
             "  FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, attempts, shard",
-            {"id": job_id, "now": now, "lease": now + timedelta(seconds=settings.JOB_LEASE_SECONDS)},
+            " RETURNING id, attempts, shard, queue",
+            {
+                "id": job_id,
+                "now": now,
+                "lease": now + lease(""),
+                "fast": FAST,
+                "fast_lease": now + lease(FAST),
+            },
         )
         row = cursor.fetchone()
     return _Claim(*row) if row else None
@@ -431,7 +453,7 @@ def _mark_done(claim: _Claim) -> None:
 
 
 def _postpone(claim: _Claim, later: Later) -> str:
-    """Due again at its time, as if it had not been tried."""
+    """Due again at its time, as if it had not been tried. On the fast queue the bell is set for then."""
     said = logs.masked(f"{type(later).__name__}: {later}")
     Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING).update(
         state=Job.State.DUE,
@@ -441,6 +463,8 @@ def _postpone(claim: _Claim, later: Later) -> str:
         lease_until=None,
         last_error=said[-4000:],
     )
+    if claim.queue == FAST:  # the sweeper's seconds are too long; should this bell be lost, they are what is left
+        ring([claim.job_id], queue=FAST, after=max(timedelta(), later.until - timezone.now()) + _PUNCTUALITY)
     return Job.State.DUE
 
 

@@ -26,6 +26,7 @@ class Periodic(NamedTuple):
 
 TABLE = [
     Periodic("ring again for due jobs", "retail.sweep", 10),
+    Periodic("ring again for what cannot wait", "retail.sweep_fast", 2),
     Periodic("forget finished jobs and old answers", "retail.forget", 3600),
     Periodic("seal what is history", "retail.seal", 600),
     Periodic("let WeCom know who is on duty behind the codes", "retail.contact_ways", 60),

@@ -127,6 +127,7 @@ if CELERY_BROKER_URL.startswith("filesystem://"):  # filesystem:///a/folder: for
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ROUTES = {"retail.sweep_fast": {"queue": "fast"}}  # beside what it rings for; all else is rung by its job
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

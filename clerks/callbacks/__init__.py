@@ -3,7 +3,7 @@
     take ──the table below──▶ a function ──▶ outcome
                                  │              DONE, IGNORED
                                  │              AGAIN    read once more, the answer may have been some seconds old
-                                 └──────────────DOUBT    the answer contradicts the event: again after 2, 10, 60 s
+                                 └──────────────DOUBT    the answer contradicts the event: again 2, 12, 30, 72 s later
 
 Whatever the order of arrival, and however often each arrives, the end is the same (P6): what only an event tells is
 kept with its time, everything else is read. Functions make transactions of their own, between the questions to WeCom.
@@ -20,7 +20,7 @@ from retail.wecom import inbox
 from retail.wecom.models import Message
 
 AGAIN = "wecom_again"  # kind of the job that looks once more
-DELAYS = (2, 10, 60)  # seconds
+DELAYS = (2, 10, 18, 42)  # seconds from each look to the next; who has left must be out within 60
 
 # Event and change → who takes it; what is not here is kept as ignored.
 TABLE: dict[tuple[str, str], Callable[[Heard], Outcome]] = {

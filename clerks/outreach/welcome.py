@@ -4,16 +4,17 @@
        └─ 18 s after the callback ──▶ missed: the clerk is told and sends it by hand
 
 Asked again, for as long as it may help, after −1, 41096 or a broken line: a code works once, so nobody is greeted
-twice. Nothing here waits for a look at the customer, or for a line that is closed to everybody else.
+twice. Each try is a run of the job, which is due again a moment later (`jobs.Later`): no worker sleeps, so nobody's
+trouble is anybody else's. Nothing here waits for a look at the customer, or for a line that is closed to others.
 
-Files were given to WeCom long before (`retail.wecom.media`). One that it has forgotten all the same is uploaded on the
-way if there is time; where there is not, the customer is greeted without it, and the greeting says so (`left_out`).
+Files were given to WeCom long before (`retail.wecom.media`). One that it has forgotten all the same is uploaded by a
+job of the common queue, which is looked for between the tries; where there is not the time, or it fails, the customer
+is greeted without it, and the greeting says so (`left_out`).
 """
 
 import time
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain, repeat
 from typing import Any
 from zlib import crc32
 
@@ -25,7 +26,7 @@ from clerks import friends
 from clerks.models import ContactWay, Friend, Greeting, Notice, Welcome, WelcomePart
 from clerks.outreach import contact, notices, wording
 from members import identity
-from retail import org, privacy
+from retail import jobs, org, privacy
 from retail.models import Staff, Store
 from retail.wecom import inbox, media
 from retail.wecom.errors import Rejected, SwitchedOff, Unreachable, Waiting, WeComError
@@ -35,6 +36,9 @@ from retail.wecom.models import App, Media
 DEADLINE = timedelta(seconds=18)
 MOST_PARTS = 9
 PAUSES = (0.5, 1.0, 2.0)  # seconds after the first tries, the last after each further one
+LOOKS = 0.5  # seconds between two looks for a file that is on its way
+TRY = timedelta(seconds=4)  # for one try, below the lease of its job
+TRIES_FOR_FILES = 3  # after which the customer is greeted without those that WeCom forgets again and again
 DELIVERED = 41051
 RESERVE = timedelta(seconds=6)  # of the time left no file may take: the welcome itself needs it
 State = Greeting.State
@@ -108,7 +112,9 @@ def _attachment(part: WelcomePart, ids: Mapping[int, str]) -> dict[str, Any]:
 
 # ── The fast lane ────────────────────────────────────────────────────────────────────────────────────────────────────
 def send(*, message_id: int, now: datetime) -> None:
-    """Greet whom a callback is about. Ends with a state; raises only what is no matter of WeCom's."""
+    """Greet whom a callback is about: one try, which ends with a state or raises jobs.Later, and what is no matter of
+    WeCom's.
+    """
     try:
         opened = inbox.open_message(message_id)
     except inbox.Forgotten:  # the person wanted to be
@@ -144,7 +150,7 @@ def _begin(opened: Opened) -> Greeting:
 
 
 class _Delivery:
-    """What is to be said, and the time there is for it; `now` is when this began, the rest is measured."""
+    """What is to be said in this try, and the time there is; `now` is when it began, the rest is measured."""
 
     def __init__(self, greeting: Greeting, opened: Opened, now: datetime) -> None:
         assert greeting.welcome is not None
@@ -154,7 +160,6 @@ class _Delivery:
         self.ends = greeting.received_at + DEADLINE
         self._now, self._began = now, time.monotonic()
         self.ids = self._ids()
-        self._is_second = False
 
     @property
     def at(self) -> datetime:
@@ -168,62 +173,76 @@ class _Delivery:
     def attachments(self) -> list[dict[str, Any]]:
         return attachments_of(parts=self.parts, ids=self.ids)
 
+    def again(self, pause: float, said: str) -> jobs.Later:
+        """Not now, but after a pause, or when time is up: then it is missed."""
+        return jobs.Later(said, until=min(self.at + timedelta(seconds=pause), self.ends))
+
+    def awaits_files(self) -> bool:
+        """Whether one that WeCom does not hold may yet be there in time. Has it uploaded."""
+        if self.at >= self.ends - RESERVE or self.greeting.attempts >= TRIES_FOR_FILES:
+            return False
+        late = [file for file in self._files() if file.is_active and file.pk not in self.ids]
+        coming = [media.is_coming(file, now=self.at) for file in late]  # each is asked for, not the first alone
+        return any(coming)
+
     def forget_files(self) -> None:
-        """WeCom knows one of the ids no more, and does not say which: all are had anew, the second time none."""
+        """WeCom knows one of the ids no more, and does not say which: all are to be had anew."""
         for file in self._files():
             if file.pk in self.ids:
                 media.forget(media=file, refused=self.ids[file.pk])
-                file.media_id = ""
-        self.ids = {} if self._is_second else self._ids()
-        self._is_second = True
+        self.ids = {}
 
     def _files(self) -> Collection[Media]:
         return {part.media for part in self.parts if part.media is not None}
 
     def _ids(self) -> dict[int, str]:
-        """Media → id, of those that WeCom has or that it can be given in time."""
-        found = {file.pk: self._id(file) for file in self._files() if file.is_active}
+        """Media → id, of those that WeCom has."""
+        found = {file.pk: media.usable(file, now=self.at) for file in self._files() if file.is_active}
         return {pk: id for pk, id in found.items() if id}
-
-    def _id(self, file: Media) -> str:
-        left = self.ends - self.at - RESERVE
-        if (id := media.usable(file, now=self.at)) or left <= timedelta():
-            return id
-        try:
-            return media.upload(file, app=self.app, now=self.at, within=left)
-        except WeComError:
-            return ""
 
 
 def _deliver(delivery: _Delivery) -> None:
-    """Try until it is sent, it is of no use, or time is up."""
-    greeting, ends = delivery.greeting, delivery.ends
-    may_have_worked = greeting.attempts > 0  # its worker died on the way
-    for pause in chain(PAUSES, repeat(PAUSES[-1])):
-        if delivery.at >= ends:
-            break
-        Greeting._base_manager.filter(pk=greeting.pk).update(attempts=F("attempts") + 1)
-        try:
-            _ask(delivery)
-        except contact.Forbidden:
-            return _end(greeting, State.REFUSED, delivery.at)
-        except Rejected as error:
-            if error.errcode == media.GONE and delivery.ids:
-                delivery.forget_files()
-                continue
-            return _refused(delivery, error, may_have_worked)
-        except SwitchedOff:
-            break
-        except Waiting as error:
-            greeting.errcode = error.errcode
-            may_have_worked |= isinstance(error, Unreachable) and error.may_have_worked
-            time.sleep(max(0.0, min(pause, (ends - delivery.at).total_seconds())))
-        except WeComError as error:
-            greeting.errcode = error.errcode
-            break
-        else:
-            return _sent(delivery)
-    return _miss(delivery)
+    """One try: it is sent, is of no use, comes too late, or is due again."""
+    greeting = delivery.greeting
+    if delivery.at >= delivery.ends:
+        return _miss(delivery)
+    if delivery.awaits_files():
+        raise delivery.again(LOOKS, "A file is on its way.")
+    is_unsure = _begin_try(greeting)
+    try:
+        _ask(delivery)
+    except contact.Forbidden:
+        return _end(greeting, State.REFUSED, delivery.at)
+    except Rejected as error:
+        if error.errcode == media.GONE and delivery.ids:
+            delivery.forget_files()
+            _keep_errcode(greeting, None if is_unsure else media.GONE)
+            return _deliver(delivery)
+        return _refused(delivery, error, is_unsure)
+    except SwitchedOff:
+        return _miss(delivery)
+    except Waiting as error:
+        is_unsure |= isinstance(error, Unreachable) and error.may_have_worked
+        _keep_errcode(greeting, None if is_unsure else error.errcode)
+        raise delivery.again(PAUSES[min(greeting.attempts, len(PAUSES)) - 1], str(error)) from error
+    except WeComError as error:
+        greeting.errcode = error.errcode
+        return _miss(delivery)
+    return _sent(delivery)
+
+
+def _begin_try(greeting: Greeting) -> bool:
+    """Count a try before it is made. True if one before may have worked: what came of it nobody could write down."""
+    is_unsure = greeting.attempts > 0 and greeting.errcode is None
+    greeting.attempts += 1
+    Greeting._base_manager.filter(pk=greeting.pk).update(attempts=F("attempts") + 1, errcode=None)
+    return is_unsure
+
+
+def _keep_errcode(greeting: Greeting, errcode: int | None) -> None:
+    """None once one try may have worked: whatever is answered to the later ones, 41051 may then be our own doing."""
+    greeting.errcode = errcode
+    greeting.save(update_fields=["errcode"])
 
 
 def _ask(delivery: _Delivery) -> None:
@@ -235,7 +254,7 @@ def _ask(delivery: _Delivery) -> None:
         attachments=delivery.attachments,
         member_id=identity.owners([greeting.key_id]).get(greeting.key_id),
         by=greeting.staff,
-        within=delivery.ends - at,
+        within=min(TRY, delivery.ends - at),
         now=at,
     )
 
@@ -247,10 +266,10 @@ def _sent(delivery: _Delivery) -> None:
     record(message_id=greeting.message_id)
 
 
-def _refused(delivery: _Delivery, error: Rejected, may_have_worked: bool) -> None:
+def _refused(delivery: _Delivery, error: Rejected, is_unsure: bool) -> None:
     delivery.greeting.errcode = error.errcode
     if error.errcode == DELIVERED:
-        _end(delivery.greeting, State.SENT if may_have_worked else State.TAKEN, delivery.at)
+        _end(delivery.greeting, State.SENT if is_unsure else State.TAKEN, delivery.at)
     else:
         _miss(delivery)
 

@@ -6,8 +6,11 @@ with a long one, so a text is measured with the longest names it can come to hol
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from clerks.models import Welcome, WelcomePart
@@ -18,6 +21,11 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 KNOWN = ("clerk", "store", "brand")
 # Kind of attachment → field → most bytes.
 PART_BYTES = {"link": {"title": 128, "about": 512}, "miniprogram": {"title": 64}}
+
+
+def for_customers() -> AbstractContextManager[None]:
+    """Within it words are in the language of the house, whatever the browser of the clerk who sends them asks for."""
+    return translation.override(settings.LANGUAGE_CODE)
 
 
 def fill(text: str, names: Mapping[str, str]) -> str:

@@ -128,7 +128,8 @@ class Gateway(Endpoints):
     ) -> dict[str, Any]:
         """Ask; the answer as WeCom gave it. Raises the errors of retail.wecom.errors.
 
-        A token that turns out to be dead is replaced once; -1 and its like are tried TRIES times.
+        A token that turns out to be dead is replaced once; -1 and its like are tried TRIES times, save for who has a
+        deadline: they come again by themselves, and hold nobody up until then.
         """
         _refuse_within_a_transaction()
         now = timezone.now()
@@ -149,7 +150,7 @@ class Gateway(Endpoints):
                         raise Misconfigured(error.errcode, error.errmsg, path)
                     token, is_replaced = self._credential(Kind.ACCESS_TOKEN, self._fetch_token, token), True
                 except Busy as error:
-                    if attempt >= TRIES:
+                    if attempt >= TRIES or self._ends is not None:
                         if error.errcode == -1:  # no answer to speak of, either
                             self._note_silence(timezone.now())
                         raise

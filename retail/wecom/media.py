@@ -3,11 +3,10 @@
     keep ──job wecom_media──▶ uploaded ──AHEAD of its end, by `refresh`──▶ uploaded again …
                  └─ WeCom says no ──▶ `trouble`, tried again each time `refresh` looks
 
-Who needs a file right now takes `usable`, and `upload` where there is none; whoever was told that an id is dead says
-so to `forget`. Several who need the same at once upload it once.
+Who needs a file right now takes `usable`, and asks whether it `is_coming` where there is none; whoever was told that
+an id is dead says so to `forget`. Several who need the same at once have it uploaded once.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -34,7 +33,7 @@ MEGA = 1024 * 1024
 MOST_BYTES = {Media.Kind.IMAGE: 10 * MEGA, Media.Kind.VIDEO: 10 * MEGA, Media.Kind.FILE: 20 * MEGA}
 LARGEST = max(MOST_BYTES.values())
 ENDINGS = {Media.Kind.IMAGE: ("jpg", "jpeg", "png"), Media.Kind.VIDEO: ("mp4",), Media.Kind.FILE: ()}
-_POLL = 0.1  # seconds between two looks whether somebody else has uploaded it
+ELSEWHERE = timedelta(seconds=30)  # after which one looks whether somebody else has uploaded it
 _WORDS = {
     Media.Kind.IMAGE: gettext_lazy("图片要 JPG 或 PNG。"),
     Media.Kind.VIDEO: gettext_lazy("视频要 MP4。"),
@@ -74,9 +73,13 @@ def keep(*, media: Media, content: bytes, now: datetime) -> Media:
 
 
 def publish(*, ids: list[int], now: datetime) -> None:
-    work = [Work(JOB, {"media_id": pk}, f"media:{pk}") for pk in ids]
+    work = [Work(JOB, {"media_id": pk}, _shard(pk)) for pk in ids]
     if work:
         jobs.enqueue(work=work, now=now)
+
+
+def _shard(pk: int) -> str:
+    return f"media:{pk}"
 
 
 # ── Given to WeCom ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,6 +87,20 @@ def usable(media: Media, *, now: datetime) -> str:
     """The id by which WeCom knows the file now; "" where it does not."""
     is_fresh = media.uploaded_at is not None and now < media.uploaded_at + LIFE - MARGIN
     return media.media_id if is_fresh else ""
+
+
+def is_coming(media: Media, *, now: datetime) -> bool:
+    """Whether WeCom may hold the file in a moment: its upload waits or is under way, or is asked for now.
+
+    Not so where the last try has failed: that is tried again in its own time.
+    """
+    if media.trouble:
+        return False
+    jobs_of_it = jobs.Job.objects.pending().filter(shard=_shard(media.pk))
+    errors = list(jobs_of_it.values_list("last_error", flat=True))
+    if not errors:
+        publish(ids=[media.pk], now=now)
+    return "" in errors or not errors
 
 
 def refresh(*, now: datetime) -> int:
@@ -109,23 +126,16 @@ def renew(*, media_id: int, now: datetime) -> Media:
     return media
 
 
-def upload(media: Media, *, app: App, now: datetime, known: str = "", within: timedelta | None = None) -> str:
-    """Give the file to WeCom and return its new id, another than `known`. Raises the errors of the gateway.
-
-    `within`: for how long that is of any use; whoever else uploads it meanwhile is waited for no longer.
-    """
-    ends = time.monotonic() + (30.0 if within is None else within.total_seconds())
-    while True:
-        with _alone(media.pk) as is_mine:
-            media.refresh_from_db(fields=["media_id", "uploaded_at", "trouble"])
-            if (found := usable(media, now=now)) and found != known:
-                return found
-            if is_mine:
-                left = None if within is None else timedelta(seconds=ends - time.monotonic())
-                return _uploaded(media, Gateway(app, within=left), now)
-        if time.monotonic() + _POLL >= ends:
-            raise Unreachable("somebody else is uploading it", "media/upload", until=now, may_have_worked=False)
-        time.sleep(_POLL)
+def upload(media: Media, *, app: App, now: datetime, known: str = "") -> str:
+    """Give the file to WeCom and return its new id, another than `known`. Raises the errors of the gateway."""
+    with _alone(media.pk) as is_mine:
+        media.refresh_from_db(fields=["media_id", "uploaded_at", "trouble"])
+        if (found := usable(media, now=now)) and found != known:
+            return found
+        if is_mine:
+            return _uploaded(media, Gateway(app), now)
+    until = now + ELSEWHERE
+    raise Unreachable("somebody else is uploading it", "media/upload", until=until, may_have_worked=False)
 
 
 def _uploaded(media: Media, gateway: Gateway, now: datetime) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from retail.wecom import crypto
 from tests import wecom_server
 from tests.e2e.conftest import DESK, PHONE, assert_fits
-from tests.wecom_server import AGENT, ANOTHER, CLERK, CORP, SECRET, Wecom
+from tests.wecom_server import AGENT, ANOTHER, CLERK, COLLEAGUE, CORP, SECRET, Wecom
 
 # A sidebar page, as small as can be: it signs its address with the app's ticket, and asks the bridge who the chat is
 # with. That the vendor's own SDK does the same is seen with the product's sidebar.
@@ -124,8 +124,11 @@ def open_at(browser: Browser, wecom: Wecom, faults: list[str], options: dict[str
 def test_customer_and_clerk_are_played_side_by_side(browser, shop, faults):
     page = open_at(browser, shop, faults, DESK)
     customer, clerk = page.locator("#customer"), page.locator("#clerk")
+    played = clerk.get_by_label("扮演哪位导购")
+    played.select_option(COLLEAGUE)
     customer.get_by_role("button", name="扫一扫").click()
     customer.get_by_role("button", name="扫码").click()
+    expect(played).to_have_value(CLERK)  # whoever was scanned
     customer.get_by_label("要说的话").fill("有 M 码吗")
     customer.get_by_role("button", name="发送").click()
 

@@ -1,11 +1,13 @@
 """A shop whose people are members of the simulator's corp: what happens there is told to the product, and judged."""
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import Min
 from django.test import Client
 from django.utils import timezone
 
@@ -58,12 +60,18 @@ class Corp:
         return Message.objects.latest("pk")
 
     def work(self) -> int:
-        """Do everything there is to do, also what would have to wait; how many jobs."""
+        """Do everything there is to do, also what would have to wait, save on the fast queue: there seconds count.
+        How many jobs.
+        """
         done = idle = 0
         while ids := list(Job.objects.pending().order_by("pk").values_list("pk", flat=True)):
-            Job.objects.filter(pk__in=ids).update(due_at=timezone.now(), lease_until=None)
+            urgent = Job.objects.pending().filter(queue=jobs.FAST)
+            Job.objects.filter(pk__in=ids).exclude(queue=jobs.FAST).update(due_at=timezone.now(), lease_until=None)
             ran = jobs.run(ids=ids, registry=tasks.REGISTRY)
             done += ran
+            if not ran and (next_at := urgent.aggregate(at=Min("due_at"))["at"]):
+                time.sleep(max(0.0, (next_at - timezone.now()).total_seconds()))
+                continue
             idle = 0 if ran else idle + 1
             if idle == 3:
                 said = Job.objects.filter(pk__in=ids).exclude(last_error="").values_list("last_error", flat=True)

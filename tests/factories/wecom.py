@@ -68,6 +68,13 @@ def callback(app: App, xml: bytes, *, receive_id: str | None = None, pair: tuple
     return Callback(f"/wecom/{app.slug}/callback/", query, envelope(app, encrypted))
 
 
+def riddle(app: App, plain: bytes) -> Callback:
+    """The GET by which WeCom tries an address out; the answer is `plain`."""
+    sealed = callback(app, plain)
+    encrypted = sealed.body.partition(b"<Encrypt><![CDATA[")[2].partition(b"]]>")[0].decode()
+    return Callback(sealed.path, {**sealed.query, "echostr": encrypted}, b"")
+
+
 def envelope(app: App, encrypted: str) -> bytes:
     return (
         f"<xml><ToUserName><![CDATA[{app.corp_id}]]></ToUserName><AgentID><![CDATA[{app.agent_id}]]></AgentID>"

@@ -18,14 +18,17 @@ from django.core.management import call_command
 from django.db.models import F
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from clerks.models import Binding
+from clerks import friends
+from clerks.models import Binding, FriendMove
 from commissions.models import Entry
 from members.models import Purchase
-from retail import doctor, intake, jobs, logins, scope, seals
+from retail import doctor, intake, jobs, logins, privacy, scope, seals
 from retail.api import tokens
 from retail.models import Job, Order, Refund
-from tests.factories import NOW, World, world
+from retail.wecom.models import Message
+from tests.factories import NOW, World, wecom, world
 from tests.figures import figure
+from tests.kill.callers import Caller
 from tests.kill.processes import Database, Folder, Installation, Redis
 from tests.kill.tills import Till
 
@@ -34,6 +37,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow]
 LEASE = 10  # seconds; a process that starts again needs some of it
 SLACK = 3  # on a busy machine
 PAUSE = 0.6  # seconds between two calls of a till: a worker that is down half the time must keep up with them
+CORP = "ww0demo0retail0001"
 SEED = int(os.environ.get("DAOGOU_KILL_SEED") or random.randrange(10**9))
 TRIPS = ("claimed", "begun", "effect", "committed", "taken", "answered")
 
@@ -76,17 +80,21 @@ def test_nothing_acknowledged_is_lost_or_counted_twice(broker, folder, database,
         undo.callback(rings.stop)
         with scope.within(scope.EVERYTHING):
             shop, secret = opened_shop()
+            app = wecom.app(corp_id=CORP)
         database.copy("quiet")
         live = Installation(folder=folder, database=database, broker=rings, lease=LEASE)
         undo.callback(live.stop)
         storm = Storm(live, database, rings, random.Random(SEED))
         with storm.told():
-            tills = storm.blow(sizes, lambda n: Till(n, shop, secret, live.port, random.Random(SEED + n), PAUSE))
+            caller = Caller(app, live.port, random.Random(SEED - 1), PAUSE)
+            tills = [Till(n, shop, secret, live.port, random.Random(SEED + n), PAUSE) for n in range(4)]
+            storm.blow(sizes, tills, caller)
             took = storm.calm(within=2 * LEASE * SLACK)
             live.stop()
             with scope.within(scope.EVERYTHING):
-                judge(database, shop, tills, storm)
-        report(broker, sizes, tills, storm, took)
+                judge_callbacks(caller)
+                judge(database, shop, tills, storm, callbacks=len(caller.acknowledged))
+        report(broker, sizes, tills, caller, storm, took)
 
 
 def opened_shop() -> tuple[World, str]:
@@ -121,11 +129,10 @@ class Storm:
         self.last_kill = 0.0
         self.happened: list[str] = []
 
-    def blow(self, sizes: Sizes, till: Callable[[int], Till]) -> list[Till]:
-        """Everything that is to happen happens while tills are posting; then they come to an end."""
-        tills, stop = [till(n) for n in range(4)], threading.Event()
-        failures: list[BaseException] = []
-        threads = [threading.Thread(target=guarded, args=(one.work, stop, failures)) for one in tills]
+    def blow(self, sizes: Sizes, tills: list[Till], caller: Caller) -> None:
+        """Everything that is to happen happens while tills and WeCom are posting; then they come to an end."""
+        stop, failures = threading.Event(), list[BaseException]()
+        threads = [threading.Thread(target=guarded, args=(one.work, stop, failures)) for one in (*tills, caller)]
         for thread in threads:
             thread.start()
         try:
@@ -140,7 +147,6 @@ class Storm:
         if failures:
             raise failures[0]
         self._kill("the worker and its children")  # with a backlog
-        return tills
 
     def _note(self, event: Callable[[], None]) -> None:
         started = time.monotonic()
@@ -254,7 +260,17 @@ def told() -> Iterator[None]:
 
 
 # ── The judgement ────────────────────────────────────────────────────────────────────────────────────────────────────
-def judge(database: Database, shop: World, tills: list[Till], storm: Storm) -> None:
+def judge_callbacks(caller: Caller) -> None:
+    """Each that was acknowledged is one message, done, and happened to its customer once."""
+    assert caller.acknowledged
+    keys = [friends.key_of(corp=CORP, external_userid=customer) for customer in caller.acknowledged]
+    assert Counter(FriendMove.objects.values_list("friend__key", "kind")) == {
+        (key_id, FriendMove.Kind.LOST): 1 for key_id in privacy.keep(keys).values()
+    }
+    assert Counter(Message.objects.values_list("state", flat=True)) == {Message.State.DONE: len(keys)}
+
+
+def judge(database: Database, shop: World, tills: list[Till], storm: Storm, *, callbacks: int) -> None:
     cut_off = storm.cut_off()
     assert cut_off["settle_order"] and cut_off["take"], f"vacuous: killed in the middle of work: {dict(cut_off)}"
     calls = [call for till in tills for call in till.acknowledged]
@@ -265,7 +281,7 @@ def judge(database: Database, shop: World, tills: list[Till], storm: Storm) -> N
     assert not Order.objects.exclude(settled_version=F("version")).exists()
     assert not Refund.objects.filter(settled_at=None).exists()
     assert set(Job.objects.values_list("state", flat=True)) == {"done"}
-    assert Job.objects.count() == len(sold) + len(given_back)
+    assert Job.objects.count() == len(sold) + len(given_back) + callbacks
     seals.seal(now=NOW)  # by this machine, whose next database has another chain
     seals.head_file().unlink()
     for finding in doctor.examine(now=NOW, sample=None):
@@ -299,7 +315,7 @@ def outcome() -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def report(broker: str, sizes: Sizes, tills: list[Till], storm: Storm, took: float) -> None:
+def report(broker: str, sizes: Sizes, tills: list[Till], caller: Caller, storm: Storm, took: float) -> None:
     orders = sum(till.made for till in tills)
     calls, repeats, hits = (sum(getattr(till, name) for till in tills) for name in ("calls", "repeats", "hits"))
     middle = storm.cut_off()
@@ -307,6 +323,7 @@ def report(broker: str, sizes: Sizes, tills: list[Till], storm: Storm, took: flo
         "P1",
         f"{broker}: {sum(storm.kills.values())} kills ({middle['take']} while taking, {middle['settle_order']} while"
         f" settling), {sizes.wipes} wipes of the broker, {sizes.restarts} restarts of PostgreSQL; {orders} orders in"
-        f" {calls} calls, {repeats} repeated, {hits} answered from store: 0 lost, 0 doubled; all done"
+        f" {calls} calls, {repeats} repeated, {hits} answered from store, and {len(caller.acknowledged)} callbacks in"
+        f" {caller.calls} calls ({middle['wecom_event']} cut off): 0 lost, 0 doubled; all done"
         f" {took:.1f} s after the last kill (lease {LEASE} s; SEED={SEED})",
     )

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from commissions.models import Entry
-from retail import jobs, tasks
+from retail import jobs, periodic, tasks
 from retail.jobs import Job, Work
 from tests.factories import world
 
@@ -315,7 +315,11 @@ def bells(monkeypatch):
     from retail.celery import app
 
     heard = []
-    monkeypatch.setattr(app, "send_task", lambda _name, args, queue, **_options: heard.append((queue, args[0])))
+
+    def hear(_name, args, queue, countdown, **_options):
+        heard.append((queue, args[0]) if countdown is None else (queue, args[0], countdown))
+
+    monkeypatch.setattr(app, "send_task", hear)
     return heard
 
 
@@ -334,6 +338,49 @@ def test_a_backlog_takes_no_place_of_the_fast_queue(bells, settings):
     Job.objects.update(rung_at=None)
     assert jobs.sweep(now=timezone.now()) == 4
     assert ("fast", [fast]) in bells
+
+
+def test_on_the_fast_queue_each_job_has_a_bell_of_its_own(bells, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        ids = jobs.enqueue(work=[Work("do", {"n": n}, queue=jobs.FAST) for n in range(3)], now=timezone.now())
+    assert bells == [("fast", [one]) for one in ids]
+
+
+def test_a_lost_bell_of_the_fast_queue_is_rung_again_within_seconds(bells):
+    """As after a restart of the broker; the clock comes every two seconds."""
+    now = timezone.now()
+    ids = jobs.enqueue(work=[Work("do", {"n": n}, queue=jobs.FAST) for n in range(3)], now=now)
+    enqueue(9)
+    sweep = tasks.sweep_fast.app.conf.task_routes["retail.sweep_fast"]
+    assert [row.seconds for row in periodic.TABLE if row.task == "retail.sweep_fast"] == [2]
+    assert sweep == {"queue": jobs.FAST}  # it waits for nothing of the others
+
+    def rung(seconds):
+        return jobs.sweep(now=now + timedelta(seconds=seconds), queues=[jobs.FAST])
+
+    assert [rung(seconds) for seconds in (2, 4, 8, 10, 12, 16)] == [0, 0, 3, 0, 0, 3]
+    assert bells == [("fast", [one]) for one in ids * 2]
+
+
+def test_a_fast_job_whose_worker_died_is_taken_over_within_seconds(bench):
+    (job_id,) = jobs.enqueue(work=[Work("do", {"n": 1}, queue=jobs.FAST)], now=timezone.now())
+    leases = []
+    bench.do = lambda n: leases.append(Job.objects.get().lease_until)
+    bench.run([job_id])
+    assert leases[0] <= timezone.now() + jobs.FAST_LEASE
+
+
+def test_a_fast_job_that_waits_is_rung_for_when_it_is_due(bells):
+    (job_id,) = jobs.enqueue(work=[Work("wait", {}, queue=jobs.FAST)], now=timezone.now())
+
+    def wait():
+        raise jobs.Later("not yet", until=timezone.now() + timedelta(seconds=1))
+
+    jobs.run(ids=[job_id], registry={"wait": wait})
+    ((queue, ids, countdown),) = bells
+    assert (queue, ids) == ("fast", [job_id])
+    assert Job.objects.get().due_at < timezone.now() + timedelta(seconds=countdown)
+    assert countdown < 2
 
 
 def test_a_job_that_waits_pays_no_attempt(bench):

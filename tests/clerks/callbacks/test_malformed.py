@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from clerks import friends
+from clerks import callbacks, friends
 from clerks.models import Friend
 from retail import jobs, tasks
 from retail.jobs import Job
@@ -100,6 +100,21 @@ def test_what_goes_wrong_when_it_is_looked_at_again_is_seen_too(wecom_corp: Corp
     assert (message.state, "ZeroDivisionError" in message.error) == ("failed", True)
     wecom_corp.work()
     assert Message.objects.get().state == "done"
+
+
+def test_who_has_left_is_looked_for_often_enough(wecom_corp: Corp) -> None:
+    """P8: an exit takes no more than a minute, also with an address book that is half a minute behind."""
+    wecom_corp.deliver(wecom.event("contact_delete_user", UserID=LI))  # the address book still knows them
+    message = Message.objects.get()
+    began = at = timezone.now()
+    looks = []
+    for turn in range(9):
+        callbacks.take(message_id=message.pk, now=at, round=turn)
+        if (again := Job.objects.filter(kind="wecom_again", payload__round=turn + 1).first()) is None:
+            break
+        at = again.due_at
+        looks.append((at - began).total_seconds())
+    assert looks == [2, 12, 30, 72]
 
 
 def _break(**_given: Any) -> None:

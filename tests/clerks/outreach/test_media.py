@@ -1,13 +1,13 @@
 """Files that go with a welcome: WeCom has them before it is needed, gets them again in time, or goes without."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from clerks.models import Greeting, Notice, Welcome, WelcomePart
-from retail import tasks
+from retail import jobs, tasks
+from retail.jobs import Job
 from retail.models import Post
 from retail.wecom import media
 from retail.wecom.errors import Rejected
@@ -75,11 +75,42 @@ def test_an_id_is_dead_after_three_days_and_a_new_one_is_had_in_time(corp: Corp)
 
 def test_without_the_files_where_they_cannot_be_had(corp: Corp) -> None:
     corp.server.control.advance(3 * DAY + 1)
-    corp.server.control.fault(UPLOAD, kind="status", code=502, times=99)
+    corp.server.control.fault(UPLOAD, code=40009, times=99)
     greeting = meet(corp)
     assert (greeting.state, greeting.left_out) == ("sent", 4)
     assert sent(corp) == ["link"]
     assert greeting.took_ms is not None and greeting.took_ms < 18_000
+
+
+def test_a_file_on_its_way_holds_nobody_up(corp: Corp) -> None:
+    """It is uploaded by a job of the common queue; the welcome looks for it now and then, and holds no worker."""
+    Media.objects.update(media_id="", uploaded_at=None)
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    job = Job.objects.get(queue=jobs.FAST)
+    for _look in range(2):
+        Job.objects.filter(pk=job.pk).update(due_at=timezone.now())
+        jobs.run(ids=[job.pk], registry=tasks.REGISTRY)
+    assert (len(corp.asked(UPLOAD)), len(corp.asked(SEND))) == (3, 0)  # as many as before anybody came
+    uploads = Job.objects.pending().filter(kind=media.JOB)
+    assert [one.queue for one in uploads] == ["", "", ""]
+    jobs.run(ids=[one.pk for one in uploads], registry=tasks.REGISTRY)
+    corp.work()
+    greeting = Greeting.objects.get()
+    assert (greeting.state, greeting.left_out, greeting.attempts, len(corp.asked(UPLOAD))) == ("sent", 0, 1, 6)
+
+
+def test_a_file_whose_upload_failed_is_not_waited_for(corp: Corp) -> None:
+    Media.objects.update(media_id="", uploaded_at=None)
+    corp.server.control.fault(UPLOAD, kind="status", code=502, times=3)
+    media.refresh(now=timezone.now())
+    uploads = Job.objects.pending().filter(kind=media.JOB)
+    jobs.run(ids=[one.pk for one in uploads], registry=tasks.REGISTRY)
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    jobs.run(ids=[Job.objects.get(queue=jobs.FAST).pk], registry=tasks.REGISTRY)
+    greeting = Greeting.objects.get()
+    assert (greeting.state, greeting.left_out) == ("sent", 4)
 
 
 def test_they_are_given_again_before_they_are_forgotten(corp: Corp) -> None:
@@ -128,7 +159,6 @@ def test_several_who_need_it_upload_it_once(corp: Corp) -> None:
     stale: Any = Media.objects.get(pk=file.pk)
     Media.objects.update(media_id="", uploaded_at=None)
     asked = len(corp.asked(UPLOAD))
-    within = timedelta(seconds=5)
-    first = media.upload(file, app=corp.app, now=timezone.now(), within=within)
-    assert media.upload(stale, app=corp.app, now=timezone.now(), within=within) == first
+    first = media.upload(file, app=corp.app, now=timezone.now())
+    assert media.upload(stale, app=corp.app, now=timezone.now()) == first
     assert len(corp.asked(UPLOAD)) == asked + 1

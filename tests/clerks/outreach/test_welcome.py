@@ -10,7 +10,7 @@ from clerks.models import ContactWay, Greeting, Notice, Welcome, WelcomePart
 from clerks.outreach import codes, welcome
 from members import consent
 from members.models import Member
-from retail import jobs
+from retail import jobs, tasks
 from retail.jobs import Job
 from retail.models import Staff
 from retail.wecom import keys
@@ -51,6 +51,36 @@ def test_its_job_lies_in_the_fast_queue(corp: Corp) -> None:
 def test_it_is_tried_again_after_what_passes(corp: Corp, fault: dict[str, Any]) -> None:
     corp.server.control.fault(SEND, times=2, **fault)
     assert meet(corp).state == "sent"
+
+
+def test_one_customers_trouble_holds_nobody_up(corp: Corp) -> None:
+    """Each run of the job is one try; those who came later are greeted before the second one."""
+    corp.server.control.fault(SEND, code=41096, times=1)
+    for name in ("坏", "好", "再好"):
+        who = corp.act("new_customer", name=name)["external_userid"]
+        corp.act("add", userid=LI, external_userid=who)
+    corp.deliver(*corp.told())
+    urgent = Job.objects.filter(queue=jobs.FAST).order_by("pk")
+    jobs.run(ids=[job.pk for job in urgent], registry=tasks.REGISTRY)
+
+    greetings = Greeting.objects.order_by("pk")
+    assert [(one.state, one.attempts) for one in greetings] == [("waiting", 1), ("sent", 1), ("sent", 1)]
+    assert len(corp.asked(SEND)) == 3
+    waiting = urgent.exclude(state="done").get()
+    assert waiting.state == "due" and waiting.due_at < timezone.now() + timedelta(seconds=2)
+    corp.work()
+    assert [(one.state, one.attempts) for one in greetings.all()] == [("sent", 2), ("sent", 1), ("sent", 1)]
+
+
+def test_another_application_was_faster_after_a_busy_answer(corp: Corp) -> None:
+    """Of a try that WeCom has answered is known that it did not work, also by whoever makes the next one."""
+    corp.server.control.fault(SEND, code=41096, times=1)
+    corp.act("add", userid=LI, external_userid=CUSTOMER)
+    corp.deliver(*corp.told())
+    jobs.run(ids=[Job.objects.get(queue=jobs.FAST).pk], registry=tasks.REGISTRY)
+    corp.server.control.fault(SEND, code=41051, times=1)
+    corp.work()
+    assert Greeting.objects.get().state == "taken"
 
 
 def test_it_is_tried_for_as_long_as_it_may_help(corp: Corp, monkeypatch: Any) -> None:

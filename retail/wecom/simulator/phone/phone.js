@@ -194,7 +194,13 @@ async function scan(configId) {
   const told = await doing("scan", { config_id: configId, external_userid: view.customer });
   if (!told) return;
   notice({ added: "已添加，等一等欢迎语。", known: "你们已经是好友。", asked: "已发出申请，等导购通过。", half: "已添加，等导购确认。" }[told.state]);
-  turn({ customerTab: "talks", customerTalk: told.state === "asked" ? "" : told.userid });
+  turn({ customerTab: "talks", customerTalk: told.state === "asked" ? "" : told.userid, ...clerkTurns(told) });
+}
+function clerkTurns(told) {
+  // The other phone becomes that of whoever was scanned: there the visitor looks next.
+  if (told.userid === view.clerk) return {};
+  const clerkTab = ["asked", "half"].includes(told.state) ? "todo" : "talks";
+  return { clerk: told.userid, clerkTab, clerkTalk: "", frame: "" };
 }
 function customerTalk(mine, waits) {
   const follow = mine.find((one) => one.userid === view.customerTalk);
