@@ -236,8 +236,7 @@ def _batch(period: Period, payer_id: int | None, payouts: list[Payout], by: User
 def mark_paid(*, batch: PayoutBatch, reference: str, by: User | None, now: datetime) -> PayoutBatch:
     """Book that the company has paid a batch: the second person says so. Raises ClosingRefused."""
     batch = PayoutBatch.objects.select_for_update(of=("self",)).get(pk=batch.pk)
-    if batch.state == PayoutBatch.State.PAID:
-        raise ClosingRefused(_("这一批已经发放了。"))
+    _still_ready(batch)
     if by is not None and by.pk == batch.made_by_id:
         raise ClosingRefused(_("做批次的人不能自己确认发放，要另一个人。"))
     rows = batch.payouts.order_by("statement__staff").values_list("statement__staff", "statement__store", "fen")
@@ -256,6 +255,27 @@ def mark_paid(*, batch: PayoutBatch, reference: str, by: User | None, now: datet
     said = {"total_fen": batch.total_fen, "reference": batch.reference}
     audit.record(by=by, action="payout.paid", target=batch, now=now, after=said)
     return batch
+
+
+@transaction.atomic
+def discard(*, batch: PayoutBatch, reason: str, by: User | None, now: datetime) -> PayoutBatch:
+    """Take back a batch that is not paid; the next one pays what may be paid by then. Raises ClosingRefused."""
+    batch = PayoutBatch.objects.select_for_update(of=("self",)).get(pk=batch.pk)
+    _still_ready(batch)
+    if not (reason := reason.strip()):
+        raise ClosingRefused(_("请写明作废的原因。"))
+    batch.state, batch.voided_by, batch.voided_at = PayoutBatch.State.VOID, by, now
+    batch.save()
+    said = {"total_fen": batch.total_fen}
+    audit.record(by=by, action="payout.void", target=batch, now=now, after=said, reason=reason)
+    return batch
+
+
+def _still_ready(batch: PayoutBatch) -> None:
+    if batch.state == PayoutBatch.State.PAID:
+        raise ClosingRefused(_("这一批已经发放了。"))
+    if batch.state == PayoutBatch.State.VOID:
+        raise ClosingRefused(_("这一批已经作废了。"))
 
 
 def confirm(*, statement: Statement, now: datetime) -> None:

@@ -11,7 +11,7 @@ disputed. The answer is words, or an entry of its own, booked today about the pe
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
@@ -208,6 +208,14 @@ def _about(row: Dispute) -> tuple[Period, int | None]:
     return entry.period_booked, entry.payer_id
 
 
+def periods_of(*, dispute: Dispute) -> list[Period]:
+    """The periods in which what it is about was booked."""
+    if dispute.statement is not None:
+        return [dispute.statement.period]
+    booked = Entry._base_manager.filter(staff=dispute.staff_id, line=dispute.line_id).values("period_booked")
+    return list(Period._base_manager.filter(pk__in=booked))
+
+
 def _answering(dispute: Dispute, by: User) -> Dispute:
     row = _locked(dispute)
     if said := objection(dispute=row, by=by):
@@ -242,8 +250,31 @@ def about(*, period: Period) -> QuerySet[Dispute]:
 
 
 # ── What is kept back ────────────────────────────────────────────────────────────────────────────────────────────────
+class Doubted(NamedTuple):
+    """Of what a statement pays and open disputes are about: what waits for the answer, and what a batch has already.
+
+    What is in a batch is on its way and is not called back: the answer adds to it or takes off it later.
+    """
+
+    held_fen: int
+    gone_fen: int
+
+
 def held(*, period: Period, staff_id: int | None = None) -> dict[int, int]:
-    """Statement id → how much of what it pays open disputes keep back, of a closed period. Three statements at most.
+    """Statement id → how much of what it pays open disputes keep back, of a closed period. As `doubted`."""
+    found = doubted(period=period, staff_id=staff_id)
+    return {statement_id: one.held_fen for statement_id, one in found.items() if one.held_fen}
+
+
+def doubted_of(*, periods: Iterable[Period], staff_id: int) -> Doubted:
+    """The same of one person in several periods together; nothing of those that are not closed yet."""
+    closed = {period.pk: period for period in periods if period.status == Period.Status.CLOSED}
+    found = [one for period in closed.values() for one in doubted(period=period, staff_id=staff_id).values()]
+    return Doubted(sum(one.held_fen for one in found), sum(one.gone_fen for one in found))
+
+
+def doubted(*, period: Period, staff_id: int | None = None) -> dict[int, Doubted]:
+    """Statement id → what open disputes are about of what it pays, of a closed period. Three statements at most.
 
     The disputed money is the last to be paid: what a statement carries over is disputed before what it pays, and is
     then kept back where it arrives.
@@ -255,16 +286,18 @@ def held(*, period: Period, staff_id: int | None = None) -> dict[int, int]:
     whole = {statement_id for _staff, _line, statement_id in doubted if statement_id is not None}
     disputed = _disputed({(staff, line) for staff, line, _statement in doubted if line is not None})
     people = {staff for staff, _line, _statement in doubted}
-    found: dict[int, int] = {}
+    found: dict[int, Doubted] = {}
     carried: dict[tuple[int, int | None], int] = defaultdict(int)
-    rows = Statement.objects.filter(period__brand=period.brand_id, period__starts_on__lte=period.starts_on)
+    rows = Statement.objects.with_batched()
+    rows = rows.filter(period__brand=period.brand_id, period__starts_on__lte=period.starts_on)
     for row in rows.filter(staff__in=people).order_by("period__starts_on"):
         person = row.staff_id, row.payer_id
         fen = disputed[row.period_id, *person] + carried[person]
         carried[person] = min(fen, max(0, row.carry_out_fen))
         here = row.pay_fen if row.pk in whole else min(fen - carried[person], row.pay_fen)
         if here and row.period_id == period.pk:
-            found[row.pk] = here
+            free = row.pay_fen - row.batched_fen  # type: ignore[attr-defined]  # with_batched adds it
+            found[row.pk] = Doubted(min(here, free), max(0, here - free))
     return found
 
 

@@ -88,8 +88,9 @@ class Sale:
 
     @property
     def earned_on(self) -> date:
-        """The day from which all of it is confirmed."""
-        return max(entry.earned_on for entry in self.entries)
+        """The day from which all of it is confirmed: the end of the return window, whatever was corrected later."""
+        earned = [entry.earned_on for entry in self.entries if entry.kind == Entry.Kind.EARN]
+        return min(earned or (entry.earned_on for entry in self.entries))
 
     @property
     def products(self) -> list[str]:

@@ -4,9 +4,12 @@ Two questions are answered. *Of an entry*: what the frozen entry says, in one se
 phone). *Of a line*: the whole decision once more on the inputs kept at settlement, with winners and losers.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -104,13 +107,32 @@ def of_entries(entries: Iterable[Entry]) -> list[Story]:
     Whoever may see an entry may know how it came about, so the plan is read on nobody's behalf. A query per version.
     """
     told = [entry for entry in entries if entry.rule_id is not None]
+    after = _totals(told)
     with scope.within(scope.EVERYTHING):
         ids = {entry.version_id for entry in told if entry.version_id is not None}
         versions = {version_id: plans.of_version(version_id) for version_id in ids}
-    return [_story(entry, versions[entry.version_id]) for entry in told if entry.version_id is not None]
+    return [
+        _story(entry, versions[entry.version_id], after[entry.pk]) for entry in told if entry.version_id is not None
+    ]
 
 
-def _story(entry: Entry, compiled: plans.Compiled) -> Story:
+def _award(entry: Entry) -> tuple[Any, ...]:
+    """What its corrections are of, too; as `ledger.Award`."""
+    return entry.line_id, entry.rule.code, entry.role, entry.staff_id, entry.store_id, entry.payer_id
+
+
+def _totals(entries: Iterable[Entry]) -> dict[int, int]:
+    """Entry id → what its award came to with it, refunds aside."""
+    sums: Counter[tuple[Any, ...]] = Counter()
+    found = {}
+    for entry in sorted(entries, key=lambda entry: entry.pk):
+        if entry.kind != Entry.Kind.REVERSE:
+            sums[_award(entry)] += entry.fen
+        found[entry.pk] = sums[_award(entry)]
+    return found
+
+
+def _story(entry: Entry, compiled: plans.Compiled, after_fen: int) -> Story:
     if entry.kind == Entry.Kind.REVERSE:
         return _reversal_story(entry)
     rule = next(it.rule for it in compiled.plan.contenders if it.rule.id == entry.rule.code)
@@ -125,8 +147,8 @@ def _story(entry: Entry, compiled: plans.Compiled) -> Story:
         "mine": _money(entry.fen),
     }
     if entry.kind == Entry.Kind.DELTA:
-        sentence = _("订单或规则有更正，按「%(rule)s」重算，%(role)s补差 %(mine)s。") % values
-    elif entry.fen == entry.pool_fen:
+        return _correction_story(entry, after_fen, values)
+    if entry.fen == entry.pool_fen:
         sentence = _("%(what)s实付 %(paid)s，按「%(rule)s」%(how)s，%(role)s得 %(mine)s。") % values
     else:
         sentence = _("%(what)s实付 %(paid)s，按「%(rule)s」%(how)s，共 %(pool)s，%(role)s分得 %(mine)s。") % values
@@ -135,6 +157,20 @@ def _story(entry: Entry, compiled: plans.Compiled) -> Story:
         (_("佣金"), f"{how} = {values['pool']}"),
         (values["role"], f"{_part_of(entry, rule)} = {values['mine']}"),
     ]
+    return Story(entry, entry.kind, entry.fen, sentence, numbers)
+
+
+def _correction_story(entry: Entry, after_fen: int, values: dict[str, Any]) -> Story:
+    values |= {"old": _money(after_fen - entry.fen), "new": _money(after_fen), "less": _money(-entry.fen)}
+    if not after_fen:
+        sentence = _("订单或规则有更正，「%(rule)s」不再给%(role)s，收回 %(less)s。") % values
+    elif entry.fen < 0:
+        sentence = _("订单或规则有更正，按「%(rule)s」%(how)s重算，%(role)s由 %(old)s 改为 %(new)s，扣回 %(less)s。")
+        sentence %= values
+    else:
+        sentence = _("订单或规则有更正，按「%(rule)s」%(how)s重算，%(role)s由 %(old)s 改为 %(new)s，补 %(mine)s。")
+        sentence %= values
+    numbers = [(_("原来"), values["old"]), (_("更正后"), values["new"]), (_("差额"), values["mine"])]
     return Story(entry, entry.kind, entry.fen, sentence, numbers)
 
 
@@ -279,14 +315,29 @@ class LossStory:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What a rule gave once and a correction took back whole; `entry` is the one that gave it."""
+
+    rule: str
+    role_label: str
+    entry: Entry
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineStory:
-    """The whole decision about one line. `problem` says why there is none (not settled yet, no plan then)."""
+    """The whole decision about one line. `problem` says why there is none (not settled yet, no plan then).
+
+    `corrections` tell how it came to be judged by this version, a sentence each, the first one first.
+    """
 
     version: PlanVersion | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
     winners: list[WinStory] = field(default_factory=list)
     losers: list[LossStory] = field(default_factory=list)
     problem: str = ""
+    corrections: list[str] = field(default_factory=list)
+    taken_back: list[TakenBack] = field(default_factory=list)
 
 
 def of_line(*, order: Order, line: OrderLine) -> LineStory:
@@ -294,7 +345,11 @@ def of_line(*, order: Order, line: OrderLine) -> LineStory:
     kept = inputs.kept(order=order)
     if kept is None:
         return LineStory(problem=_("这笔订单还没有结算。"))
-    compiled = _judged_by(line) or plans.at(brand_id=order.brand_id, moment=order.paid_at)
+    judged = _judgements(order)
+    if judged:
+        compiled: plans.Compiled | None = plans.of_version(judged[-1].version_id)
+    else:
+        compiled = plans.at(brand_id=order.brand_id, moment=order.paid_at)
     if compiled is None:
         return LineStory(problem=_("付款时没有生效的分佣方案。"), facts=_facts(order, line, kept))
     claims = list(ClaimRow.objects.filter(order=order, revision=kept.buyer.revision).order_by("pk"))
@@ -307,13 +362,75 @@ def of_line(*, order: Order, line: OrderLine) -> LineStory:
             LossStory(compiled.names[loss.rule_id], _("；").join(_reason(code) for code in loss.reasons))
             for loss in trace.losers
         ],
+        corrections=_corrections(judged),
+        taken_back=_taken_back(line),
     )
 
 
-def _judged_by(line: OrderLine) -> plans.Compiled | None:
-    """The version the line was last booked by. A correction of the plan may hold by now and not be posted yet."""
-    booked = Entry.objects.of_staff().filter(line=line).exclude(kind=Entry.Kind.REVERSE).order_by("pk").last()
-    return plans.of_version(booked.version_id) if booked and booked.version_id else None
+class _Judgement(NamedTuple):
+    """One time the journal got what an order should add up to: when, by which version, why that one, by which run."""
+
+    at: datetime
+    run: int | None
+    version_id: int
+    reason: str
+
+
+def _judgements(order: Order) -> list[_Judgement]:
+    """How often an order was judged with something to post, the first time first. Three statements.
+
+    An award that a correction takes away is booked with the version that gave it. So the entries alone do not tell
+    who judged last: the version is the one that held, as plans stood when they were posted. One put in force while
+    they waited to be posted is on the entries themselves.
+    """
+    rows = Entry.objects.of_staff().filter(order=order, kind__in=(Entry.Kind.EARN, Entry.Kind.DELTA))
+    postings: dict[tuple[datetime, int | None], set[int]] = {}
+    for posted_at, run, version_id in rows.order_by("pk").values_list("posted_at", "run", "version"):
+        postings.setdefault((posted_at, run), set()).add(version_id)
+    if not postings:
+        return []
+    acts = plans.activations(brand_id=order.brand_id)
+    places = {act.version_id: place for place, act in enumerate(acts)}
+    judged = []
+    for (posted_at, run), booked in postings.items():
+        held = plans.as_known(acts, moment=order.paid_at, at=posted_at)
+        version_id = max({*booked, *([held.version_id] if held else [])}, key=lambda pk: (places.get(pk, -1), pk))
+        reason = acts[places[version_id]].reason if version_id in places else ""
+        judged.append(_Judgement(posted_at, run, version_id, reason))
+    return judged
+
+
+def _corrections(judged: Sequence[_Judgement]) -> list[str]:
+    if len(judged) < 2:
+        return []
+    names = dict(PlanVersion.objects.filter(pk__in={one.version_id for one in judged}).values_list("pk", "number"))
+    told = []
+    for before, after in pairwise(judged):
+        at = f"{timezone.localtime(after.at, SHANGHAI):%Y-%m-%d %H:%M}"
+        values = {"at": at, "old": f"v{names[before.version_id]}", "new": f"v{names[after.version_id]}"}
+        if before.version_id == after.version_id:
+            said = _("%(at)s 订单或归因有更正，按同一版本 %(new)s 重算。") % values
+        else:
+            said = _("%(at)s 更正过：原来按 %(old)s 算，改按 %(new)s 重算。") % values
+        if before.version_id != after.version_id and after.reason:
+            said += _("原因：%(why)s。") % {"why": after.reason}
+        if after.run is not None:
+            said += _("由重算 #%(run)s 过账。") % {"run": after.run}
+        told.append(said)
+    return told
+
+
+def _taken_back(line: OrderLine) -> list[TakenBack]:
+    """What rules gave for a line and give no more."""
+    rows = Entry.objects.of_staff().filter(line=line, kind__in=(Entry.Kind.EARN, Entry.Kind.DELTA))
+    awards: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in rows.select_related("rule").order_by("pk"):
+        awards.setdefault(_award(entry), []).append(entry)
+    return [
+        TakenBack(own[0].rule.name, _role(own[0].role), own[0], sum(max(0, entry.fen) for entry in own))
+        for own in awards.values()
+        if not sum(entry.fen for entry in own)
+    ]
 
 
 def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ class ReadableJSON(forms.JSONField):
     """JSON as a person types it: Chinese as Chinese, errors in plain words."""
 
     default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON：请检查引号、逗号和括号。")}
+    empty_values = [None, ""]  # [] and {} are something, and what is wrong with them is said
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"decoder": StrictJSON, **options})

@@ -7,20 +7,20 @@ its successor or by hand. Once approved its content never changes; editing means
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, cast
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from commissions import cases, documents, engine, ladders, rule_words
 from commissions.documents import WHOLE_PPM, as_document
-from commissions.models import ActionRate, Attainment, Plan, PlanCase, PlanVersion, Rule
+from commissions.models import ActionRate, Attainment, AttainmentStep, Plan, PlanCase, PlanVersion, Rule, Share
 from retail import audit
-from retail.models import User
+from retail.models import AuditRow, User
 
 
 class PlanRefused(ValueError):
@@ -118,6 +118,38 @@ def at(*, brand_id: int, moment: datetime) -> Compiled | None:
 def of_version(version_id: int) -> Compiled:
     """The compiled form of a version that was in force at some time."""
     return compiled(version_id, PlanVersion.objects.values_list("content_hash", flat=True).get(pk=version_id))
+
+
+class Activation(NamedTuple):
+    """That a version was put in force: when somebody did, from when on it holds, and why (of a correction)."""
+
+    version_id: int
+    at: datetime
+    starts_at: datetime
+    reason: str
+
+
+def activations(*, brand_id: int) -> list[Activation]:
+    """Every time a version of a brand was put in force, as the journal has it, the latest last. Two statements."""
+    ids = [str(pk) for pk in PlanVersion._base_manager.filter(plan__brand=brand_id).values_list("pk", flat=True)]
+    acts = AuditRow._base_manager.filter(action="plan.activate", target_type=PlanVersion._meta.label_lower)
+    rows = acts.filter(target_id__in=ids).order_by("at", "pk").values_list("target_id", "at", "after")
+    return [
+        Activation(int(target_id), at, datetime.fromisoformat(said["starts_at"]), said.get("reason", ""))
+        for target_id, at, said in ((target_id, at, after or {}) for target_id, at, after in rows)
+    ]
+
+
+def as_known(acts: Sequence[Activation], *, moment: datetime, at: datetime) -> Activation | None:
+    """By what a payment of a moment was judged, as things stood at another."""
+    known = [one for one in acts if one.at <= at]
+    for place, one in reversed([*enumerate(known)]):
+        # What was to come when it was put in force ends it.
+        to_come = (other.starts_at for other in known[:place] if other.starts_at > max(one.at, one.starts_at))
+        ends_at = min(to_come, default=None)
+        if one.starts_at <= moment and (ends_at is None or moment < ends_at):
+            return one
+    return None
 
 
 def as_it_stands(version: PlanVersion) -> Compiled:
@@ -252,13 +284,33 @@ def approve(*, version: PlanVersion, by: User | None, now: datetime) -> None:
     if version.status not in _OPEN:
         raise PlanRefused(_("只有草稿或已试算的版本可以批准。"))
     count = _prove(version)
-    if by is not None and version.written_by_id == by.pk:
-        raise PlanRefused(_("批准人不能是编写人。"))
+    if by is not None and (version.written_by_id == by.pk or _has_edited(version, by)):
+        raise PlanRefused(_("批准人不能是编写人，也不能是改过它的人。"))
     version.content_hash = content_hash(version)
     version.status, version.approved_by, version.approved_at = PlanVersion.Status.APPROVED, by, now
     version.save()
     after = {"content_hash": version.content_hash, "cases": count}
     audit.record(by=by, action="plan.approve", target=version, now=now, after=after)
+
+
+def _has_edited(version: PlanVersion, by: User) -> bool:
+    """Whether the journal knows of anything in it that this person wrote, changed or took out."""
+    parts: dict[str, list[int]] = {PlanVersion._meta.label_lower: [version.pk]}
+    for model, path in _PARTS.items():
+        rows = model._base_manager.filter(**{path: version})
+        parts[model._meta.label_lower] = list(rows.values_list("pk", flat=True))
+    about = Q()
+    for label, ids in parts.items():
+        about |= Q(target_type=label, target_id__in=[str(pk) for pk in ids])
+    return AuditRow._base_manager.filter(about, by=by, action__in=_EDITS).exists()
+
+
+_PARTS: dict[type[models.Model], str] = {
+    **dict.fromkeys((Rule, Attainment, PlanCase, ActionRate), "version"),
+    Share: "rule__version",
+    AttainmentStep: "attainment__version",
+}
+_EDITS = ("add", "change", "delete", "plan.import", "plan.cases", "plan.copy")
 
 
 @transaction.atomic

@@ -1,12 +1,13 @@
 """What stands behind the figures of a person's statement: late corrections, and what is still owed. Reads only."""
 
 from collections import defaultdict
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import F, Sum
+from django.db.models import BigIntegerField, Case, F, Max, Sum, When
 
-from commissions.models import Entry, Period, Statement
+from commissions.models import Entry, Payout, PayoutBatch, Period, Statement
 from retail.models import Order
 
 
@@ -52,6 +53,80 @@ def _told(changes: dict[tuple[int, int | None, str], int]) -> list[Correction]:
         if fen
     ]
     return sorted(rows, key=lambda row: (row.origin.starts_on, row.order.pk if row.order else 0))
+
+
+class Booked(NamedTuple):
+    """One sale, or one thing that comes of none, with what a statement has of it; when it was sold or booked.
+
+    `name`: of a bonus; `origin_on`: the first day of the period it is about.
+    """
+
+    order_id: int | None
+    number: str
+    channel: str
+    kind: str
+    name: str
+    origin_on: date | None
+    at: datetime
+    fen: int
+
+    @property
+    def label(self) -> str:
+        return self.name or str(Entry.Kind(self.kind).label)
+
+
+def booked(*, statement: Statement, limit: int, offset: int = 0) -> list[Booked]:
+    """What a statement adds up, sale by sale, the newest first. One statement."""
+    rows = Entry.objects.filter(
+        staff=statement.staff_id, payer=statement.payer_id, period_booked=statement.period_id
+    ).exclude(kind=Entry.Kind.PAYOUT)
+    alone = Case(When(order=None, then=F("pk")), output_field=BigIntegerField())
+    sums = (
+        rows.annotate(alone=alone)
+        .values("order", "alone", "order__outer_order_id", "order__channel__name", "attainment__name")
+        .annotate(at=Max("paid_at"), what=Max("kind"), origin=Max("period_origin__starts_on"), fen=Sum("fen"))
+        .order_by("-at", "-order", "-alone")
+    )
+    return [
+        Booked(
+            row["order"],
+            row["order__outer_order_id"] or "",
+            row["order__channel__name"] or "",
+            row["what"],
+            row["attainment__name"] or "",
+            row["origin"],
+            row["at"],
+            row["fen"],
+        )
+        for row in sums[offset : offset + limit]
+    ]
+
+
+def paid_at(*, entries: Iterable[Entry]) -> datetime | None:
+    """When what these entries of a person brought was last paid of; None while nothing was. One statement."""
+    wanted = {(entry.staff_id, entry.period_booked_id, entry.payer_id) for entry in entries}
+    batches = Payout.objects.filter(
+        statement__staff__in={staff_id for staff_id, _period, _payer in wanted},
+        statement__period__in={period_id for _staff, period_id, _payer in wanted},
+        batch__state=PayoutBatch.State.PAID,
+    )
+    columns = ("statement__staff", "statement__period", "statement__payer", "batch__paid_at")
+    return max((at for *whose, at in batches.values_list(*columns) if tuple(whose) in wanted), default=None)
+
+
+def is_on_its_way(*, entries: Iterable[Entry]) -> bool:
+    """Whether all that a closed period pays of these entries of a person is in a batch. One statement, or none."""
+    closed = [entry for entry in entries if entry.period_booked and entry.period_booked.status == Period.Status.CLOSED]
+    if not closed:
+        return False
+    wanted = {(entry.period_booked_id, entry.payer_id) for entry in closed}
+    rows = Statement.objects.filter(staff=closed[0].staff_id, period__in={period_id for period_id, _payer in wanted})
+    left = [
+        row.pay_fen - row.batched_fen  # type: ignore[attr-defined]  # with_batched adds it
+        for row in rows.with_batched()
+        if (row.period_id, row.payer_id) in wanted
+    ]
+    return bool(left) and not any(left)
 
 
 def debt(*, staff_id: int, today: date) -> int:

@@ -9,7 +9,7 @@ put before one, a job makes the file once they agree, it lies sealed for a day, 
 
 import io
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import IO, Any, ClassVar
 
@@ -233,7 +233,7 @@ class ExportingAdmin(ScopedAdmin):
     sheet: ClassVar[Sequence[sheets.Column]]
     actions = ("export_xlsx", "export_csv")
 
-    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+    def sheet_rows(self, rows: QuerySet) -> Iterable[Any]:
         """The rows with whatever the columns look at."""
         return rows
 

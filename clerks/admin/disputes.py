@@ -108,7 +108,12 @@ class DisputeAdmin(DecidingAdmin):
             return str(_("已经答复，这笔钱照常发放。"))
         if (approval := answers.waiting(row)) is not None:
             return str(_("已提出调整，等另一个人同意：%(approval)s")) % {"approval": approval}
-        return str(_("等答复；答复前这笔钱先不发。"))
+        found = disputes.doubted_of(periods=disputes.periods_of(dispute=row), staff_id=row.staff_id)
+        if not found.gone_fen:
+            return str(_("等答复；答复前这笔钱先不发。"))
+        if not found.held_fen:
+            return str(_("等答复；提出时这笔钱已在发放途中，照发，答复后有差额再补或扣。"))
+        return str(_("等答复；没进发放批次的先不发，已进的照发，答复后有差额再补或扣。"))
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id)
@@ -158,6 +163,9 @@ def _evidence(request: HttpRequest, row: Dispute) -> dict[str, Any]:
         "claims": [(claim, names[claim.pk], explain.why(claim)) for claim in found.claims],
         "entries": [(entry, of_entry[entry.pk], as_yuan(entry.fen)) for entry in found.entries],
         "story": found.story,
+        "taken_back": [
+            (gone, of_entry.get(gone.entry.pk, "–")) for gone in (found.story.taken_back if found.story else [])
+        ],
         "winners": [(win, [(part, names.get(part.claim.pk, "–")) for part in win.parts]) for win in winners],
         "bindings": [
             (one, person_of(one), one == found.bound_then)

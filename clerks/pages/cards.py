@@ -18,7 +18,7 @@ class Card(NamedTuple):
 
 def of(sales: Sequence[Sale]) -> list[Card]:
     """The cards of these sales. One statement."""
-    names = _names({sale.order.pk for sale in sales})
+    names = buyers({sale.order.pk for sale in sales})
     return [Card(sale, names.get(sale.order.pk) or _("顾客")) for sale in sales]
 
 
@@ -28,7 +28,7 @@ def names_of(member_ids: Collection[int]) -> dict[int, str]:
     return {member_id: privacy.without_numbers(name) for member_id, name in rows if name}
 
 
-def _names(order_ids: Iterable[int]) -> dict[int, str]:
+def buyers(order_ids: Iterable[int]) -> dict[int, str]:
     """What the buyers call themselves; reached through the entries, so never further than the scope."""
     rows = Entry.objects.filter(order__in=order_ids).values_list("order", "order__purchase__membership__member__name")
     return {order_id: privacy.without_numbers(name) for order_id, name in rows.distinct() if name}

@@ -92,6 +92,7 @@ class EntryAdmin(ScopedAdmin):
         "period_booked", "period_origin",
     )  # fmt: skip
     list_filter = (StateFilter, WhoseFilter, "kind", "role", "order__channel", "store", "period_booked", "paid_at")
+    lookups = ("staff__id__exact", "payer__id__exact", "payer__isnull")  # of a statement
     search_fields = ("staff__code__exact", "staff__name__startswith", "order__outer_order_id__exact")
     search_help_text = _("工号、姓名开头，或完整单号")
     ordering = ("-pk",)

@@ -175,7 +175,8 @@ class PlanVersionAdmin(TriedOn):
     )
     inlines = (AttainmentInline, ActionRateInline)
     actions_detail = ("test", "try_on", "approve", "activate", "retire", "add_rule", "add_attainment", "copy")
-    change_form_outer_after_template = "admin/commissions/planversion/content.html"
+    change_form_outer_before_template = "admin/commissions/planversion/content.html"
+    change_form_outer_after_template = "admin/commissions/planversion/cases.html"
 
     class Media:
         js = ("js/plans.js",)

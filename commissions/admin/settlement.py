@@ -1,7 +1,8 @@
-"""Admin pages of what is settled and paid: periods, statements, payout batches, terms."""
+"""Admin pages of what is settled: periods, statements, terms; and what is between companies."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import date
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -13,13 +14,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from commissions import closing, disputes, periods
 from commissions.models import (
@@ -28,7 +28,6 @@ from commissions.models import (
     Dispute,
     Entry,
     PayCycle,
-    PayoutBatch,
     PayTerms,
     Period,
     Statement,
@@ -38,14 +37,6 @@ from retail.models import Post
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, ScopedAdmin, moment, money
 from retail.sheets import Column
 from retail.templatetags.figures import yuan
-
-
-class PaidForm(BaseDialogForm):
-    reference = forms.CharField(
-        label=_("付款凭证号"), max_length=64, required=False, widget=UnfoldAdminTextInputWidget,
-        help_text=_("银行流水号或代发批号，方便以后对账。"),
-    )  # fmt: skip
-
 
 CLOSE = ActionDialog(
     title=_("结算这一期？"),
@@ -59,22 +50,16 @@ BATCH = ActionDialog(
     form_class=Confirm,
     form_submit_text=pgettext_lazy("button", "生成"),
 )
-PAID = ActionDialog(
-    title=_("确认已经发放？"),
-    description=_("钱已经付出去了才点。每个人手机上会变成“已发”，不能撤回。"),
-    form_class=PaidForm,
-    form_submit_text=_("已经发放"),
-)
 KINDS = dict(Entry.Kind.choices)
 
 
-def _own_company(request: HttpRequest, field: str) -> dict[str, Any]:
+def own_company(request: HttpRequest, field: str) -> dict[str, Any]:
     """Whom the reader's post ties to one company: only its rows, whatever its stores show besides."""
     post = getattr(request, "post", None)
     return {field: post.franchisee_id} if post and post.role == Post.Role.FRANCHISE_OWNER else {}
 
 
-class _Deciding(DecidingAdmin):
+class Deciding(DecidingAdmin):
     """What `closing` decides; nothing here is typed in."""
 
     is_read_only = True
@@ -84,14 +69,26 @@ class _Deciding(DecidingAdmin):
         return request.user.has_perm("commissions.close_period") and self.row(request, object_id) is not None
 
 
+def _fate(period: Period) -> str:
+    """What becomes of the money that open doubts about a period are about."""
+    if period.status != Period.Status.CLOSED:
+        return str(_("这些钱先不发"))
+    found = disputes.doubted(period=period).values()
+    held, gone = sum(one.held_fen for one in found), sum(one.gone_fen for one in found)
+    said = [_("¥%(fen)s 先不发") % {"fen": yuan(held)}] if held or not gone else []
+    if gone:
+        said.append(_("¥%(fen)s 已在发放途中，答复后有差额再补或扣") % {"fen": yuan(gone)})
+    return str(_("，")).join(said)
+
+
 @admin.register(Period)
-class PeriodAdmin(_Deciding):
-    list_display = ("title", "brand", "starts_on", "ends_on", "status_label", "people", "to_pay")
+class PeriodAdmin(Deciding):
+    list_display = ("title", "brand", "starts_on", "last", "status_label", "people", "to_pay")
     list_select_related = ("brand",)
     list_filter = ("brand", "status")
     ordering = ("-starts_on", "brand")
     fieldsets = (
-        (None, {"fields": ("brand", "starts_on", "ends_on", "status_label")}),
+        (None, {"fields": ("brand", "starts_on", "last", "status_label")}),
         (
             _("结算"),
             {
@@ -104,7 +101,7 @@ class PeriodAdmin(_Deciding):
                     "carried",
                     "closed_at_said",
                     "closed_by",
-                    "digest",
+                    "seal",
                 )
             },
         ),
@@ -127,6 +124,14 @@ class PeriodAdmin(_Deciding):
     def status_label(self, period: Period) -> Badge:
         return Badge(period.status, period.get_status_display())
 
+    @display(description=_("到"), ordering="ends_on")
+    def last(self, period: Period) -> date:
+        return period.last_day
+
+    @display(description=_("结算摘要"))
+    def seal(self, period: Period) -> SafeString | str:
+        return format_html("<code>{}</code>", period.digest) if period.digest else "–"
+
     @display(description=_("结算单"))
     def people(self, period: Period) -> SafeString | str:
         if not period.statement_count:
@@ -143,7 +148,11 @@ class PeriodAdmin(_Deciding):
             return "–"
         page = f"{reverse('admin:commissions_dispute_changelist')}?state=open"
         late = waiting.overdue(timezone.now()).count()
-        said = _("%(count)s 个，其中 %(late)s 个超时；这些钱先不发") % {"count": count, "late": late}
+        said = _("%(count)s 个，其中 %(late)s 个超时；%(fate)s") % {
+            "count": count,
+            "late": late,
+            "fate": _fate(period),
+        }
         return format_html('<a class="text-link" href="{}">{}</a>', page, said)
 
     @display(description=_("公司结算"))
@@ -205,6 +214,8 @@ class Total(NamedTuple):
     carry_in_fen: int
     pay_fen: int
     carry_out_fen: int
+    batched_fen: int
+    held_fen: int
     paid_fen: int
 
 
@@ -219,8 +230,9 @@ def _of_kind(kind: str) -> Callable[[Any], object]:
 
 _FIGURES = {
     "net_fen": _("本期"), "carry_in_fen": _("上期结转"), "pay_fen": _("应发"), "carry_out_fen": _("结转下期"),
-    "paid_fen": _("已发"),
+    "batched_fen": _("已进批次"), "held_fen": _("先不发"), "paid_fen": _("已发"),
 }  # fmt: skip
+_STORED = [name for name in _FIGURES if name not in ("batched_fen", "held_fen")]
 PAYROLL = (
     Column(_("工号"), "text", lambda row: str(_("合计")) if isinstance(row, Total) else row.staff.code),
     Column(_("姓名"), "text", _of_person(lambda row: row.staff.name)),
@@ -231,6 +243,15 @@ PAYROLL = (
     *(Column(label, "money", _of_kind(kind)) for kind, label in Entry.Kind.choices if kind != Entry.Kind.PAYOUT),
     *(Column(label, "money", attrgetter(name)) for name, label in _FIGURES.items()),
 )
+
+
+def _held(statements: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Statement id → what open disputes keep back of it, of pairs of statement and period. A few queries a period."""
+    wanted = dict(statements)
+    found: dict[int, int] = {}
+    for period in Period.objects.filter(pk__in={*wanted.values()}):
+        found |= disputes.held(period=period)
+    return {pk: fen for pk, fen in found.items() if pk in wanted}
 
 
 @admin.register(Statement)
@@ -248,7 +269,7 @@ class StatementAdmin(ExportingAdmin):
     ordering = ("-period", "staff")
     fieldsets = (
         (None, {"fields": ("person", "period", "company", "store", "state_label")}),
-        (_("怎么算的"), {"fields": ("parts", "net", "carry_in", "pay", "carry_out")}),
+        (_("怎么算的"), {"fields": ("parts", "behind", "net", "carry_in", "pay", "carry_out")}),
         (_("时间"), {"fields": ("made", "confirmed", "paid")}),
     )
 
@@ -256,16 +277,24 @@ class StatementAdmin(ExportingAdmin):
         """A company sees what it pays itself, also where a store was somebody else's before."""
         doubts = Dispute._base_manager.filter(statement=OuterRef("pk"), closed_at=None)
         rows = super().get_queryset(request).annotate(is_doubted=Exists(doubts)).prefetch_related("payouts__batch")
-        return rows.filter(**_own_company(request, "payer"))
+        return rows.filter(**own_company(request, "payer"))
 
-    def sheet_rows(self, rows: QuerySet) -> QuerySet:
-        return rows.select_related("staff", "store", "payer", "period__brand")
+    def sheet_rows(self, rows: QuerySet) -> Iterable[Statement]:
+        """With what explains why a batch pays less than the statements say: what is in one, and what waits."""
+        found = list(rows.with_batched().select_related("staff", "store", "payer", "period__brand"))
+        held = _held((row.pk, row.period_id) for row in found)
+        for row in found:
+            row.held_fen = held.get(row.pk, 0)  # type: ignore[attr-defined]  # beside what with_batched adds
+        return found
 
     def sheet_total(self, rows: QuerySet) -> Total:
         kinds: Counter[str] = Counter()
         for of_one in rows.values_list("kinds", flat=True):
             kinds.update(of_one)
-        return Total(kinds=kinds, **rows.aggregate(**{name: Sum(name, default=0) for name in _FIGURES}))
+        sums = rows.aggregate(**{name: Sum(name, default=0) for name in _STORED})
+        batched = rows.order_by().with_batched().values_list("batched_fen", flat=True)
+        held = _held(rows.order_by().values_list("pk", "period"))
+        return Total(kinds=kinds, batched_fen=sum(batched), held_fen=sum(held.values()), **sums)
 
     net = money("net_fen", _("本期"))
     carry_in = money("carry_in_fen", _("上期结转"))
@@ -295,51 +324,38 @@ class StatementAdmin(ExportingAdmin):
             return Badge("doubted", _("有疑问"))
         return Badge("confirmed", _("本人已确认")) if statement.confirmed_at else Badge("made", _("待确认"))
 
+    @display(description=_("佣金流水"))
+    def behind(self, statement: Statement) -> SafeString:
+        """The entries it adds up."""
+        whose = {"payer__id__exact": statement.payer_id} if statement.payer_id else {"payer__isnull": 1}
+        asked = {"staff__id__exact": statement.staff_id, "period_booked__id__exact": statement.period_id, **whose}
+        page = f"{reverse('admin:commissions_entry_changelist')}?{urlencode(asked)}"
+        said = _("%(count)s 笔，逐笔看") % {"count": statement.entries}
+        return format_html('<a class="text-link" href="{}">{}</a>', page, said)
+
     @display(description=_("构成"))
     def parts(self, statement: Statement) -> SafeString | str:
         rows = [(KINDS.get(kind, kind), yuan(fen)) for kind, fen in sorted(statement.kinds.items())]
         return format_html_join("", '<div>{} <span class="figure">{}</span></div>', rows) or "–"
 
 
-@admin.register(PayoutBatch)
-class PayoutBatchAdmin(_Deciding):
-    list_display = ("title", "company", "total", "people", "state_label", "made_by", "paid_by", "paid", "reference")
-    list_select_related = ("period__brand", "payer", "made_by", "paid_by")
-    list_filter = ("period", "payer", "state")
-    ordering = ("-pk",)
-    fields = (
-        *("title", "company", "total", "people", "state_label"),
-        *("made_by", "made", "paid_by", "paid", "reference"),
-    )
-    actions_detail = ("mark_paid",)
-    total = money("total_fen", _("合计"))
-    made = moment("made_at", _("什么时候做的"))
-    paid = moment("paid_at", _("发放时间"))
+class TermsForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if "between_ppm" in given:
+            given["between_ppm"] = given["between_ppm"] or 0
+            if given.get("between") == PayTerms.Between.SHARE and not given["between_ppm"]:
+                self.add_error("between_ppm", _("按销售额分成时，要写明比例。"))
+        return given
 
-    @display(description=_("结算期"), ordering="period")
-    def title(self, batch: PayoutBatch) -> str:
-        return str(batch.period)
-
-    @display(description=_("付款公司"), ordering="payer")
-    def company(self, batch: PayoutBatch) -> str:
-        return str(batch.payer or batch.period.brand)
-
-    @display(description=_("状态"), ordering="state", label={"ready": "warning", "paid": "success"})
-    def state_label(self, batch: PayoutBatch) -> Badge:
-        return Badge(batch.state, batch.get_state_display())
-
-    @action(description=_("确认已发放"), icon="task_alt", permissions=["close"], dialog=PAID)
-    def mark_paid(self, request: HttpRequest, form: PaidForm, object_id: str) -> HttpResponse:
-        def verb(batch: PayoutBatch) -> str:
-            given = form.cleaned_data["reference"]
-            closing.mark_paid(batch=batch, reference=given, by=request.user, now=timezone.now())
-            return _("已记为发放，共 %(people)s 人。") % {"people": batch.people}
-
-        return self.attempt(request, object_id, verb)
+    class Meta:
+        model = PayTerms
+        exclude = ()
 
 
 @admin.register(PayTerms)
 class PayTermsAdmin(ScopedAdmin):
+    form = TermsForm
     list_display = ("brand", "most", "excess", "least", "leaver_debt")
     list_select_related = ("brand",)
     fields = (
@@ -347,6 +363,13 @@ class PayTermsAdmin(ScopedAdmin):
         *("dispute_days", "answer_days", "between", "between_ppm"),
     )
     most = money("max_fen", _("每人每期最多发"))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "between_ppm":
+            field.required = False  # TermsForm asks for it where it counts
+        return field
+
     least = money("min_payout_fen", _("不到多少先不发"))
 
 
@@ -413,7 +436,7 @@ class CompanyAccountAdmin(ScopedAdmin):
     made = moment("made_at", _("出单时间"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).filter(**_own_company(request, "company"))
+        return super().get_queryset(request).filter(**own_company(request, "company"))
 
     @display(description=_("结算期"), ordering="period")
     def title(self, account: CompanyAccount) -> str:
@@ -504,7 +527,7 @@ class CompanyLegAdmin(ExportingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).filter(**_own_company(request, "account__company"))
+        return super().get_queryset(request).filter(**own_company(request, "account__company"))
 
     def sheet_rows(self, rows: QuerySet) -> QuerySet:
         return rows.select_related(*self.list_select_related)

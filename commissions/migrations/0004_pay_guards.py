@@ -21,16 +21,16 @@ CREATE TRIGGER figures_stay BEFORE UPDATE OR DELETE ON commissions_statement
 CREATE TRIGGER not_emptied BEFORE TRUNCATE ON commissions_statement
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 """
-# What may happen to a row is one step: somebody says that it was paid.
+# What may happen to a row is one step: somebody says that it was paid, or takes it back.
 PAID_ONCE = """
 CREATE FUNCTION refuse_other_payout() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    said text[] := '{state,paid_by_id,paid_at,reference}';
+    said text[] := '{state,paid_by_id,paid_at,reference,voided_by_id,voided_at}';
 BEGIN
     IF NEW IS DISTINCT FROM OLD AND (
-        (OLD.state, NEW.state) IS DISTINCT FROM ('ready', 'paid') OR to_jsonb(NEW) - said <> to_jsonb(OLD) - said
+        OLD.state <> 'ready' OR NEW.state NOT IN ('paid', 'void') OR to_jsonb(NEW) - said <> to_jsonb(OLD) - said
     ) THEN
-        RAISE EXCEPTION 'batch % keeps its figures, and is paid once', OLD.id USING ERRCODE = 'restrict_violation';
+        RAISE EXCEPTION 'batch % keeps its figures, and is paid or taken back once', OLD.id USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
@@ -47,7 +47,8 @@ DECLARE
 BEGIN
     SELECT s.id INTO over FROM public.commissions_statement s
     WHERE s.id IN (SELECT statement_id FROM written) AND s.pay_fen < (
-        SELECT sum(p.fen) FROM public.commissions_payout p WHERE p.statement_id = s.id
+        SELECT sum(p.fen) FROM public.commissions_payout p
+        JOIN public.commissions_payoutbatch b ON b.id = p.batch_id AND b.state <> 'void' WHERE p.statement_id = s.id
     ) LIMIT 1;
     IF over IS NOT NULL THEN
         RAISE EXCEPTION 'statement % would be paid more than it owes', over USING ERRCODE = 'restrict_violation';

@@ -132,11 +132,15 @@ class Guarantee(Scoped):
 
 
 class PayoutBatch(Scoped):
-    """The statements of a period that one company pays together. Made by one person, said to be paid by another."""
+    """The statements of a period that one company pays together. Made by one person, said to be paid by another.
+
+    Until it is paid it may be taken back (`void`); its rows stay, and what they said is paid by another batch.
+    """
 
     class State(models.TextChoices):
         READY = "ready", _("待发放")
         PAID = "paid", _("已发放")
+        VOID = "void", _("已作废")
 
     period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="batches")
     payer = models.ForeignKey(
@@ -154,6 +158,11 @@ class PayoutBatch(Scoped):
     )
     paid_at = models.DateTimeField(_("发放时间"), null=True)
     reference = models.CharField(_("付款凭证号"), max_length=64, blank=True, default="")
+    # Taken back before it was paid: what it would have paid is free for another batch.
+    voided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("谁作废"), null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    voided_at = models.DateTimeField(_("作废时间"), null=True)
 
     scope_paths = Paths(brand="period__brand")
 
@@ -169,7 +178,11 @@ class PayoutBatch(Scoped):
             ),
             models.CheckConstraint(
                 name="payout_paid_has_time",
-                condition=Q(state="paid", paid_at__isnull=False) | Q(state="ready", paid_at=None),
+                condition=Q(state="paid", paid_at__isnull=False) | Q(state__in=["ready", "void"], paid_at=None),
+            ),
+            models.CheckConstraint(
+                name="payout_void_has_time",
+                condition=Q(state="void", voided_at__isnull=False) | Q(state__in=["ready", "paid"], voided_at=None),
             ),
         ]
 
@@ -181,6 +194,7 @@ class StatementQuerySet(models.QuerySet["Statement"]):
     def with_batched(self) -> Self:
         """Adds `batched_fen`: what batches take along of it, paid or about to be."""
         payouts = Payout._base_manager.filter(statement=OuterRef("pk")).values("statement")
+        payouts = payouts.exclude(batch__state=PayoutBatch.State.VOID)
         batched = payouts.annotate(sum=Sum("fen")).values("sum")
         return self.annotate(batched_fen=Coalesce(Subquery(batched), 0, output_field=models.BigIntegerField()))
 

@@ -52,6 +52,7 @@ ACTIONS = {
     "target.put": _("粘贴目标"),
     "payout.make": _("生成发放批次"),
     "payout.paid": _("确认已发放"),
+    "payout.void": _("作废发放批次"),
     "dispute.open": _("提出疑问"),
     "dispute.close": _("答复疑问"),
     "post.grant": _("授予总部岗位"),

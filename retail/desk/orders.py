@@ -277,6 +277,8 @@ def _why(request: HttpRequest, line: OrderLine) -> dict[str, Any]:
         claims = ClaimRow.objects.filter(pk__in=[part.claim.pk for win in story.winners for part in win.parts])
     named = {claim.pk: person_of(claim) for claim in known(claims.select_related("staff"), request)}
     entries = told(Entry.objects.filter(line=line), request).select_related("staff", "rule").order_by("pk")
+    names = [(entry, person_of(entry)) for entry in entries]
+    by_entry = {entry.pk: name for entry, name in names}
     refunds = Refund._base_manager.filter(order=line.order, outer_line_id=line.outer_line_id).order_by("refunded_at")
     return {
         "title": _("为什么是这个数"),
@@ -284,6 +286,7 @@ def _why(request: HttpRequest, line: OrderLine) -> dict[str, Any]:
         "order": line.order,
         "story": story,
         "winners": [(win, [(part, named[part.claim.pk]) for part in win.parts]) for win in story.winners],
-        "entries": [(entry, person_of(entry), as_yuan(entry.fen)) for entry in entries],
+        "entries": [(entry, name, as_yuan(entry.fen)) for entry, name in names],
+        "taken_back": [(gone, by_entry.get(gone.entry.pk, "–")) for gone in story.taken_back],
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
     }

@@ -28,6 +28,7 @@ EXTRA = {
     "commissions.decide_dispute": "决定佣金调整",
     "commissions.export_statement": "导出工资表",
     "commissions.export_companyleg": "导出公司往来",
+    "commissions.export_payout": "导出发放名单",
     "retail.decide_post": "决定总部岗位",
     "retail.export_order": "导出订单",
     "retail.decide_exportfile": "决定大批导出",
@@ -82,7 +83,7 @@ _CODES = ["clerks.contactway", "clerks.shift"]
 _ATTAINED = ["commissions.attained", "commissions.target"]
 _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
-    *("commissions.dispute", *_TERMS, *_ATTAINED),
+    *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
@@ -127,6 +128,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["commissions.paycycle"], "add")
     | _TAKES_PAYROLL
     | {"commissions.approve_planversion", "commissions.close_period", "retail.export_order"}
+    | {"commissions.export_payout"}
     | {"commissions.post_run"}
     | _TRIES
     | _DECIDES,

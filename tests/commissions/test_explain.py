@@ -1,12 +1,15 @@
 """Every fen in words."""
 
+from datetime import timedelta
+
 import pytest
 
-from commissions import explain
+from commissions import explain, plans
 from commissions.engine import REASONS
-from commissions.models import Entry
+from commissions.models import Entry, PlanVersion
+from retail import intake
 from retail.models import Order, OrderLine
-from tests.factories import NOW, world
+from tests.factories import LONG_AGO, NOW, add_rule, number, world
 
 pytestmark = pytest.mark.usefixtures("everything")
 
@@ -152,3 +155,61 @@ def test_what_is_not_there_yet_is_said(shop):
 
 def test_every_reason_of_the_engine_has_words():
     assert set(REASONS) <= set(explain.REASONS)
+
+
+def corrected(shop, *rules, reason="比例填错"):
+    """A version with these rules takes the place of the one in force, and what was sold is judged again."""
+    plan = PlanVersion.objects.latest("pk").plan
+    draft = PlanVersion.objects.create(plan=plan, number=number())
+    for rule in rules:
+        add_rule(draft, rule)
+    plans.approve(version=draft, by=None, now=LATER)
+    plans.activate(version=draft, starts_at=LONG_AGO, by=None, now=LATER, reason=reason)
+    assert intake.recompute(order_ids=list(Order.objects.values_list("pk", flat=True)), now=LATER) == []
+    return draft
+
+
+OLD = {"id": "old", "name": "旧规则", "calc": {"type": "rate", "ppm": 30000}, "split": SPLIT}
+NEW = {"id": "new", "name": "新规则", "calc": {"type": "rate", "ppm": 20000}, "split": SPLIT}
+LATER = NOW + timedelta(days=3)
+
+
+@pytest.mark.parametrize("rules", [[NEW], [{"id": "none", "name": "不给", "when": {"channel": ["douyin"]},
+    "calc": {"type": "rate", "ppm": 1}, "split": SPLIT}]])  # fmt: skip
+def test_after_a_correction_the_line_is_told_by_the_version_that_judged_it_last(shop, rules):
+    old = shop.plan(OLD)
+    (order_id,) = shop.settle(shop.order(serving_clerk="A1"))
+    line = OrderLine.objects.get(order=order_id)
+    new = corrected(shop, *rules)
+
+    story = explain.of_line(order=line.order, line=line)
+
+    assert story.version == new
+    told = sum(part.fen for win in story.winners for part in win.parts)
+    assert told == sum(Entry.objects.of_staff().filter(line=line).values_list("fen", flat=True))
+    assert [(gone.rule, gone.role_label, gone.fen) for gone in story.taken_back] == [
+        ("旧规则", "开单", 270), ("旧规则", "店长", 30),
+    ]  # fmt: skip
+    (said,) = story.corrections
+    assert f"原来按 v{old.number} 算，改按 v{new.number} 重算" in said and "比例填错" in said and "2026-10-15" in said
+
+
+def test_a_correction_says_from_what_to_what(shop):
+    shop.plan(OLD)
+    shop.settle(shop.order(serving_clerk="A1"))
+    corrected(shop, {**OLD, "calc": {"type": "rate", "ppm": 20000}})
+
+    earned, less = stories(role="serve")
+
+    assert earned.fen == 270
+    assert less.sentence == "订单或规则有更正，按「旧规则」实付的 2%重算，开单由 ¥2.70 改为 ¥1.80，扣回 ¥0.90。"
+    assert less.numbers == [("原来", "¥2.70"), ("更正后", "¥1.80"), ("差额", "-¥0.90")]
+
+
+def test_what_is_taken_back_whole_is_said_so(shop):
+    shop.plan(OLD)
+    shop.settle(shop.order(serving_clerk="A1"))
+    corrected(shop, NEW)
+
+    (back,) = [story for story in stories(role="serve") if story.kind == "delta"]
+    assert back.sentence == "订单或规则有更正，「旧规则」不再给开单，收回 ¥2.70。"

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from commissions import plans
 from commissions.models import Attainment, AttainmentStep, Plan, PlanCase, PlanVersion, Rule, Share
 from commissions.plans import PlanRefused
+from retail import audit
 from retail.models import AuditRow
 from tests.factories import LONG_AGO, NOW, user, world
 
@@ -213,3 +214,12 @@ def test_a_plan_that_cannot_be_compiled_is_not_approved(draft):
 
     with pytest.raises(PlanRefused, match="group_modes"):
         plans.approve(version=draft, by=None, now=NOW)
+
+
+def test_who_changed_a_draft_may_not_approve_it(draft):
+    editor = user()
+    audit.record(by=editor, action="change", target=draft.rules.get(), now=NOW, after={"calc": "…"})
+
+    with pytest.raises(plans.PlanRefused, match="改过"):
+        plans.approve(version=draft, by=editor, now=NOW)
+    plans.approve(version=draft, by=user(), now=NOW)

@@ -13,14 +13,13 @@ from django.views.decorators.http import require_POST, require_safe
 from clerks.outreach import disputes as doubts
 from clerks.pages import cards
 from clerks.pages.access import in_store
-from commissions import disputes, earnings, explain
+from clerks.pages.paging import PER_PAGE, start
+from commissions import disputes, earnings, explain, statements
 from commissions.action_words import ActionStory
 from commissions.explain import Story
 from commissions.models import Dispute
 from retail import scope
 from retail.models import OrderLine, Post
-
-PER_PAGE = 20
 
 
 @require_safe
@@ -91,8 +90,8 @@ def actions(request: HttpRequest) -> HttpResponse:
     today, staff_id = timezone.localdate(), request.post.staff_id
     newest = today.replace(day=1)
     first = min(_month(request.GET.get("month", "")) or newest, newest)
-    start = _start(request)
-    stories = earnings.actions(staff_id=staff_id, first=first, today=today, offset=start, limit=PER_PAGE + 1)
+    offset = start(request)
+    stories = earnings.actions(staff_id=staff_id, first=first, today=today, offset=offset, limit=PER_PAGE + 1)
     names = cards.names_of({story.event.customer for story in stories if story.event.customer})
     deeds = [Deed(story, names.get(story.event.customer or 0) or _("顾客")) for story in stories[:PER_PAGE]]
     context = {
@@ -100,16 +99,9 @@ def actions(request: HttpRequest) -> HttpResponse:
         "first": first,
         "deeds": deeds,
         "rewards": earnings.rewards(staff_id=staff_id, first=first, today=today),
-        "more": start + PER_PAGE if len(stories) > PER_PAGE else None,
+        "more": offset + PER_PAGE if len(stories) > PER_PAGE else None,
     }
     return render(request, "clerks/_deeds.html" if request.htmx else "clerks/actions.html", context)
-
-
-def _start(request: HttpRequest) -> int:
-    text = request.GET.get("from", "0")
-    if not (text.isascii() and text.isdecimal() and len(text) < 7):
-        raise Http404
-    return int(text)
 
 
 class LineStory(NamedTuple):
@@ -165,13 +157,29 @@ def _sale(request: HttpRequest, order_id: int, doubt: Doubt | None = None) -> Ht
     if found is None:
         raise Http404(_("没有这笔成交，或者它不是您的。"))
     (card,) = cards.of([found])
-    context = {"tab": "earnings", "card": card, "lines": _told(found, request.post.staff_id), "doubt": doubt}
+    cases = list(doubts.as_told(Dispute.objects.filter(staff=request.post.staff_id, order=found.order)))
+    context = {
+        "tab": "earnings",
+        "card": card,
+        "lines": _told(found, cases),
+        "doubt": doubt,
+        "doubted": _doubted(found, cases, request.post.staff_id),
+        "paid_at": statements.paid_at(entries=found.entries) if found.state == "paid" else None,
+        "is_on_its_way": statements.is_on_its_way(entries=found.entries),
+    }
     return render(request, "clerks/sale.html", context, status=409 if doubt else 200)
 
 
-def _told(sale: earnings.Sale, staff_id: int) -> list[LineStory]:
+def _doubted(sale: earnings.Sale, cases: list[Dispute], staff_id: int) -> disputes.Doubted | None:
+    """What becomes of the money of a sale that is doubted, as far as its periods are closed; None if nobody doubts."""
+    if sale.state != "frozen" and not any(case.is_open for case in cases):
+        return None
+    periods = [entry.period_booked for entry in sale.entries if entry.period_booked]
+    return disputes.doubted_of(periods=periods, staff_id=staff_id)
+
+
+def _told(sale: earnings.Sale, cases: list[Dispute]) -> list[LineStory]:
     """Every line of a sale, those that brought something first."""
-    cases = list(doubts.as_told(Dispute.objects.filter(staff=staff_id, order=sale.order)))
     is_in_time = disputes.is_in_time(entries=sale.entries, now=timezone.now())
     # The person may see this sale; that it was found says so. Its lines and its rules belong to nobody.
     with scope.within(scope.EVERYTHING):

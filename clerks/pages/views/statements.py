@@ -10,12 +10,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks.outreach import disputes as doubts
+from clerks.pages import cards
 from clerks.pages.access import in_store
+from clerks.pages.paging import PER_PAGE, start
 from commissions import closing, disputes, limits
 from commissions import statements as behind
 from commissions.models import Dispute, Entry, PayTerms, Statement
 
 KINDS = dict(Entry.Kind.choices)
+
+
+class Row(NamedTuple):
+    """One thing a statement adds up, and who bought; `buyer` is empty where it comes of no sale."""
+
+    booked: behind.Booked
+    buyer: str
 
 
 class Part(NamedTuple):
@@ -35,8 +44,11 @@ def every(request: HttpRequest) -> HttpResponse:
 @require_safe
 @in_store
 def one(request: HttpRequest, *, statement_id: int) -> HttpResponse:
-    """One statement with what it is made of; 404 where it is somebody else's."""
-    return _page(request, _found(request, statement_id))
+    """One statement with what it is made of; more of its sales for htmx. 404 where it is somebody else's."""
+    statement = _found(request, statement_id)
+    if request.htmx:
+        return render(request, "clerks/_booked.html", {"statement": statement, **_booked(request, statement)})
+    return _page(request, statement)
 
 
 @require_POST
@@ -75,6 +87,15 @@ def withdraw(request: HttpRequest, *, dispute_id: int) -> HttpResponse:
     return redirect("clerks:sale", order_id=row.order_id)
 
 
+def _booked(request: HttpRequest, statement: Statement) -> dict[str, object]:
+    """The sales and rewards behind it, a page of them."""
+    offset = start(request)
+    found = behind.booked(statement=statement, limit=PER_PAGE + 1, offset=offset)
+    names = cards.buyers({one.order_id for one in found if one.order_id})
+    rows = [Row(one, names.get(one.order_id, _("顾客")) if one.order_id else "") for one in found[:PER_PAGE]]
+    return {"rows": rows, "more": offset + PER_PAGE if len(found) > PER_PAGE else None}
+
+
 def _page(request: HttpRequest, statement: Statement, error: str = "", reason: str = "") -> HttpResponse:
     cases = list(doubts.as_told(_cases(statement)))
     last = disputes.last_moment(
@@ -89,7 +110,8 @@ def _page(request: HttpRequest, statement: Statement, error: str = "", reason: s
         "advanced_fen": owed.get((statement.staff_id, statement.payer_id), 0),
         "is_capped": Entry.Kind.CAP_HOLD in statement.kinds,
         "corrections": behind.corrections(statement=statement),
-        "held_fen": disputes.held(period=statement.period, staff_id=statement.staff_id).get(statement.pk, 0),
+        "doubted": disputes.doubted(period=statement.period, staff_id=statement.staff_id).get(statement.pk),
+        **_booked(request, statement),
         "cases": cases,
         "may_confirm": not is_doubted and not is_done,
         "may_dispute": not is_doubted and not is_done and len(cases) < disputes.TIMES
@@ -102,7 +124,7 @@ def _page(request: HttpRequest, statement: Statement, error: str = "", reason: s
 
 
 def _own(request: HttpRequest) -> QuerySet[Statement]:
-    rows = Statement.objects.filter(staff=request.post.staff_id).prefetch_related("payouts__batch")
+    rows = Statement.objects.filter(staff=request.post.staff_id).with_batched().prefetch_related("payouts__batch")
     return rows.select_related("period__brand", "payer", "staff").order_by("-period__starts_on", "pk")
 
 

@@ -6,11 +6,12 @@ import pytest
 import time_machine
 from django.test import Client
 
-from commissions import closing, periods
-from commissions.models import Guarantee, PayTerms, Period, Statement
-from retail.models import User
-from tests.clerks.pages.conftest import sell, signed_in
-from tests.factories import NOW, World
+from commissions import closing, earnings, periods, plans
+from commissions.models import Guarantee, PayTerms, Period, PlanVersion, Rule, Statement
+from retail import intake
+from retail.models import Order, User
+from tests.clerks.pages.conftest import RULES, sell, signed_in
+from tests.factories import LONG_AGO, NOW, World
 
 NOVEMBER = datetime.fromisoformat("2026-11-03T09:00:00+08:00")
 
@@ -95,3 +96,50 @@ def test_others_have_none_of_it(shop: World):
         assert client.get(f"/m/statements/{own(shop).pk}/").status_code == 404
         assert client.post(f"/m/statements/{own(shop).pk}/confirm/").status_code == 404
     assert own(shop).confirmed_at is None
+
+
+def test_each_sale_behind_it_is_a_link(shop: World, phone: Client, django_assert_max_num_queries):
+    sales = sell(shop, count=23)
+    sell(shop, serving_clerk="M1")
+    closed(shop)
+    page = f"/m/statements/{own(shop).pk}/"
+
+    with django_assert_max_num_queries(15):
+        first = phone.get(page).content.decode()
+    rest = phone.get(f"{page}?from=20", headers={"HX-Request": "true"}).content.decode()
+
+    linked = [f"/m/earnings/{order_id}/" for order_id in sales]
+    assert (sum(one in first for one in linked), sum(one in rest for one in linked)) == (20, 3)
+    assert all(one in first + rest for one in linked) and "from=20" in first and "from=" not in rest
+    assert phone.get(f"{page}?from=x").status_code == 404
+
+
+def test_what_is_doubted_once_it_is_on_its_way_is_not_said_to_wait(shop: World, phone: Client):
+    (order_id,) = sell(shop)
+    (batch,) = closing.make_batches(period=closed(shop), by=None, now=NOVEMBER)
+    line = Order.objects.get(pk=order_id).lines.get()
+    assert "已在发放途中或已经发了" in phone.get(f"/m/earnings/{order_id}/").content.decode()
+
+    phone.post(f"/m/earnings/{order_id}/{line.pk}/dispute/", {"reason": "这单少算了"})
+    for page in (f"/m/earnings/{order_id}/", f"/m/statements/{own(shop).pk}/"):
+        said = phone.get(page).content.decode()
+        assert "已在发放途中" in said and "先不发" not in said
+
+    closing.mark_paid(batch=batch, reference="", by=User.objects.create(username="payer"), now=NOVEMBER)
+    said = phone.get(f"/m/earnings/{order_id}/").content.decode()
+    assert "11月3日已发" in said and "答复后有差额再补或扣" in said
+
+
+def test_what_is_taken_back_by_a_correction_is_not_shown_as_gain(shop: World, phone: Client):
+    (order_id,) = sell(shop)
+    day = earnings.sale(staff_id=shop.staff["A1"].pk, order_id=order_id, today=NOW.date()).earned_on
+    rule = {**RULES[0], "calc": {"type": "rate", "ppm": 20000}}
+    draft = plans.copy(version=PlanVersion.objects.get(), by=None, now=NOVEMBER)
+    Rule.objects.filter(version=draft).update(calc=rule["calc"])
+    plans.approve(version=draft, by=None, now=NOVEMBER)
+    plans.activate(version=draft, starts_at=LONG_AGO, by=None, now=NOVEMBER, reason="填错")
+    intake.recompute(order_ids=[order_id], now=NOVEMBER)
+
+    page = phone.get(f"/m/earnings/{order_id}/").content.decode()
+    assert page.count("story_reverse") == 1 and "更正" in page and "-0.90" in page
+    assert earnings.sale(staff_id=shop.staff["A1"].pk, order_id=order_id, today=NOW.date()).earned_on == day

@@ -91,6 +91,8 @@ def test_a_manager_explains_and_proposes_and_finance_agrees(shop, case, sign_in)
     manager, finance = sign_in(shop, "store_manager"), sign_in(shop, "hq_finance")
     press(manager, case, "propose", fen="2.50", text="确实少算了")
     with scope.within(scope.EVERYTHING):
+        asked = Approval.objects.get()
+        assert (asked.before, set(asked.after)) == ({}, {"对什么", "谁", "疑问", "调整"})
         approval = Approval.objects.get()
         assert (approval.kind, approval.asked_by) == ("dispute.adjust", manager.user)
     press(manager, case, "explain", text="改主意了，没有错")  # while it waits nothing else is said

@@ -210,6 +210,8 @@ def test_a_version_is_carried_out_and_in(ops, draft):
     document["rules"][0]["calc"]["ppm"] = -1
     assert "rules[0].calc.ppm：不能小于 0" in text(ops.post(page, document=json.dumps(document)))
     assert "不是正确的 JSON" in text(ops.post(page, document="{"))
+    nothing = text(ops.post(page, document="[]"))
+    assert "该字段是必填项" not in nothing and "desk-faults" in nothing
     with scope.within(scope.EVERYTHING):
         assert PlanVersion.objects.count() == 2
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from commissions import disputes
-from commissions.models import Entry, PayoutBatch, Period, Statement
+from commissions.models import Entry, PayoutBatch, PayTerms, Period, Statement
 from retail import scope
 from tests.factories import NOW
 
@@ -115,3 +115,33 @@ def test_a_store_manager_sees_the_statements_of_the_store(shop, sold, sign_in):
     # The admin says "not there" by leading back to the front page.
     assert elsewhere.get(f"/admin/commissions/statement/{statement.pk}/change/").status_code in (302, 404)
     assert manager.get("/admin/commissions/period/").status_code == 403
+
+
+def test_a_period_says_its_last_day_and_breaks_its_seal(shop, sold, sign_in):
+    finance = sign_in(shop, "hq_finance")
+    press(finance, f"period/{sold.pk}", "close")
+
+    page = finance.get(f"/admin/commissions/period/{sold.pk}/change/").content.decode()
+
+    with scope.within(scope.EVERYTHING):
+        assert f"<code>{Period.objects.get(pk=sold.pk).digest}</code>" in page
+    assert "不含" not in page and "2026-11-01" not in page and ("2026-10-31" in page or "10月31日" in page)
+
+
+@pytest.mark.parametrize(
+    ("between", "ppm", "is_taken"), [("nothing", "", True), ("share", "", False), ("share", "8", True)]
+)
+def test_a_share_is_asked_for_where_there_is_one(shop, sign_in, between, ppm, is_taken):
+    finance = sign_in(shop, "hq_finance")
+    terms = {"excess": "carry", "min_payout_fen": "0", "leaver_debt": "house", "dispute_days": 15, "answer_days": 5}
+
+    answer = finance.post(
+        "/admin/commissions/payterms/add/", brand=shop.brand.pk, between=between, between_ppm=ppm, **terms
+    )
+
+    assert answer.status_code == (302 if is_taken else 200)
+    if is_taken:
+        with scope.within(scope.EVERYTHING):
+            assert PayTerms.objects.get().between_ppm == (80_000 if ppm else 0)
+    else:
+        assert "要写明比例" in answer.content.decode()
