@@ -22,7 +22,6 @@ class ReadableJSON(forms.JSONField):
     """JSON as a person types it: Chinese as Chinese, errors in plain words."""
 
     default_error_messages = {"invalid": gettext_lazy("不是正确的 JSON：请检查引号、逗号和括号。")}
-    empty_values = [None, ""]  # [] and {} are something, and what is wrong with them is said
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"decoder": StrictJSON, **options})
@@ -168,10 +167,16 @@ class CaseForm(forms.ModelForm):
         return cleaned
 
 
+class PastedJSON(ReadableJSON):
+    """[] and {} are something, and what is wrong with them is said."""
+
+    empty_values = [None, ""]
+
+
 class PasteForm(forms.Form):
     """A JSON file, read by the browser into the box or pasted."""
 
-    document = ReadableJSON(label=gettext_lazy("JSON 文件的内容"))
+    document = PastedJSON(label=gettext_lazy("JSON 文件的内容"))
 
 
 class ActivateForm(BaseDialogForm):

@@ -48,7 +48,7 @@ EXPLAIN = ActionDialog(
 )
 PROPOSE = ActionDialog(
     title=_("提出调整"),
-    description=_("总部另一个人同意后才记账，记在现在开着的结算期；在那之前这笔钱先不发。"),
+    description=_("总部另一个人同意后才记账，记在现在开着的结算期；没进发放批次的钱，在那之前先不发。"),
     form_class=Adjustment,
     form_submit_text=_("提交复核"),
 )
