@@ -8,20 +8,20 @@ over goes into the next.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from commissions import attaining, companies, disputes, engine, limits
+from commissions import attaining, companies, disputes, engine, leavers, limits
 from commissions.booking import Leg, book
 from commissions.models import Entry, Payout, PayoutBatch, PayTerms, Period, Statement
 from commissions.models.ledger import midnight
 from retail import audit
-from retail.models import Employment, Order, Refund, User
+from retail.models import Order, Refund, User
 
 
 class ClosingRefused(ValueError):
@@ -66,11 +66,11 @@ def close(*, period: Period, by: User | None, now: datetime) -> Period:
         raise ClosingRefused(" ".join(found))
     terms = PayTerms.of(brand_id=period.brand_id)
     attaining.count(period=period, now=now, is_booking=True)
-    limits.settle(period=period, accounts=_accounts(period), terms=terms, now=now)
+    least = limits.settle(period=period, accounts=_accounts(period), terms=terms, now=now)
     accounts = _accounts(period)
-    if _settle_leavers(period, accounts, terms, now):
+    if leavers.settle_debts(period=period, accounts=accounts, terms=terms, least=least, now=now):
         accounts = _accounts(period)
-    rows = [_statement(period, account, terms, now) for account in accounts]
+    rows = _statements(period, accounts, terms, now)
     Statement.objects.bulk_create(rows, batch_size=1_000)
     companies.reckon(period=period, terms=terms, statements=rows, now=now)
     period.status, period.closed_by, period.closed_at = Period.Status.CLOSED, by, now
@@ -131,13 +131,28 @@ def _before(period: Period) -> Period | None:
     return Period.objects.filter(brand=period.brand_id, ends_on=period.starts_on).first()
 
 
-def _statement(period: Period, account: _Account, terms: PayTerms, now: datetime) -> Statement:
-    payment = engine.payout.pay(
-        net_fen=account.net_fen,
-        carry_fen=account.carry_in_fen,
-        max_fen=terms.max_fen,
-        min_payout_fen=terms.min_payout_fen,
-    )
+def _statements(period: Period, accounts: Sequence[_Account], terms: PayTerms, now: datetime) -> list[Statement]:
+    """What is paid of each account now. Who left is paid whatever little it is: there will be no next time."""
+    little = {one.staff_id for one in accounts if 0 < one.due_fen < terms.min_payout_fen}
+    left = leavers.gone(period=period, staff_ids=little)
+    payable = [one for one in accounts if one.due_fen >= terms.min_payout_fen or one.staff_id in left]
+    most = limits.most(accounts=payable, max_fen=terms.max_fen)
+    rows = []
+    for one in accounts:
+        max_fen = most.get((one.staff_id, one.payer_id))
+        least_fen = 0 if one.staff_id in left else terms.min_payout_fen
+        payment = engine.payout.pay(
+            net_fen=one.net_fen,
+            carry_fen=one.carry_in_fen,
+            max_fen=max_fen,
+            # A company's part of the most may be small: that is no reason never to pay it.
+            min_payout_fen=least_fen if max_fen is None else min(least_fen, max_fen),
+        )
+        rows.append(_statement(period, one, payment, now))
+    return rows
+
+
+def _statement(period: Period, account: _Account, payment: engine.payout.Payment, now: datetime) -> Statement:
     return Statement(
         period=period,
         staff_id=account.staff_id,
@@ -160,42 +175,6 @@ def digest(statements: Iterable[Statement]) -> str:
         for row in statements
     )
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
-
-
-# ── Who left with a debt ─────────────────────────────────────────────────────────────────────────────────────────────
-def _settle_leavers(period: Period, accounts: Sequence[_Account], terms: PayTerms, now: datetime) -> bool:
-    """Take off what people who left still owe and can no longer make up for; whether there was any."""
-    debtors = [account for account in accounts if account.due_fen < 0]
-    staying = _with_a_future(period, {account.staff_id for account in debtors})
-    gone = [account for account in debtors if account.staff_id not in staying]
-    for account in gone:
-        legs = [Leg(account.staff_id, account.store_id, -account.due_fen)]
-        if terms.leaver_debt == PayTerms.LeaverDebt.STORE_POOL:
-            legs += _shared_by(account, accounts)
-        source = f"leaver {period.pk} {account.staff_id} {account.payer_id}"
-        book(period=period, payer_id=account.payer_id, kind=Entry.Kind.ADJUST, legs=legs, source=source, now=now)
-    return bool(gone)
-
-
-def _with_a_future(period: Period, staff_ids: Collection[int]) -> set[int]:
-    """Who of them still works here, or will yet be owed something."""
-    end = midnight(period.ends_on)
-    employed = Employment.objects.filter(Q(ends_at=None) | Q(ends_at__gt=end), staff__in=staff_ids)
-    later = Period.objects.filter(brand=period.brand_id, starts_on__gte=period.ends_on)
-    to_come = Entry.objects.filter(staff__in=staff_ids, fen__gt=0, period_booked__in=later)
-    return {*employed.values_list("staff", flat=True), *to_come.values_list("staff", flat=True)}
-
-
-def _shared_by(debtor: _Account, accounts: Sequence[_Account]) -> Iterator[Leg]:
-    """The debt in equal parts on those of the store who have something to take it from; nobody there: the house's."""
-    others = [
-        account
-        for account in accounts
-        if (account.store_id, account.payer_id) == (debtor.store_id, debtor.payer_id) and account.due_fen > 0
-    ]
-    if others:
-        parts = engine.allocate(debtor.due_fen, [1] * len(others))
-        yield from (Leg(one.staff_id, one.store_id, fen) for one, fen in zip(others, parts, strict=True) if fen)
 
 
 # ── Paying ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -56,13 +56,14 @@ class Due(NamedTuple):
 class Sum:
     """What is booked for one award: what it earns by now (earn + delta), and what of that came back (reverse).
 
-    The sign of `reversed_fen` is the opposite of the other's.
+    The sign of `reversed_fen` is the opposite of the other's; `reversed_on` is the day the last of it counts on.
     """
 
     due: Due
     earned_on: date
     first_entry_id: int
     reversed_fen: int = 0
+    reversed_on: date | None = None
 
 
 # ── The verbs ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,13 +127,18 @@ def claw_back_many(*, orders: Sequence[Order], now: datetime) -> int:
 # ── What it should add up to ─────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(slots=True)
 class _Book:
-    """What is booked for one order so far, per award; `count` of entries, the house's included."""
+    """What is booked for one order so far, per award; `count` of entries, the house's included.
+
+    `earned_on`: the day its first entries count on.
+    """
 
     sums: dict[Award, Sum] = field(default_factory=dict)
     count: int = 0
+    earned_on: date | None = None
 
     def add(self, entry: "_Booked") -> None:
         self.count += 1
+        self.earned_on = self.earned_on or entry.earned_on
         if entry.staff_id is None:
             return
         award = Award(entry.line_id, entry.rule, entry.role, entry.staff_id, entry.store_id, entry.payer_id)
@@ -141,8 +147,14 @@ class _Book:
             self.sums[award] = known = Sum(Due(*entry.figures, 0), entry.earned_on, entry.id)
         if entry.kind == _REVERSE:
             known.reversed_fen += entry.fen
+            known.reversed_on = entry.earned_on
         else:  # a later version may have judged it again: the last word holds
             known.due = Due(*entry.figures, known.due.fen + entry.fen)
+
+    def came_back_on(self, line_id: int) -> date | None:
+        """The day the last of what refunds took of a line counts on."""
+        days = (sum.reversed_on for award, sum in self.sums.items() if award.line_id == line_id)
+        return max((day for day in days if day), default=None)
 
     def dues(self) -> dict[Award, Due]:
         """Per award, what it earns by what is booked."""
@@ -210,7 +222,7 @@ def _post(
     run: int | None = None,
 ) -> int:
     """Post the differences; `kept` None leaves what was earned as it stands and looks at refunds only."""
-    versions = None
+    versions, today = None, now.astimezone(SHANGHAI).date()
     if kept:
         plans.hold(brand_ids={order.brand_id for order in orders})
         versions = versions_of(orders)
@@ -221,7 +233,7 @@ def _post(
             earned, uncounted[order.pk] = _dues(order, kept[order.pk], versions)
         else:
             earned = book.dues()
-        if legs := _legs(order, earned, book):
+        if legs := _legs(order, earned, book, today):
             postings.append(_Posting(order, book.count, legs))
     if kept:
         counting.mark(orders=orders, uncounted=uncounted, now=now)
@@ -234,20 +246,31 @@ def versions_of(orders: Sequence[Order | Sold]) -> plans.Timetable:
     return plans.timetable(brand_ids=brand_ids, since=min(times), until=max(times))
 
 
-def _legs(order: Order, earned: Mapping[Award, Due], book: _Book) -> list["_Leg"]:
-    """The differences between what an order should add up to and what is booked for it."""
+def _legs(order: Order, earned: Mapping[Award, Due], book: _Book, today: date) -> list["_Leg"]:
+    """The differences between what an order should add up to and what is booked for it.
+
+    What a correction adds or takes away counts when what it corrects does, so that a month that is still open is put
+    right itself. A refund counts on the day it is booked, or with the award where that is still to be earned.
+    """
+    due_on = book.earned_on or earned_on(order)
     if not book.sums and not order.all_refunds:  # nearly always; what follows would give the same
-        return [_new(_Leg, (award, _EARN, due.fen, due, None)) for award, due in earned.items()]
+        return [_new(_Leg, (award, _EARN, due.fen, due, due_on, None)) for award, due in earned.items()]
     back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
     legs = []
     for award in {**earned, **book.sums} if book.sums else earned:
         wanted, booked = earned.get(award), book.sums.get(award)
         target = wanted.fen if wanted else 0
         figures = wanted or booked.due  # type: ignore[union-attr]  # it stands in one of the two
-        if more := target - (booked.due.fen if booked else 0):
-            legs.append(_Leg(award, _DELTA if booked else _EARN, more, figures, booked))
+        change = target - (booked.due.fen if booked else 0)
+        if change:
+            day = booked.earned_on if booked else due_on
+            legs.append(_Leg(award, _DELTA if booked else _EARN, change, figures, day, booked))
         if more := taken(target, back.get(award.line_id)) - (booked.reversed_fen if booked else 0):
-            legs.append(_Leg(award, _REVERSE, more, figures, booked))
+            if booked:
+                day = (booked.reversed_on if change else None) or max(booked.earned_on, today)
+            else:
+                day = book.came_back_on(award.line_id) or due_on
+            legs.append(_Leg(award, _REVERSE, more, figures, day, booked))
     return legs
 
 
@@ -327,6 +350,7 @@ class _Leg(NamedTuple):
     kind: str
     fen: int
     figures: Due
+    day: date  # it counts on
     booked: Sum | None
 
 
@@ -343,32 +367,22 @@ class _Posting(NamedTuple):
             groups.setdefault(leg.award.payer_id, []).append(leg)
         return groups
 
-    def due_on(self, today: date) -> date:
-        """The day its new awards count on: what a correction adds counts when what it takes away does."""
-        return max(earned_on(self.order), today) if self.booked else earned_on(self.order)
-
-    def days(self, today: date) -> set[date]:
-        """The days its legs count on."""
-        due_on = self.due_on(today)
-        return {_day(leg.booked, due_on, today) for leg in self.legs} if self.booked else {due_on}
-
 
 def _write(postings: Sequence[_Posting], now: datetime, run: int | None) -> int:
     """Append one transaction per order and payer: its legs, and one house leg that brings it to zero."""
     if not postings:
         return 0
-    today = now.astimezone(SHANGHAI).date()
     days: dict[int, set[date]] = defaultdict(set)
     for posting in postings:
-        days[posting.order.brand_id].update(posting.days(today))
+        days[posting.order.brand_id].update(leg.day for leg in posting.legs)
     when = {brand_id: _places(brand_id, days[brand_id]) for brand_id in sorted(days)}
     groups = [(posting, posting.by_payer()) for posting in postings]
     ids = iter(entry_ids(sum(len(by_payer) + len(posting.legs) for posting, by_payer in groups)))
     rows: list[bytes] = []
     for posting, by_payer in groups:
-        places, due_on = itertools.count(posting.booked), posting.due_on(today)
+        places = itertools.count(posting.booked)
         for payer_id, legs in by_payer.items():
-            source = _Source(posting.order, payer_id, run, now, due_on, today)
+            source = _Source(posting.order, payer_id, run, now)
             rows += _rows(source, places, legs, when[posting.order.brand_id], ids)
     with connection.cursor() as cursor:
         copied.into(cursor, table="commissions_entry", columns=_COLUMNS, rows=rows)
@@ -394,14 +408,12 @@ _NO_LINE, _NO_CLAIM = copied.numbers(*[None] * 4), copied.numbers(*[None] * 3)
 
 
 class _Source(NamedTuple):
-    """What one transaction comes from: an order, as one company pays for it. New awards count on `due_on`."""
+    """What one transaction comes from: an order, as one company pays for it."""
 
     order: Order
     payer_id: int | None
     run: int | None
     now: datetime
-    due_on: date
-    today: date
 
 
 def _rows(
@@ -411,15 +423,14 @@ def _rows(
 
     The key of an entry is its place in the book of its order: who posts on an old state of it collides.
     """
-    order, payer_id, run, now, due_on, today = source
+    order, payer_id, run, now = source
     txn, order_id = next(ids), order.pk
     common = copied.numbers(order_id, order.brand_id, payer_id, run) + copied.moment(order.paid_at)
     common += copied.moment(now)
     house_fen, last = 0, date.min
-    for award, kind, fen, figures, booked in legs:
-        day = due_on if booked is None else _day(booked, due_on, today)
+    for award, kind, fen, figures, day, booked in legs:
         line_id, _, role, staff_id, store_id, _ = award
-        reverses = booked.first_entry_id if booked and kind == _REVERSE else None
+        reverses = booked.first_entry_id if booked else None
         yield (
             _LEG(order_id, next(places), next(ids), txn, fen, figures.base_fen, figures.pool_fen, line_id,
                  figures.rule_id, figures.version_id, staff_id)
@@ -444,11 +455,6 @@ def earned_on(order: Order) -> date:
     """The Shanghai day on which the return window of an order ends and its commission is earned."""
     from_at = order.delivered_at or order.paid_at
     return from_at.astimezone(SHANGHAI).date() + timedelta(days=order.channel.return_days)
-
-
-def _day(booked: Sum | None, due_on: date, today: date) -> date:
-    """Earnings count on the due day; a difference to something already earned counts today, or on its own day."""
-    return due_on if booked is None else max(booked.earned_on, today)
 
 
 def entry_ids(count: int) -> list[int]:

@@ -5,34 +5,22 @@ that a statement stays the sum of its entries.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from django.db.models import Q, Sum
+from django.db.models import Max, Q, Sum
 from django.db.models.functions import Coalesce
 
 from commissions.booking import Leg, book
-from commissions.engine import payout
+from commissions.engine import allocate, payout
+from commissions.leavers import Account, gone
 from commissions.models import Entry, Guarantee, PayTerms, Period
 from commissions.models.ledger import midnight
 from retail.models import Employment, Post
 
 Kind = Entry.Kind
-
-
-class Account(Protocol):
-    """What one company owes one person in a period, before it is closed."""
-
-    @property
-    def staff_id(self) -> int: ...
-    @property
-    def payer_id(self) -> int | None: ...
-    @property
-    def store_id(self) -> int | None: ...
-    @property
-    def due_fen(self) -> int: ...
 
 
 class _Key(NamedTuple):
@@ -42,26 +30,41 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """An account as far as it is looked at here; `fen` follows what was added."""
+    """An account as far as it is looked at here; what is due follows what was added."""
 
     key: _Key
     store_id: int | None
-    fen: int
+    due_fen: int
+
+    @property
+    def staff_id(self) -> int:
+        return self.key.staff_id
+
+    @property
+    def payer_id(self) -> int | None:
+        return self.key.payer_id
 
 
-def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now: datetime) -> None:
-    """Book guarantees and caps of a period that is being closed. The caller holds its row."""
+def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now: datetime) -> dict[int, int]:
+    """Book guarantees and caps of a period that is being closed; person → what is guaranteed to them in it.
+
+    The caller holds the row of the period.
+    """
     dues = {
         key: _Due(key, account.store_id, account.due_fen)
         for account in accounts
         for key in [_Key(account.staff_id, account.payer_id)]
     }
     legs = _Legs(period, now)
-    _guarantee(period, dues, legs)
-    if terms.max_fen is not None and terms.excess == PayTerms.Excess.HOUSE:
-        _release(period, dues, legs)
-        _hold(period, dues, legs, terms.max_fen)
+    max_fen = terms.max_fen
+    is_holding = terms.excess == PayTerms.Excess.HOUSE and max_fen is not None
+    _release(period, dues, legs, is_holding=is_holding)  # first: what is made up for need not be advanced
+    least = _guarantee(period, dues, legs, max_fen)
+    _recover_from_leavers(period, dues, legs)
+    if is_holding and max_fen is not None:
+        _hold(dues, legs, max_fen)
     legs.book()
+    return least
 
 
 class _Legs:
@@ -74,9 +77,14 @@ class _Legs:
     def add(self, dues: dict[_Key, _Due], due: _Due, kind: str, fen: int, origin: Period | None = None) -> None:
         """Note a leg and let the account follow it."""
         if fen:
-            dues[due.key] = replace(due, fen=due.fen + fen)
+            dues[due.key] = replace(due, due_fen=due.due_fen + fen)
             leg = Leg(due.key.staff_id, due.store_id, fen)
             self._gathered[origin or self._period, due.key.payer_id, kind].append(leg)
+
+    def recovered(self, key: _Key) -> int:
+        """What of an advance is taken back already."""
+        legs = self._gathered.get((self._period, key.payer_id, Kind.RECOVER), ())
+        return -sum(leg.fen for leg in legs if leg.staff_id == key.staff_id)
 
     def book(self) -> None:
         for (origin, payer_id, kind), legs in self._gathered.items():
@@ -93,22 +101,30 @@ def balances(*, staff_ids: Sequence[int], brand_id: int) -> dict[tuple[int, int 
     return {(staff_id, payer_id): fen for staff_id, payer_id, fen in sums if fen}
 
 
-def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs) -> None:
-    """Lift those to their guarantee who earned less; take back what was lifted before."""
+def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs, max_fen: int | None) -> dict[int, int]:
+    """Lift those to their guarantee who earned less, take back what was lifted before; person → what they have sure.
+
+    Nobody is advanced what goes beyond the most that is paid.
+    """
     held = _guaranteed(period)
+    least = {}
     known = balances(staff_ids=list(held), brand_id=period.brand_id)
     for staff_id, (guarantee, number, place) in sorted(held.items()):
-        mine = sorted((due for due in dues.values() if due.key.staff_id == staff_id), key=lambda due: -due.fen)
+        mine = sorted((due for due in dues.values() if due.key.staff_id == staff_id), key=lambda due: -due.due_fen)
         if not mine:
             if place is None:
                 continue  # nobody any more who could be paid
             mine = [_Due(_Key(staff_id, place.payer_id), place.store_id, 0)]
-        total_fen = sum(due.fen for due in mine)
+        total_fen = sum(due.due_fen for due in mine)
+        min_fen = guarantee.min_fen if max_fen is None else min(guarantee.min_fen, max_fen)
+        is_guaranteed = number <= guarantee.draw_until and place is not None
+        if is_guaranteed:
+            least[staff_id] = min_fen
         drawn = payout.draw(
             earned_fen=max(0, total_fen),
-            min_fen=guarantee.min_fen,
+            min_fen=min_fen,
             balance_fen=sum(fen for (staff, _payer), fen in known.items() if staff == staff_id),
-            is_guaranteed=number <= guarantee.draw_until and place is not None,
+            is_guaranteed=is_guaranteed,
             is_recovering=number >= guarantee.recover_from,
         )
         # A debt is no reason to be paid less than what is guaranteed: it is advanced with the rest.
@@ -116,9 +132,24 @@ def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs) -> None:
         legs.add(dues, mine[0], Kind.DRAW, more_fen)
         left = drawn.recovered_fen
         for due in mine:
-            part = max(0, min(left, known.get(due.key, 0), due.fen))
+            part = max(0, min(left, known.get(due.key, 0), due.due_fen))
             legs.add(dues, due, Kind.RECOVER, -part)
             left -= part
+    return least
+
+
+def _recover_from_leavers(period: Period, dues: dict[_Key, _Due], legs: _Legs) -> None:
+    """Take back all that who left was advanced: what they have to get, and the rest becomes a debt of theirs."""
+    rows = Entry.objects.of_staff().filter(
+        order=None, kind__in=[Kind.DRAW, Kind.RECOVER], period_origin__brand=period.brand_id
+    )
+    sums = rows.values_list("staff", "payer").annotate(fen=Sum("fen"), store=Max("store")).order_by("staff", "payer")
+    owing = {_Key(staff, payer): (store, fen) for staff, payer, fen, store in sums.filter(fen__gt=0)}
+    left = gone(period=period, staff_ids={key.staff_id for key in owing})
+    for key, (store_id, fen) in owing.items():
+        if key.staff_id in left:
+            due = dues.get(key, _Due(key, store_id, 0))
+            legs.add(dues, due, Kind.RECOVER, -(fen - legs.recovered(key)))
 
 
 class _Place(NamedTuple):
@@ -176,29 +207,57 @@ def _places(period: Period, staff_ids: Sequence[int], positions: set[str]) -> di
 
 
 # ── The most that is paid ────────────────────────────────────────────────────────────────────────────────────────────
-def _hold(period: Period, dues: dict[_Key, _Due], legs: _Legs, max_fen: int) -> None:
+def most(*, accounts: Iterable[Account], max_fen: int | None) -> dict[tuple[int, int | None], int]:
+    """(person, company) → the most that company pays, of those with something to get; none: there is no limit.
+
+    The limit is a person's: companies share it in proportion to what each has to pay, to the fen.
+    """
+    if max_fen is None:
+        return {}
+    people: dict[int, list[Account]] = defaultdict(list)
+    for account in accounts:
+        if account.due_fen > 0:
+            people[account.staff_id].append(account)
+    found: dict[tuple[int, int | None], int] = {}
+    for mine in people.values():
+        dues = [account.due_fen for account in mine]
+        parts = allocate(min(max_fen, sum(dues)), dues)
+        found |= {(one.staff_id, one.payer_id): fen for one, fen in zip(mine, parts, strict=True)}
+    return found
+
+
+def _hold(dues: dict[_Key, _Due], legs: _Legs, max_fen: int) -> None:
     """What goes beyond the most stays with the company."""
-    for due in list(dues.values()):
-        legs.add(dues, due, Kind.CAP_HOLD, -max(0, due.fen - max_fen))
+    for (staff_id, payer_id), fen in most(accounts=dues.values(), max_fen=max_fen).items():
+        due = dues[_Key(staff_id, payer_id)]
+        legs.add(dues, due, Kind.CAP_HOLD, fen - due.due_fen)
 
 
-def _release(period: Period, dues: dict[_Key, _Due], legs: _Legs) -> None:
-    """What comes late for a period in which something was held back moves that first.
+def _release(period: Period, dues: dict[_Key, _Due], legs: _Legs, *, is_holding: bool) -> None:
+    """What comes late for a period in which something was held back moves that first, whatever the terms are by now.
 
-    Had it come in time, less (or more) had been held back, and the person been paid the same.
+    Had it come in time, less (or, while the company keeps the excess, more) had been held back, and the person been
+    paid the same. What one company holds makes up for what another takes back: the limit is the person's.
     """
     held = _held(period)
+    if not held:
+        return
     origins = Period.objects.in_bulk({origin_id for _key, origin_id in held})
-    # Of what is taken back: the period in which it was paid.
+    # Of what is taken back or corrected: the period in which it was booked.
     late = Entry.objects.of_staff().annotate(of=Coalesce("reverses__period_booked", "period_origin"))
     late = late.filter(period_booked=period, of__in=origins).exclude(kind__in=_NOT_EARNED)
-    sums = late.values_list("staff", "payer", "of").annotate(fen=Sum("fen")).order_by()
+    sums = late.values_list("staff", "payer", "of").annotate(fen=Sum("fen")).order_by("-fen", "staff", "payer", "of")
     for staff_id, payer_id, origin_id, fen in sums:
-        key = _Key(staff_id, payer_id)
-        if key in dues and (kept_fen := held.get((key, origin_id), 0)):
-            more_fen = max(0, kept_fen + fen) - kept_fen
-            kind = Kind.CAP_HOLD if more_fen > 0 else Kind.CAP_RELEASE
-            legs.add(dues, dues[key], kind, -more_fen, origins[origin_id])
+        own = _Key(staff_id, payer_id)
+        if fen > 0 and is_holding and held.get((own, origin_id)):
+            legs.add(dues, dues[own], Kind.CAP_HOLD, -fen, origins[origin_id])
+            held[own, origin_id] += fen
+        mine = [key for key, origin in held if key.staff_id == staff_id and origin == origin_id]
+        for key in sorted(mine, key=lambda key: key != own):
+            more_fen = max(0, min(-fen, held[key, origin_id]))
+            legs.add(dues, dues.get(key, _Due(key, None, 0)), Kind.CAP_RELEASE, more_fen, origins[origin_id])
+            held[key, origin_id] -= more_fen
+            fen += more_fen
 
 
 _NOT_EARNED = [Kind.CAP_HOLD, Kind.CAP_RELEASE, Kind.PAYOUT, Kind.DRAW, Kind.RECOVER]

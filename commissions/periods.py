@@ -15,7 +15,7 @@ _DAY = timedelta(days=1)
 
 
 class Place(NamedTuple):
-    """Ids of the period an entry is booked in and of the one its `earned_on` lies in."""
+    """Ids of the period an entry is booked in and of the one its `earned_on` lies in, or the first there is."""
 
     booked_id: int
     origin_id: int
@@ -23,6 +23,9 @@ class Place(NamedTuple):
 
 def places(*, brand_id: int, days: Iterable[date]) -> dict[date, Place]:
     """Where entries earned on these days are booked: in the period of the day, or the earliest open one after it.
+
+    Once the first period of a brand is closed none is made before it: it would stand open behind what is closed, and
+    nothing after it could be closed. Older days count as days of the first period.
 
     The rows are locked FOR SHARE: nobody closes a period while entries are being written into it.
     """
@@ -55,12 +58,16 @@ def _held_open(brand_id: int, day: date) -> list[_Held]:
 
 
 def _covers(known: Sequence[_Held], first: date, last: date) -> bool:
-    """Whether every day has its period, and there is an open one for the last of them. There are no gaps."""
-    return known[0].starts_on <= first and last < known[-1].ends_on and known[-1].status == _OPEN
+    """Whether every day has its period, and there is an open one for the last of them. There are no gaps.
+
+    Where the day comes before what is known, that is the first period of the brand.
+    """
+    has_begin = known[0].starts_on <= first or known[0].status != _OPEN
+    return has_begin and last < known[-1].ends_on and known[-1].status == _OPEN
 
 
 def _place(day: date, known: list[_Held]) -> Place:
-    origin = next(period for period in known if period.starts_on <= day < period.ends_on)
+    origin = next(period for period in known if day < period.ends_on)
     booked = next(period for period in known if period.starts_on >= origin.starts_on and period.status == _OPEN)
     return Place(booked.id, origin.id)
 
@@ -85,10 +92,14 @@ def _make(brand_id: int, first: date, last: date) -> None:
         spans = list(cycle.spans(cycle.begin(first), last))
     else:
         spans = list(cycle.spans(known["last"], last))
-        if first < known["first"]:
+        if first < known["first"] and _is_open(brand_id, known["first"]):
             before = cycle.spans(cycle.begin(first), known["first"])
             spans += [(start, min(end, known["first"])) for start, end in before if start < known["first"]]
     Period._base_manager.bulk_create(Period(brand_id=brand_id, starts_on=start, ends_on=end) for start, end in spans)
+
+
+def _is_open(brand_id: int, starts_on: date) -> bool:
+    return Period._base_manager.filter(brand=brand_id, starts_on=starts_on, status=_OPEN).exists()
 
 
 def _one_at_a_time(brand_id: int) -> None:

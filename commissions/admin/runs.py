@@ -100,7 +100,7 @@ RECOMPUTE = ActionDialog(
 )
 POST = ActionDialog(
     title=_("把差额过账？"),
-    description=_("只补记差额，原来的流水不动；已结的期，差额记进还没结的那一期。"),
+    description=_("只补记差额，原来的流水不动。没结的期，差额记在那一期；已结的，记进还没结的那一期。"),
     form_class=PostForm,
     form_submit_text=_("过账"),
 )

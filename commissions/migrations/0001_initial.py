@@ -387,7 +387,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('brand', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='pay_terms', to='retail.brand', verbose_name='品牌')),
-                    ('max_fen', models.BigIntegerField(blank=True, help_text='空着就是不限。', null=True, verbose_name='每人每期最多发（分）')),
+                    ('max_fen', models.BigIntegerField(blank=True, help_text='空着就是不限。一个人有几家公司发，合在一起算，按各家应发的比例分。', null=True, verbose_name='每人每期最多发（分）')),
                     ('excess', models.CharField(choices=[('carry', '留到下一期'), ('house', '归公司')], default='carry', max_length=8, verbose_name='超出的部分')),
                     ('min_payout_fen', models.BigIntegerField(default=0, help_text='不足的留到下一期。', verbose_name='不到多少先不发（分）')),
                     ('leaver_debt', models.CharField(choices=[('house', '公司承担'), ('store_pool', '门店同事平摊')], default='house', max_length=12, verbose_name='离职人员的欠款')),
@@ -399,7 +399,7 @@ class Migration(migrations.Migration):
                 options={
                     'verbose_name': '发放约定',
                     'verbose_name_plural': '发放约定',
-                    'constraints': [models.CheckConstraint(condition=models.Q(('min_payout_fen__gte', 0), models.Q(('max_fen', None), ('max_fen__gte', models.F('min_payout_fen')), _connector='OR')), name='pay_terms_make_sense', violation_error_message='“最多发”不能比“不到多少先不发”还少，两个都不能是负数。')],
+                    'constraints': [models.CheckConstraint(condition=models.Q(('min_payout_fen__gte', 0), models.Q(('max_fen', None), ('max_fen__gte', models.F('min_payout_fen')), _connector='OR')), name='pay_terms_make_sense', violation_error_message='“最多发”不能比“不到多少先不发”还少，两个都不能是负数。'), models.CheckConstraint(condition=models.Q(('between_ppm__lte', 1000000)), name='pay_terms_share_at_most_all', violation_error_message='分成比例在百分之 0 到百分之 100 之间。')],
                 },
             ),
             migrations.CreateModel(

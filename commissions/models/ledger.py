@@ -243,6 +243,7 @@ class Entry(Scoped):
     """One signed leg. A transaction (`txn`) is one source event for one payer: staff legs and one house leg, sum 0.
 
     `fen` > 0 is owed to the person; the house leg (staff null) carries the opposite of all of them.
+    `reverses`: the first entry of what it takes back or corrects.
     `base_fen` is what the line paid, on which refunds are measured; `pool_fen` what the rule gave to be shared.
     """
 

@@ -15,6 +15,7 @@ from retail.models import Brand, Franchisee, Post, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
 from retail.templatetags.figures import yuan
 
+WHOLE_PPM = 1_000_000
 POSITIONS = (Post.Role.CLERK, Post.Role.STORE_MANAGER)  # those with a place in a store
 
 
@@ -37,7 +38,12 @@ class PayTerms(Scoped):
         SHARE = "share", _("按销售额分成")
 
     brand = models.OneToOneField(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_terms")
-    max_fen = models.BigIntegerField(_("每人每期最多发（分）"), null=True, blank=True, help_text=_("空着就是不限。"))
+    max_fen = models.BigIntegerField(
+        _("每人每期最多发（分）"),
+        null=True,
+        blank=True,
+        help_text=_("空着就是不限。一个人有几家公司发，合在一起算，按各家应发的比例分。"),
+    )
     excess = models.CharField(_("超出的部分"), max_length=8, choices=Excess.choices, default=Excess.CARRY)
     min_payout_fen = models.BigIntegerField(_("不到多少先不发（分）"), default=0, help_text=_("不足的留到下一期。"))
     leaver_debt = models.CharField(
@@ -71,11 +77,25 @@ class PayTerms(Scoped):
                 name="pay_terms_make_sense",
                 condition=Q(min_payout_fen__gte=0) & (Q(max_fen=None) | Q(max_fen__gte=F("min_payout_fen"))),
                 violation_error_message=_("“最多发”不能比“不到多少先不发”还少，两个都不能是负数。"),
-            )
+            ),
+            models.CheckConstraint(
+                name="pay_terms_share_at_most_all",
+                condition=Q(between_ppm__lte=WHOLE_PPM),
+                violation_error_message=_("分成比例在百分之 0 到百分之 100 之间。"),
+            ),
         ]
 
     def __str__(self) -> str:
         return str(self.brand)
+
+    def clean(self) -> None:
+        if self.max_fen is None or not self.brand_id:
+            return
+        rows = Guarantee._base_manager.filter(brand=self.brand_id, min_fen__gt=self.max_fen).order_by("-min_fen")
+        if above := next((row for row in rows.select_related("staff", "first_period") if not row.is_over), None):
+            said = _("有一份保底是 ¥%(least)s（%(who)s），最多发不能比它少。")
+            given = {"least": yuan(above.min_fen), "who": above.staff or above.get_position_display()}
+            raise ValidationError({"max_fen": said % given})
 
     @classmethod
     def of(cls, *, brand_id: int) -> Self:
@@ -129,6 +149,19 @@ class Guarantee(Scoped):
     def clean(self) -> None:
         if self.first_period_id and self.brand_id and self.first_period.brand_id != self.brand_id:
             raise ValidationError({"first_period": _("这一期不是这个品牌的。")})
+        if self.brand_id and self.min_fen is not None:
+            max_fen = PayTerms.of(brand_id=self.brand_id).max_fen
+            if max_fen is not None and self.min_fen > max_fen:
+                said = _("这个品牌每人每期最多发 ¥%(most)s，保底不能比它多。") % {"most": yuan(max_fen)}
+                raise ValidationError({"min_fen": said})
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last period it guarantees anything in is closed. One of a position goes on with newcomers."""
+        if not self.staff_id:
+            return False
+        since = Period._base_manager.filter(brand=self.brand_id, starts_on__gte=self.first_period.starts_on)
+        return since.filter(status=Period.Status.CLOSED).count() >= self.draw_until
 
 
 class PayoutBatch(Scoped):

@@ -485,3 +485,16 @@ def test_the_feed_may_say_what_came_back_in_any_way():
         made.refund(lost, fen=fen)
     count(made)
     assert attained(made)[made.staff["li"].name][0] == 200_00 + 120_00
+
+
+def test_no_night_makes_months_before_a_closed_one():
+    """Sales of long ago, before any plan paid for them, do not leave open months behind closed ones."""
+    made = shop()
+    sell(made, "li", 100_00)
+    closing.close(period=period(made), by=None, now=NOVEMBER)
+    long_ago = datetime.fromisoformat("2025-09-05T09:00:00+08:00")
+    made.take(made.order(serving_clerk="li", paid_at=long_ago), now=NOVEMBER)
+
+    attaining.enqueue(now=NOVEMBER, is_night=True)
+
+    assert Period.objects.filter(brand=made.brand).order_by("starts_on").first() == period(made)

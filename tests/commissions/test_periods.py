@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from commissions import periods
 from commissions.models import PayCycle, Period
-from tests.factories import world
+from tests.factories import NOW, world
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("everything")]
 
@@ -57,6 +57,18 @@ def test_days_before_the_first_period_are_joined_to_it(brand):
     place(brand, "2026-11-01")
     place(brand, "2026-09-20", "2026-11-01")
     assert spans(brand)[:4] == ["09-01/10-01", "10-01/10-12", "10-12/10-26", "10-26/11-26"]
+
+
+def test_once_the_first_is_closed_none_is_made_before_it(brand):
+    """An open period behind closed ones would keep every later one from being closed."""
+    first = place(brand, "2026-10-12")[date(2026, 10, 12)].booked_id
+    Period.objects.filter(pk=first).update(status="closed", closed_at=NOW)
+
+    found = place(brand, "2025-09-20", "2026-10-12")
+
+    assert spans(brand) == ["10-01/11-01", "11-01/12-01"]
+    booked = Period.objects.get(brand=brand, starts_on="2026-11-01").pk
+    assert set(found.values()) == {periods.Place(booked, first)}
 
 
 def test_names_say_the_days_unless_it_is_a_month(brand):
