@@ -18,7 +18,7 @@ demo: .venv/.demo ## the product with a made-up world in it (RESET=1 starts over
 
 test: .venv/.test system ## the quick suite, a few minutes; the browser tests run last (ARGS="-k points" picks some)
 	$(PY) -m pytest --ignore=tests/e2e -n $(WORKERS) --dist worksteal $(ARGS)
-	$(if $(wildcard tests/e2e/test_*.py),$(PY) -m pytest tests/e2e $(ARGS))
+	$(if $(wildcard tests/e2e/test_*.py),$(PY) -m pytest tests/e2e -n $(WORKERS) --dist worksteal $(ARGS))
 
 test-full: export DAOGOU_TEST_SIZE = full
 test-full: test ## the same with full sizes: more random worlds, more orders, more kills

@@ -9,8 +9,8 @@ from django.db.migrations.operations.base import Operation
 class Together(Operation):
     """Several operations for which Django renders all models once.
 
-    By itself it does so again after each of them, which for a hundred new tables takes longer than all the SQL. Only for
-    operations that make what was not there: each one finds the models as the last one leaves them.
+    By itself it does so again after each of them, which for a hundred new tables takes longer than all the SQL. Only
+    for operations that make what was not there: each one finds the models as the last one leaves them.
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:

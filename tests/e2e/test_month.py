@@ -61,12 +61,16 @@ def seat(browser: Browser, live_server, faults: list[str], shop: World) -> Itera
 
 
 def press(page: Page, button: str, *, then: str, **given: str) -> None:
-    """Choose what can be done with the row of the page, fill in what is asked, and confirm."""
+    """Choose what can be done with the row of the page, fill in what is asked, confirm, and see where that leads.
+
+    A dialog that was accepted leads to a page. Whoever goes elsewhere before that might take the question back.
+    """
     page.get_by_role("link", name=button).or_(page.get_by_role("button", name=button)).first.click()
     dialog = page.locator("#dialog")
     for label, text in given.items():
         dialog.get_by_label(label).fill(text)
-    dialog.locator("[type=submit]", has_text=then).click()
+    with page.expect_navigation():
+        dialog.locator("[type=submit]", has_text=then).click()
 
 
 def test_a_month_is_doubted_closed_paid_and_corrected(seat, shop):

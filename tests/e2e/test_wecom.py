@@ -173,20 +173,20 @@ def test_an_unknown_member_and_a_stranger_find_kind_pages(shop: World, in_wecom:
 
 
 def test_without_the_bridge_every_page_works_and_says_what_is_missing(
-    shop: World, phone: Page, desk: Page, live_server, wecom: Wecom
+    shop: World, browser: Browser, live_server, wecom: Wecom, faults: list[str]
 ):
-    phone.context.route(lambda asked: asked.startswith(wecom.url), lambda route: route.continue_())
-    phone.goto("/m/sidebar/?app=demo")
-    assert_kind(phone)
-    phone.get_by_role("link", name="用企业微信登录").click()
-    phone.get_by_role("link", name="李导购").click()
+    with opened(browser, url=live_server.url, faults=faults, options=PHONE, besides=(wecom.url,)) as phone:
+        phone.goto("/m/sidebar/?app=demo")
+        assert_kind(phone)
+        phone.get_by_role("link", name="用企业微信登录").click()
+        phone.get_by_role("link", name="李导购").click()
 
-    expect(phone.get_by_text("请在企业微信里打开")).to_be_visible()
-    assert_kind(phone)
-    phone.get_by_role("link", name="先看我的顾客").click()
-    phone.get_by_role("link", name="小鹿").click()
-    phone.get_by_role("button", name="联系").click()
-    expect(phone.get_by_text("请用企业微信打开这一页")).to_be_visible()
+        expect(phone.get_by_text("请在企业微信里打开")).to_be_visible()
+        assert_kind(phone)
+        phone.get_by_role("link", name="先看我的顾客").click()
+        phone.get_by_role("link", name="小鹿").click()
+        phone.get_by_role("button", name="联系").click()
+        expect(phone.get_by_text("请用企业微信打开这一页")).to_be_visible()
 
 
 def test_the_desk_has_the_door_beside_the_password(

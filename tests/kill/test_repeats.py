@@ -81,7 +81,7 @@ def at_once(verb: Callable[..., Any], each: Sequence[Any]) -> list[Any]:
 
 # ── P2: deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
 def test_what_is_delivered_eight_times_counts_once(shop, post, size):
-    events, times, dice = (1_500 if size == "full" else 150), 8, random.Random(2)
+    events, times, dice = (1_500 if size == "full" else 60), 8, random.Random(2)
     orders = [shop.order(serving_clerk="A1", buyer=buyer(n % 20)) for n in range(events // 2)]
     refunds = [give_back(order, fen=4000) for order in orders]
     deliveries = [*[("orders", row) for row in orders], *[("refunds", row) for row in refunds]] * times
