@@ -50,7 +50,7 @@ PREFIX = "daogou-pg-"
 FASTER_AND_FASTER = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))  # seconds of patience
 
 # Commands that change tables; all others log in as those who work with rows.
-OF_OWNER = {"changepassword", "createsuperuser", "dbshell", "flush", "migrate"}
+OF_OWNER = {"dbshell", "flush", "migrate"}
 # Commands that run without a database; `demo` starts its own.
 NO_DATABASE = {
     *("check", "collectstatic", "commission_cases", "compilemessages", "demo", "diffsettings", "findstatic", "help"),

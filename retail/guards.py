@@ -65,7 +65,7 @@ FUNCTIONS = {
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "ba86951fd8e8dd53bb742a9cd5aa76a4",
     "refuse_overpaying()": "320e6a445b37a32f753272d6d1c06ff7",
-    "refuse_power()": "1dbaf1c760dd6ec9265391f2852d8827",
+    "refuse_power()": "7ec820ddc520ce36f7a1374295880273",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
     "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
     "refuse_sealed_content()": "8259c362a2b506239428b4f2256349b7",

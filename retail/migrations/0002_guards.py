@@ -21,8 +21,8 @@ BEGIN
 END $$;
 CREATE TRIGGER stays_revoked BEFORE UPDATE ON retail_apitoken FOR EACH ROW EXECUTE FUNCTION refuse_revival()
 """
-# Neither a request nor a worker makes anybody a superuser, or of one a mere user: the owner does (createsuperuser).
-# And a request gives a superuser no password but their own, or it would sign in as one.
+# No request makes anybody a superuser, or of one a mere user; nor does it give a superuser a password but their own,
+# or it would sign in as one.
 POWER = """
 CREATE FUNCTION refuse_power() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -31,7 +31,7 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         known := OLD.is_superuser;
     END IF;
-    IF current_user IN ('daogou_web', 'daogou_job') AND NEW.is_superuser <> known THEN
+    IF current_user = 'daogou_web' AND NEW.is_superuser <> known THEN
         RAISE EXCEPTION 'superusers are made on the server' USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF current_user = 'daogou_web' AND known AND NEW.password <> OLD.password

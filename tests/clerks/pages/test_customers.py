@@ -74,7 +74,7 @@ def test_every_page_with_a_customer_on_it_says_who_looks_and_on_which_day(shop: 
         assert "<b>" not in mark and "style" not in mark and "script" not in mark
 
 
-def test_who_is_not_signed_in_has_no_mark():
+def test_who_is_not_signed_in_has_no_mark(db):
     assert "watermark" not in Client().get("/m/sign-in/").content.decode()
 
 
