@@ -80,6 +80,20 @@ def _purchase_dates(_look: Look) -> Iterator[str]:
         yield f"membership {pk}"
 
 
+def _no_send_after_stop(_look: Look) -> Iterator[str]:
+    """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
+
+    Whatever goes to a customer leaves a touch (clerks.outreach.contact); what the outbox sends goes to our own people.
+    Answers of a customer are touches, too, and no sends of ours.
+    """
+    yield from _rows(
+        "SELECT format('touch %s (%s): member %s had stopped it at %s', t.id, t.purpose, t.member_id, min(s.at))"
+        " FROM clerks_touch t JOIN members_stop s ON s.member_id = t.member_id AND s.corp = t.corp"
+        " WHERE t.purpose <> 'reply' AND s.channel IN ('', 'wecom') AND s.purpose IN ('', t.purpose)"
+        " AND t.at > s.at AND (s.lifted_at IS NULL OR t.at < s.lifted_at) GROUP BY t.id ORDER BY t.id"
+    )
+
+
 # ── Money ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _legs_add_up(_look: Look) -> Iterator[str]:
     """The legs of every transaction add up to 0."""
@@ -244,9 +258,11 @@ def _rows(sql: str) -> Iterator[str]:
             yield said
 
 
+# Rooms above add theirs (retail.desk.roles).
 INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "one_active_binding": _one_active_binding,
     "purchase_dates": _purchase_dates,
+    "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,
     "refunds_within_sales": _refunds_within_sales,

@@ -65,7 +65,7 @@ FUNCTIONS = {
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "4c94d24dbca52f60921ce6a3d61e5a32",
     "refuse_overpaying()": "ec55be8772e6ec4ba429a21dffe90013",
-    "refuse_power()": "9d5f3d47d8272ba6cb8c93c205051672",
+    "refuse_power()": "7ec820ddc520ce36f7a1374295880273",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
     "refuse_revival()": "69bb63f35db23588f76da93fcbecf0f4",
     "refuse_sealed_content()": "8259c362a2b506239428b4f2256349b7",

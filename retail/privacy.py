@@ -72,7 +72,6 @@ class BuyerKey(models.Model):
     type = models.CharField(_("类型"), max_length=16, choices=Type.choices)
     scope = models.CharField(_("范围"), max_length=64, blank=True, default="")
     hmac = models.BinaryField(_("索引"), max_length=32)
-    hmac_last4 = models.BinaryField(_("后四位索引"), max_length=32)
     cipher = SealedField(_("密文"), null=True, of=["hmac"])  # null once erased
     masked = models.CharField(_("号码（已打码）"), max_length=32)
 
@@ -81,7 +80,6 @@ class BuyerKey(models.Model):
         verbose_name_plural = _("顾客标识")
         # The HMAC covers type and scope too, so it alone tells identities apart.
         constraints = [models.UniqueConstraint(fields=["hmac"], name="buyer_key_once")]
-        indexes = [models.Index(fields=["hmac_last4"], name="buyer_key_last4")]
         permissions = [(PERMISSION, _("查看完整号码"))]
 
     def __str__(self) -> str:
@@ -320,14 +318,13 @@ def reveal(key: BuyerKey) -> str:
 
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def row(known: Known) -> tuple[str, str, bytes, bytes, bytes, str]:
-    """The column values (type, scope, hmac, hmac_last4, cipher, masked) of one identity, for COPY."""
+def row(known: Known) -> tuple[str, str, bytes, bytes, str]:
+    """The column values (type, scope, hmac, cipher, masked) of one identity, for COPY."""
     print_ = fingerprint(known)
     return (
         known.type,
         known.scope,
         print_,
-        _index(f"last4\x1f{known.value[-4:]}"),
         seal(known.value.encode(), place=_place("retail_buyerkey", "cipher", [print_])),
         mask(known.type, known.value),
     )
@@ -347,15 +344,15 @@ def keep(identities: Iterable[Known]) -> dict[Known, int]:
     return {wanted[print_]: key_id for print_, key_id in found.items()}
 
 
-def _insert(rows: list[tuple[str, str, bytes, bytes, bytes, str]]) -> dict[bytes, int]:
+def _insert(rows: list[tuple[str, str, bytes, bytes, str]]) -> dict[bytes, int]:
     """The ids of the rows that were not there yet."""
-    types, scopes, hmacs, last4s, ciphers, masks = map(list, zip(*rows, strict=True))
+    types, scopes, hmacs, ciphers, masks = map(list, zip(*rows, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO retail_buyerkey (type, scope, hmac, hmac_last4, cipher, masked)"
-            " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::bytea[], %s::text[])"
+            "INSERT INTO retail_buyerkey (type, scope, hmac, cipher, masked)"
+            " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::text[])"
             " ON CONFLICT (hmac) DO NOTHING RETURNING hmac, id",
-            [types, scopes, _array(hmacs), _array(last4s), _array(ciphers), masks],
+            [types, scopes, _array(hmacs), _array(ciphers), masks],
         )
         return {bytes(print_): key_id for print_, key_id in cursor.fetchall()}
 
@@ -427,9 +424,8 @@ def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     if key.is_erased:
         return False
     Suppression.objects.bulk_create([Suppression(hmac=key.hmac, at=now)], ignore_conflicts=True)
-    key.cipher, key.masked = None, "****"
-    key.hmac, key.hmac_last4 = os.urandom(32), os.urandom(32)
-    key.save(update_fields=["cipher", "masked", "hmac", "hmac_last4"])
+    key.cipher, key.masked, key.hmac = None, "****", os.urandom(32)
+    key.save(update_fields=["cipher", "masked", "hmac"])
     # The journal outlives the value: it keeps what kind of value went, not even the masked form.
     audit.record(by=by, action="erase", target=key, now=now, before={"type": key.type}, reason=reason)
     return True

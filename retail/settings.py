@@ -57,7 +57,6 @@ INSTALLED_APPS = [
     "clerks",
 ]
 AUTH_USER_MODEL = "retail.User"
-AUTHENTICATION_BACKENDS = ["retail.gate.PostBackend"]  # permissions of the chosen post only
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
@@ -226,6 +225,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY el
 SESSION_COOKIE_AGE = 30 * 24 * 3600  # of the phone; retail.gate shortens that of the admin
 DESK_SESSION_SECONDS = 12 * 3600  # without a click
 FRESH_LOGIN_SECONDS = 600  # what cannot be undone asks who you are again after this long
+# The second gives the permissions of the chosen post only.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "retail.gate.PostBackend"]
 OTP_TOTP_ISSUER = "导购台"
 AXES_FAILURE_LIMIT = 5
@@ -357,6 +357,8 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedModelAdminLookup": {"level": "CRITICAL"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
     },
     "root": {"handlers": ["console"], "level": env.str("DAOGOU_LOG_LEVEL", default="WARNING")},
 }

@@ -9,6 +9,7 @@ from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
+from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
 
 

@@ -37,9 +37,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self._count = 0
-        self._writer = copying.Writer(
-            "retail_buyerkey", "id, type, scope, hmac, hmac_last4, cipher, masked", bundle=20_000
-        )
+        self._writer = copying.Writer("retail_buyerkey", "id, type, scope, hmac, cipher, masked", bundle=20_000)
 
     def add(self, type: str, scope: str, value: str) -> int:
         """The id of a new key."""

@@ -4,17 +4,19 @@ A role is a Django group of the same name. `grant` puts a user into it and bring
 below, so a change here reaches everybody at the next `grant` or `refresh`.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from retail import approvals, audit, org, scope
+from retail import approvals, audit, doctor, org, scope
 from retail.models import Post, Staff, User
 
 # Permissions that no model declares: label of the model, codename, what the person sees.
@@ -115,7 +117,10 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.CLERK: frozenset(),
     Post.Role.STORE_MANAGER: _OWN_STORES,
     Post.Role.REGION_MANAGER: _OWN_STORES | _may(["retail.franchisee"], "view"),
-    Post.Role.FRANCHISE_OWNER: _OWN_STORES | _may(["retail.franchisee", *_BETWEEN], "view") | _TAKES_PAYROLL,
+    Post.Role.FRANCHISE_OWNER: _OWN_STORES
+    | _may(["retail.franchisee", *_BETWEEN], "view")
+    | _TAKES_PAYROLL
+    | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
@@ -167,6 +172,22 @@ def follow_posts(*, staff: Staff, now: datetime) -> None:
         grant(user=staff.user, role=role)
 
 
+def _powers_as_posted(_look: doctor.Look) -> Iterator[str]:
+    """Nobody may do more than the table of roles says for the posts they have held."""
+    for group in Group.objects.order_by("name"):
+        for name in sorted(_names_of(group) - PERMISSIONS.get(group.name, frozenset())):
+            yield f"group {group.name}: {name}"
+    posted = Post._base_manager.filter(staff__user=OuterRef("user"), role=OuterRef("group__name"))
+    unposted = User.groups.through.objects.filter(~Exists(posted)).order_by("pk")
+    for user_id, role in unposted.values_list("user", "group__name"):
+        yield f"user {user_id}: {role} without a post"
+    for user_id in User.objects.exclude(user_permissions=None).order_by("pk").values_list("pk", flat=True).distinct():
+        yield f"user {user_id}: permissions of their own"
+
+
+doctor.INVARIANTS["powers_as_posted"] = _powers_as_posted
+
+
 def level_of(*, by: User, post: Post | None) -> int:
     """How high somebody stands who acts in this post: posts never add up."""
     if by.is_superuser:
@@ -203,11 +224,16 @@ def is_above(*, by: User, post: Post | None, staff: Staff) -> bool:
 
 
 def outranks(*, by: User, post: Post | None, user: User) -> bool:
-    """Whether `by` may change an account: nobody changes one that may do more than theirs, nor one of their equals."""
+    """Whether `by` may change an account: nobody changes one that may do more than theirs, nor one of their equals.
+
+    That of a superuser is changed on the server, also for another superuser.
+    """
+    if user.is_superuser:
+        return False
     if by.is_superuser:
-        return by != user
+        return True
     staff = Staff._base_manager.filter(user=user).first()
-    if user.is_superuser or not user.get_all_permissions() <= by.get_all_permissions():
+    if not user.get_all_permissions() <= by.get_all_permissions():
         return False
     # An account of nobody is headquarters' to change.
     return is_above(by=by, post=post, staff=staff) if staff else scope.current().is_everything

@@ -21,7 +21,8 @@ BEGIN
 END $$;
 CREATE TRIGGER stays_revoked BEFORE UPDATE ON retail_apitoken FOR EACH ROW EXECUTE FUNCTION refuse_revival()
 """
-# No request makes anybody a superuser, or of one a mere user.
+# No request makes anybody a superuser, or of one a mere user; nor does it give a superuser a password but their own,
+# or it would sign in as one.
 POWER = """
 CREATE FUNCTION refuse_power() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -32,6 +33,10 @@ BEGIN
     END IF;
     IF current_user = 'daogou_web' AND NEW.is_superuser <> known THEN
         RAISE EXCEPTION 'superusers are made on the server' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF current_user = 'daogou_web' AND known AND NEW.password <> OLD.password
+        AND coalesce(current_setting('daogou.person', true), '') <> OLD.id::text THEN
+        RAISE EXCEPTION 'the password of a superuser is theirs' USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
 END $$;

@@ -118,6 +118,7 @@ def test_a_request_gives_nobody_power_and_stops_no_clock(transactional_db, every
     token, _secret = tokens.issue(name="till", channel=world().pos)
     ApiToken.objects.update(revoked_at=NOW)
     User.objects.create(username="ops")
+    admin = User.objects.create_superuser("admin", password="a-long-password")
     done = []
     with logged_in(logins.WEB), connection.cursor() as cursor:
         for name, statement in OF_THE_SERVER.items():
@@ -127,6 +128,13 @@ def test_a_request_gives_nobody_power_and_stops_no_clock(transactional_db, every
             except DatabaseError:
                 pass
         cursor.execute("UPDATE retail_user SET is_staff = true")  # what the page of an account writes
+        set_password = "UPDATE retail_user SET password = 'x' WHERE is_superuser"
+        with pytest.raises(DatabaseError, match="theirs"):
+            cursor.execute(set_password)
+        with database.published(scope.EVERYTHING, person=admin.pk + 1), pytest.raises(DatabaseError, match="theirs"):
+            cursor.execute(set_password)
+        with database.published(scope.EVERYTHING, person=admin.pk):
+            cursor.execute(set_password)
     assert done == []
     with logged_in(logins.JOB):
         User.objects.update(is_superuser=True)  # manage.py createsuperuser

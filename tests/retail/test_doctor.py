@@ -3,17 +3,20 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from clerks.models import Binding
+from clerks.models import Binding, Touch
 from commissions import closing
 from commissions.models import ClaimRow, Entry, Period, Rule, Statement
-from members.models import Membership, Purchase
+from members import consent
+from members.models import Member, Membership, Purchase
 from retail import doctor, jobs, periodic, privacy, seals, shapes, tasks
+from retail.desk import roles
 from retail.models import Order
-from tests.factories import NOW, world
+from tests.factories import NOW, user, world
 
 pytestmark = pytest.mark.usefixtures("everything")
 
@@ -71,6 +74,47 @@ def test_a_cipher_in_the_form_that_any_row_could_hold(shop):
     privacy.BuyerKey.objects.filter(pk=key.pk).update(cipher=old)
 
     assert failing() == {"keys_open": 1}
+
+
+def touched(member, *, at, purpose="service"):
+    Touch.objects.create(corp="ww1", member=member, purpose=purpose, at=at, effect=f"{purpose} {at}")
+
+
+def test_somebody_was_contacted_after_their_stop(shop):
+    """What came before it, what they answered, another purpose and what came once it was lifted are in order."""
+    member, day = Member.objects.get(), timedelta(days=1)
+    touched(member, at=NOW - 3 * day)
+    wish = consent.stop(member=member, corp="ww1", by=None, now=NOW - 2 * day)
+    touched(member, at=NOW - day, purpose="reply")
+    consent.lift(stop=wish, by=None, now=NOW - day / 2)
+    consent.stop(member=member, corp="ww1", purpose="marketing", by=None, now=NOW - day / 4)
+    consent.stop(member=member, corp="ww2", by=None, now=NOW - 4 * day)
+    touched(member, at=NOW)
+    seals.seal(now=NOW)
+    assert failing() == {}
+
+    touched(member, at=NOW - day)
+
+    assert failing() == {"no_send_after_stop": 1}
+    touched(member, at=NOW, purpose="marketing")
+    assert failing() == {"no_send_after_stop": 2}
+
+
+def test_powers_that_no_page_of_ours_gave(shop):
+    clerk = user()
+    group = roles.refresh(role="store_manager")
+    auditor = roles.refresh(role="auditor")
+    staff = shop.hire("M1", role="store_manager")
+    staff.user = user()
+    staff.save()
+    roles.grant(user=staff.user, role="store_manager")
+    assert failing() == {}
+
+    group.permissions.add(Permission.objects.get(codename="unmask_buyerkey"))
+    clerk.groups.add(auditor)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_order"))
+
+    assert failing() == {"powers_as_posted": 3}
 
 
 def test_two_active_bindings(shop):
@@ -243,7 +287,7 @@ def test_the_command_says_what_holds(shop, capsys):
     call_command("doctor", "--all")
 
     said = capsys.readouterr().out
-    assert "All 13 invariants hold." in said and "FAIL" not in said
+    assert "All 15 invariants hold." in said and "FAIL" not in said
     assert set(periodic.last(task="retail.doctor").found.values()) == {0}
 
 
@@ -251,7 +295,7 @@ def test_the_command_fails_and_gives_examples(shop, capsys):
     jobs.Job.objects.all().delete()
     tamper("UPDATE commissions_entry SET fen = fen + 1")
 
-    with pytest.raises(CommandError, match="of 13 invariants do not hold"):
+    with pytest.raises(CommandError, match="of 15 invariants do not hold"):
         call_command("doctor", "--all")
 
     said = capsys.readouterr().out

@@ -1,6 +1,6 @@
 """What no browser would send: addresses, forms, headers and bodies made to break a page. Every one is an answer."""
 
-import resource
+import tracemalloc
 
 import pytest
 from django.contrib import admin
@@ -80,13 +80,33 @@ def test_no_query_breaks_a_page(person, page):
     asked = [(names[(place + step) % len(names)], kind, value)
              for step in (0, 5) for place, (kind, value) in enumerate(VALUES.items())]  # fmt: skip
     person.get(page)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    broken, peaks = [], {}
 
-    broken = [(name, kind) for name, kind, value in asked if person.get(page, {name: value}).status_code >= 500]
+    tracemalloc.start()
+    for name, kind, value in asked:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        if person.get(page, {name: value}).status_code >= 500:
+            broken.append((name, kind))
+        peaks[name, kind] = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
 
     assert broken == []
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before <= 20_000  # KB
-    figure("P15", f"{len(asked)} hostile queries of {page}: 0 × 5xx")
+    assert max(peaks.values()) <= 20_000_000, peaks
+    figure("P15", f"{len(asked)} hostile queries of {page}: 0 × 5xx, + {max(peaks.values()) / 1e6:.1f} MB at most")
+
+
+@pytest.mark.parametrize(
+    ("asked", "headers"),
+    [({f"x{number}": "1" for number in range(2000)}, {}), ({}, {"Host": "elsewhere.example"})],
+    ids=["too many parameters", "another host"],
+)
+def test_what_is_refused_leaves_no_traceback_in_the_log(person, caplog, settings, asked, headers):
+    settings.ALLOWED_HOSTS = ["testserver"]
+
+    assert person.get("/admin/retail/order/", asked, headers=headers).status_code == 400
+
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
 def test_no_form_breaks_a_page(person, shop):

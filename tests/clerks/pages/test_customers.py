@@ -55,6 +55,29 @@ def test_my_customers_stand_in_the_list_and_nobody_elses(shop: World, phone: Cli
     assert "今天买过" in page
 
 
+def test_every_page_with_a_customer_on_it_says_who_looks_and_on_which_day(shop: World, phone: Client):
+    """P12: a photo of the screen tells whose phone it was."""
+    member = customer(shop, 1)
+    order = shop.order(serving_clerk="A1", buyer=buyer(1))
+    (sold,) = shop.settle(order)
+    Staff._base_manager.filter(code="A1").update(name="<b>欧阳小燕</b>")
+
+    pages = ["", "customers/", f"customers/{member.pk}/", f"earnings/{sold}/", "earnings/", "sidebar/"]
+    marks = [
+        re.findall(r'<svg class="watermark".*?</svg>', phone.get(f"/m/{page}").content.decode(), re.S)
+        for page in pages
+    ]
+
+    assert [len(mark) for mark in marks] == [1] * len(pages)
+    for (mark,) in marks:
+        assert "欧阳小燕" in mark and "A1" in mark and f"{NOW:%Y-%m-%d}" in mark
+        assert "<b>" not in mark and "style" not in mark and "script" not in mark
+
+
+def test_who_is_not_signed_in_has_no_mark(db):
+    assert "watermark" not in Client().get("/m/sign-in/").content.decode()
+
+
 def test_a_new_clerk_is_told_how_customers_come(phone: Client):
     assert "还没有专属顾客" in phone.get("/m/customers/").content.decode()
 

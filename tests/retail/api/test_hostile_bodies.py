@@ -1,10 +1,15 @@
 """What no till would ever send: every one of these is refused, none of them breaks anything."""
 
+import gc
 import json
+import tracemalloc
 
 import pytest
 
+from retail import shapes
+from retail.api import bodies
 from retail.models import Order
+from tests.figures import figure
 
 GOOD = {
     "channel": "POS",
@@ -139,3 +144,104 @@ def test_a_body_that_is_no_batch_is_told_where(till, body, said):
     answer = till.post("orders/", body)
 
     assert answer.status_code == 400 and said in answer.json()["detail"]
+
+
+# ── Bombs: a text of 8 MB that would be ten or a hundred times as much once it is read ──────────────────────────────
+MOST = 8 * 1024 * 1024
+START = json.dumps(GOOD)[:-1].encode() + b", "
+LINE = json.dumps(GOOD["lines"][0]).encode()
+
+
+def filled(head: bytes, piece: bytes, tail: bytes, most: int = MOST) -> bytes:
+    return head + piece * ((most - len(head) - len(tail)) // len(piece)) + tail
+
+
+def below(commas: int, head: bytes, piece: bytes, tail: bytes) -> bytes:
+    """As many pieces as stay just below a limit of values."""
+    return head + piece * ((commas - head.count(b",")) // (piece.count(b",") or 1)) + tail
+
+
+def rows(row: bytes, count: int = bodies.MAX_ROWS) -> bytes:
+    return b'{"orders": [' + b",".join([row] * count) + b"]}"
+
+
+FEW = bodies.MAX_VALUES // bodies.MAX_ROWS - 2  # values of each row of a full batch
+ROW = bodies.MAX_ROW_VALUES
+BOMBS = {
+    "rows of objects": filled(b'{"orders":[', b"{},", b"{}]}"),
+    "rows, just few enough values": below(bodies.MAX_VALUES, b'{"orders":[', b"[],", b"[]]}"),
+    "arrays in a row": filled(b'{"orders":[[', b"[],", b"[]]]}"),
+    "arrays without commas": rows(b"[" * 900 + b"]" * 900),
+    "lines": filled(b'{"orders":[{"lines":[', b"{},", b"{}]}]}"),
+    "lines, just few enough": below(ROW, b'{"orders":[{"lines":[', b"{},", b"{}]}]}"),
+    "lines in every row": rows(below(FEW, b'{"lines":[', b"{},", b"{}]}")),
+    "keys twice in every row": rows(below(FEW, b'{"lines":[', b'{"a":1,"a":1},', b"1]}")),
+    "coupons": below(ROW, rows(START + b'"coupons": [', 1)[:-2], b'"ab",', b'"ab"]}]}'),
+    "good lines": rows(START + b'"lines": [' + b",".join([LINE] * 60) + b"]}"),
+    "keys": below(ROW, b'{"orders":[{', b'"a":1,', b'"a":1}]}'),
+    "a number": filled(b'{"orders":[', b"9", b"]}"),
+    "a text, wide": filled('{"orders":["😀'.encode(), b"a", b'"]}'),
+    "a text of a row, wide": rows(filled('{"outer_order_id":"😀'.encode(), b"a", b'"}', 1024 * 1024), 7),
+    "a key, wide": filled('{"😀'.encode(), b"a", b'":1}'),
+    "a second key, wide": filled('{"orders":[1], "😀'.encode(), b"a", b'":1}'),
+    "keys of rows, wide": rows(filled('{"😀'.encode(), b"a", b'":1}', 1024 * 1024), 7),
+    "keys of rows, twice": rows(filled(b'{"a', b"a", b'":1}', 500_000).replace(b":1}", b":1,") + b'"b":1,"b":1}', 15),
+    "blanks": filled(b'{"orders":[1', b" ", b"]}"),
+    "the batch again": filled(b"{", b'"orders":[1],', b'"orders":[1]}'),
+    "broken at the end": below(bodies.MAX_VALUES, b'{"orders":[[', b"{},", b"{]]}"),
+}
+
+
+def taken(body: bytes) -> object:
+    decoder = bodies.Decoder(batch=bodies.OrderBatch, row=shapes.Order, number="outer_order_id")
+    try:
+        return decoder.decode(body)
+    except bodies.BadBody as error:
+        return error
+
+
+def test_no_body_takes_more_room_than_it_has():
+    """What is made of a body besides its own bytes, at its highest."""
+    peaks, said = {}, 0
+    for kind, body in BOMBS.items():
+        assert len(body) <= MOST, kind
+        gc.collect()
+        tracemalloc.start()
+        answer = taken(body)
+        peaks[kind] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        said = max(said, len(str(answer)) if kind != "good lines" else 0)
+
+    worst = max(peaks, key=peaks.__getitem__)
+    assert peaks[worst] <= 20_000_000, peaks
+    assert said < 2_000_000  # nor is the answer one
+    figure("P15", f"{len(BOMBS)} bodies of the feed up to 8 MB: + {peaks[worst] / 1e6:.1f} MB at most ({worst})")
+
+
+def test_a_bomb_is_refused_by_the_feed_as_well(till):
+    answers = [
+        till.post("orders/", BOMBS[kind]) for kind in ("rows of objects", "lines, just few enough", "a key, wide")
+    ]
+
+    assert [answer.status_code for answer in answers] == [413, 422, 400]
+    assert answers[0].json()["code"] == "too_large" and max(len(answer.content) for answer in answers) < 1000
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"[" + b"1," * (ROW + 1) + b"1]", "20000 values"),
+        (b'"' + b"x" * bodies.MAX_ROW_BYTES + b'"', "1048576 bytes"),
+        (b'{"outer_order_id": "O1", "a": 1, "b": {"c": [{"d": 1, "d": 1}]}, "a": 2}', "appears twice"),
+    ],
+)
+def test_a_row_beyond_every_measure_is_refused_alone(row, said):
+    refused, other = taken(b'{"orders": [' + row + b", 1]}")
+
+    assert said in refused.faults[0].message and other.faults[0].message == "Expected `object`, got `int`"
+
+
+def test_keys_given_twice_are_named_from_the_beginning_on():
+    (row,) = taken(b'{"orders": [{"outer_order_id": "O1", "b": {"c": [0, {"d": 1, "d": 1}]}, "a": 1, "a": 2}]}')
+
+    assert row.number == "O1" and [fault.field for fault in row.faults] == ["a", "b.c[1].d"]

@@ -11,9 +11,10 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.utils import timezone
 
-from retail import approvals, database, exports, jobs, logins, retention, scope, tasks
+from retail import approvals, database, exports, jobs, logins, privacy, retention, scope, tasks
 from retail.approvals import Approval
-from retail.models import AuditRow, ExportFile, Job, Order
+from retail.models import AuditRow, ExportFile, Job, Order, Post
+from tests.factories import franchisee, world
 from tests.figures import figure
 from tests.logins import logged_in
 
@@ -256,3 +257,38 @@ def test_what_expires_undecided_is_in_the_journal(shop, sales, sign_in, everythi
     assert [(one.by, one.target_id) for one in acts("approval.expire")] == [(None, str(row.approval_id))]
     row = ExportFile._base_manager.select_related("approval").get()
     assert row.state_at(later) == "gone"
+
+
+def test_a_file_holds_what_the_asker_sees_by_then_and_nothing_else(shop, sales, sign_in, everything):
+    """Rows chosen as headquarters, by somebody who has gone to one store before the job ran."""
+    ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
+    elsewhere = world()
+    elsewhere.take(elsewhere.order())
+    theirs = Order.objects.latest("pk")
+    row = asked(ops, [*sales, theirs])
+    agree(finance, row)
+    Post._base_manager.filter(pk=row.post_id).update(role="store_manager", store=shop.store)
+    work()
+
+    row.refresh_from_db()
+    written = privacy.opened(row, "sealed").decode()
+    assert all(order.outer_order_id in written for order in sales) and theirs.outer_order_id not in written
+
+
+def test_a_franchise_owner_finds_their_own_files(shop, sign_in, everything):
+    company = franchisee()
+    type(shop.store)._base_manager.filter(pk=shop.store.pk).update(franchisee=company)
+    owner, ops = sign_in(shop, "franchise_owner", franchisee=company), sign_in(shop, "hq_ops")
+    files = [
+        ExportFile.objects.create(
+            model="commissions.statement", format="csv", ids=[], count=0, reason=f"给{one.user.pk}号",
+            asked_by=one.user, asked_at=timezone.now(), post=one.staff.posts.get(),
+        )
+        for one in (owner, ops)
+    ]  # fmt: skip
+
+    page = owner.client.get(FILES).content.decode()
+
+    assert files[0].reason in page and files[1].reason not in page
+    assert "导出文件" in owner.client.get("/admin/").content.decode()
+    assert [owner.get(f"{FILES}{file.pk}/change/").status_code for file in files] == [200, 404]

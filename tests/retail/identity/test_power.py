@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from retail import approvals, scope
+from retail import approvals, org, scope
 from retail.approvals import Approval
 from retail.desk import roles
 from retail.models import AuditRow, Post, Staff, User
@@ -148,6 +148,29 @@ def test_no_role_writes_what_it_may_not_grant(two_shops, sign_in, mine, size):
         "P16", f"{mine}: {tried} grants in the user and post admin: {len(forbidden)} forbidden writes, {made} lawful"
     )
     assert forbidden == []
+
+
+def test_nobody_stands_above_somebody_of_another_store(two_shops, sign_in):
+    """Lower in rank is not enough: where they work has to be within the scope, each of their posts."""
+    shop, other = two_shops
+    manager = sign_in(shop, "store_manager")
+    mine, theirs = sign_in(shop, "clerk").staff, sign_in(other, "clerk").staff
+    both = sign_in(shop, "clerk").staff
+    with scope.within(scope.EVERYTHING):
+        Post.objects.create(staff=both, role="clerk", store=other.store, starts_at=timezone.now())
+    post = manager.staff.posts.get()
+
+    with scope.within(org.scope_of(post)):
+        above = [roles.is_above(by=manager.user, post=post, staff=staff) for staff in (mine, theirs, both)]
+
+    assert above == [True, False, False]
+
+
+def test_a_superuser_is_changed_on_the_server_also_by_another(shop, sign_in):
+    boss, other = (user(is_staff=True, is_superuser=True) for _ in range(2))
+
+    assert not roles.outranks(by=boss, post=None, user=other) and not roles.outranks(by=boss, post=None, user=boss)
+    assert roles.outranks(by=boss, post=None, user=user())
 
 
 # ── Two persons ──────────────────────────────────────────────────────────────────────────────────────────────────────
