@@ -23,11 +23,11 @@ class User(AbstractUser):
         verbose_name = _("账号")
         verbose_name_plural = _("账号")
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Of a superuser without storing it hashed anew: whoever signs in is nobody yet, and the database refuses."""
-        return (
-            check_password(raw_password, self.password) if self.is_superuser else super().check_password(raw_password)
-        )
+        if self.is_superuser:
+            return check_password(raw_password, self.password)
+        return super().check_password(raw_password)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What Django compares with the session at every request: a new password or epoch ends every session."""
