@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import date
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -125,8 +125,8 @@ class PeriodAdmin(Deciding):
         return Badge(period.status, period.get_status_display())
 
     @display(description=_("到"), ordering="ends_on")
-    def last(self, period: Period) -> date:
-        return period.last_day
+    def last(self, period: Period) -> str:
+        return date_format(period.last_day)
 
     @display(description=_("结算摘要"))
     def seal(self, period: Period) -> SafeString | str:
