@@ -23,7 +23,7 @@ SMALL_TARGETS = f"""() => [...document.querySelectorAll({TARGETS!r})]
 BASE_TYPE = "parseFloat(getComputedStyle(document.body).fontSize)"
 
 # Text smaller than 16 px; what stands below the icons of the tab bar may be 14.
-TINY = """() => [...document.querySelectorAll('body *')]
+TINY = """() => [...document.querySelectorAll('body *:not(.watermark *)')]
   .filter(e => e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
   .map(e => [parseFloat(getComputedStyle(e).fontSize), e.closest('.tabs') ? 14 : 16, e.outerHTML.slice(0, 120)])
   .filter(([size, least]) => size < least)
