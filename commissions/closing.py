@@ -66,9 +66,11 @@ def close(*, period: Period, by: User | None, now: datetime) -> Period:
         raise ClosingRefused(" ".join(found))
     terms = PayTerms.of(brand_id=period.brand_id)
     attaining.count(period=period, now=now, is_booking=True)
-    least = limits.settle(period=period, accounts=_accounts(period), terms=terms, now=now)
     accounts = _accounts(period)
-    if leavers.settle_debts(period=period, accounts=accounts, terms=terms, least=least, now=now):
+    settled = limits.settle(period=period, accounts=accounts, terms=terms, now=now)
+    if settled.is_booked:
+        accounts = _accounts(period)
+    if leavers.settle_debts(period=period, accounts=accounts, terms=terms, least=settled.least, now=now):
         accounts = _accounts(period)
     rows = _statements(period, accounts, terms, now)
     Statement.objects.bulk_create(rows, batch_size=1_000)

@@ -45,11 +45,15 @@ class _Due:
         return self.key.payer_id
 
 
-def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now: datetime) -> dict[int, int]:
-    """Book guarantees and caps of a period that is being closed; person → what is guaranteed to them in it.
+class Settled(NamedTuple):
+    """`least`: person → what is guaranteed to them in the period. `is_booked`: the accounts are not what they were."""
 
-    The caller holds the row of the period.
-    """
+    least: dict[int, int]
+    is_booked: bool
+
+
+def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now: datetime) -> Settled:
+    """Book guarantees and caps of a period that is being closed. The caller holds the row of the period."""
     dues = {
         key: _Due(key, account.store_id, account.due_fen)
         for account in accounts
@@ -63,8 +67,7 @@ def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now:
     _recover_from_leavers(period, dues, legs)
     if is_holding and max_fen is not None:
         _hold(dues, legs, max_fen)
-    legs.book()
-    return least
+    return Settled(least, legs.book())
 
 
 class _Legs:
@@ -86,11 +89,13 @@ class _Legs:
         legs = self._gathered.get((self._period, key.payer_id, Kind.RECOVER), ())
         return -sum(leg.fen for leg in legs if leg.staff_id == key.staff_id)
 
-    def book(self) -> None:
+    def book(self) -> bool:
+        """Whether there was anything."""
         for (origin, payer_id, kind), legs in self._gathered.items():
             source = f"{kind} {self._period.pk} {origin.pk} {payer_id}"
             book(period=origin, payer_id=payer_id, kind=kind, legs=legs, source=source, now=self._now,
                  into=self._period)  # fmt: skip
+        return bool(self._gathered)
 
 
 # ── 保底 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
