@@ -27,6 +27,17 @@ class Account(Protocol):
     def due_fen(self) -> int: ...
 
 
+class Key(NamedTuple):
+    """One person with one company: whose account it is."""
+
+    staff_id: int
+    payer_id: int | None
+
+
+def key_of(account: Account) -> Key:
+    return Key(account.staff_id, account.payer_id)
+
+
 def gone(*, period: Period, staff_ids: Collection[int]) -> set[int]:
     """Who of them works here no more when the period ends, and has nothing more to come. Two statements."""
     if not staff_ids:
@@ -63,7 +74,7 @@ class _Spare:
 
     def __init__(self, accounts: Sequence[Account], least: Mapping[int, int]) -> None:
         self._accounts = accounts
-        self._of_account = {_key(one): one.due_fen for one in accounts}
+        self._of_account = {key_of(one): one.due_fen for one in accounts}
         self._of_person: dict[int, int] = defaultdict(int)
         for one in accounts:
             self._of_person[one.staff_id] += one.due_fen
@@ -71,29 +82,20 @@ class _Spare:
             self._of_person[staff_id] -= fen
 
     def _left(self, account: Account) -> int:
-        return max(0, min(self._of_account[_key(account)], self._of_person[account.staff_id]))
+        return max(0, min(self._of_account[key_of(account)], self._of_person[account.staff_id]))
 
     def share(self, debtor: Account) -> list[Leg]:
         """A debt in equal parts on the store's; what some have not is shared by the others, and then the house's."""
         place = (debtor.store_id, debtor.payer_id)
         able = [one for one in self._accounts if (one.store_id, one.payer_id) == place and self._left(one)]
-        given: dict[_Key, int] = {}
+        given: dict[Key, int] = {}
         while able:
             left_fen = -debtor.due_fen - sum(given.values())
-            parts = dict(zip(map(_key, able), engine.allocate(left_fen, [1] * len(able)), strict=True))
-            short = [one for one in able if self._left(one) < parts[_key(one)]]
-            given |= {_key(one): self._left(one) for one in short} or parts
+            parts = dict(zip(map(key_of, able), engine.allocate(left_fen, [1] * len(able)), strict=True))
+            short = [one for one in able if self._left(one) < parts[key_of(one)]]
+            given |= {key_of(one): self._left(one) for one in short} or parts
             able = [one for one in able if one not in short] if short else []
         for key, fen in given.items():
             self._of_account[key] -= fen
             self._of_person[key.staff_id] -= fen
         return [Leg(staff_id, debtor.store_id, -fen) for (staff_id, _payer), fen in given.items() if fen]
-
-
-class _Key(NamedTuple):
-    staff_id: int
-    payer_id: int | None
-
-
-def _key(account: Account) -> _Key:
-    return _Key(account.staff_id, account.payer_id)

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from commissions.booking import Leg, book
 from commissions.engine import allocate, payout
-from commissions.leavers import Account, gone
+from commissions.leavers import Account, Key, gone, key_of
 from commissions.models import Entry, Guarantee, PayTerms, Period
 from commissions.models.ledger import midnight
 from retail.models import Employment, Post
@@ -23,16 +23,11 @@ from retail.models import Employment, Post
 Kind = Entry.Kind
 
 
-class _Key(NamedTuple):
-    staff_id: int
-    payer_id: int | None
-
-
 @dataclass(frozen=True, slots=True)
 class _Due:
     """An account as far as it is looked at here; what is due follows what was added."""
 
-    key: _Key
+    key: Key
     store_id: int | None
     due_fen: int
 
@@ -54,11 +49,7 @@ class Settled(NamedTuple):
 
 def settle(*, period: Period, accounts: Sequence[Account], terms: PayTerms, now: datetime) -> Settled:
     """Book guarantees and caps of a period that is being closed. The caller holds the row of the period."""
-    dues = {
-        key: _Due(key, account.store_id, account.due_fen)
-        for account in accounts
-        for key in [_Key(account.staff_id, account.payer_id)]
-    }
+    dues = {key_of(one): _Due(key_of(one), one.store_id, one.due_fen) for one in accounts}
     legs = _Legs(period, now)
     max_fen = terms.max_fen
     is_holding = terms.excess == PayTerms.Excess.HOUSE and max_fen is not None
@@ -77,14 +68,14 @@ class _Legs:
         self._period, self._now = period, now
         self._gathered: dict[tuple[Period, int | None, str], list[Leg]] = defaultdict(list)
 
-    def add(self, dues: dict[_Key, _Due], due: _Due, kind: str, fen: int, origin: Period | None = None) -> None:
+    def add(self, dues: dict[Key, _Due], due: _Due, kind: str, fen: int, origin: Period | None = None) -> None:
         """Note a leg and let the account follow it."""
         if fen:
             dues[due.key] = replace(due, due_fen=due.due_fen + fen)
             leg = Leg(due.key.staff_id, due.store_id, fen)
             self._gathered[origin or self._period, due.key.payer_id, kind].append(leg)
 
-    def recovered(self, key: _Key) -> int:
+    def recovered(self, key: Key) -> int:
         """What of an advance is taken back already."""
         legs = self._gathered.get((self._period, key.payer_id, Kind.RECOVER), ())
         return -sum(leg.fen for leg in legs if leg.staff_id == key.staff_id)
@@ -106,7 +97,7 @@ def balances(*, staff_ids: Sequence[int], brand_id: int) -> dict[tuple[int, int 
     return {(staff_id, payer_id): fen for staff_id, payer_id, fen in sums if fen}
 
 
-def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs, max_fen: int | None) -> dict[int, int]:
+def _guarantee(period: Period, dues: dict[Key, _Due], legs: _Legs, max_fen: int | None) -> dict[int, int]:
     """Lift those to their guarantee who earned less, take back what was lifted before; person → what they have sure.
 
     Nobody is advanced what goes beyond the most that is paid.
@@ -119,7 +110,7 @@ def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs, max_fen: int
         if not mine:
             if place is None:
                 continue  # nobody any more who could be paid
-            mine = [_Due(_Key(staff_id, place.payer_id), place.store_id, 0)]
+            mine = [_Due(Key(staff_id, place.payer_id), place.store_id, 0)]
         total_fen = sum(due.due_fen for due in mine)
         min_fen = guarantee.min_fen if max_fen is None else min(guarantee.min_fen, max_fen)
         is_guaranteed = number <= guarantee.draw_until and place is not None
@@ -143,13 +134,13 @@ def _guarantee(period: Period, dues: dict[_Key, _Due], legs: _Legs, max_fen: int
     return least
 
 
-def _recover_from_leavers(period: Period, dues: dict[_Key, _Due], legs: _Legs) -> None:
+def _recover_from_leavers(period: Period, dues: dict[Key, _Due], legs: _Legs) -> None:
     """Take back all that who left was advanced: what they have to get, and the rest becomes a debt of theirs."""
     rows = Entry.objects.of_staff().filter(
         order=None, kind__in=[Kind.DRAW, Kind.RECOVER], period_origin__brand=period.brand_id
     )
     sums = rows.values_list("staff", "payer").annotate(fen=Sum("fen"), store=Max("store")).order_by("staff", "payer")
-    owing = {_Key(staff, payer): (store, fen) for staff, payer, fen, store in sums.filter(fen__gt=0)}
+    owing = {Key(staff, payer): (store, fen) for staff, payer, fen, store in sums.filter(fen__gt=0)}
     left = gone(period=period, staff_ids={key.staff_id for key in owing})
     for key, (store_id, fen) in owing.items():
         if key.staff_id in left:
@@ -231,14 +222,14 @@ def most(*, accounts: Iterable[Account], max_fen: int | None) -> dict[tuple[int,
     return found
 
 
-def _hold(dues: dict[_Key, _Due], legs: _Legs, max_fen: int) -> None:
+def _hold(dues: dict[Key, _Due], legs: _Legs, max_fen: int) -> None:
     """What goes beyond the most stays with the company."""
     for (staff_id, payer_id), fen in most(accounts=dues.values(), max_fen=max_fen).items():
-        due = dues[_Key(staff_id, payer_id)]
+        due = dues[Key(staff_id, payer_id)]
         legs.add(dues, due, Kind.CAP_HOLD, fen - due.due_fen)
 
 
-def _release(period: Period, dues: dict[_Key, _Due], legs: _Legs, *, is_holding: bool) -> None:
+def _release(period: Period, dues: dict[Key, _Due], legs: _Legs, *, is_holding: bool) -> None:
     """What comes late for a period in which something was held back moves that first, whatever the terms are by now.
 
     Had it come in time, less (or, while the company keeps the excess, more) had been held back, and the person been
@@ -253,7 +244,7 @@ def _release(period: Period, dues: dict[_Key, _Due], legs: _Legs, *, is_holding:
     late = late.filter(period_booked=period, of__in=origins).exclude(kind__in=_NOT_EARNED)
     sums = late.values_list("staff", "payer", "of").annotate(fen=Sum("fen")).order_by("-fen", "staff", "payer", "of")
     for staff_id, payer_id, origin_id, fen in sums:
-        own = _Key(staff_id, payer_id)
+        own = Key(staff_id, payer_id)
         if fen > 0 and is_holding and held.get((own, origin_id)):
             legs.add(dues, dues[own], Kind.CAP_HOLD, -fen, origins[origin_id])
             held[own, origin_id] += fen
@@ -268,10 +259,10 @@ def _release(period: Period, dues: dict[_Key, _Due], legs: _Legs, *, is_holding:
 _NOT_EARNED = [Kind.CAP_HOLD, Kind.CAP_RELEASE, Kind.PAYOUT, Kind.DRAW, Kind.RECOVER]
 
 
-def _held(period: Period) -> dict[tuple[_Key, int], int]:
+def _held(period: Period) -> dict[tuple[Key, int], int]:
     """(person and company, period) → what of it the company holds."""
     rows = Entry.objects.of_staff().filter(
         order=None, kind__in=[Kind.CAP_HOLD, Kind.CAP_RELEASE], period_origin__brand=period.brand_id
     )
     sums = rows.values_list("staff", "payer", "period_origin").annotate(fen=Sum("fen")).order_by()
-    return {(_Key(staff, payer), origin): -fen for staff, payer, origin, fen in sums if fen}
+    return {(Key(staff, payer), origin): -fen for staff, payer, origin, fen in sums if fen}
