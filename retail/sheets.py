@@ -27,6 +27,11 @@ class Column(NamedTuple):
     value: Callable[[Any], Any]
 
 
+def of_rows(value: Callable[[Any], Any], *, total: Any = "") -> Callable[[Any], Any]:
+    """What is no sum: the line of the total, a row that says `is_total`, has `total` there instead."""
+    return lambda row: total if getattr(row, "is_total", False) else value(row)
+
+
 _WIDE = tuple(map(chr, (0xFF1D, 0xFF0B, 0xFF0D, 0xFF20)))  # = + - @ as a Chinese keyboard types them
 _BLANKS = " " + "".join(map(chr, (0x3000, 0xA0, 0xFEFF)))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *_WIDE)

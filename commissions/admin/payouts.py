@@ -1,6 +1,5 @@
 """Admin pages of what is paid: the batches, and whom each of them pays how much."""
 
-from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from commissions.admin.settlement import Deciding, own_company
 from commissions.models import Payout, PayoutBatch
 from retail.exports import TYPES, ExportingAdmin
 from retail.scoped_admin import Badge, EstimatedPaginator, link, moment, money
-from retail.sheets import Column
+from retail.sheets import Column, of_rows
 
 SHOWN = 20  # people on the page of a batch; all of them are a list of their own
 
@@ -170,11 +169,7 @@ def _list_of(batch: PayoutBatch) -> str:
 
 class Total(NamedTuple):
     fen: int
-
-
-def _of_person(value: Callable[[Payout], object]) -> Callable[[Any], object]:
-    """What the line of the total leaves empty."""
-    return lambda row: "" if isinstance(row, Total) else value(row)
+    is_total = True
 
 
 @admin.register(Payout)
@@ -199,14 +194,14 @@ class PayoutAdmin(ExportingAdmin):
     fields = ("statement_link", "amount", "store", "company", "period", "batch_link", "state_label")
     amount = money("fen", _("本次发放"))
     sheet = (
-        Column(_("工号"), "text", lambda row: str(_("合计")) if isinstance(row, Total) else row.statement.staff.code),
-        Column(_("姓名"), "text", _of_person(lambda row: row.statement.staff.name)),
-        Column(_("门店编码"), "text", _of_person(lambda row: row.statement.store.code if row.statement.store else "")),
-        Column(_("门店"), "text", _of_person(lambda row: row.statement.store.name if row.statement.store else "")),
-        Column(_("付款公司"), "text", _of_person(lambda row: row.batch.payer or row.batch.period.brand)),
-        Column(_("结算期"), "text", _of_person(lambda row: row.batch.period)),
-        Column(_("发放批次"), "text", _of_person(lambda row: row.batch_id)),
-        Column(_("批次状态"), "text", _of_person(lambda row: row.batch.get_state_display())),
+        Column(_("工号"), "text", of_rows(attrgetter("statement.staff.code"), total=_("合计"))),
+        Column(_("姓名"), "text", of_rows(lambda row: row.statement.staff.name)),
+        Column(_("门店编码"), "text", of_rows(lambda row: row.statement.store.code if row.statement.store else "")),
+        Column(_("门店"), "text", of_rows(lambda row: row.statement.store.name if row.statement.store else "")),
+        Column(_("付款公司"), "text", of_rows(lambda row: row.batch.payer or row.batch.period.brand)),
+        Column(_("结算期"), "text", of_rows(lambda row: row.batch.period)),
+        Column(_("发放批次"), "text", of_rows(lambda row: row.batch_id)),
+        Column(_("批次状态"), "text", of_rows(lambda row: row.batch.get_state_display())),
         Column(_("本次发放"), "money", attrgetter("fen")),
     )
 

@@ -35,7 +35,7 @@ from commissions.models import (
 from retail.exports import TYPES, ExportingAdmin
 from retail.models import Post
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, ScopedAdmin, moment, money
-from retail.sheets import Column
+from retail.sheets import Column, of_rows
 from retail.templatetags.figures import yuan
 
 CLOSE = ActionDialog(
@@ -217,11 +217,7 @@ class Total(NamedTuple):
     batched_fen: int
     held_fen: int
     paid_fen: int
-
-
-def _of_person(value: Callable[[Statement], object]) -> Callable[[Any], object]:
-    """What the line of the total leaves empty."""
-    return lambda row: "" if isinstance(row, Total) else value(row)
+    is_total = True
 
 
 def _of_kind(kind: str) -> Callable[[Any], object]:
@@ -234,12 +230,12 @@ _FIGURES = {
 }  # fmt: skip
 _STORED = [name for name in _FIGURES if name not in ("batched_fen", "held_fen")]
 PAYROLL = (
-    Column(_("工号"), "text", lambda row: str(_("合计")) if isinstance(row, Total) else row.staff.code),
-    Column(_("姓名"), "text", _of_person(lambda row: row.staff.name)),
-    Column(_("门店编码"), "text", _of_person(lambda row: row.store.code if row.store else "")),
-    Column(_("门店"), "text", _of_person(lambda row: row.store.name if row.store else "")),
-    Column(_("付款公司"), "text", _of_person(lambda row: row.payer or row.period.brand)),
-    Column(_("结算期"), "text", _of_person(lambda row: row.period)),
+    Column(_("工号"), "text", of_rows(attrgetter("staff.code"), total=_("合计"))),
+    Column(_("姓名"), "text", of_rows(lambda row: row.staff.name)),
+    Column(_("门店编码"), "text", of_rows(lambda row: row.store.code if row.store else "")),
+    Column(_("门店"), "text", of_rows(lambda row: row.store.name if row.store else "")),
+    Column(_("付款公司"), "text", of_rows(lambda row: row.payer or row.period.brand)),
+    Column(_("结算期"), "text", of_rows(lambda row: row.period)),
     *(Column(label, "money", _of_kind(kind)) for kind, label in Entry.Kind.choices if kind != Entry.Kind.PAYOUT),
     *(Column(label, "money", attrgetter(name)) for name, label in _FIGURES.items()),
 )
@@ -497,10 +493,7 @@ _ACCOUNT = "commissions_companyaccount"
 
 class LegTotal(NamedTuple):
     fen: int
-
-
-def _of_leg(value: Callable[[CompanyLeg], object]) -> Callable[[Any], object]:
-    return lambda row: "" if isinstance(row, LegTotal) else value(row)
+    is_total = True
 
 
 @admin.register(CompanyLeg)
@@ -516,13 +509,13 @@ class CompanyLegAdmin(ExportingAdmin):
     fields = ("title", "name", "counterpart", "number", "kind", "amount")
     amount = money("fen", _("应收（负数是应付）"))
     sheet = (
-        Column(_("结算期"), "text", lambda row: str(_("合计")) if isinstance(row, LegTotal) else row.account.period),
-        Column(_("公司"), "text", _of_leg(lambda row: row.account.company or row.account.period.brand)),
-        Column(_("对方公司"), "text", _of_leg(lambda row: row.other or row.account.period.brand)),
-        Column(_("渠道"), "text", _of_leg(lambda row: row.order.channel.name)),
-        Column(_("单号"), "text", _of_leg(lambda row: row.order.outer_order_id)),
-        Column(_("付款时间"), "moment", lambda row: None if isinstance(row, LegTotal) else row.order.paid_at),
-        Column(_("类型"), "text", _of_leg(lambda row: row.get_kind_display())),
+        Column(_("结算期"), "text", of_rows(attrgetter("account.period"), total=_("合计"))),
+        Column(_("公司"), "text", of_rows(lambda row: row.account.company or row.account.period.brand)),
+        Column(_("对方公司"), "text", of_rows(lambda row: row.other or row.account.period.brand)),
+        Column(_("渠道"), "text", of_rows(lambda row: row.order.channel.name)),
+        Column(_("单号"), "text", of_rows(lambda row: row.order.outer_order_id)),
+        Column(_("付款时间"), "moment", of_rows(attrgetter("order.paid_at"), total=None)),
+        Column(_("类型"), "text", of_rows(lambda row: row.get_kind_display())),
         Column(_("应收（负数是应付）"), "money", attrgetter("fen")),
     )
 
