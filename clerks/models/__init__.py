@@ -1,21 +1,28 @@
 """Clerks and their customers: who is whose, who is whose friend in WeCom, and what was said to whom."""
 
 from clerks.models.binding import Binding
+from clerks.models.book import Customer, Note
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
+from clerks.models.merging import Doubt, Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 
 __all__ = [
     "Binding",
     "ContactWay",
     "CorpTag",
+    "Customer",
     "Department",
+    "Doubt",
     "Friend",
     "FriendMove",
     "Greeting",
     "GroupChat",
     "GroupChatMember",
+    "Merge",
+    "MergeMove",
+    "Note",
     "Notice",
     "Shift",
     "SyncRun",

@@ -4,15 +4,17 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from members.models.tiers import Tier
 from retail import privacy
 from retail.models import Brand, BuyerKey, Channel, Order, Staff, Store
-from retail.scope import ANY, Paths, Scoped
+from retail.scope import Paths, Scoped
 
 
 class Member(Scoped):
     """One person. After a merge the dropped row points to the kept one and holds no identities."""
 
     name = models.CharField(_("称呼"), max_length=64, blank=True, default="")
+    born_on = models.DateField(_("生日"), null=True, blank=True)
     created_at = models.DateTimeField(_("创建"))
     merged_into = models.ForeignKey(
         "self", verbose_name=_("已并入"), null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed"
@@ -52,30 +54,15 @@ class Identity(Scoped):
         verbose_name_plural = _("会员标识")
 
 
-class Tier(Scoped):
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="tiers")
-    code = models.CharField(_("编码"), max_length=32)
-    name = models.CharField(_("名称"), max_length=32)
-    rank = models.PositiveSmallIntegerField(_("级别"))
-
-    scope_paths = Paths(brand="brand", store=ANY, staff=ANY)
-
-    class Meta:
-        verbose_name = _("等级")
-        verbose_name_plural = _("等级")
-        ordering = ["brand", "rank"]
-        constraints = [models.UniqueConstraint(fields=["brand", "code"], name="tier_once")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class Membership(Scoped):
     """The standing of one member with one brand. Purchase dates over all channels; null = never bought."""
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="memberships")
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="memberships")
     tier = models.ForeignKey(Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT)
+    tier_since = models.DateTimeField(_("等级从"), null=True, blank=True)
+    tier_until = models.DateTimeField(_("等级保留到"), null=True, blank=True)  # then it is looked at anew
+    points = models.BigIntegerField(_("积分"), default=0, db_default=0)  # the sum of the points entries
     registered_at = models.DateTimeField(_("入会"))
     registered_store = models.ForeignKey(
         Store, verbose_name=_("入会门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -125,32 +112,3 @@ class Purchase(Scoped):
         verbose_name = _("购买")
         verbose_name_plural = _("购买")
         indexes = [models.Index(fields=["membership", "-paid_at"], name="purchase_of_membership")]
-
-
-class Stop(Scoped):
-    """不要联系: a member asked one corp to be left alone, on a channel and for a purpose; "" stands for every one.
-
-    A row is never changed: a later consent lifts it (`lifted_at`), a new wish is a new row.
-    """
-
-    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="stops")
-    corp = models.CharField(_("企业微信"), max_length=64)
-    channel = models.CharField(_("渠道"), max_length=16, blank=True, default="")
-    purpose = models.CharField(_("目的"), max_length=16, blank=True, default="")
-    at = models.DateTimeField(_("时间"))
-    lifted_at = models.DateTimeField(_("取消"), null=True, blank=True)
-
-    scope_paths = Paths(brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None)
-    scope_is_to_many = True
-
-    class Meta:
-        verbose_name = _("不要联系")
-        verbose_name_plural = _("不要联系")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["member", "corp", "channel", "purpose"], name="stop_once", condition=Q(lifted_at=None)
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.member} {self.channel} {self.purpose}".strip()

@@ -1,0 +1,36 @@
+"""The members' tables: who they are, what they own, what is known of them, and what they allow."""
+
+from members.models.behaviour import Event
+from members.models.consent import Consent, Stop
+from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
+from members.models.people import Identity, Member, Membership, Purchase
+from members.models.points import PointsEntry, PointsRule
+from members.models.profiles import Profile
+from members.models.segments import Segment, SegmentMember, SegmentMove
+from members.models.tags import MemberTag, Tag
+from members.models.tiers import Tier, TierMove, TierRule
+
+__all__ = [
+    "Consent",
+    "Coupon",
+    "CouponMove",
+    "CouponQuota",
+    "CouponType",
+    "Event",
+    "Identity",
+    "Member",
+    "MemberTag",
+    "Membership",
+    "PointsEntry",
+    "PointsRule",
+    "Profile",
+    "Purchase",
+    "Segment",
+    "SegmentMember",
+    "SegmentMove",
+    "Stop",
+    "Tag",
+    "Tier",
+    "TierMove",
+    "TierRule",
+]
