@@ -77,7 +77,12 @@ class Coupon(Scoped):
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.ISSUED)
     issued_at = models.DateTimeField(_("发放"))
     issued_by = models.ForeignKey(
-        Staff, verbose_name=_("发券导购"), null=True, blank=True, on_delete=models.PROTECT, related_name="coupons_given"
+        Staff,
+        verbose_name=_("发券导购"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="coupons_given",
     )
     store = models.ForeignKey(
         Store, verbose_name=_("发券门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
