@@ -45,7 +45,7 @@ class Tag(Scoped):
 
 
 class MemberTag(Scoped):
-    """A tag on a member, from when to when, by whom; `why` explains a computed one. The ids in force lie in Profile."""
+    """A tag on a member, since when, by whom; `why` explains a computed one. Ids in force lie in Profile."""
 
     class Source(models.TextChoices):
         MANUAL = "manual", _("人工")
