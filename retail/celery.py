@@ -4,7 +4,7 @@ import os
 import sys
 
 from celery import Celery
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "retail.settings")
 
@@ -25,5 +25,14 @@ def _require_login(**_: object) -> None:
         sys.exit(str(error))  # an error here is logged by Celery, and the worker runs all the same
 
 
+def _close_old_connections(**_: object) -> None:
+    """Those too old, or broken since PostgreSQL went away; the others serve the next task too."""
+    from django.db import close_old_connections
+
+    close_old_connections()
+
+
+task_prerun.connect(_close_old_connections)
+task_postrun.connect(_close_old_connections)
 worker_init.connect(_require_login)
 beat_init.connect(_require_login)

@@ -130,6 +130,9 @@ CELERY_TASK_ROUTES = {"retail.sweep_fast": {"queue": "fast"}}  # beside what it 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Celery's own way is a new connection to the database for every task, which costs more than most jobs: whether one is
+# kept says CONN_MAX_AGE, as for requests (retail.celery).
+CELERY_DB_REUSE_MAX = 10**9
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "Asia/Shanghai"
