@@ -352,6 +352,8 @@ class _Claim(NamedTuple):
     attempt: int
     shard: str
     queue: str
+    kind: str
+    payload: dict[str, Any]
 
 
 _held: ContextVar[_Claim | None] = ContextVar("claim", default=None)
@@ -365,8 +367,7 @@ def renew() -> None:
     claim = _held.get()
     if claim is None:
         return
-    ours = Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING)
-    if not ours.update(lease_until=timezone.now() + lease(claim.queue)):
+    if not _ours(claim).update(lease_until=timezone.now() + lease(claim.queue)):
         raise Lost(f"Job {claim.job_id} is another worker's by now.")
 
 
@@ -383,7 +384,7 @@ def _claim(job_id: int) -> _Claim | None:
             "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
             "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
             "  FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, attempts, shard, queue",
+            " RETURNING id, attempts, shard, queue, kind, payload",
             {
                 "id": job_id,
                 "now": now,
@@ -393,7 +394,10 @@ def _claim(job_id: int) -> _Claim | None:
             },
         )
         row = cursor.fetchone()
-    return _Claim(*row) if row else None
+    if row is None:
+        return None
+    claimed, attempt, shard, queue, kind, payload = row
+    return _Claim(claimed, attempt, shard, queue, kind, json.loads(payload))
 
 
 def _successor(claim: _Claim) -> int | None:
@@ -407,13 +411,13 @@ def _do(claim: _Claim, registry: Registry) -> str:
     """Do the effect and mark the job done, in one transaction unless it is apart; returns the state it is then in."""
     try:
         with scope.within(scope.EVERYTHING):
-            kind = Job.objects.values_list("kind", flat=True).get(pk=claim.job_id)
-            if getattr(registry[kind], "is_apart", False):
-                return _do_apart(claim, registry)
+            function = registry[claim.kind]
+            if getattr(function, "is_apart", False):
+                return _do_apart(claim, function)
             with transaction.atomic():
-                if (job := _still_ours(claim)) is None:
+                if not _hold(claim):
                     return Job.State.RUNNING
-                registry[kind](**job.payload)
+                function(**claim.payload)
                 _mark_done(claim)
     except Later as later:
         return _postpone(claim, later)
@@ -427,35 +431,34 @@ def _do(claim: _Claim, registry: Registry) -> str:
     return Job.State.DONE
 
 
-def _do_apart(claim: _Claim, registry: Registry) -> str:
+def _do_apart(claim: _Claim, function: Callable[..., object]) -> str:
     """Nothing is locked meanwhile; who took over after the lease ran out finds what the first has written."""
-    job = Job.objects.get(pk=claim.job_id)
     token = _held.set(claim)
     try:
-        registry[job.kind](**job.payload)
+        function(**claim.payload)
     finally:
         _held.reset(token)
-    with transaction.atomic():
-        if _still_ours(claim) is None:
-            return Job.State.RUNNING
-        _mark_done(claim)
-    return Job.State.DONE
+    return Job.State.DONE if _mark_done(claim) else Job.State.RUNNING
 
 
-def _still_ours(claim: _Claim) -> Job | None:
-    """The job, locked. The lease may have run out and another worker taken over: then `attempts` has moved on."""
-    job = Job.objects.select_for_update().get(pk=claim.job_id)
-    return job if job.state == Job.State.RUNNING and job.attempts == claim.attempt else None
+def _ours(claim: _Claim) -> models.QuerySet[Job]:
+    """The job, unless its lease ran out and another worker took it over: then `attempts` has moved on."""
+    return Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING)
 
 
-def _mark_done(claim: _Claim) -> None:
-    Job.objects.filter(pk=claim.job_id).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
+def _hold(claim: _Claim) -> bool:
+    """Lock the job until the transaction ends; False when it is another worker's by now."""
+    return _ours(claim).select_for_update().values_list("pk", flat=True).first() is not None
+
+
+def _mark_done(claim: _Claim) -> int:
+    return _ours(claim).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
 
 
 def _postpone(claim: _Claim, later: Later) -> str:
     """Due again at its time, as if it had not been tried. On the fast queue the bell is set for then."""
     said = logs.masked(f"{type(later).__name__}: {later}")
-    Job.objects.filter(pk=claim.job_id, attempts=claim.attempt, state=Job.State.RUNNING).update(
+    _ours(claim).update(
         state=Job.State.DUE,
         attempts=claim.attempt - 1,
         due_at=later.until,

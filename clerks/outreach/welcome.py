@@ -48,7 +48,7 @@ State = Greeting.State
 def choose(*, staff: Staff, store: Store, state_code: str, at: datetime) -> Welcome | None:
     """The narrowest welcome that fits: of the code, the clerk, the store, this time of day; of equals the newest."""
     way = ContactWay._base_manager.filter(state_code=state_code).first() if state_code else None
-    rows = Welcome._base_manager.filter(
+    rows = Welcome._base_manager.select_related("brand").filter(
         Q(way=None) | Q(way=way),
         Q(staff=None) | Q(staff=staff),
         Q(store=None) | Q(store=store),
