@@ -136,20 +136,24 @@ class _Book:
     count: int = 0
     earned_on: date | None = None
 
-    def add(self, entry: "_Booked") -> None:
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Take in a row of _BOOKED. There are millions of them: an award is a slice of it."""
+        _order_id, entry_id, kind, fen, day = row[: _AWARD.start]
         self.count += 1
-        self.earned_on = self.earned_on or entry.earned_on
-        if entry.staff_id is None:
+        self.earned_on = self.earned_on or day
+        award, figures = _new(Award, row[_AWARD]), row[_AWARD.stop :]
+        if award.staff_id is None:
             return
-        award = Award(entry.line_id, entry.rule, entry.role, entry.staff_id, entry.store_id, entry.payer_id)
         known = self.sums.get(award)
-        if known is None:
-            self.sums[award] = known = Sum(Due(*entry.figures, 0), entry.earned_on, entry.id)
-        if entry.kind == _REVERSE:
-            known.reversed_fen += entry.fen
-            known.reversed_on = entry.earned_on
+        if kind == _REVERSE:
+            if known is None:
+                self.sums[award] = known = Sum(_new(Due, (*figures, 0)), day, entry_id)
+            known.reversed_fen += fen
+            known.reversed_on = day
+        elif known is None:
+            self.sums[award] = Sum(_new(Due, (*figures, fen)), day, entry_id)
         else:  # a later version may have judged it again: the last word holds
-            known.due = Due(*entry.figures, known.due.fen + entry.fen)
+            known.due = _new(Due, (*figures, known.due.fen + fen))
 
     def came_back_on(self, line_id: int) -> date | None:
         """The day the last of what refunds took of a line counts on."""
@@ -161,33 +165,8 @@ class _Book:
         return {award: sum.due for award, sum in self.sums.items()}
 
 
-class _Booked(NamedTuple):
-    """A row of the journal. Of the legs of people line, rule, version and role are never null."""
-
-    order_id: int
-    id: int
-    kind: str
-    fen: int
-    line_id: int
-    rule: str
-    role: str
-    staff_id: int | None
-    store_id: int | None
-    payer_id: int | None
-    earned_on: date
-    version_id: int
-    rule_id: int
-    claim_id: int | None
-    base_fen: int
-    pool_fen: int
-
-    @property
-    def figures(self) -> tuple[int, int, int | None, int, int]:
-        return self.version_id, self.rule_id, self.claim_id, self.base_fen, self.pool_fen
-
-
 _EMPTY = _Book()
-_COLUMN_OF = {"rule": "rule.code"}
+_AWARD = slice(5, 5 + len(Award._fields))  # where in a row of _BOOKED it stands; behind it the figures of a Due
 
 
 def _books(orders: Collection[Order]) -> dict[int, _Book]:
@@ -197,15 +176,16 @@ def _books(orders: Collection[Order]) -> dict[int, _Book]:
         with connection.cursor() as cursor:
             cursor.execute(_BOOKED, [[order.pk for order in orders]])
             for row in cursor.fetchall():
-                entry = _Booked._make(row)
-                books[entry.order_id].add(entry)
+                books[row[0]].add(row)
     return books
 
 
 # Order by order along its index, whatever the planner thinks: while a first load fills the journal it knows nothing of
 # it yet, and would read the whole of it for every batch.
-_BOOKED = f"""
-SELECT {", ".join(_COLUMN_OF.get(name, f"entry.{name}") for name in _Booked._fields)}
+_BOOKED = """
+SELECT entry.order_id, entry.id, entry.kind, entry.fen, entry.earned_on,
+    entry.line_id, rule.code, entry.role, entry.staff_id, entry.store_id, entry.payer_id,
+    entry.version_id, entry.rule_id, entry.claim_id, entry.base_fen, entry.pool_fen
 FROM unnest(%s::bigint[]) AS wanted(order_id)
 CROSS JOIN LATERAL (
     SELECT * FROM commissions_entry WHERE order_id = wanted.order_id OFFSET 0
@@ -259,6 +239,9 @@ def _legs(order: Order, earned: Mapping[Award, Due], book: _Book, today: date) -
     legs = []
     for award in {**earned, **book.sums} if book.sums else earned:
         wanted, booked = earned.get(award), book.sums.get(award)
+        is_same = wanted and booked and wanted.fen == booked.due.fen and not booked.reversed_fen
+        if is_same and award.line_id not in back:  # so is most of what is judged again
+            continue
         target = wanted.fen if wanted else 0
         figures = wanted or booked.due  # type: ignore[union-attr]  # it stands in one of the two
         change = target - (booked.due.fen if booked else 0)
