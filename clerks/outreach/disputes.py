@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from clerks.models import Binding, Notice
-from clerks.outreach import notices
+from clerks.outreach import notices, wording
 from commissions import disputes, explain
 from commissions.explain import LineStory
 from commissions.models import ClaimRow, Dispute, DisputeStep, Entry, Statement
@@ -45,7 +45,7 @@ def open_statement(*, statement: Statement, reason: str, by: User, now: datetime
 
 def _ask_for_an_answer(row: Dispute, now: datetime) -> None:
     """Tell whoever leads the store and has no part in the sale; without anybody headquarters' operators."""
-    with scope.within(scope.EVERYTHING):
+    with scope.within(scope.EVERYTHING), wording.for_others():
         parties = disputes.parties(dispute=row)
         free = [one for one in notices.managers_of(store_id=row.store_id, now=now) if one.pk not in parties]
         title = _("%(who)s 对佣金有疑问") % {"who": row.staff.name}
@@ -63,7 +63,8 @@ def explain_it(*, dispute: Dispute, text: str, by: User, now: datetime) -> Dispu
     if waiting(dispute) is not None:
         raise disputes.Refused(_("已经提了调整，正在等另一个人同意。"))
     row = disputes.explain(dispute=dispute, text=text, by=by, now=now)
-    _tell_clerk(row, _("您的疑问有说明了"), text, now)
+    with wording.for_others():
+        _tell_clerk(row, _("您的疑问有说明了"), text, now)
     return row
 
 
@@ -108,13 +109,14 @@ def _approved(*, target_id: str, payload: dict[str, Any], by: User, now: datetim
         row = disputes.adjust(proposal=proposal, by=by, now=now)
     except disputes.Refused as refusal:
         raise approvals.Refused(str(refusal)) from None
-    said = _("调整 %(fen)s：%(why)s") % {"fen": _signed(proposal.fen or 0), "why": proposal.text}
-    _tell_clerk(row, _("您的疑问有结果了"), said, now)
-    if proposal.by is not None and (asker := Staff._base_manager.filter(user=proposal.by).first()):
-        notices.tell(
-            staff=asker, kind=Notice.Kind.TOLD, title=_("您提的调整已同意"), text=said,
-            effect=f"dispute:{row.pk}:agreed", about=row, now=now,
-        )  # fmt: skip
+    with wording.for_others():
+        said = _("调整 %(fen)s：%(why)s") % {"fen": _signed(proposal.fen or 0), "why": proposal.text}
+        _tell_clerk(row, _("您的疑问有结果了"), said, now)
+        if proposal.by is not None and (asker := Staff._base_manager.filter(user=proposal.by).first()):
+            notices.tell(
+                staff=asker, kind=Notice.Kind.TOLD, title=_("您提的调整已同意"), text=said,
+                effect=f"dispute:{row.pk}:agreed", about=row, now=now,
+            )  # fmt: skip
 
 
 def _tell_clerk(row: Dispute, title: str, text: str, now: datetime) -> None:

@@ -23,8 +23,8 @@ KNOWN = ("clerk", "store", "brand")
 PART_BYTES = {"link": {"title": 128, "about": 512}, "miniprogram": {"title": 64}}
 
 
-def for_customers() -> AbstractContextManager[None]:
-    """Within it words are in the language of the house, whatever the browser of the clerk who sends them asks for."""
+def for_others() -> AbstractContextManager[None]:
+    """Within it words are in the language of the house, whatever the browser of the one who causes them asks for."""
     return translation.override(settings.LANGUAGE_CODE)
 
 

@@ -19,7 +19,7 @@ class Script(NamedTuple):
 def of(*, post: Post, name: str) -> list[Script]:
     """Scripts for a customer called `name` ("" for one who has not said)."""
     titles = (_("打个招呼"), _("买后关心"), _("邀请到店"))
-    with wording.for_customers():
+    with wording.for_others():
         said = {"name": _("%(name)s，您好") % {"name": name} if name else _("您好"), "store": post.store.name}
         said["clerk"] = post.staff.name
         texts = (

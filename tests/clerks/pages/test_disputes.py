@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 import time_machine
 from django.test import Client
+from django.utils import translation
 
 from clerks.models import Notice
 from clerks.outreach import disputes as doubts
@@ -58,6 +59,18 @@ def test_who_has_a_part_in_the_sale_is_not_asked_to_answer(shop: World, phone: C
     doubts.explain_it(dispute=Dispute.objects.get(), text="按规则是对的", by=factories.user(), now=NOW)
     notice.refresh_from_db()
     assert notice.done_at == NOW
+
+
+def test_the_notice_is_in_the_language_of_the_house(phone: Client, order: Order):
+    with translation.override("en"):  # of the browser it was asked in
+        phone.post(
+            f"/m/earnings/{order.pk}/{order.lines.get().pk}/dispute/",
+            {"reason": WHY},
+            headers={"accept-language": "en"},
+        )
+        doubts.explain_it(dispute=Dispute.objects.get(), text="按活动价算", by=factories.user(), now=NOW)
+    told = [notice.title for notice in Notice.objects.order_by("pk")]
+    assert "对佣金有疑问" in told[0] and told[1] == "您的疑问有说明了"
 
 
 @pytest.mark.parametrize("reason", ["", "少了", "长" * 301])
