@@ -36,9 +36,14 @@ def packer(*, columns: int, numbers: int) -> Callable[..., bytes]:
     return start
 
 
+def number(value: int | None) -> bytes:
+    """A bigint of which each row has its own."""
+    return _NULL if value is None else _number(8, value)
+
+
 @lru_cache(maxsize=4096)
 def numbers(*values: int | None) -> bytes:
-    """Bigints, each of which may be null."""
+    """Bigints, each of which may be null, and which repeat."""
     return b"".join([_NULL if value is None else _number(8, value) for value in values])
 
 

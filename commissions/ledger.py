@@ -411,17 +411,17 @@ def _rows(
     common = copied.numbers(order_id, order.brand_id, payer_id, run) + copied.moment(order.paid_at)
     common += copied.moment(now)
     house_fen, last = 0, date.min
-    for award, kind, fen, figures, day, booked in legs:
+    for award, kind, fen, (version_id, rule_id, claim_id, base_fen, pool_fen, _), day, booked in legs:
         line_id, _, role, staff_id, store_id, _ = award
-        reverses = booked.first_entry_id if booked else None
-        yield (
-            _LEG(order_id, next(places), next(ids), txn, fen, figures.base_fen, figures.pool_fen, line_id,
-                 figures.rule_id, figures.version_id, staff_id)
-            + copied.words(kind, role)
-            + copied.numbers(figures.claim_id, store_id, reverses)
-            + when[day]
-            + common
-        )  # fmt: skip
+        yield b"".join((
+            _LEG(order_id, next(places), next(ids), txn, fen, base_fen, pool_fen,
+                 line_id, rule_id, version_id, staff_id),
+            copied.words(kind, role),
+            copied.number(claim_id),
+            copied.numbers(store_id, booked.first_entry_id if booked else None),
+            when[day],
+            common,
+        ))  # fmt: skip
         house_fen, last = house_fen - fen, max(last, day)
     if house_fen:
         yield (

@@ -26,7 +26,7 @@ from retail.models import Order, OrderLine, Refund
 
 BATCH = 500  # orders in one transaction
 LOOKED_AT = 2_000  # orders that are only looked at, at once
-PAGE = 20_000  # orders whose ids are known at a time; both processes are through before the next ones are read
+PAGE = 100_000  # orders known at a time, some 40 MB: at the end of each the faster process waits, and forks anew
 PROCESSES = 2
 
 
