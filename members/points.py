@@ -113,17 +113,14 @@ class _Entry(NamedTuple):
     expires_on: date | None
 
 
-def _differences(
-    order: Order, membership_id: int, rate: Rate | None, book: _Book, back: Back
-) -> Iterator[_Entry]:
+def _differences(order: Order, membership_id: int, rate: Rate | None, book: _Book, back: Back) -> Iterator[_Entry]:
+    came_at = max((refund.refunded_at for refund in order.all_refunds), default=order.paid_at)
+    lot, no_lot = (*(rate or [None] * 5),), (None,) * 5
     for kind, target in _targets(order, rate, back):
         if points := target - book.sums.get(kind, 0):
-            is_return = kind in (_Kind.BACK, _Kind.UNBURN)
-            at = max((refund.refunded_at for refund in order.all_refunds), default=order.paid_at)
-            is_lot = rate if kind in (_Kind.EARN, _Kind.BACK) else None
-            yield _Entry(
-                membership_id, kind, points, at if is_return else order.paid_at, order.pk, None, *(is_lot or [None] * 5)
-            )
+            at = came_at if kind in (_Kind.BACK, _Kind.UNBURN) else order.paid_at
+            of_lot = lot if kind in (_Kind.EARN, _Kind.BACK) else no_lot
+            yield _Entry(membership_id, kind, points, at, order.pk, None, *of_lot)
 
 
 def _targets(order: Order, rate: Rate | None, back: Back) -> Iterator[tuple[str, int]]:
@@ -214,7 +211,8 @@ INSERT INTO members_pointsentry (membership_id, points, kind, order_id, adjustme
     rate_fen, expires_on, at, created_at, is_moved)
 SELECT leg.membership_id, leg.points, kind, order_id, adjustment_id, rule_id, times_id, rate_points, rate_fen,
     expires_on, at, %(now)s, true
-FROM astray, LATERAL (VALUES (astray.membership_id, -astray.points), (belongs, astray.points)) AS leg(membership_id, points)
+FROM astray,
+    LATERAL (VALUES (astray.membership_id, -astray.points), (belongs, astray.points)) AS leg(membership_id, points)
 ORDER BY order_id, adjustment_id, leg.points
 """
 
@@ -293,21 +291,60 @@ def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summar
     """What a page shows of somebody's points. Of the moves those that the scope shows."""
     with connection.cursor() as cursor:
         cursor.execute(_LOTS, {"id": membership.pk, "today": timezone.localdate(now), "uses": _USES})
-        balance, lots = 0, []
-        for day, points in cursor.fetchall():
-            balance += points
-            if day is not None:
-                lots.append(Expiring(day, points))
+        rows = cursor.fetchall()
+    lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
+    rest = sum(points for group, _, points in rows if group == "rest")
+    balance = sum(points for _, _, points in rows)
     latest = PointsEntry.objects.filter(membership=membership).select_related("order", "rule", "times", "adjustment")
-    return Summary(balance, _next(balance, lots), list(latest.order_by("-at", "-pk")[:moves]))
+    return Summary(balance, _next(lots, used=max(0, -rest)), list(latest.order_by("-at", "-pk")[:moves]))
 
 
-# Lots still good by their last day; then, under no day, all the rest: what is good for ever, was used or has expired.
+# Lots that are still good, by their last day; those that are good for ever; and the rest: past lots, uses, expiry.
 _LOTS = """
-SELECT CASE WHEN expires_on >= %(today)s AND kind <> ALL(%(uses)s) THEN expires_on END AS day, sum(points)::bigint
-FROM members_pointsentry WHERE membership_id = %(id)s GROUP BY 1 ORDER BY 1
+SELECT CASE WHEN kind = 'expire' OR kind = ANY(%(uses)s) OR expires_on < %(today)s THEN 'rest'
+    WHEN expires_on IS NULL THEN 'for ever' ELSE 'dated' END AS part,
+    CASE WHEN expires_on >= %(today)s THEN expires_on END AS day, sum(points)::bigint
+FROM members_pointsentry WHERE membership_id = %(id)s GROUP BY 1, 2 ORDER BY 2
 """
 
 
-def _next(balance: int, lots: Sequence[Expiring]) -> Expiring | None:
+def _next(lots: Iterable[Expiring], *, used: int) -> Expiring | None:
+    """What is left of the first lot that is not used up; what was used comes off the first ones."""
+    for lot in lots:
+        used -= lot.points
+        if used < 0:
+            return Expiring(lot.on, -used)
     return None
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+_COLUMNS = ", ".join((*_Entry._fields, "created_at"))
+
+
+def _write(entries: Sequence[_Entry], now: datetime) -> int:
+    """Append the entries, and what expires or comes back to life with them; the database adds up the balances."""
+    if not entries:
+        return 0
+    _lock(sorted({entry.membership_id for entry in entries}))
+    with connection.cursor() as cursor, cursor.copy(f"COPY members_pointsentry ({_COLUMNS}) FROM STDIN") as copy:
+        for entry in entries:
+            copy.write_row((*entry, now))
+    today = timezone.localdate(now)
+    past = sorted({entry.membership_id for entry in entries if _is_of_the_past(entry, today)})
+    return len(entries) + (_expire(past, now) if past else 0)
+
+
+def _is_of_the_past(entry: _Entry, today: date) -> bool:
+    """Whether what has expired may be something else with this entry."""
+    if entry.expires_on is not None:
+        return entry.expires_on < today
+    return entry.kind in PointsEntry.USES and timezone.localdate(entry.at) < today
+
+
+def _lock(membership_ids: Sequence[int]) -> None:
+    """One after another: whoever writes entries of a membership does it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM members_membership WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+            [list(membership_ids)],
+        )

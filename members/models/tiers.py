@@ -53,7 +53,7 @@ class TierRule(Scoped):
 
 
 class TierMove(Scoped):
-    """等级变动: from one tier to another, and what caused it: `order` where one did, a person and why where one did."""
+    """等级变动: from one tier to another, and what caused it: an order, the date, a rule, or a person and why."""
 
     class Cause(models.TextChoices):
         EARNED = "earned", _("达到标准")
