@@ -338,7 +338,8 @@ def _is_of_the_past(entry: _Entry, today: date) -> bool:
     """Whether what has expired may be something else with this entry."""
     if entry.expires_on is not None:
         return entry.expires_on < today
-    return entry.kind in PointsEntry.USES and timezone.localdate(entry.at) < today
+    # What is given back counts from the day it was used.
+    return entry.kind == _Kind.UNBURN or (entry.kind in PointsEntry.USES and timezone.localdate(entry.at) < today)
 
 
 def _lock(membership_ids: Sequence[int]) -> None:
