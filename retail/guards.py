@@ -62,7 +62,7 @@ POLICIES = {
 }
 # The functions those call: the start of the SHA-256 over the statement that makes one.
 FUNCTIONS = {
-    "add_points()": "?",
+    "add_points()": "3d8711d726f4d6e9de5206a7a810bfe4",
     "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
     "refuse_change()": "3e49f50ded122e39186776418c0359c8",
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
