@@ -183,7 +183,7 @@ def give(
     until: datetime | None = None,
     is_held: bool = False,
 ) -> TierMove:
-    """Give somebody a tier by hand until that moment, None = for good. `is_held`: they do not rise before it either."""
+    """Give somebody a tier by hand until that moment, None = for good. `is_held`: they do not rise before it."""
     row = Membership._base_manager.select_for_update(of=("self",)).get(pk=membership.pk)
     move = TierMove._base_manager.create(
         membership=row, before_id=row.tier_id, after=tier, cause=_Cause.MANUAL, by=by, reason=reason, at=now
@@ -200,20 +200,6 @@ def give(
         reason=reason,
     )
     return move
-
-
-# ── Merging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-@transaction.atomic
-def on_merge(*, keep_id: int, drop_id: int, now: datetime) -> None:
-    """The membership that stays has the better tier of the two, with its date; then both are looked at anew."""
-    keep, drop = (Membership._base_manager.select_related("tier").get(pk=pk) for pk in (keep_id, drop_id))
-    if drop.tier and (keep.tier is None or keep.tier.rank < drop.tier.rank):
-        TierMove._base_manager.create(membership=keep, before=keep.tier, after=drop.tier, cause=_Cause.MERGED, at=now)
-        keep.tier, keep.tier_since, keep.tier_until, keep.tier_is_held = (
-            drop.tier, drop.tier_since, drop.tier_until, drop.tier_is_held,
-        )  # fmt: skip
-        keep.save(update_fields=["tier", "tier_since", "tier_until", "tier_is_held"])
-    review(membership_ids=[keep_id, drop_id], now=now)
 
 
 # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
