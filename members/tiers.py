@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from members.models import Membership, Tier, TierMove, TierRule
@@ -53,12 +54,11 @@ class Scheme:
         }
 
 
-def schemes(*, brand_ids: Collection[int] | None = None) -> Iterator[Scheme]:
-    """Of the brands that have a rule, or of those of them that are named."""
-    rules = TierRule._base_manager.order_by("brand")
-    if brand_ids is not None:
-        rules = rules.filter(brand__in=brand_ids)
-    known = list(rules)
+def schemes(*, of: Q = Q()) -> Iterator[Scheme]:
+    """Of the brands that have a rule, or of those of their rules that are meant."""
+    known = list(TierRule._base_manager.filter(of).order_by("brand"))
+    if not known:
+        return
     tiers = list(Tier._base_manager.filter(brand__in=[rule.brand_id for rule in known], is_protected=False))
     for rule in known:
         thresholds = {tier.pk: tier.threshold for tier in tiers if tier.brand_id == rule.brand_id}
@@ -102,14 +102,11 @@ def review(*, membership_ids: Collection[int], now: datetime) -> int:
 
     Somebody who has just bought is looked at here after their order was judged by the tier before it.
     """
-    if not membership_ids:
+    ids = list(membership_ids)
+    if not ids:
         return 0
-    brands = Membership._base_manager.filter(pk__in=list(membership_ids)).values("brand")
-    found = TierRule._base_manager.filter(brand__in=brands).values_list("brand", flat=True)
-    return sum(
-        _change(scheme, _due(scheme, now, ids=list(membership_ids)), now, _Cause.EARNED)
-        for scheme in schemes(brand_ids=list(found))
-    )
+    theirs = Q(Exists(Membership._base_manager.filter(brand=OuterRef("brand"), pk__in=ids)))
+    return sum(_change(scheme, _due(scheme, now, ids=ids), now, _Cause.EARNED) for scheme in schemes(of=theirs))
 
 
 def nightly(*, now: datetime) -> int:
@@ -130,12 +127,11 @@ def _due(scheme: Scheme, now: datetime, *, ids: list[int] | None = None) -> list
         return [pk for (pk,) in cursor.fetchall()]
 
 
-@transaction.atomic
 def _change(scheme: Scheme, ids: list[int], now: datetime, cause: str) -> int:
     """`cause`: why somebody rises of whom no order tells it."""
     if not ids:
         return 0
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT FROM members_membership WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE", [ids]
         )
@@ -222,7 +218,7 @@ def standing(*, membership: Membership, now: datetime) -> Standing:
     """What a page shows of somebody's tier. Without a rule of the brand there is nothing to reach."""
     tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=membership.brand_id).order_by("rank")}
     tier, until = tiers.get(membership.tier_id or 0), membership.tier_until
-    scheme = next(schemes(brand_ids=[membership.brand_id]), None)
+    scheme = next(schemes(of=Q(brand=membership.brand_id)), None)
     if scheme is None:
         return Standing(tier, until, "", 0, None, 0, tier)
     with connection.cursor() as cursor:

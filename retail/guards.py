@@ -70,7 +70,7 @@ FUNCTIONS = {
     "refuse_other_case()": "8b0982a4f64638702e219f5cb3f9736a",
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "4c94d24dbca52f60921ce6a3d61e5a32",
-    "refuse_other_points()": "?",
+    "refuse_other_points()": "c7f6595b2eab3a246969d2574e73cd46",
     "refuse_overpaying()": "ec55be8772e6ec4ba429a21dffe90013",
     "refuse_power()": "7ec820ddc520ce36f7a1374295880273",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",
