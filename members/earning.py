@@ -41,7 +41,7 @@ class Tariff:
         """What an order of a member of this tier earns by; None where no basic rule holds."""
         if (order.brand_id, _Kind.BASIC) not in self._rules:
             return None
-        day = timezone.localdate(order.paid_at)
+        day = timezone.localtime(order.paid_at).date()
         matching = (rule for rule in self._rules[order.brand_id, _Kind.BASIC] if _holds(rule, order, tier_id, day))
         basic = next(matching, None)
         if basic is None:

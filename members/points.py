@@ -223,7 +223,7 @@ def expire(*, now: datetime, since: date | None = None) -> int:
 
     `since`: leave out those whose points all expired before that day, which was done then.
     """
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     lots = PointsEntry._base_manager.filter(expires_on__lt=today)
     if since:
         lots = lots.filter(expires_on__gte=since)
@@ -238,7 +238,7 @@ def expire(*, now: datetime, since: date | None = None) -> int:
 
 def _expire(membership_ids: Collection[int], now: datetime) -> int:
     with connection.cursor() as cursor:
-        said = {"ids": list(membership_ids), "now": now, "today": timezone.localdate(now), "uses": _USES}
+        said = {"ids": list(membership_ids), "now": now, "today": timezone.localtime(now).date(), "uses": _USES}
         cursor.execute(_EXPIRE, said)
         return cursor.rowcount
 
@@ -290,7 +290,7 @@ class Summary(NamedTuple):
 def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summary:
     """What a page shows of somebody's points. Of the moves those that the scope shows."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS, {"id": membership.pk, "today": timezone.localdate(now), "uses": _USES})
+        cursor.execute(_LOTS, {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES})
         rows = cursor.fetchall()
     lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
     rest = sum(points for group, _, points in rows if group == "rest")
@@ -329,7 +329,7 @@ def _write(entries: Sequence[_Entry], now: datetime) -> int:
     with connection.cursor() as cursor, cursor.copy(f"COPY members_pointsentry ({_COLUMNS}) FROM STDIN") as copy:
         for entry in entries:
             copy.write_row((*entry, now))
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     past = sorted({entry.membership_id for entry in entries if _is_of_the_past(entry, today)})
     return len(entries) + (_expire(past, now) if past else 0)
 
@@ -338,8 +338,9 @@ def _is_of_the_past(entry: _Entry, today: date) -> bool:
     """Whether what has expired may be something else with this entry."""
     if entry.expires_on is not None:
         return entry.expires_on < today
-    # What is given back counts from the day it was used.
-    return entry.kind == _Kind.UNBURN or (entry.kind in PointsEntry.USES and timezone.localdate(entry.at) < today)
+    if entry.kind == _Kind.UNBURN:  # counts from the day the points were used
+        return True
+    return entry.kind in PointsEntry.USES and timezone.localtime(entry.at).date() < today
 
 
 def _lock(membership_ids: Sequence[int]) -> None:

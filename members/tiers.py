@@ -40,7 +40,7 @@ class Scheme:
 
     def since(self, now: datetime) -> datetime:
         """The start of the window: the midnight so many days ago."""
-        day = timezone.localdate(now) - timedelta(days=self.window_days)
+        day = timezone.localtime(now).date() - timedelta(days=self.window_days)
         return timezone.make_aware(datetime.combine(day, time()))
 
     def said(self, now: datetime) -> dict[str, Any]:
@@ -54,9 +54,9 @@ class Scheme:
         }
 
 
-def schemes(*, of: Q = Q()) -> Iterator[Scheme]:
+def schemes(*, of: Q | None = None) -> Iterator[Scheme]:
     """Of the brands that have a rule, or of those of their rules that are meant."""
-    known = list(TierRule._base_manager.filter(of).order_by("brand"))
+    known = list(TierRule._base_manager.filter(of or Q()).order_by("brand"))
     if not known:
         return
     tiers = list(Tier._base_manager.filter(brand__in=[rule.brand_id for rule in known], is_protected=False))
