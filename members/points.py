@@ -12,16 +12,23 @@ should have by now, so that a refund of points that expired meanwhile never take
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.db.models import Sum
+from django.db.models.functions import Abs
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from members import spending
+from members import erasure, spending
 from members.earning import Rate, Tariff
 from members.models import Membership, PointsAdjustment, PointsEntry, Purchase
 from members.spending import Back
+from retail import approvals, audit, logs
 from retail.models import Order
 
 _Kind = PointsEntry.Kind
@@ -153,29 +160,78 @@ def _given_back(order: Order, back: Back) -> int:
 
 
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-@transaction.atomic
+KIND = "points.adjust"
+_ALONE_FOR = timedelta(days=30)
+
+
 def adjust(
-    *,
-    membership: Membership,
-    points: int,
-    reason: str,
-    by: Any,
-    now: datetime,
-    expires_on: date | None = None,
-    approved_by: Any = None,
+    *, membership: Membership, points: int, reason: str, by: Any, now: datetime, expires_on: date | None = None
+) -> PointsAdjustment | approvals.Approval:
+    """Give points (good until that day, or for ever) or take some, and say why.
+
+    What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person. Raises
+    approvals.Refused.
+    """
+    if objection := _why_not(membership, points, reason, expires_on, now):
+        raise approvals.Refused(objection)
+    row = Membership._base_manager.select_related("member", "brand").get(pk=membership.pk)
+    told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
+    alone = PointsAdjustment._base_manager.filter(membership=row, by=by, approved_by=None, at__gt=now - _ALONE_FOR)
+    so_far = alone.aggregate(sum=Sum(Abs("points")))["sum"] or 0
+    if so_far + abs(points) <= settings.POINTS_ALONE:
+        return _book(row, points, reason, expires_on, by, None, now)
+    return approvals.ask(
+        kind=KIND,
+        target=row,
+        payload={**told, "reason": logs.struck(reason)},
+        before={_("积分"): str(row.points)},
+        after={_("积分"): f"{row.points + points}（{points:+}）"},
+        by=by,
+        reason=reason,
+        needs="members.add_pointsadjustment",
+        now=now,
+        brand_id=row.brand_id,
+    )
+
+
+def _why_not(membership: Membership, points: int, reason: str, expires_on: date | None, now: datetime) -> str:
+    if not points:
+        return _("请填要补发或扣减的积分，不能是 0。")
+    if abs(points) > MOST:
+        return _("一次最多 %(most)s 分。") % {"most": MOST}
+    if expires_on and (points < 0 or expires_on < timezone.localtime(now).date()):
+        return _("有效期只能给补发的积分，而且不能早于今天。")
+    return erasure.tells_who(erasure.person(membership.member), reason)
+
+
+MOST = 10_000_000
+
+
+@approvals.kind(KIND, name=gettext_lazy("人工调整积分"), permission="members.decide_pointsadjustment")
+def _adjust_as_agreed(*, target_id: str, payload: dict[str, Any], by: Any, now: datetime) -> None:
+    row = Membership._base_manager.get(pk=target_id)
+    asked_by = get_user_model()._base_manager.get(pk=payload["by"])
+    day = date.fromisoformat(payload["expires_on"]) if payload["expires_on"] else None
+    _book(row, payload["points"], payload["reason"], day, asked_by, by, now)
+
+
+@transaction.atomic
+def _book(
+    membership: Membership, points: int, reason: str, expires_on: date | None, by: Any, approved_by: Any, now: datetime
 ) -> PointsAdjustment:
-    """Give points (they are a lot that expires on that day, or never) or take some, and say why."""
     row = PointsAdjustment._base_manager.create(
         membership=membership,
         points=points,
-        expires_on=expires_on if points > 0 else None,
-        reason=reason,
+        expires_on=expires_on,
+        reason=logs.struck(reason),
         by=by,
         approved_by=approved_by,
         at=now,
     )
     kind = _Kind.ADJUST if points > 0 else _Kind.DEDUCT
     _write([_Entry(membership.pk, kind, points, now, None, row.pk, *[None] * 4, row.expires_on)], now)
+    told = {"points": str(points), "expires_on": str(expires_on or "")}
+    audit.record(by=by, action=KIND, target=membership, now=now, after=told, reason=reason)
     return row
 
 

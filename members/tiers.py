@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from members import erasure
 from members.models import Membership, Tier, TierMove, TierRule
-from retail import audit
+from retail import approvals, audit, logs
 
 CHUNK = 5_000  # memberships changed in one transaction of the nightly work
 _Metric, _Cause = TierRule.Metric, TierMove.Cause
@@ -179,10 +181,21 @@ def give(
     until: datetime | None = None,
     is_held: bool = False,
 ) -> TierMove:
-    """Give somebody a tier by hand until that moment, None = for good. `is_held`: they do not rise before it."""
+    """Give somebody a tier by hand until that moment, None = for good. `is_held`: they do not rise before it.
+
+    Raises approvals.Refused.
+    """
     row = Membership._base_manager.select_for_update(of=("self",)).get(pk=membership.pk)
+    if objection := _why_not(row, tier, reason, until, now):
+        raise approvals.Refused(objection)
     move = TierMove._base_manager.create(
-        membership=row, before_id=row.tier_id, after=tier, cause=_Cause.MANUAL, by=by, reason=reason, at=now
+        membership=row,
+        before_id=row.tier_id,
+        after=tier,
+        cause=_Cause.MANUAL,
+        by=by,
+        reason=logs.struck(reason),
+        at=now,
     )
     row.tier, row.tier_since, row.tier_until, row.tier_is_held = tier, now, until, is_held
     row.save(update_fields=["tier", "tier_since", "tier_until", "tier_is_held"])
@@ -196,6 +209,14 @@ def give(
         reason=reason,
     )
     return move
+
+
+def _why_not(row: Membership, tier: Tier | None, reason: str, until: datetime | None, now: datetime) -> str:
+    if tier and tier.brand_id != row.brand_id:
+        return _("这是另一个品牌的等级。")
+    if until and until <= now:
+        return _("保留到的那天已经过了。")
+    return erasure.tells_who(erasure.person(row.member), reason)
 
 
 # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +274,14 @@ class Case(NamedTuple):
     value: int
 
 
+class Total(NamedTuple):
+    """How many members of a tier there are, and would be."""
+
+    tier: Tier | None
+    now: int
+    after: int
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a scheme would make of everybody of a brand today. Who falls does so on their date, not at once."""
@@ -267,6 +296,22 @@ class Trial:
     @property
     def falling(self) -> int:
         return sum(move.count for move in self.moves if _rank(move.after) < _rank(move.before))
+
+    @property
+    def changes(self) -> list[Move]:
+        return [move for move in self.moves if move.before != move.after]
+
+    @property
+    def totals(self) -> list[Total]:
+        tiers = {tier for move in self.moves for tier in (move.before, move.after)}
+        return [
+            Total(
+                tier,
+                sum(move.count for move in self.moves if move.before == tier),
+                sum(move.count for move in self.moves if move.after == tier),
+            )
+            for tier in sorted(tiers, key=_rank)
+        ]
 
 
 def _rank(tier: Tier | None) -> int:
@@ -294,6 +339,25 @@ def try_out(*, scheme: Scheme, now: datetime) -> Trial:
     ]
     moves.sort(key=lambda move: (_rank(move.before), _rank(move.after)))
     return Trial(moves, sample)
+
+
+@transaction.atomic
+def change(*, scheme: Scheme, by: Any, now: datetime) -> None:
+    """Let this scheme hold from now on; the next night lets rise who now has enough."""
+    rule = TierRule._base_manager.select_for_update(of=("self",)).get(brand=scheme.brand_id)
+    tiers = list(Tier._base_manager.select_for_update(of=("self",)).filter(pk__in=scheme.thresholds).order_by("rank"))
+    before = _told(rule, tiers)
+    rule.metric, rule.window_days, rule.keep_days = scheme.metric, scheme.window_days, scheme.keep_days
+    rule.save()
+    for tier in tiers:
+        tier.threshold = scheme.thresholds[tier.pk]
+        tier.save(update_fields=["threshold"])
+    audit.record(by=by, action="tiers.change", target=rule, now=now, before=before, after=_told(rule, tiers))
+
+
+def _told(rule: TierRule, tiers: Sequence[Tier]) -> dict[str, str]:
+    said = {name: str(getattr(rule, name)) for name in ("metric", "window_days", "keep_days")}
+    return said | {tier.code: str(tier.threshold) for tier in tiers}
 
 
 # Those nearest to a threshold first: of them somebody will ask.

@@ -92,6 +92,45 @@ def _profiles_follow(look: Look) -> Iterator[str]:
     yield from (f"membership {pk}" for pk in profiles.otherwise(membership_ids=numbers.iterator(), now=look.now))
 
 
+def _points_add_up(_look: Look) -> Iterator[str]:
+    """The points of a membership are the sum of its entries."""
+    yield from _rows(
+        "SELECT format('membership %s has %s points, its entries add up to %s', m.id, m.points, coalesce(e.points, 0))"
+        " FROM members_membership m LEFT JOIN (SELECT membership_id, sum(points) AS points FROM members_pointsentry"
+        "  GROUP BY 1) e ON e.membership_id = m.id WHERE m.points <> coalesce(e.points, 0) ORDER BY m.id"
+    )
+
+
+def _points_where_they_belong(_look: Look) -> Iterator[str]:
+    """Points stand at the membership whose order or adjustment gave them, and none is taken back beyond all of them."""
+    yield from _rows(
+        "SELECT format('order %s, adjustment %s: %s points at membership %s', e.order_id, e.adjustment_id,"
+        " sum(e.points), e.membership_id) FROM members_pointsentry e"
+        " LEFT JOIN members_purchase p ON p.order_id = e.order_id"
+        " LEFT JOIN members_pointsadjustment a ON a.id = e.adjustment_id WHERE e.kind <> 'expire'"
+        " AND e.membership_id IS DISTINCT FROM coalesce(p.membership_id, a.membership_id)"
+        " GROUP BY e.order_id, e.adjustment_id, e.membership_id HAVING sum(e.points) <> 0 ORDER BY 1"
+    )
+    yield from _rows(
+        "SELECT format('order %s: %s points earned, %s taken back; %s used, %s given back', order_id, earned, back,"
+        " -used, unused) FROM (SELECT order_id, coalesce(sum(points) FILTER (WHERE kind = 'earn'), 0) AS earned,"
+        "  coalesce(sum(points) FILTER (WHERE kind = 'back'), 0) AS back,"
+        "  coalesce(sum(points) FILTER (WHERE kind = 'burn'), 0) AS used,"
+        "  coalesce(sum(points) FILTER (WHERE kind = 'unburn'), 0) AS unused"
+        "  FROM members_pointsentry WHERE order_id IS NOT NULL GROUP BY 1) of_order"
+        " WHERE unused < 0 OR unused > -used ORDER BY order_id"
+    )
+
+
+def _purchases_worth(_look: Look) -> Iterator[str]:
+    """A purchase of which nothing came back is worth what was paid, and no other more than its pieces."""
+    yield from _rows(
+        "SELECT format('order %s: worth %s fen, paid %s', o.id, p.net_fen, o.paid_fen) FROM members_purchase p"
+        " JOIN retail_order o ON o.id = p.order_id WHERE o.settled_version = o.version AND p.net_fen <> o.paid_fen"
+        " AND NOT EXISTS (SELECT FROM retail_refund r WHERE r.order_id = o.id) ORDER BY o.id"
+    )
+
+
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
     """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
 
@@ -278,6 +317,9 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "one_active_binding": _one_active_binding,
     "purchase_dates": _purchase_dates,
     "profiles_follow_the_facts": _profiles_follow,
+    "points_add_up": _points_add_up,
+    "points_where_they_belong": _points_where_they_belong,
+    "purchases_worth": _purchases_worth,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,
