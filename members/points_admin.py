@@ -87,15 +87,25 @@ class DaysField(forms.CharField):
 
 class RuleForm(forms.ModelForm):
     times_percent = TimesField(
-        label=_("加倍：乘几倍"), required=False, min_value=1, max_value=100, help_text=_("例如 2 或 1.5。几条加倍规则同时合适时，用最高的一条。")
-    )  # fmt: skip
+        label=_("加倍：乘几倍"),
+        required=False,
+        min_value=1,
+        max_value=100,
+        help_text=_("例如 2 或 1.5。几条加倍规则同时合适时，用最高的一条。"),
+    )
     month_days = DaysField(
-        label=_("只在每月几号"), required=False, widget=UnfoldAdminTextInputWidget,
+        label=_("只在每月几号"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
         help_text=_("会员日，例如 8, 18, 28；空着就是每天。"),
-    )  # fmt: skip
+    )
     weekdays = forms.TypedMultipleChoiceField(
-        label=_("只在每周几"), required=False, coerce=int, choices=WEEKDAYS, widget=UnfoldAdminCheckboxSelectMultipleWidget
-    )  # fmt: skip
+        label=_("只在每周几"),
+        required=False,
+        coerce=int,
+        choices=WEEKDAYS,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
 
     class Meta:
         model = PointsRule
@@ -207,8 +217,17 @@ class PointsEntryAdmin(_Shown, ScopedAdmin):
     search_help_text = _("订单号")
     ordering = ("-pk",)
     fields = (
-        "title", "kind_label", "amount", "order_link", "because", "rate", "expires_on", "happened", "booked", "by_whom",
-    )  # fmt: skip
+        "title",
+        "kind_label",
+        "amount",
+        "order_link",
+        "because",
+        "rate",
+        "expires_on",
+        "happened",
+        "booked",
+        "by_whom",
+    )
     booked = moment("created_at", _("记账"))
 
     @display(description=_("会员"))
@@ -249,16 +268,24 @@ class PointsEntryInline(_Shown, ScopedTabularInline):
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 class AdjustForm(BaseDialogForm):
     points = forms.IntegerField(
-        label=_("积分"), min_value=-points.MOST, max_value=points.MOST, widget=UnfoldAdminIntegerFieldWidget(),
+        label=_("积分"),
+        min_value=-points.MOST,
+        max_value=points.MOST,
+        widget=UnfoldAdminIntegerFieldWidget(),
         help_text=_("补发填正数，扣减填负数，例如 -200。"),
-    )  # fmt: skip
+    )
     expires_on = forms.DateField(
-        label=_("有效到（补发时可填，空着一直有效）"), required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})
-    )  # fmt: skip
+        label=_("有效到（补发时可填，空着一直有效）"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+    )
     reason = forms.CharField(
-        label=_("原因"), min_length=2, max_length=200, widget=UnfoldAdminTextInputWidget(),
+        label=_("原因"),
+        min_length=2,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(),
         help_text=_("例如：补发漏记的订单积分。不要写姓名和号码。"),
-    )  # fmt: skip
+    )
 
 
 ADJUST = ActionDialog(

@@ -249,12 +249,18 @@ class GiveForm(BaseDialogForm):
         label=_("等级"), queryset=Tier.objects.none(), empty_label=None, widget=UnfoldAdminSelectWidget
     )
     until = forms.DateField(
-        label=_("保留到哪天（含），空着一直保留"), required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})
-    )  # fmt: skip
+        label=_("保留到哪天（含），空着一直保留"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+    )
     is_held = forms.BooleanField(label=_("到期前也不自动升级"), required=False, widget=UnfoldBooleanSwitchWidget)
     reason = forms.CharField(
-        label=_("原因"), min_length=2, max_length=200, widget=UnfoldAdminTextInputWidget(), help_text=_("不要写姓名和号码。")
-    )  # fmt: skip
+        label=_("原因"),
+        min_length=2,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=_("不要写姓名和号码。"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -12,9 +12,9 @@ from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
-from commissions import closing, plans
+from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
-from members import profiles
+from members import profiles, spending
 from members.models import Membership
 from retail import intake, periodic, privacy, rights, seals
 from retail.models import Job, Order, Refund
@@ -102,33 +102,40 @@ def _points_add_up(_look: Look) -> Iterator[str]:
 
 
 def _points_where_they_belong(_look: Look) -> Iterator[str]:
-    """Points stand at the membership whose order or adjustment gave them, and none is taken back beyond all of them."""
+    """Points stand at the membership whose order or adjustment gave them; no more is given back than was used."""
     yield from _rows(
-        "SELECT format('order %s, adjustment %s: %s points at membership %s', e.order_id, e.adjustment_id,"
-        " sum(e.points), e.membership_id) FROM members_pointsentry e"
+        "SELECT format('membership %s holds %s points of %s, which is another one''s', e.membership_id, sum(e.points),"
+        " coalesce('order ' || e.order_id, 'adjustment ' || e.adjustment_id)) FROM members_pointsentry e"
         " LEFT JOIN members_purchase p ON p.order_id = e.order_id"
         " LEFT JOIN members_pointsadjustment a ON a.id = e.adjustment_id WHERE e.kind <> 'expire'"
         " AND e.membership_id IS DISTINCT FROM coalesce(p.membership_id, a.membership_id)"
         " GROUP BY e.order_id, e.adjustment_id, e.membership_id HAVING sum(e.points) <> 0 ORDER BY 1"
     )
     yield from _rows(
-        "SELECT format('order %s: %s points earned, %s taken back; %s used, %s given back', order_id, earned, back,"
-        " -used, unused) FROM (SELECT order_id, coalesce(sum(points) FILTER (WHERE kind = 'earn'), 0) AS earned,"
-        "  coalesce(sum(points) FILTER (WHERE kind = 'back'), 0) AS back,"
+        "SELECT format('order %s: %s points used, %s given back', order_id, -used, back) FROM (SELECT order_id,"
         "  coalesce(sum(points) FILTER (WHERE kind = 'burn'), 0) AS used,"
-        "  coalesce(sum(points) FILTER (WHERE kind = 'unburn'), 0) AS unused"
+        "  sum(points) FILTER (WHERE kind = 'unburn') AS back"
         "  FROM members_pointsentry WHERE order_id IS NOT NULL GROUP BY 1) of_order"
-        " WHERE unused < 0 OR unused > -used ORDER BY order_id"
+        " WHERE back < 0 OR back > -used ORDER BY order_id"
     )
 
 
-def _purchases_worth(_look: Look) -> Iterator[str]:
-    """A purchase of which nothing came back is worth what was paid, and no other more than its pieces."""
+def _purchases_worth(look: Look) -> Iterator[str]:
+    """A purchase is worth what was paid, less what came back."""
     yield from _rows(
         "SELECT format('order %s: worth %s fen, paid %s', o.id, p.net_fen, o.paid_fen) FROM members_purchase p"
         " JOIN retail_order o ON o.id = p.order_id WHERE o.settled_version = o.version AND p.net_fen <> o.paid_fen"
         " AND NOT EXISTS (SELECT FROM retail_refund r WHERE r.order_id = o.id) ORDER BY o.id"
     )
+    refunded = _orders_of_tonight(look).filter(refunds__settled_at__isnull=False, purchase__isnull=False).distinct()
+    ids = list(refunded.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), PAGE):
+        some = Order.objects.filter(pk__in=ids[start : start + PAGE]).select_related("purchase").order_by("pk")
+        for order in some.prefetch_related("refunds"):
+            back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
+            worth = sum(spending.left(paid_fen=line.paid_fen, came=back.get(line.pk)) for line in order.all_lines)
+            if worth != order.purchase.net_fen:
+                yield f"order {order.pk}: worth {order.purchase.net_fen} fen, to be {worth}"
 
 
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
