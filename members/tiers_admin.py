@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -188,22 +188,15 @@ class TierRuleAdmin(DecidingAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields if obj else ()
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.trial_view)
-        return [path("<int:object_id>/trial/", view, name="members_tierrule_trial"), *super().get_urls()]
-
     def has_try_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("members.view_tierrule")
 
-    @action(description=_("试算并修改"), icon="science", permissions=["try_out"], url_path="try_out")
+    @action(description=_("试算并修改"), icon="science", permissions=["try_out"], url_path="trial")
     def try_out(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return redirect("admin:members_tierrule_trial", object_id)
-
-    def trial_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """What another rule would make of everybody; saved only when asked for."""
-        rule = self.row(request, object_id) if self.has_try_out_permission(request) else None
+        rule = self.row(request, object_id)
         if rule is None:
-            raise Http404 if self.has_try_out_permission(request) else PermissionDenied
+            raise Http404
         may_save = request.user.has_perms(["members.change_tierrule", "members.change_tier"])
         if request.method == "POST" and not may_save:
             raise PermissionDenied
@@ -214,7 +207,7 @@ class TierRuleAdmin(DecidingAdmin):
             if request.method == "POST":
                 tiers.change(scheme=form.scheme, by=request.user, now=timezone.now())
                 messages.success(request, _("已经保存。今晚按新规则：够标准的升级，不够的到期后降级。"))
-                return redirect("admin:members_tierrule_trial", object_id)
+                return redirect("admin:members_tierrule_try_out", object_id)
             trial = tiers.try_out(scheme=form.scheme, now=timezone.now())
         context = {
             "title": _("%(brand)s · 等级规则试算") % {"brand": rule.brand},
