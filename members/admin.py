@@ -14,11 +14,13 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure
-from members.models import Identity, Member, Membership, Purchase, Tier
+from members.models import Identity, Member, Membership, Purchase
+from members.points_admin import PointsByHand, PointsEntryInline
+from members.tiers_admin import TierByHand, TierMoveInline
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
+from retail.scoped_admin import EstimatedPaginator, ScopedTabularInline, moment
 
 
 class IdentityInline(ScopedTabularInline):
@@ -134,19 +136,20 @@ class PurchaseInline(ScopedTabularInline):
 
 
 @admin.register(Membership)
-class MembershipAdmin(_Joined, ScopedAdmin):
+class MembershipAdmin(_Joined, PointsByHand, TierByHand):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "brand", "tier", "registered", "joined_in", "joined_through", "last_purchase")
+    list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
     list_select_related = ("member", "brand", "tier")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
     search_fields = buyer_names = ("member__name",)
     ordering = ("-pk",)
     fields = (
-        "member", "brand", "tier", "registered_at", "joined_in", "joined_through",
+        "member", "brand", "standing", "balance", "registered_at", "joined_in", "joined_through",
         "first_purchase_at", "last_purchase_at",
     )  # fmt: skip
-    inlines = (PurchaseInline,)
+    inlines = (PurchaseInline, PointsEntryInline, TierMoveInline)
+    actions_detail = ("adjust_points", "give_tier")
 
     registered = moment("registered_at", _("入会"))
     last_purchase = moment("last_purchase_at", _("最近购买"))
@@ -154,11 +157,3 @@ class MembershipAdmin(_Joined, ScopedAdmin):
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
         return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
-
-
-@admin.register(Tier)
-class TierAdmin(ScopedAdmin):
-    is_everyday = True
-    list_display = ("name", "code", "brand", "rank")
-    list_select_related = ("brand",)
-    list_filter = ("brand",)

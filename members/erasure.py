@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from members.models import Identity, Member
+from members.models import Identity, Member, PointsAdjustment, TierMove
 from retail import approvals, privacy
 from retail.models import BuyerKey, Employment, Staff
 
@@ -80,7 +80,10 @@ def tells_who(whole: Person, reason: str) -> str:
 
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
-    """Take the names and every identity; how many identities. Memberships, purchases and relations stay, unnamed."""
+    """Take the names, every identity and what was written about them; how many identities. Memberships, purchases and relations stay, unnamed."""
     named = Q(pk__in=whole.member_ids) & ~Q(name="")
     Member._base_manager.filter(named).update(name="")
+    theirs = {"membership__member__in": whole.member_ids}
+    PointsAdjustment._base_manager.filter(**theirs).update(reason="")
+    TierMove._base_manager.filter(**theirs).exclude(reason="").update(reason="")
     return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

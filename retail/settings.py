@@ -154,6 +154,7 @@ PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
 UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
 # Fen that a recompute may move, without signs, before it takes a second person.
 RECOMPUTE_ALONE_FEN = env.int("DAOGOU_RECOMPUTE_ALONE_FEN", default=500_000)
+POINTS_ALONE = env.int("DAOGOU_POINTS_ALONE", default=1_000)
 EXPORT_ROWS_PER_DAY = env.int("DAOGOU_EXPORT_ROWS_PER_DAY", default=2000)  # one person may take away alone
 
 # ── WeCom (企业微信): the vendor's limits with a margin (docs/wecom.md) ──────────────────────────────────────────────

@@ -1,5 +1,7 @@
 """The table of everything a worker can do, and the Celery tasks that do it. Ids in, fetch, one call."""
 
+from datetime import date, timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
@@ -8,6 +10,7 @@ from clerks.callbacks import sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
+from members import points, tiers
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -172,6 +175,21 @@ def attain() -> int:
     with scope.within(scope.EVERYTHING):
         count = attaining.enqueue(now=now, is_night=is_night)
     periodic.note(task="retail.attain", now=now, found={"booked_on": today.isoformat() if is_night else booked_on})
+    return count
+
+
+@shared_task(name="retail.standing")
+def keep_standing() -> int:
+    """Once a night take what points expired, and look at the tiers of all members."""
+    now = timezone.now()
+    today = timezone.localdate(now)
+    ran = periodic.last(task="retail.standing")
+    done_on = date.fromisoformat(ran.found["done_on"]) if ran and ran.found.get("done_on") else None
+    if done_on == today:
+        return 0
+    with scope.within(scope.EVERYTHING):
+        count = points.expire(now=now, since=done_on - timedelta(days=1) if done_on else None) + tiers.nightly(now=now)
+    periodic.note(task="retail.standing", now=now, found={"done_on": today.isoformat()})
     return count
 
 

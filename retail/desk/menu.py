@@ -33,7 +33,15 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
+        ],
+    ),
+    (
+        _("会员权益"),
+        [
+            Page("members.pointsentry", pgettext_lazy("plural", "积分流水"), "toll"),
+            Page("members.pointsrule", pgettext_lazy("plural", "积分规则"), "rule"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+            Page("members.tierrule", pgettext_lazy("plural", "等级规则"), "stairs"),
         ],
     ),
     (

@@ -37,6 +37,7 @@ EXTRA = {
     "retail.decide_apitoken": "决定可读的接口令牌",
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
+    "members.decide_pointsadjustment": "决定大额积分调整",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -57,6 +58,7 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    *("members.pointsentry", "members.tiermove"),
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -70,7 +72,8 @@ _PLACES = [
     "retail.employment",
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
-_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
+_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", *_REWARDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
@@ -108,6 +111,7 @@ _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MAC
 _DECIDES = frozenset(
     {
         *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
+        "members.decide_pointsadjustment",
         *("commissions.decide_run", "commissions.answer_dispute", "commissions.decide_dispute"),
     }
 )
@@ -126,6 +130,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | _may(["members.pointsadjustment", "members.tiermove"], "add")
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -14,12 +14,12 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch",
+    " friend groupchat contactway greeting notice touch pointsentry",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    " attainment target plancase staff user contactway welcome media pointsrule tierrule",
 }
 
 PEOPLE = """
@@ -108,6 +108,10 @@ download        exportfile *   POST    302 302 403  403 403 404  404 404 404
 download        exportfile *   *       405 405 403  405 405 405  405 405 405
 erase           member   ours  *       302 302 403  403 403 403  200 403 403
 erase           member   other *       302 302 403  403 403 403  200 403 403
+adjust_points   membership *   *       302 302 403  403 403 403  200 403 403
+give_tier       membership *   *       302 302 403  403 403 403  200 403 403
+try_out         tierrule *     POST    302 302 403  403 403 403  200 403 403
+try_out         tierrule *     *       302 302 403  403 403 403  200 200 200
 code            contactway *   *       302 302 403  404 404 404  404 404 404
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403

@@ -35,6 +35,11 @@ members.Member          -   o   ob
 members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
+members.PointsRule      ob  ob  ob
+members.PointsEntry     -   o   ob
+members.PointsAdjustment -  -   ob
+members.TierRule        ob  ob  ob
+members.TierMove        -   o   ob
 members.Stop            -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob

@@ -60,7 +60,19 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members.models import (
+    Identity,
+    Member,
+    Membership,
+    PointsAdjustment,
+    PointsEntry,
+    PointsRule,
+    Purchase,
+    Stop,
+    Tier,
+    TierMove,
+    TierRule,
+)
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -160,6 +172,8 @@ def _part(mark: str, *, brand: World | None = None) -> Part:
         )
         pos = Channel.objects.create(code=f"{mark}-pos", name=f"{mark}门店", kind="pos", brand=made, corp=mark)
         Tier.objects.create(brand=made, code=f"{mark}-T", name=f"{mark}等级", rank=1)
+        TierRule.objects.create(brand=made)
+        PointsRule.objects.create(brand=made, name=f"{mark}积分规则", starts_on=LONG_AGO.date())
     store = Store.objects.create(
         code=f"{mark}-S", name=f"{mark}门店", brand=made, region=region, franchisee=company, city=f"{mark}市"
     )
@@ -456,8 +470,12 @@ def _app(mark: str) -> App:
 
 def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
     draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    told = {"membership": membership, "reason": part.mark}
     return [
         (Identity, Identity.objects.filter(member=membership.member).earliest("pk")),
+        (PointsEntry, order.points_entries.earliest("pk")),
+        (PointsAdjustment, PointsAdjustment.objects.create(**told, points=1, at=NOW)),
+        (TierMove, TierMove.objects.create(**told, cause="manual", at=NOW)),
         (Purchase, order.purchase),
         (OrderVersion, order.versions.get()),
         (RefundVersion, RefundVersion.objects.get(refund__order=order)),
@@ -477,6 +495,8 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (Franchisee, Franchisee.objects.get(stores=part.world.store)),
         (StoreGroup, StoreGroup.objects.get(stores=part.world.store)),
         (Tier, Tier.objects.get(brand=part.world.brand)),
+        (TierRule, TierRule.objects.get(brand=part.world.brand)),
+        (PointsRule, PointsRule.objects.get(brand=part.world.brand)),
         (Period, Period.objects.filter(brand=part.world.brand).first()),
         (Plan, Plan.objects.get(brand=part.world.brand)),
         (PlanVersion, PlanVersion.objects.filter(plan__brand=part.world.brand, number=9001).get()),

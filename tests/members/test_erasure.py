@@ -13,7 +13,7 @@ from clerks.models import Friend, Notice
 from commissions.models import Entry
 from members import erasure as members_erasure
 from members import identity
-from members.models import Identity, Member
+from members.models import Identity, Member, Membership, PointsAdjustment, TierMove
 from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression, User
 from retail.wecom import inbox, outbox
@@ -76,6 +76,9 @@ def member(shop) -> Member:
     phone = privacy.BuyerKey.objects.get(type="phone")
     privacy.unmask(key=phone, about=member, by=user(), reason=f"来电 {PHONE} 核对", now=NOW)
     key = privacy.BuyerKey.objects.get(type="external_userid")
+    standing = Membership.objects.get(member=member)
+    PointsAdjustment.objects.create(membership=standing, points=1, reason=f"{NAME} 投诉", at=NOW)
+    TierMove.objects.create(membership=standing, cause="manual", reason=f"{NAME} 是老顾客", at=NOW)
     friend = Friend.objects.create(
         corp="ww1", userid="a1", key=key, member=member, staff=shop.staff["A1"], tags=["et1"]
     )

@@ -23,14 +23,15 @@ from commissions.models import (
     Period,
     Statement,
 )
+from members.models import PointsEntry, PointsRule
 from retail import audit, doctor, jobs, periodic, rights, scope, seals, shapes, tasks
 from retail.models import AuditRow, Order, OrderVersion, RefundVersion, Seal, Suppression
-from tests.factories import NOW, franchisee, world
+from tests.factories import LONG_AGO, NOW, franchisee, world
 from tests.figures import figure
 
 MODELS = (
     *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
-    *(ActionEvent, Payout, DisputeStep, CompanyLeg),
+    *(ActionEvent, Payout, DisputeStep, CompanyLeg, PointsEntry),
 )
 
 
@@ -46,6 +47,7 @@ def shop(everything):
     shop = world()
     shop.hire("A1")
     shop.plan({"id": "r", "calc": {"type": "rate", "ppm": 50_000}, "split": [{"role": "serve", "weight": 1}]})
+    PointsRule.objects.create(brand=shop.brand, name="积分", starts_on=LONG_AGO.date())
     for _ in range(2):
         trade(shop)
         seals.seal(now=NOW)
