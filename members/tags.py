@@ -145,6 +145,19 @@ def take_off(*, tag: Tag, member_ids: Collection[int], staff: Staff | None, now:
     return changed
 
 
+@transaction.atomic
+def forget(*, member_ids: Collection[int], now: datetime) -> None:
+    """These people are to be forgotten: nothing is on them any more, no reasons stay, nor a clerk's words for them."""
+    mine = MemberTag._base_manager.filter(member__in=member_ids)
+    words = set(mine.filter(tag__kind=Kind.CLERK).values_list("tag", flat=True))
+    shared = MemberTag._base_manager.filter(tag__in=words).exclude(member__in=member_ids).values("tag")
+    lonely = Tag._base_manager.filter(pk__in=words).exclude(pk__in=shared)
+    lonely.update(name=_("（已抹去）"), is_active=False)
+    mine.exclude(why={}).update(why={})
+    mine.filter(until=None).update(until=now)
+    profiles.retag(member_ids=member_ids, now=now)
+
+
 def _require_usable(tag: Tag, staff: Staff | None) -> None:
     if tag.kind == Kind.MODEL:
         raise Refused(_("模型标签每晚按消费算出来，不能手工改。"))

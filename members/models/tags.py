@@ -65,6 +65,7 @@ class MemberTag(Scoped):
     """A tag on a member, from when to when, put on and taken off by whom. Ids in force lie in Profile.
 
     `why`: the numbers a computed one rests on, and `as_of` the day they are of (`members.tag_words` says them).
+    `in_wecom`: WeCom holds it, too; when it does no more, the tag is off (`clerks.tagging`).
     """
 
     class Source(models.TextChoices):
@@ -83,6 +84,7 @@ class MemberTag(Scoped):
         Staff, verbose_name=_("谁打的"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     why = models.JSONField(_("依据"), default=dict, blank=True)
+    in_wecom = models.BooleanField(_("企业微信也有"), default=False, db_default=False)
     as_of = models.DateField(_("算于"), null=True, blank=True)
     since = models.DateTimeField(_("从"))
     until = models.DateTimeField(_("到"), null=True, blank=True)
