@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from members import tags
 from members.models import Identity, Member, PointsAdjustment, TierMove
 from retail import approvals, privacy
 from retail.models import BuyerKey, Employment, Staff
@@ -80,7 +81,11 @@ def tells_who(whole: Person, reason: str) -> str:
 
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
-    """Take the names, every identity and what was written about them; how many identities. Memberships, purchases and relations stay, unnamed."""
+    """Take the names, every identity and what was written about them; how many identities.
+
+    Memberships, purchases and relations stay, unnamed.
+    """
+    tags.forget(member_ids=whole.member_ids, now=now)
     named = Q(pk__in=whole.member_ids) & ~Q(name="")
     Member._base_manager.filter(named).update(name="")
     theirs = {"membership__member__in": whole.member_ids}

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import callbacks
-from clerks.callbacks import sync
+from clerks import callbacks, tagging
+from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import points, tiers
+from members import model_tags, points, profiles, tiers
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -67,6 +67,20 @@ def _wecom_call(call_id: int) -> None:
     outbox.send(call_id=call_id, now=timezone.now())
 
 
+@jobs.apart
+def _tags_told(call_id: int) -> None:
+    marks.told(call_id=call_id, now=timezone.now())
+
+
+@jobs.apart
+def _tags_look(friend_id: int, wish_id: int) -> None:
+    marks.look(friend_id=friend_id, wish_id=wish_id, now=timezone.now())
+
+
+def _tags_send(friend_id: int) -> None:
+    tagging.send(friend_id=friend_id, now=timezone.now())
+
+
 def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
@@ -100,6 +114,9 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    tagging.SEND: _tags_send,
+    tagging.TOLD: _tags_told,
+    tagging.LOOK: _tags_look,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
@@ -178,18 +195,23 @@ def attain() -> int:
     return count
 
 
-@shared_task(name="retail.standing")
-def keep_standing() -> int:
-    """Once a night take what points expired, and look at the tiers of all members."""
+@shared_task(name="retail.members_night")
+def members_by_night() -> int:
+    """Once a night, from 02:00 on: points that expired, sums that move with the days, tiers, computed tags."""
     now = timezone.now()
-    today = timezone.localdate(now)
-    ran = periodic.last(task="retail.standing")
-    done_on = date.fromisoformat(ran.found["done_on"]) if ran and ran.found.get("done_on") else None
-    if done_on == today:
+    today, hour = timezone.localdate(now), timezone.localtime(now).hour
+    ran = periodic.last(task="retail.members_night")
+    last_on = date.fromisoformat(ran.found["on"]) if ran and "on" in ran.found else None
+    if hour < NIGHT or last_on == today:
         return 0
     with scope.within(scope.EVERYTHING):
-        count = points.expire(now=now, since=done_on - timedelta(days=1) if done_on else None) + tiers.nightly(now=now)
-    periodic.note(task="retail.standing", now=now, found={"done_on": today.isoformat()})
+        expired = points.expire(now=now, since=last_on - timedelta(days=1) if last_on else None)
+        count = profiles.refresh_all(now=now)
+        moved = tiers.nightly(now=now)
+        changed = model_tags.recompute(now=now)
+        tagging.forget(before=now - timedelta(days=1))
+    found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
+    periodic.note(task="retail.members_night", now=now, found=found)
     return count
 
 
