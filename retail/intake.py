@@ -15,7 +15,7 @@ from django.db.models import F
 
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
-from members import identity, profiles
+from members import coupons, identity, profiles
 from members.models import Purchase
 from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
@@ -116,6 +116,7 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
 
     purchases = identity.match_many(orders=fresh, now=now)
     bindings = binding.on_purchases(purchases=purchases, now=now)
+    redeemed = coupons.redeem_many(orders=waiting, now=now)
     claims = attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings)
     buyers = attribution.buyer_facts(purchases=purchases)
     ledger.accrue_many(
@@ -128,6 +129,7 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
+    rewards.of_coupons(changes=redeemed, now=now)
     _mark_settled(waiting, now)
     known_before = {order.pk: order.purchase for order in waiting if hasattr(order, "purchase")}
     _follow({one.membership_id for one in (known_before | purchases).values()}, now, later)
@@ -159,6 +161,7 @@ def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None =
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
     rewards.of_returned(orders=settled, now=now)
+    rewards.of_coupons(changes=coupons.take_back_many(orders=settled, now=now), now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
     _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
@@ -179,6 +182,14 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     """
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)
+
+
+@transaction.atomic
+def settle_coupons_again(*, now: datetime) -> int:
+    """Judge the coupons that did not count lately by what is known by now; how many moved."""
+    changes = coupons.look_again(since=now - coupons.LOOKED_BACK, now=now)
+    rewards.of_coupons(changes=changes, now=now)
+    return len(changes)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:

@@ -10,15 +10,18 @@ from all facts each time: whatever order they come in, the same order has redeem
 
 from members.coupons.ending import expire, void
 from members.coupons.giving import Refused, claim, givable, give, of_member, take_codes
-from members.coupons.using import Change, redeem_many, take_back_many
+from members.coupons.using import GIVEN_BACK, LOOKED_BACK, Change, look_again, redeem_many, take_back_many
 
 __all__ = [
+    "GIVEN_BACK",
+    "LOOKED_BACK",
     "Change",
     "Refused",
     "claim",
     "expire",
     "givable",
     "give",
+    "look_again",
     "of_member",
     "redeem_many",
     "take_back_many",

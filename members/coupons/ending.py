@@ -1,6 +1,6 @@
 """How coupons end that nobody used: their time is over, or somebody takes them away."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -15,7 +15,6 @@ from retail import audit, logs
 _State = Coupon.State
 
 AT_ONCE = 5_000
-LOOKED_BACK = timedelta(days=60)  # so old are orders whose coupons are judged again each night
 
 _EXPIRE = """
 WITH over AS (

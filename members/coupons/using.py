@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
@@ -24,6 +24,7 @@ _Kind = CouponType.Kind
 _State = Coupon.State
 _Outcome = CouponUse.Outcome
 
+LOOKED_BACK = timedelta(days=60)  # so old are orders whose coupons are judged again each night
 ROUNDING_FEN = 100  # tills drop what is less than a yuan: that much below the floor is not below it
 GIVEN_BACK, DROPPED, EARLIER = _("货全退了，退回"), _("订单更正，不再用它"), _("更早付款的订单用了它")
 
@@ -105,7 +106,7 @@ def _locked(codes: Collection[str]) -> dict[str, Coupon]:
 
 def _held(codes: Collection[str]) -> dict[str, Coupon]:
     rows = Coupon._base_manager.filter(code__in=codes).order_by("pk")
-    return {row.code: row for row in rows.select_for_update(of=("self",)).select_related("type")}
+    return {row.code: row for row in rows.select_for_update(of=("self",)).select_related("type", "membership")}
 
 
 @dataclass(slots=True)
