@@ -424,6 +424,7 @@ def _insert(
     model: type[models.Model],
     source: str,
     params: Mapping[str, Any],
+    /,
     *,
     where: str = "true",
     order: str,
