@@ -46,6 +46,7 @@ class Given(NamedTuple):
 
 
 # ── For members ──────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
 def make(
     *, type: CouponType, membership_ids: Sequence[int], now: datetime, issue: CouponIssue | None = None, **giver: Any
 ) -> Given:

@@ -35,7 +35,8 @@ class Preview(NamedTuple):
 
 
 def preview(*, type: CouponType, segment: Segment) -> Preview:
-    """What issuing would come to now. Two statements."""
+    """What issuing would come to now. Three statements."""
+    type = CouponType._base_manager.get(pk=type.pk)
     there = SegmentMember._base_manager.filter(segment=segment)
     has = Coupon._base_manager.filter(type=type, membership__in=there.values("membership")).exclude(
         state=Coupon.State.VOID

@@ -16,19 +16,10 @@ from tests.factories import LONG_AGO, NOW, World, number
 def coupon_type(shop: World, **fields: Any) -> CouponType:
     """300 less 50, thirty days from when it was got, any number of them; unless told otherwise."""
     kind = fields.setdefault("kind", "amount")
-    usual = {"off_fen": 5_000, "floor_fen": 30_000} if kind == "amount" else {}
     n = number()
-    return CouponType.objects.create(
-        **{
-            "brand": shop.brand,
-            "code": f"ct{n}",
-            "name": f"券{n}",
-            "starts_at": LONG_AGO,
-            "per_member": 9,
-            **usual,
-            **fields,
-        }
-    )
+    usual = {"brand": shop.brand, "code": f"ct{n}", "name": f"券{n}", "starts_at": LONG_AGO, "per_member": 9}
+    off = {"off_fen": 5_000, "floor_fen": 30_000} if kind == "amount" else {}
+    return CouponType.objects.create(**usual | off | fields)
 
 
 def member(shop: World, phone: str) -> Membership:

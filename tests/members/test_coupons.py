@@ -1,18 +1,20 @@
 """Coupons: who gets them, which order uses them, and that nothing depends on the order in which facts come."""
 
 import random
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, connection, transaction
 
 from commissions.models import ActionEvent
 from members import coupons
-from members.coupons import Refused, giving
-from members.models import Coupon, CouponUse
-from retail import intake, shapes
+from members.coupons import Refused, ending, funnel, giving, issuing
+from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponUse, Segment, SegmentMember
+from retail import intake, scope, shapes
 from retail.models import Order
 from tests import factories
-from tests.factories import NOW, World, rated
+from tests.factories import LONG_AGO, NOW, World, rated, settle_at_once
 from tests.factories.coupons import coupon_type, day, given, issued, member, quota
 
 pytestmark = pytest.mark.usefixtures("everything")
@@ -101,17 +103,11 @@ def test_a_code_nobody_knows_is_seen_and_judged_once_it_is_taken_in(shop):
     assert outcome(row) == "unknown"
 
     type = coupon_type(shop, usable_until=NOW.date() + 30 * DAY)
-    wrong = giving.take_codes(
-        type=type, codes=["PRINTED-0001", "PRINTED-0002", "short", "全角字符不行吧"], by=None, now=NOW
-    )
-    again = giving.take_codes(type=type, codes=["PRINTED-0002"], by=None, now=NOW)
-    assert set(wrong) == {"short", "全角字符不行吧"} and set(again) == {"PRINTED-0002"}
+    codes = ["PRINTED-0001", "PRINTED-0002", "short", "全角字符不行吧"]
+    assert set(giving.take_codes(type=type, codes=codes, by=None, now=NOW)) == {"short", "全角字符不行吧"}
+    assert set(giving.take_codes(type=type, codes=["PRINTED-0002"], by=None, now=NOW)) == {"PRINTED-0002"}
     used = Coupon.objects.get(code="PRINTED-0001")
-    assert (outcome(row), used.state, used.membership) == (
-        "early" if used.valid_from > NOW else "counted",
-        "redeemed",
-        member(shop, ANN),
-    )
+    assert (outcome(row), used.state, used.membership) == ("counted", "redeemed", member(shop, ANN))
 
 
 def test_an_open_code_is_claimed_once_and_lives_from_then(shop):
@@ -225,3 +221,181 @@ def happenings(shop: World, mine: str, hers: str):
 def paid(staff, coupon: Coupon) -> int:
     events = ActionEvent.objects.filter(staff=staff, type="coupon", reason="", number__contains=f":{coupon.pk}:")
     return sum(events.values_list("fen", flat=True))
+
+
+# ── Giving ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_clerk_gives_what_the_quota_and_the_type_allow(shop):
+    type, anna = coupon_type(shop, per_member=1, limit=2), shop.staff["anna"]
+    held = quota(type, anna, 3)
+    coupon = given(type, member(shop, ANN), anna)
+    assert (coupon.issued_by, coupon.store, list(coupons.givable(staff=anna, now=NOW))) == (anna, shop.store, [held])
+
+    for who, clerk, says in (
+        (ANN, "anna", "已经领满了"),
+        (BEA, "bing", "额度用完了"),
+        ("13800000003", "anna", ""),
+        ("13800000004", "anna", "已经发完了"),
+    ):
+        if says:
+            with pytest.raises(Refused, match=says):
+                given(type, member(shop, who), shop.staff[clerk])
+        else:
+            given(type, member(shop, who), shop.staff[clerk])
+    held.refresh_from_db()
+    type.refresh_from_db()
+    assert (held.given, type.issued, Coupon.objects.count()) == (2, 2, 2)
+    assert not coupons.givable(staff=anna, now=NOW)
+
+
+def test_nobody_gives_to_themselves_or_another_brands_customer(shop):
+    type, anna = coupon_type(shop), shop.staff["anna"]
+    quota(type, anna)
+    self = member(shop, ANN)
+    anna.phone_key = self.member.identities.get().key
+    anna.save()
+    with pytest.raises(Refused, match="自己"):
+        given(type, self, anna)
+    with pytest.raises(Refused, match="品牌"):
+        given(type, member(factories.world(), BEA), anna)
+    assert CouponQuota.objects.get().given == 0
+
+
+def test_a_segment_is_given_to_once_with_an_outcome_for_everybody(shop, monkeypatch):
+    monkeypatch.setattr(issuing, "CHUNK", 2)
+    type = coupon_type(shop, per_member=1, limit=4)
+    people = [member(shop, f"1390000000{n}") for n in range(6)]
+    has = issued(type, people[0])
+    segment = Segment.objects.create(brand=shop.brand, name="老客", condition={}, created_at=NOW)
+    SegmentMember.objects.bulk_create(SegmentMember(segment=segment, membership=one, entered_at=NOW) for one in people)
+
+    seen = issuing.preview(type=type, segment=segment)
+    assert (seen.members, seen.enough, seen.left, seen.gets) == (6, 1, 3, 3)
+    issue = issuing.ask(type=type, segment=segment, by=None, now=NOW)
+    for _n in range(2):
+        issuing.work(issue_id=issue.pk, now=NOW)
+    issue.refresh_from_db()
+
+    assert (issue.state, issue.issued, issue.skipped) == ("done", 3, 3)
+    assert set(issue.coupons.values_list("membership", flat=True)) == {one.pk for one in people[1:4]}
+    assert [*CouponSkip.objects.order_by("membership").values_list("membership", "reason")] == [
+        (people[0].pk, "enough"),
+        (people[4].pk, "limit"),
+        (people[5].pk, "limit"),
+    ]
+    assert states(*has) == ["issued"]
+    with pytest.raises(Refused):
+        issuing.ask(type=type, segment=segment, by=None, now=NOW)
+
+
+def test_issuing_that_was_stopped_goes_no_further(shop, monkeypatch):
+    type = coupon_type(shop)
+    segment = Segment.objects.create(brand=shop.brand, name="老客", condition={}, created_at=NOW)
+    SegmentMember.objects.create(segment=segment, membership=member(shop, ANN), entered_at=NOW)
+    issue = issuing.ask(type=type, segment=segment, by=None, now=NOW)
+    issuing.stop(issue=issue, by=None, now=NOW)
+    issuing.work(issue_id=issue.pk, now=NOW)
+    assert (CouponIssue.objects.get().state, Coupon.objects.count()) == ("stopped", 0)
+
+
+# ── Ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_time_ends_what_was_not_used_and_a_late_order_still_used_it(shop, monkeypatch):
+    monkeypatch.setattr(ending, "AT_ONCE", 1)
+    used, unused, late = issued(coupon_type(shop), *[member(shop, ANN)] * 3)
+    shop.settle(sale(shop, used.code))
+    assert (coupons.expire(now=NOW + 29 * DAY), coupons.expire(now=NOW + 31 * DAY)) == (0, 2)
+    assert states(used, unused, late) == ["redeemed", "expired", "expired"]
+
+    shop.settle(sale(shop, late.code), now=NOW + 32 * DAY)
+    assert states(late) == ["redeemed"]
+    assert unused.moves.latest("pk").at == unused.valid_until
+
+
+def test_a_coupon_is_taken_away_with_a_reason_unless_it_was_used_before(shop):
+    one, used, late = issued(coupon_type(shop), *[member(shop, ANN)] * 3)
+    shop.settle(sale(shop, used.code))
+    with pytest.raises(Refused, match="没用过"):
+        coupons.void(coupon=used, reason="发错了", by=None, now=NOW)
+    with pytest.raises(Refused, match="为什么"):
+        coupons.void(coupon=one, reason=" ", by=None, now=NOW)
+    for coupon in (one, late):
+        coupons.void(coupon=coupon, reason="发错了，电话 13812345678", by=None, now=NOW)
+    after, before = sale(shop, one.code, paid_at=NOW + MINUTE), sale(shop, late.code, paid_at=NOW - MINUTE)
+    shop.settle(after, before)
+
+    assert (outcome(after), outcome(before)) == ("void", "counted")
+    assert states(one, late) == ["void", "redeemed"]
+    assert "13812345678" not in one.moves.latest("pk").reason
+
+
+def test_the_funnel_counts_what_orders_brought_net(shop):
+    type, anna = coupon_type(shop), shop.staff["anna"]
+    quota(type, anna)
+    ours = [given(type, member(shop, ANN), anna) for _n in range(4)]
+    issued(type, member(shop, BEA))
+    twice = sale(shop, ours[0].code, ours[1].code, paid=40_000)
+    part = sale(shop, ours[2].code, paid=30_000)
+    shop.settle(twice, part)
+    shop.refund(part, fen=10_000)
+    coupons.expire(now=NOW + 40 * DAY)
+
+    span = {"type_ids": [type.pk], "since": LONG_AGO, "until": NOW + DAY}
+    (whole,) = funnel.of_types(**span)
+    assert (whole.issued, whole.redeemed, whole.expired, whole.orders, whole.net_fen) == (5, 3, 2, 2, 60_000)
+    assert whole.used_ppm == 600_000
+    by_clerk = {row.staff_id: row for row in funnel.of_clerks(**span)}
+    assert (by_clerk[anna.pk].issued, by_clerk[anna.pk].net_fen, by_clerk[None].issued) == (4, 60_000, 1)
+    assert funnel.of_types(**span, stores=[]) == []
+
+
+def test_what_happened_to_a_coupon_is_never_changed(shop):
+    (coupon,) = issued(coupon_type(shop), member(shop, ANN))
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        CouponMove.objects.filter(coupon=coupon).update(reason="x")
+
+
+def test_orders_without_coupons_ask_nothing(shop, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        coupons.redeem_many(orders=[Order(coupons=[])], now=NOW)
+
+
+# ── At once ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.django_db(transaction=True)
+def test_of_two_orders_at_once_one_redeems_and_of_many_gifts_no_quota_is_exceeded():
+    with scope.within(scope.EVERYTHING):
+        shop = factories.world()
+        anna = shop.hire("anna")
+        type = coupon_type(shop)
+        (coupon,) = issued(type, member(shop, ANN))
+        rows = [sale(shop, coupon.code, phone=None, paid_at=NOW + n * MINUTE) for n in range(4)]
+        assert settle_at_once(shop.take(*rows)) == []
+        assert sorted(outcome(row) for row in rows) == ["counted", "used", "used", "used"]
+        assert outcome(rows[0]) == "counted"
+
+        held = quota(type, anna, 3)
+        customers = [member(shop, f"1370000000{n}") for n in range(8)]
+        refused = at_once([lambda who=who: given(type, who, anna) for who in customers])
+        held.refresh_from_db()
+        type.refresh_from_db()
+        assert (held.given, Coupon.objects.filter(issued_by=anna).count(), type.issued) == (3, 3, 4)
+        assert [error.__class__ for error in refused] == [Refused] * 5
+
+
+def at_once(acts) -> list[Exception]:
+    """Do each in a thread of its own; what went wrong."""
+    failures: list[Exception] = []
+
+    def do(act) -> None:
+        try:
+            with scope.within(scope.EVERYTHING):
+                act()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
