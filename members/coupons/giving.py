@@ -100,13 +100,13 @@ def new_code() -> str:
 
 def _valid(type: CouponType, claimed_at: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """From when to when it may be used. One that nobody has claimed may be until the last of them might have ended."""
-    day = timezone.localdate(claimed_at or now)
+    day = timezone.localtime(claimed_at or now).date()
     start = midnight(max(day, type.usable_from or day))
     ends = [midnight(type.usable_until, days=1)] if type.usable_until else []
     if type.lives_days and claimed_at:
         ends.append(midnight(day, days=type.lives_days))
     elif type.lives_days and type.ends_at:
-        ends.append(midnight(timezone.localdate(type.ends_at), days=type.lives_days))
+        ends.append(midnight(timezone.localtime(type.ends_at).date(), days=type.lives_days))
     if not ends:
         raise Refused(_("先给券种写上最晚使用日或发放截止，才能做券码。"))
     return start, max(min(ends), start)
@@ -146,7 +146,7 @@ def give(*, type: CouponType, membership: Membership, staff: Staff, store: Store
 
 def givable(*, staff: Staff, now: datetime) -> QuerySet[CouponQuota]:
     """The quotas of a clerk that have something left of a type that is handed out now."""
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     rows = CouponQuota.objects.filter(staff=staff, given__lt=F("limit"), type__starts_at__lte=now)
     rows = rows.filter(Q(type__ends_at=None) | Q(type__ends_at__gt=now))
     rows = rows.filter(Q(type__usable_until=None) | Q(type__usable_until__gte=today))
