@@ -113,13 +113,13 @@ def _coupons_within_limits(_look: Look) -> Iterator[str]:
     yield from _rows(
         "SELECT format('coupon type %s: %s made, %s counted, limit %s', t.id, count(c.id), t.issued, t.\"limit\")"
         " FROM members_coupontype t LEFT JOIN members_coupon c ON c.type_id = t.id GROUP BY t.id"
-        " HAVING count(c.id) <> t.issued OR count(c.id) > t.\"limit\" ORDER BY t.id"
+        ' HAVING count(c.id) <> t.issued OR count(c.id) > t."limit" ORDER BY t.id'
     )
     yield from _rows(
         "SELECT format('coupon quota %s: %s given, %s counted, limit %s', q.id, count(c.id), q.given, q.\"limit\")"
         " FROM members_couponquota q LEFT JOIN members_coupon c ON c.type_id = q.type_id"
         " AND c.issued_by_id = q.staff_id GROUP BY q.id"
-        " HAVING count(c.id) <> q.given OR count(c.id) > q.\"limit\" ORDER BY q.id"
+        ' HAVING count(c.id) <> q.given OR count(c.id) > q."limit" ORDER BY q.id'
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,7 +18,7 @@ from members.coupons import using
 from members.coupons.using import Change
 from members.models import Coupon, CouponIssue, CouponQuota, CouponSkip, CouponType, Identity, Membership
 from retail import audit
-from retail.models import Staff, Store
+from retail.models import Post, Staff, Store, StoreGroup
 
 _State = Coupon.State
 _Reason = CouponSkip.Reason
@@ -144,6 +145,28 @@ def give(*, type: CouponType, membership: Membership, staff: Staff, store: Store
     return coupon
 
 
+@transaction.atomic
+def set_quotas(*, type: CouponType, group: StoreGroup | None, limit: int, by: Any, now: datetime) -> int:
+    """So many for each clerk in a store of the brand, or of the group, now; how many clerks that are.
+
+    Who gave more already keeps what they gave, and has nothing left. Who serves several stores gives for one of them.
+    """
+    posts = Post.objects.at(now).filter(role=Post.Role.CLERK, store__brand=type.brand_id, store__is_open=True)
+    posts = posts.filter(store__groups=group) if group else posts
+    where = dict(posts.order_by("-starts_at", "pk").values_list("staff", "store"))
+    held = CouponQuota._base_manager.filter(type=type, staff__in=where)
+    had = set(held.values_list("staff_id", flat=True))
+    held.update(limit=Greatest(F("given"), limit))
+    CouponQuota._base_manager.bulk_create(
+        CouponQuota(type=type, staff_id=staff_id, store_id=store_id, limit=limit)
+        for staff_id, store_id in where.items()
+        if staff_id not in had
+    )
+    after = {"limit": limit, "clerks": len(where), "group": group.code if group else ""}
+    audit.record(by=by, action="coupon.quotas", target=type, now=now, after=after)
+    return len(where)
+
+
 def givable(*, staff: Staff, now: datetime) -> QuerySet[CouponQuota]:
     """The quotas of a clerk that have something left of a type that is handed out now."""
     today = timezone.localtime(now).date()
@@ -162,14 +185,6 @@ def of_member(*, membership: Membership) -> QuerySet[Coupon]:
 
 
 # ── Codes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def generate(*, type: CouponType, count: int, by: Any, now: datetime) -> int:
-    """Make so many codes that nobody has claimed. Raises Refused."""
-    for start in range(0, count, AT_ONCE):
-        take_codes(type=type, codes=[new_code() for _n in range(min(AT_ONCE, count - start))], by=None, now=now)
-    audit.record(by=by, action="coupon.codes", target=type, now=now, after={"codes": count})
-    return count
-
-
 def take_codes(*, type: CouponType, codes: Iterable[str], by: Any, now: datetime) -> dict[str, str]:
     """Take in codes somebody else made, as coupons nobody has claimed; those refused, with why. Raises Refused.
 
@@ -180,7 +195,7 @@ def take_codes(*, type: CouponType, codes: Iterable[str], by: Any, now: datetime
     good = [code for code in wanted if code not in refused]
     for start in range(0, len(good), AT_ONCE):
         refused |= _take(type, good[start : start + AT_ONCE], now)
-    if by is not None:
+    if len(wanted) > len(refused):
         audit.record(by=by, action="coupon.codes", target=type, now=now, after={"codes": len(wanted) - len(refused)})
     return refused
 

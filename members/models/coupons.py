@@ -268,7 +268,10 @@ class CouponMove(Scoped):
     reason = models.CharField(_("说明"), max_length=200, blank=True, default="")
     noted_at = models.DateTimeField(_("记录时间"))
 
-    scope_paths = Paths(brand="coupon__type__brand", store=None, staff="coupon__issued_by")
+    scope_paths = Paths(
+        brand="coupon__type__brand", store="coupon__membership__purchases__store", staff="coupon__issued_by"
+    )
+    scope_is_to_many = True
 
     class Meta:
         verbose_name = _("券流水")

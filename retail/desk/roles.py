@@ -57,6 +57,7 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -71,6 +72,7 @@ _PLACES = [
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_COUPONS = ["members.coupontype", "members.couponquota"]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
@@ -89,7 +91,17 @@ _SETTLED = [
 ]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_MACHINERY = [
+    "members.couponissue",
+    *_SETTLED,
+    *_BETWEEN,
+    *_RUNS,
+    "retail.job",
+    "retail.auditrow",
+    *_PEOPLE,
+    *_SCHEDULE,
+    *_WECOM,
+]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -123,6 +135,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
+    | _may(_COUPONS, "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}

@@ -112,7 +112,7 @@ def test_a_code_nobody_knows_is_seen_and_judged_once_it_is_taken_in(shop):
 
 def test_an_open_code_is_claimed_once_and_lives_from_then(shop):
     type = coupon_type(shop, ends_at=NOW + 10 * DAY, per_member=1)
-    giving.generate(type=type, count=2, by=None, now=NOW)
+    giving.take_codes(type=type, codes=[giving.new_code() for _n in range(2)], by=None, now=NOW)
     one, two = Coupon.objects.order_by("pk")
     assert (one.state, one.membership, len(one.code)) == ("open", None, 16)
 
