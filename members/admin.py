@@ -14,6 +14,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure
+from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
 from members.tiers_admin import TierByHand, TierMoveInline

@@ -30,6 +30,7 @@ from retail.demo import (
     shops,
     stories,
     tariffs,
+    vouchers,
 )
 from retail.demo.shopping import Market
 from retail.models import Brand, Order
@@ -84,6 +85,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("招募与好友奖励", 1, 1)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
+        vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
 
@@ -108,6 +110,7 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         journal.write_purchases()
         bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()
+    vouchers.write(brands=places.brands, now=now)
     progress("会员等级、购买与专属导购", 1, 1)
     return journal.events
 

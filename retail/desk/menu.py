@@ -45,6 +45,16 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         ],
     ),
     (
+        pgettext_lazy("plural", "券"),
+        [
+            Page("members.coupontype", pgettext_lazy("plural", "券种"), "confirmation_number"),
+            Page("members.coupon", pgettext_lazy("plural", "优惠券"), "local_activity"),
+            Page("members.couponquota", pgettext_lazy("plural", "发券额度"), "card_giftcard"),
+            Page("members.couponissue", pgettext_lazy("plural", "批量发券"), "send"),
+            Page("members.couponuse", pgettext_lazy("plural", "券核销"), "fact_check"),
+        ],
+    ),
+    (
         _("门店和人"),
         [
             Page("retail.store", pgettext_lazy("plural", "门店"), "store"),

@@ -59,6 +59,7 @@ _ORDERS = [
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
     *("members.pointsentry", "members.tiermove"),
+    *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -74,6 +75,7 @@ _PLACES = [
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", *_REWARDS]
+_COUPONS = ["members.coupontype", "members.couponquota"]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
@@ -92,7 +94,17 @@ _SETTLED = [
 ]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_MACHINERY = [
+    "members.couponissue",
+    *_SETTLED,
+    *_BETWEEN,
+    *_RUNS,
+    "retail.job",
+    "retail.auditrow",
+    *_PEOPLE,
+    *_SCHEDULE,
+    *_WECOM,
+]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -127,6 +139,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
+    | _may(_COUPONS, "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
