@@ -6,7 +6,7 @@ from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsEntry, PointsRule
 from members.models.profiles import Profile
-from members.models.segments import Segment, SegmentMember, SegmentMove
+from members.models.segments import Segment, SegmentMember, SegmentMove, SegmentSize
 from members.models.tags import MemberTag, Tag
 from members.models.tiers import Tier, TierMove, TierRule
 
@@ -28,6 +28,7 @@ __all__ = [
     "Segment",
     "SegmentMember",
     "SegmentMove",
+    "SegmentSize",
     "Stop",
     "Tag",
     "Tier",
