@@ -18,13 +18,9 @@ WINDOWS = (30, 90, 180, 365)  # days before today, whose orders are counted apar
 # What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded` takes
 # the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is an
 # exchange and makes no order by itself.
-_FACTS = """
-WITH RECURSIVE asked AS MATERIALIZED (
-    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
-), bought AS MATERIALIZED (
-    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
-    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
-), refunded AS MATERIALIZED (
+# `bought` is a table of the orders asked for: membership_id, order_id, paid_at, store_id.
+LINES = """
+refunded AS MATERIALIZED (
     SELECT l.id, l.paid_fen, greatest(abs(l.qty), 1)::bigint AS all_pieces,
         coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size,
         r.fen, r.cumulative_fen, r.qty::bigint AS qty,
@@ -47,10 +43,18 @@ WITH RECURSIVE asked AS MATERIALIZED (
 ), returned AS (
     SELECT DISTINCT ON (id) id, back, pieces FROM folded ORDER BY id, turn DESC
 ), lines AS (
-    SELECT bought.*, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back, coalesce(r.pieces, 0) AS pieces,
-        coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
+    SELECT bought.*, l.product_id, l.category_label, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back,
+        coalesce(r.pieces, 0) AS pieces, coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
     FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id
-), orders AS (
+)
+"""
+_FACTS = f"""
+WITH RECURSIVE asked AS MATERIALIZED (
+    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
+), bought AS MATERIALIZED (
+    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
+    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
+), {LINES}, orders AS (
     SELECT membership_id, order_id, paid_at, store_id,
         bool_or(qty > 0 AND back < size) AS is_one,
         sum(qty - sign(qty) * CASE WHEN back >= size THEN abs(qty) ELSE least(pieces, abs(qty)) END) AS pieces,

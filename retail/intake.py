@@ -15,7 +15,7 @@ from django.db.models import F
 
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
-from members import identity, profiles
+from members import identity, profiles, segments
 from members.models import Purchase
 from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
@@ -179,6 +179,7 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     """
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)
+    segments.bought(membership_ids=ids, now=now)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:

@@ -129,7 +129,9 @@ class _Reader:
                 self._fault(_at(place, field.name), str(wrong))
         asked = {"kind", *(field.name for field in kind.fields if field.is_asked(said))}
         for name in sorted(set(raw) - asked, key=str):
-            self._fault(_at(place, name if name in kind.names else ""), _("这里不能填「%(name)s」。") % {"name": name[:40]})
+            self._fault(
+                _at(place, name if name in kind.names else ""), _("这里不能填「%(name)s」。") % {"name": name[:40]}
+            )
         return said
 
     def _fault(self, place: str, words: str) -> None:

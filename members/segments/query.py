@@ -39,7 +39,7 @@ class Query:
 
     @property
     def today(self) -> date:
-        return timezone.localdate(self.now)
+        return timezone.localtime(self.now).date()
 
     def put(self, value: Any, cast: str = "") -> str:
         """The placeholder of a value."""

@@ -10,7 +10,19 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from members.segments.fields import Choice, Choices, Codes, Field, Whole, Window, Within, Words, Yuan, midnight, spelled
+from members.segments.fields import (
+    Choice,
+    Choices,
+    Codes,
+    Field,
+    Whole,
+    Window,
+    Within,
+    Words,
+    Yuan,
+    midnight,
+    spelled,
+)
 from members.segments.kinds import LEAST, Kind, Parts, Said, compare, compared, comparison, day, register, yuan
 from members.segments.names import Names
 from members.segments.query import Query
@@ -112,7 +124,12 @@ def _when(said: Said) -> str:
 
 def _money(template: Words) -> Any:
     def words(said: Said, names: Names) -> str:
-        told = {"when": _when(said), "narrowed": narrowed(said, names), "is": comparison(said), "sum": yuan(said["fen"])}
+        told = {
+            "when": _when(said),
+            "narrowed": narrowed(said, names),
+            "is": comparison(said),
+            "sum": yuan(said["fen"]),
+        }
         return str(template) % told
 
     return words
@@ -142,7 +159,12 @@ register(
         heading=HEADING,
         title=gettext_lazy("购买次数"),
         column=gettext_lazy("购买次数"),
-        fields=(WITHIN, compared(), Whole(name="count", label=gettext_lazy("次数"), unit=gettext_lazy("次")), *NARROWED),
+        fields=(
+            WITHIN,
+            compared(),
+            Whole(name="count", label=gettext_lazy("次数"), unit=gettext_lazy("次")),
+            *NARROWED,
+        ),
         words=_counted(gettext_lazy("%(when)s购买%(narrowed)s%(is)s %(count)s 次")),
         parts=_of_sum("orders", "count"),
         shown=lambda value: str(value or 0),
@@ -152,7 +174,12 @@ register(
         heading=HEADING,
         title=gettext_lazy("购买件数"),
         column=gettext_lazy("购买件数"),
-        fields=(WITHIN, compared(), Whole(name="count", label=gettext_lazy("件数"), unit=gettext_lazy("件")), *NARROWED),
+        fields=(
+            WITHIN,
+            compared(),
+            Whole(name="count", label=gettext_lazy("件数"), unit=gettext_lazy("件")),
+            *NARROWED,
+        ),
         words=_counted(gettext_lazy("%(when)s购买%(narrowed)s%(is)s %(count)s 件")),
         parts=_of_sum("pieces", "count"),
         shown=lambda value: str(value or 0),
@@ -207,7 +234,9 @@ register(
         title=gettext_lazy("最近一次购买"),
         column=gettext_lazy("最近购买"),
         fields=_asked(gettext_lazy("买过"), gettext_lazy("没有买过"), gettext_lazy("从来没买过")),
-        words=_told(gettext_lazy("最近一次购买在%(when)s"), gettext_lazy("%(when)s没有购买"), gettext_lazy("从来没买过")),
+        words=_told(
+            gettext_lazy("最近一次购买在%(when)s"), gettext_lazy("%(when)s没有购买"), gettext_lazy("从来没买过")
+        ),
         parts=_when_bought("m.last_purchase_at"),
         shown=day,
     ),
