@@ -130,7 +130,7 @@ KINDS = (
                 label=gettext_lazy("怎样"),
                 choices={"in": gettext_lazy("联系过"), "not_in": gettext_lazy("没有联系过")},
             ),
-            Window(name="within", label=gettext_lazy("什么时候")),
+            Window(name="within", label=gettext_lazy("什么时候"), usual=(14, "day")),
             Choices(name="purpose", label=gettext_lazy("目的"), choices=PURPOSES, is_required=False, is_further=True),
         ),
         words=_contacted_words,

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure
 from members.models import Identity, Member, Membership, Purchase, Tier
+from members.segments import admin as segment_pages  # noqa: F401  registers them
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store

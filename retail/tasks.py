@@ -82,7 +82,6 @@ def _attain(period_id: int, is_booking: bool) -> None:
     attaining.run(period_id=period_id, is_booking=is_booking, now=timezone.now())
 
 
-@jobs.apart
 def _refresh_segment(segment_id: int) -> None:
     """One that ended meanwhile stays as it was."""
     segment = Segment.objects.filter(pk=segment_id, ended_at=None).first()

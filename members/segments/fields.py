@@ -173,6 +173,7 @@ class Window(Field):
     """A `Within`; where it need not be given, leaving it out means ever."""
 
     may_be_days: bool = True  # from a day to a day, besides the last ones
+    usual: tuple[int, str] = (90, "day")  # what the page begins with
     type: ClassVar[str] = "window"
 
     def read(self, raw: Any) -> Within:
@@ -188,7 +189,7 @@ class Window(Field):
         raise Wrong(_("请选一段时间。"))
 
     def spec(self) -> dict[str, Any]:
-        return {**super().spec(), "may_be_days": self.may_be_days}
+        return {**super().spec(), "may_be_days": self.may_be_days, "usual": list(self.usual)}
 
 
 _MOST = {"day": 3650, "month": 120}

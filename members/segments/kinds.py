@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -68,22 +67,23 @@ def register(*several: Kind) -> None:
         assert KINDS.setdefault(kind.code, kind) is kind, f"there are two kinds {kind.code}"
 
 
+def only(said: Said, *names: str) -> tuple[tuple[str, Any], ...]:
+    """What was said of some fields: a key for what is gathered by it."""
+    return tuple((name, said[name]) for name in names if name in said)
+
+
 # ── How values are shown ─────────────────────────────────────────────────────────────────────────────────────────────
 def yuan(fen: Any) -> str:
     """300000 → 3,000; 5 → 0.05."""
     if fen is None:
         return "–"
     whole, cents = divmod(abs(int(fen)), 100)
-    sign, digits = ("-" if fen < 0 else ""), number_format(whole, use_l10n=True, force_grouping=True)
-    return f"{sign}{digits}.{cents:02}" if cents else f"{sign}{digits}"
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{whole:,}.{cents:02}" if cents else f"{sign}{whole:,}"
 
 
 def day(at: Any) -> str:
     return "–" if at is None else f"{timezone.localtime(at):%Y-%m-%d}"
-
-
-def yes(value: Any) -> str:
-    return _("是") if value else _("否")
 
 
 # ── Comparing with a number ──────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from members.models import Event
 from members.segments.fields import Choice, Codes, Whole, Window, Words, spelled
-from members.segments.kinds import Kind, Parts, Said, compare, compared, comparison, register
+from members.segments.kinds import Kind, Parts, Said, compare, compared, comparison, only, register
 from members.segments.names import Names
 from members.segments.query import Query
 
@@ -37,6 +37,14 @@ def _tags_words(said: Said, names: Names) -> str:
 
 # ── Behaviour ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _events(said: Said, query: Query) -> Parts:
+    times = query.gather(("events", only(said, *_OF_EVENTS)), lambda: _happened(said, query))
+    return compare(f"{times}.times", said, said["count"], query.put(said["count"], "bigint"))
+
+
+_OF_EVENTS = ("event", "within", "product", "category", "store")
+
+
+def _happened(said: Said, query: Query) -> str:
     where = f"e.kind = {query.put(said['event'])} AND e.brand_id = {query.put(query.brand.pk)}"
     where += query.within("e.at", said.get("within"))
     if "product" in said:
@@ -46,11 +54,8 @@ def _events(said: Said, query: Query) -> Parts:
         where += f" AND EXISTS (SELECT FROM retail_product g WHERE g.id = e.product_id AND {category})"
     if "store" in said:
         where += f" AND e.store_id = ANY({query.ids('store', said['store'])})"
-    times = query.gather(
-        f"""SELECT near.id, count(*) AS times FROM near JOIN members_event e ON e.member_id = near.member_id
+    return f"""SELECT near.id, count(*) AS times FROM near JOIN members_event e ON e.member_id = near.member_id
         WHERE {where} GROUP BY 1"""
-    )
-    return compare(f"{times}.times", said, said["count"], query.put(said["count"], "bigint"))
 
 
 def _events_words(said: Said, names: Names) -> str:
@@ -73,11 +78,15 @@ STOPS: dict[str, Words] = {"service": gettext_lazy("服务通知"), "marketing":
 
 def _consent(said: Said, query: Query) -> Parts:
     """By the last word on it to the group itself; who never said anything has not agreed."""
+    purpose = said["purpose"]
     last = query.gather(
-        f"""SELECT DISTINCT ON (near.id) near.id, c.is_given
+        ("consent", purpose),
+        lambda: (
+            f"""SELECT DISTINCT ON (near.id) near.id, c.is_given
         FROM members_consent c JOIN members_member a ON a.id = c.member_id
         JOIN near ON near.member_id = coalesce(a.merged_into_id, a.id)
-        WHERE c.purpose = {query.put(said["purpose"])} AND c.company_id IS NULL ORDER BY near.id, c.at DESC, c.id DESC"""
+        WHERE c.purpose = {query.put(purpose)} AND c.company_id IS NULL ORDER BY near.id, c.at DESC, c.id DESC"""
+        ),
     )
     return Parts(f"{last}.is_given IS {'TRUE' if said['is'] == 'given' else 'NOT TRUE'}", is_certain=True)
 

@@ -1,7 +1,7 @@
 """Before it is saved: how many fit, how many of those are left in peace, and twenty of them with the reason."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.utils import OperationalError
@@ -45,19 +45,24 @@ def preview(
     found = query.members(known.tree, brand=brand, names=known.names, now=now, rested_since=since)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)", [PATIENCE]
-            )
-            usual = cursor.fetchone()[0]
+            usual = _wait_for(cursor, PATIENCE)
             cursor.execute(_COUNT % {"found": found.sql, "sample": SAMPLE}, found.params)
             count, left_out, ids = cursor.fetchone()
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [usual])
+            _wait_for(cursor, usual)
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             return Preview(None)
         raise
     columns, sample = _seen(known, brand, now, ids or [], has_reasons)
     return Preview(count, left_out, columns, sample)
+
+
+def _wait_for(cursor: Any, longest: str) -> str:
+    """Let no statement of this transaction take longer; how long they might before."""
+    cursor.execute("SELECT current_setting('statement_timeout')")
+    (before,) = cursor.fetchone()
+    cursor.execute("SELECT set_config('statement_timeout', %s, true)", [longest])
+    return before
 
 
 _COUNT = """

@@ -7,7 +7,7 @@ by index or in one pass, the planner decides by how many are near.
 Every text here and in the kinds is a constant; what somebody typed is a parameter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -23,6 +23,11 @@ from members.segments.names import Names
 from retail.models import Brand
 
 
+class Gathered(NamedTuple):
+    name: str
+    sql: str
+
+
 @dataclass
 class Query:
     """What the parts of a statement ask for, as it is put together."""
@@ -32,8 +37,7 @@ class Query:
     names: Names
     params: dict[str, Any] = field(default_factory=dict)
     has_profile: bool = False
-    gathered: dict[str, str] = field(default_factory=dict)  # name of a table → its text; each has a column `id`
-    joined: list[str] = field(default_factory=list)  # those of them that conditions look at, one row a membership
+    gathered: dict[Hashable, Gathered] = field(default_factory=dict)
     bought_since: datetime | None = None
     bought_ever: bool = False
 
@@ -63,15 +67,14 @@ class Query:
         until = window.until(self.today)
         return said + (f" AND {column} < {self.put(until)}" if until else "")
 
-    def gather(self, select: str) -> str:
-        """A table of what is gathered of those who are near, one row each; its name. The same text is gathered once."""
-        known = [name for name in self.joined if self.gathered[name] == select]
-        if known:
-            return known[0]
-        name = f"g{len(self.joined)}"
-        self.gathered[name] = select
-        self.joined.append(name)
-        return name
+    def gather(self, key: Hashable, select: Callable[[], str]) -> str:
+        """A table of what is gathered of those who are near, a row each with their `id`; its name.
+
+        The same key is gathered once.
+        """
+        if key not in self.gathered:
+            self.gathered[key] = Gathered(f"g{len(self.gathered)}", select())
+        return self.gathered[key].name
 
     def note_bought(self, window: Within | None) -> None:
         """Lines of orders since then are asked for."""
@@ -104,7 +107,7 @@ def _piece(part: Condition | Group, query: Query, negated: bool) -> list[_Piece]
 def _leaf(condition: Condition, query: Query, negated: bool) -> _Piece:
     parts = _parts(condition, query)
     where = f"NOT ({parts.where})" if parts.is_certain else f"({parts.where}) IS NOT TRUE"
-    is_late = any(f"{name}." in parts.where for name in query.joined)
+    is_late = any(f"{table.name}." in parts.where for table in query.gathered.values())
     return _Piece(where if negated else f"({parts.where})", is_late)
 
 
@@ -176,13 +179,13 @@ def _from(query: Query) -> str:
 
 
 def _near(query: Query) -> str:
-    joins = "".join(f" LEFT JOIN {name} ON {name}.id = m.id" for name in query.joined)
+    joins = "".join(f" LEFT JOIN {name} ON {name}.id = m.id" for name, _sql in query.gathered.values())
     profile = " LEFT JOIN members_profile p ON p.membership_id = m.id" if query.has_profile else ""
     return f"FROM near JOIN members_membership m ON m.id = near.id{profile}{joins}"
 
 
 def _with(query: Query, near: str) -> str:
-    gathered = "".join(f", {name} AS ({text})" for name, text in query.gathered.items())
+    gathered = "".join(f", {name} AS ({sql})" for name, sql in query.gathered.values())
     return f"WITH RECURSIVE near AS MATERIALIZED ({near}){_lines(query)}{gathered}"
 
 

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members.models import Segment, SegmentMember, SegmentSize
+from members.models import Membership, Segment, SegmentMember, SegmentMove, SegmentSize
 from members.segments import grammar, names, query
 from members.segments.fields import midnight
 from members.segments.grammar import Fault, Group
@@ -61,9 +62,23 @@ def check(*, condition: Any, brand: Brand) -> Understood:
     return Understood(tree, known)
 
 
+def dormant_days() -> int:
+    """So long nobody who is asleep has bought."""
+    return settings.DORMANT_DAYS
+
+
+def rest_of(*, segment: Segment) -> int:
+    """Who bought in the last so many days is left out of it; 0: nobody."""
+    return _rest(segment.is_dormant_only, segment.rest_days)
+
+
+def _rest(is_dormant_only: bool, rest_days: int | None) -> int:
+    return max(dormant_days() if is_dormant_only else 0, rest_days or 0)
+
+
 def rested_since(*, is_dormant_only: bool, rest_days: int | None, today: date) -> datetime | None:
     """Who bought since then is left in peace; None: nobody is."""
-    days = max(settings.DORMANT_DAYS if is_dormant_only else 0, rest_days or 0)
+    days = _rest(is_dormant_only, rest_days)
     return midnight(today - timedelta(days=days)) if days else None
 
 
@@ -79,6 +94,28 @@ def members_of(*, segment: Segment) -> QuerySet[SegmentMember, int]:
     """
     rows = SegmentMember.objects.filter(segment=segment, segment__ended_at=None)
     return rows.values_list("membership", flat=True)
+
+
+def present(*, segment: Segment) -> QuerySet[SegmentMember]:
+    """Those in it whom the scope in force shows, the last to come first."""
+    return _shown(SegmentMember.objects.filter(segment=segment)).order_by("-pk")
+
+
+def with_count(rows: QuerySet[Segment]) -> QuerySet[Segment]:
+    """`seen_count`: how many are in each of those whom the scope in force shows."""
+    theirs = _shown(SegmentMember.objects.filter(segment=OuterRef("pk"))).order_by().values("segment")
+    return rows.annotate(seen_count=Coalesce(Subquery(theirs.annotate(count=Count("pk")).values("count")), 0))
+
+
+def moves(*, segment: Segment) -> QuerySet[SegmentMove]:
+    """Who came and went of those whom the scope in force shows, the latest first."""
+    return _shown(SegmentMove.objects.filter(segment=segment)).order_by("-at", "-pk")
+
+
+def _shown(rows: QuerySet[Any]) -> QuerySet[Any]:
+    if scope.current().is_everything:
+        return rows
+    return rows.filter(membership__in=Membership.objects.order_by().values("pk"))
 
 
 # ── Refreshing ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,10 +216,8 @@ def bought(*, membership_ids: Iterable[int], now: datetime) -> int:
     `size` follows with the next refresh: settling does not wait for a segment that everybody is in.
     """
     with connection.cursor() as cursor:
-        ids = list(membership_ids)
-        cursor.execute(
-            _BOUGHT, {"ids": ids, "now": now, "today": timezone.localtime(now).date(), "days": settings.DORMANT_DAYS}
-        )
+        given = {"ids": list(membership_ids), "today": timezone.localtime(now).date(), "days": settings.DORMANT_DAYS}
+        cursor.execute(_BOUGHT, {**given, "now": now})
         return cursor.rowcount
 
 

@@ -23,14 +23,14 @@ from members.segments.fields import (
     midnight,
     spelled,
 )
-from members.segments.kinds import LEAST, Kind, Parts, Said, compare, compared, comparison, day, register, yuan
+from members.segments.kinds import LEAST, Kind, Parts, Said, compare, compared, comparison, day, only, register, yuan
 from members.segments.names import Names
 from members.segments.query import Query
 from retail.models import Channel
 
 HEADING = gettext_lazy("买过什么")
 
-WITHIN = Window(name="within", label=gettext_lazy("什么时候"), is_required=False)
+WITHIN = Window(name="within", label=gettext_lazy("什么时候"), is_required=False, usual=(12, "month"))
 NARROWED: tuple[Field, ...] = (
     Choices(
         name="channel",
@@ -48,6 +48,11 @@ NARROWED: tuple[Field, ...] = (
 # ── Sums over lines ──────────────────────────────────────────────────────────────────────────────────────────────────
 def _gathered(said: Said, query: Query) -> str:
     """The table of `fen`, `orders` and `pieces` that what was said is about."""
+    about = only(said, "within", *(field.name for field in NARROWED))
+    return query.gather(("lines", about), lambda: _bought(said, query))
+
+
+def _bought(said: Said, query: Query) -> str:
     window = said.get("within")
     query.note_bought(window)
     where = f"true{query.within('l.paid_at', window)}"
@@ -61,13 +66,11 @@ def _gathered(said: Said, query: Query) -> str:
         kinds = query.put(list(said["channel"]), "text[]")
         where += f""" AND EXISTS (SELECT FROM retail_order o JOIN retail_channel c ON c.id = o.channel_id
             WHERE o.id = l.order_id AND c.kind = ANY({kinds}))"""
-    return query.gather(
-        f"""SELECT l.membership_id AS id, sum(l.paid_fen - sign(l.paid_fen) * l.back)::bigint AS fen,
+    return f"""SELECT l.membership_id AS id, sum(l.paid_fen - sign(l.paid_fen) * l.back)::bigint AS fen,
             count(DISTINCT l.order_id) FILTER (WHERE l.qty > 0 AND l.back < l.size) AS orders,
             sum(l.qty - sign(l.qty) * CASE WHEN l.back >= l.size THEN abs(l.qty) ELSE least(l.pieces, abs(l.qty)) END)
                 ::bigint AS pieces
         FROM lines l WHERE {where} GROUP BY 1"""
-    )
 
 
 _ROLLED_UP = {("fen", None): "paid_fen", ("orders", None): "orders", ("pieces", None): "pieces"}
@@ -118,27 +121,21 @@ def narrowed(said: Said, names: Names) -> str:
     return _("（%(what)s）") % {"what": _("，").join(told)} if told else ""
 
 
-def _when(said: Said) -> str:
-    return str(said["within"]) if "within" in said else _("累计")
+def _told(said: Said, names: Names) -> dict[str, str]:
+    when = str(said["within"]) if "within" in said else _("累计")
+    return {"when": when, "narrowed": narrowed(said, names), "is": comparison(said)}
 
 
 def _money(template: Words) -> Any:
     def words(said: Said, names: Names) -> str:
-        told = {
-            "when": _when(said),
-            "narrowed": narrowed(said, names),
-            "is": comparison(said),
-            "sum": yuan(said["fen"]),
-        }
-        return str(template) % told
+        return str(template) % {**_told(said, names), "sum": yuan(said["fen"])}
 
     return words
 
 
 def _counted(template: Words) -> Any:
     def words(said: Said, names: Names) -> str:
-        told = {"when": _when(said), "narrowed": narrowed(said, names), "is": comparison(said), "count": said["count"]}
-        return str(template) % told
+        return str(template) % {**_told(said, names), "count": said["count"]}
 
     return words
 
@@ -211,7 +208,7 @@ def _when_bought(column: str) -> Any:
     return parts
 
 
-def _told(bought: Words, not_bought: Words, never: Words) -> Any:
+def _sentence(bought: Words, not_bought: Words, never: Words) -> Any:
     def words(said: Said, names: Names) -> str:
         template = {IN: bought, NOT_IN: not_bought, NEVER: never}[said["is"]]
         return str(template) % {"when": said.get("within", "")}
@@ -223,7 +220,7 @@ def _asked(bought: Words, not_bought: Words, never: Words) -> tuple[Field, ...]:
     choices = {IN: bought, NOT_IN: not_bought, NEVER: never}
     return (
         Choice(name="is", label=gettext_lazy("怎样"), choices=choices),
-        Window(name="within", label=gettext_lazy("什么时候"), asked_where=("is", (IN, NOT_IN))),
+        Window(name="within", label=gettext_lazy("什么时候"), usual=(60, "day"), asked_where=("is", (IN, NOT_IN))),
     )
 
 
@@ -234,7 +231,7 @@ register(
         title=gettext_lazy("最近一次购买"),
         column=gettext_lazy("最近购买"),
         fields=_asked(gettext_lazy("买过"), gettext_lazy("没有买过"), gettext_lazy("从来没买过")),
-        words=_told(
+        words=_sentence(
             gettext_lazy("最近一次购买在%(when)s"), gettext_lazy("%(when)s没有购买"), gettext_lazy("从来没买过")
         ),
         parts=_when_bought("m.last_purchase_at"),
@@ -246,7 +243,7 @@ register(
         title=gettext_lazy("首次购买"),
         column=gettext_lazy("首购"),
         fields=_asked(gettext_lazy("首购"), gettext_lazy("不是首购"), gettext_lazy("从来没买过")),
-        words=_told(gettext_lazy("首购在%(when)s"), gettext_lazy("首购不在%(when)s"), gettext_lazy("从来没买过")),
+        words=_sentence(gettext_lazy("首购在%(when)s"), gettext_lazy("首购不在%(when)s"), gettext_lazy("从来没买过")),
         parts=_when_bought("m.first_purchase_at"),
         shown=day,
     ),

@@ -1,5 +1,7 @@
 """Conditions over what a member is and owns: tier, points, coupons, since when, and when they were born."""
 
+from datetime import date, timedelta
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -49,15 +51,18 @@ _NO_LOTS = [PointsEntry.Kind.BURN, PointsEntry.Kind.UNBURN, PointsEntry.Kind.EXP
 
 def _expiring(said: Said, query: Query) -> Parts:
     """What is used comes off the lots that expire first: so of the balance, what no later lot covers."""
-    last_day = query.put(query.today, "date") + f" + {query.put(said['days'], 'int')}"
-    later = query.gather(
-        f"""SELECT near.id, sum(e.points)::bigint AS points
-        FROM near JOIN members_pointsentry e ON e.membership_id = near.id
-        WHERE e.kind <> ALL({query.put(_NO_LOTS, "text[]")}) AND (e.expires_on IS NULL OR e.expires_on > {last_day})
-        GROUP BY 1"""
-    )
+    last_day = query.today + timedelta(days=said["days"])
+    later = query.gather(("lots", last_day), lambda: _lots_after(last_day, query))
     value = f"greatest(0, m.points - greatest(0, coalesce({later}.points, 0)))"
     return Parts(f"{value} >= {query.put(said['count'], 'bigint')}", value, is_certain=True)
+
+
+def _lots_after(day: date, query: Query) -> str:
+    return f"""SELECT near.id, sum(e.points)::bigint AS points
+        FROM near JOIN members_pointsentry e ON e.membership_id = near.id
+        WHERE e.kind <> ALL({query.put(_NO_LOTS, "text[]")})
+            AND (e.expires_on IS NULL OR e.expires_on > {query.put(day)})
+        GROUP BY 1"""
 
 
 # ── Coupons ──────────────────────────────────────────────────────────────────────────────────────────────────────────
