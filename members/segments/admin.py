@@ -17,7 +17,7 @@ from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 
 from members import segments
-from members.models import Segment, SegmentMember, SegmentSize
+from members.models import Segment, SegmentSize
 from members.segments import names
 from members.segments.forms import LONGEST, SegmentForm
 from members.segments.preview import Seen, seen
@@ -301,11 +301,8 @@ def _listed(rows: list[tuple[int, Any, bool]]) -> list[ListedMember]:
 
 def _state(row: Segment) -> dict[str, Any]:
     present = segments.present(segment=row)
-    newest: list[SegmentMember] = list(present[:SHOWN])
-    shown: dict[str, Any] = {
-        "segment": row,
-        "people": _listed([(one.membership_id, one.entered_at, True) for one in newest]),
-    }
+    newest = [(one.membership_id, one.entered_at, True) for one in present[:SHOWN]]
+    shown: dict[str, Any] = {"segment": row, "people": _listed(newest)}
     shown["count"] = row.size if scope.current().is_everything else present.count()
     if scope.current().is_everything:
         sizes = list(row.sizes.order_by("-at")[:SHOWN])
