@@ -25,7 +25,7 @@ from retail import scope
 from retail.models import Brand
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, StrictJSON, moment
 
-SHOWN = 20  # people and sizes on the page of a segment
+SHOWN = 10  # people and sizes on the page of a segment
 PAGE = 50
 
 REFRESH = ActionDialog(

@@ -11,7 +11,7 @@ are, and what each asks for: `members.segments.kinds`. Whatever else is sent is 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -31,8 +31,7 @@ MATCHES: dict[str, str | Promise] = {
 }
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """What is wrong, and where: the path of a field, a condition or a group."""
 
     place: str

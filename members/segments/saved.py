@@ -202,10 +202,9 @@ WITH fits AS MATERIALIZED (%(wanted)s), wanted AS (SELECT id FROM fits WHERE NOT
     INSERT INTO members_segmentmove (segment_id, membership_id, is_entry, at)
     SELECT %%(segment)s, membership_id, true, %%(now)s FROM come
     UNION ALL SELECT %%(segment)s, membership_id, false, %%(now)s FROM gone
-    RETURNING is_entry
 )
 SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM come), (SELECT count(*) FROM gone),
-    (SELECT count(*) FROM fits WHERE is_resting), (SELECT count(*) FROM moves)
+    (SELECT count(*) FROM fits WHERE is_resting)
 """
 
 

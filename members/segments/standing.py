@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -132,11 +133,7 @@ def _registered_words(said: Said, names: Names) -> str:
 
 # ── Birthday ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 _MONTHS: dict[str, Words] = {"this": gettext_lazy("本月"), "next": gettext_lazy("下个月")}
-_MONTHS |= {str(month): gettext_lazy("%(month)s 月") for month in range(1, 13)}
-
-
-def _month_name(code: str) -> str:
-    return str(_MONTHS[code]) % {"month": code}
+_MONTHS |= {str(month): format_lazy(gettext_lazy("{month} 月"), month=month) for month in range(1, 13)}
 
 
 def _birthday(said: Said, query: Query) -> Parts:
@@ -149,7 +146,7 @@ def _birthday(said: Said, query: Query) -> Parts:
 
 
 def _birthday_words(said: Said, names: Names) -> str:
-    return _("%(months)s生日") % {"months": spelled([_month_name(code) for code in said["month"]])}
+    return _("%(months)s生日") % {"months": spelled([str(_MONTHS[code]) for code in said["month"]])}
 
 
 register(
