@@ -18,6 +18,7 @@ from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
 from members.tiers_admin import TierByHand, TierMoveInline
+from members.segments import admin as segment_pages  # noqa: F401  registers them
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store

@@ -23,6 +23,14 @@ _TAG_IDS = """ARRAY(
     WHERE held.member_id = {membership}.member_id AND held.until IS NULL AND tag.is_active
         AND (held.brand_id IS NULL OR held.brand_id = {membership}.brand_id) ORDER BY 1
 )"""
+# `bought`: a table of the orders asked for (membership_id, order_id, paid_at, store_id).
+LINES = f"""
+{RETURNED}, lines AS (
+    SELECT bought.*, l.product_id, l.category_label, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back,
+        coalesce(r.pieces, 0) AS pieces, coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
+    FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id
+)
+"""
 # An order that came back whole was none; a line of a negative quantity is an exchange and makes no order by itself.
 _FACTS = f"""
 WITH RECURSIVE asked AS MATERIALIZED (
@@ -30,11 +38,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
 ), bought AS MATERIALIZED (
     SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
     FROM asked JOIN members_purchase p ON p.membership_id = asked.id
-), {RETURNED}, lines AS (
-    SELECT bought.*, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back, coalesce(r.pieces, 0) AS pieces,
-        coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
-    FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id
-), orders AS (
+), {LINES}, orders AS (
     SELECT membership_id, order_id, paid_at, store_id,
         bool_or(qty > 0 AND back < size) AS is_one,
         sum(qty - sign(qty) * CASE WHEN back >= size THEN abs(qty) ELSE least(pieces, abs(qty)) END) AS pieces,

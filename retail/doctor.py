@@ -136,6 +136,8 @@ def _purchases_worth(look: Look) -> Iterator[str]:
             worth = sum(spending.left(paid_fen=line.paid_fen, came=back.get(line.pk)) for line in order.all_lines)
             if worth != order.purchase.net_fen:
                 yield f"order {order.pk}: worth {order.purchase.net_fen} fen, to be {worth}"
+
+
 def _coupons_as_moved(_look: Look) -> Iterator[str]:
     """A coupon stands where its last move put it, and the order that used it names it and counts."""
     yield from _rows(

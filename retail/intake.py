@@ -16,7 +16,7 @@ from django.db.models import F
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
-from members import coupons, identity, points, profiles, spending, tiers
+from members import coupons, identity, points, profiles, segments, spending, tiers
 from members.models import Purchase
 from members.spending import Back
 from retail import jobs, orders, org, shapes
@@ -191,6 +191,7 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)
     tiers.review(membership_ids=ids, now=now)
+    segments.bought(membership_ids=ids, now=now)
 
 
 @transaction.atomic

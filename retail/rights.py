@@ -47,6 +47,7 @@ DELETABLE = {
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",
+    "members_segmentmember": "somebody leaves a segment; the move stays",
     "otp_static_staticdevice": "recovery codes, replaced by new ones",
     "otp_static_statictoken": "a recovery code, used up",
     "otp_totp_totpdevice": "a second factor, replaced or taken away",

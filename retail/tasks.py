@@ -10,8 +10,9 @@ from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import coupons, model_tags, points, profiles, tiers
+from members import coupons, model_tags, points, profiles, segments, tiers
 from members.coupons import issuing
+from members.models import Segment
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -103,6 +104,13 @@ def _attain(period_id: int, is_booking: bool) -> None:
     attaining.run(period_id=period_id, is_booking=is_booking, now=timezone.now())
 
 
+def _refresh_segment(segment_id: int) -> None:
+    """One that ended meanwhile stays as it was."""
+    segment = Segment.objects.filter(pk=segment_id, ended_at=None).first()
+    if segment is not None:
+        segments.refresh(segment=segment, now=timezone.now())
+
+
 @jobs.apart
 def _run(run_id: int) -> None:
     runs.work(run_id=run_id, now=timezone.now())
@@ -129,6 +137,7 @@ REGISTRY: jobs.Registry = {
     erasure.JOB: _erase_member,
     RUN: _run,
     attaining.JOB: _attain,
+    segments.JOB: _refresh_segment,
 }
 
 
@@ -194,6 +203,13 @@ def end_coupons() -> int:
     now = timezone.now()
     with scope.within(scope.EVERYTHING):
         return coupons.expire(now=now) + intake.settle_coupons_again(now=now)
+
+
+@shared_task(name="retail.segments")
+def refresh_segments() -> int:
+    """Who fits moves with time, too: see to it that each segment is looked at every hour."""
+    with scope.within(scope.EVERYTHING):
+        return segments.enqueue_due(now=timezone.now())
 
 
 @shared_task(name="retail.attain")

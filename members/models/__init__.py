@@ -14,7 +14,7 @@ from members.models.coupons import (
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsAdjustment, PointsEntry, PointsRule
 from members.models.profiles import Profile
-from members.models.segments import Segment, SegmentMember, SegmentMove
+from members.models.segments import Segment, SegmentMember, SegmentMove, SegmentSize
 from members.models.tags import MemberTag, Tag
 from members.models.tiers import Tier, TierMove, TierRule
 
@@ -40,6 +40,7 @@ __all__ = [
     "Segment",
     "SegmentMember",
     "SegmentMove",
+    "SegmentSize",
     "Stop",
     "Tag",
     "Tier",

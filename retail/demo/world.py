@@ -26,6 +26,7 @@ from retail.demo import (
     paydays,
     people,
     seasons,
+    segments,
     settling,
     shops,
     stories,
@@ -88,6 +89,9 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
+        progress("人群", 0, 1)
+        segments.write(now=now)
+        progress("人群", 1, 1)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:

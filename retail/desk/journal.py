@@ -34,6 +34,8 @@ ACTIONS = {
     "erase": _("抹去个人标识"),
     "export": _("导出"),
     "export.download": _("下载导出文件"),
+    "segment.end": _("停用人群"),
+    "segment.copy": _("复制人群"),
     "token.read": _("改令牌权限"),
     "token.revoke": _("停用令牌"),
     "job.replay": _("重新执行任务"),

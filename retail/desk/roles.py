@@ -60,6 +60,7 @@ _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
     *("members.pointsentry", "members.tiermove"),
     *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
+    "members.segment",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -138,8 +139,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _TAKES_PAYROLL
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
-    | _may(_COUPONS, "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
+    | _may(["commissions.target", "members.segment"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
