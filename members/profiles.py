@@ -17,14 +17,9 @@ WINDOWS = (30, 90, 180, 365)  # days before today, whose orders are counted apar
 
 # What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded` takes
 # the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is an
-# exchange and makes no order by itself.
-_FACTS = """
-WITH RECURSIVE asked AS MATERIALIZED (
-    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
-), bought AS MATERIALIZED (
-    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
-    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
-), refunded AS MATERIALIZED (
+# exchange and makes no order by itself. It follows a list `bought` (membership_id, order_id, paid_at, store_id).
+ORDERS = """
+refunded AS MATERIALIZED (
     SELECT l.id, l.paid_fen, greatest(abs(l.qty), 1)::bigint AS all_pieces,
         coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size,
         r.fen, r.cumulative_fen, r.qty::bigint AS qty,
@@ -58,7 +53,14 @@ WITH RECURSIVE asked AS MATERIALIZED (
         sum(sign(paid_fen) * back) AS returned_fen,
         sum(CASE WHEN back = 0 THEN tag_fen ELSE round(tag_fen::numeric * (size - back) / size) END) AS tag_fen
     FROM lines GROUP BY 1, 2, 3, 4
-), sums AS (
+)"""
+_FACTS = f"""
+WITH RECURSIVE asked AS MATERIALIZED (
+    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
+), bought AS MATERIALIZED (
+    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
+    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
+), {ORDERS}, sums AS (
     SELECT membership_id, count(*) FILTER (WHERE is_one) AS orders,
         sum(pieces) AS pieces, sum(paid_fen) AS paid_fen, sum(tag_fen) AS tag_fen, sum(returned_fen) AS returned_fen,
         count(*) FILTER (WHERE is_one AND paid_at >= %(since_30)s) AS orders_30,

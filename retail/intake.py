@@ -13,7 +13,7 @@ from functools import partial
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from clerks import attribution, binding, rewards
+from clerks import attribution, binding, book, rewards
 from commissions import ledger, returns
 from members import identity, profiles
 from members.models import Purchase
@@ -179,6 +179,7 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     """
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)
+    book.refresh(membership_ids=ids, now=now)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:
