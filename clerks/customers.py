@@ -151,7 +151,7 @@ class Choices(NamedTuple):
 
 
 def choices(*, post: Post) -> Choices:
-    """The tiers of the brand, and the tags the clerk may see: the group's, the brand's and their own. Two statements."""
+    """The tiers of the brand, and the tags a clerk may see: the group's, the brand's, their own. Two statements."""
     assert post.store is not None
     brand_id = post.store.brand_id
     tiers = list(Tier.objects.filter(brand=brand_id).order_by("-rank"))

@@ -1,4 +1,4 @@
-"""What clerks know about a customer who is to be forgotten: notices, notes, tags of a friend, and whom to search for."""
+"""What clerks know about a customer who is to be forgotten: notices, notes, a friend's tags, how they are found."""
 
 from collections.abc import Collection
 

@@ -15,9 +15,9 @@ from members.models import Membership
 CHUNK = 2_000  # memberships in one statement
 WINDOWS = (30, 90, 180, 365)  # days before today, whose orders are counted apart
 
-# What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded` takes
-# the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is an
-# exchange and makes no order by itself. It follows a list `bought` (membership_id, order_id, paid_at, store_id).
+# What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded`
+# takes the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is
+# an exchange and makes no order by itself. It follows a list `bought` (membership_id, order_id, paid_at, store_id).
 ORDERS = """
 refunded AS MATERIALIZED (
     SELECT l.id, l.paid_fen, greatest(abs(l.qty), 1)::bigint AS all_pieces,
