@@ -2,10 +2,12 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from clerks.models.binding import Binding
 from members.models import Member, Tier
+from retail import privacy
 from retail.models import Brand, Staff, Store
 from retail.scope import Paths, Scoped
 
@@ -59,6 +61,11 @@ class Customer(Scoped):
                 name="customer_by_purchase",
             ),
         ]
+
+    @property
+    def name(self) -> str:
+        """What they are called on a page."""
+        return privacy.without_numbers(self.member.name) or gettext("顾客")
 
 
 class Note(Scoped):
