@@ -8,6 +8,7 @@ every list: its orders, what it gave them, what its people noted.
 A portrait is read in one statement, which the server plans once: it is asked for at every tap.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -210,7 +211,7 @@ def _read(reader: Reader, member_id: int, now: datetime) -> dict[str, Any]:
     # The second net shows clerks no identities. Who this reader may see is told by what is read with them.
     with database.published(scope.EVERYTHING):
         rows = database.planned(_STATEMENT, given)
-    return rows[0][0] if rows else {}
+    return json.loads(rows[0][0]) if rows else {}
 
 
 _STATEMENT = f"""

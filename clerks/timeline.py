@@ -4,6 +4,7 @@ Each kind of row is looked for by its own index and cut at the length of a page,
 the story is. What another company than the reader's did is left out (`clerks.portraits`).
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -84,9 +85,9 @@ def page(*, reader: Reader, member_id: int, limit: int, below: Mark | None = Non
     return Page([_happened(at, place, told) for at, place, _id, told in shown], mark)
 
 
-def _happened(at: datetime, place: int, told: Any) -> Happened:
+def _happened(at: datetime, place: int, told: str) -> Happened:
     source = _SOURCES[place]
-    return Happened(source.kind, at, *source.words(told if isinstance(told, dict) else {}))
+    return Happened(source.kind, at, *source.words(json.loads(told)))
 
 
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
