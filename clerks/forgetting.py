@@ -5,7 +5,7 @@ from collections.abc import Collection
 from django.utils.translation import gettext as _
 
 from clerks import book
-from clerks.models import Friend, Note, Notice
+from clerks.models import Friend, Note, Notice, TagWish
 
 
 def forget(*, member_ids: Collection[int]) -> tuple[int, list[str]]:
@@ -14,6 +14,7 @@ def forget(*, member_ids: Collection[int]) -> tuple[int, list[str]]:
     friends.update(tags=[])
     Note._base_manager.filter(member__in=member_ids).update(text="")
     book.forget(member_ids=member_ids)
+    TagWish._base_manager.filter(friend__in=friends).delete()
     about = Notice._base_manager.filter(friend__in=friends)
     ids = list(about.values_list("pk", flat=True))
     about.update(title=_("（已抹去）"), text="")

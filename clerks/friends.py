@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 from django.db import connection, transaction
 from django.db.models import Q
 
-from clerks import binding, book, rebinding, rewards
+from clerks import binding, book, rebinding, rewards, tagging
 from clerks.models import Friend, FriendMove
 from clerks.rebinding import Claim, Losses, Made
 from members import identity
@@ -109,7 +109,7 @@ def forget(*, corp: str, key_id: int, userids: frozenset[str], now: datetime) ->
 
 
 def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | None, now: datetime) -> Settled:
-    _alone(key_id)
+    alone(key_id)
     friends = _friends(corp, key_id, moves, reading)
     _name_staff(corp, friends.values())
     told = _told(friends)
@@ -133,7 +133,7 @@ def key_of(*, corp: str, external_userid: str) -> Known:
     return privacy.normalised(Known(BuyerKey.Type.EXTERNAL_USERID, corp, external_userid))
 
 
-def _alone(key_id: int) -> None:
+def alone(key_id: int) -> None:
     """Nobody else settles the same customer before our commit."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('friends', %s))", [key_id])
@@ -299,6 +299,9 @@ def _place(
             Friend._base_manager.filter(member__in=met.absorbed).update(member=met.member_id)
             rewards.merged(member_ids=[met.member_id], now=now)
         _judge(corp, {met.member_id, *met.absorbed, *before}, now)
+    if reading is not None:
+        concerned = before | {friend.member_id for friend in friends.values() if friend.member_id}
+        tagging.read(member_ids=concerned, now=now)
 
 
 def _met(key_id: int, reading: Reading | None, at: datetime) -> Met:
@@ -328,6 +331,7 @@ def follow(*, member_ids: Collection[int], now: datetime) -> None:
     rewards.merged(member_ids=member_ids, now=now)
     for corp in sorted(corps):
         _judge(corp, concerned, now)
+    tagging.read(member_ids=concerned, now=now)
 
 
 def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:

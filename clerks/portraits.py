@@ -18,8 +18,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from clerks.models import Friend
-from members import profiles
-from members.models import MemberTag
+from members import profiles, tag_words
+from members.models import MemberTag, Tag
 from retail import database, privacy, scope
 from retail.models import BuyerKey, Post, Store
 
@@ -128,14 +128,13 @@ class Held(NamedTuple):
 
 
 class Worn(NamedTuple):
-    """A tag: the word, who knows it from where, and of a computed one why. `is_own`: the reader may take it off."""
+    """A tag: the word, who knows it from where, and of a computed one why. `is_ours`: people may take it off."""
 
     id: int
     name: str
-    kind: str
     source: str
     why: str
-    is_own: bool
+    is_ours: bool
 
 
 class Noted(NamedTuple):
@@ -266,10 +265,10 @@ SELECT jsonb_build_object(
     'coupons', (SELECT jsonb_agg(jsonb_build_array(t.name, c.valid_until) ORDER BY c.valid_until, c.id)
         FROM members_coupon c JOIN members_coupontype t ON t.id = c.type_id
         WHERE c.membership_id = who.id AND c.state = 'issued' AND c.valid_until > %(now)s AND {ours("c.store_id")}),
-    'tags', (SELECT jsonb_agg(jsonb_build_array(t.id, t.name, t.kind, m.source, m.why, t.staff_id)
+    'tags', (SELECT jsonb_agg(jsonb_build_array(t.id, t.name, t.kind, t.code, m.source, m.why)
             ORDER BY t.kind, t.group_name, t.name, t.id)
         FROM members_membertag m JOIN members_tag t ON t.id = m.tag_id
-        WHERE m.member_id = who.member_id AND m.until IS NULL AND (m.brand_id IS NULL OR m.brand_id = who.brand_id)
+        WHERE m.member_id = who.member_id AND m.until IS NULL AND t.is_active AND (m.brand_id IS NULL OR m.brand_id = who.brand_id)
             AND (t.staff_id IS NULL OR t.staff_id = %(staff_id)s)),
     'marked', (SELECT jsonb_agg(c.name ORDER BY c.group_name, c.place, c.name) FROM clerks_corptag c
         WHERE c.corp = %(corp)s AND c.deleted_at IS NULL AND c.tag_id IN (SELECT unnest(f.tags) FROM clerks_friend f
@@ -340,17 +339,13 @@ def _bought(number: str, at: str, channel: str, store: str | None, fen: int, nam
 def _tags(reader: Reader, said: Mapping[str, Any]) -> list[Worn]:
     """What they are marked with here, then what only WeCom knows."""
     worn: dict[str, Worn] = {}
-    for pk, name, kind, source, why, staff_id in said["tags"] or ():
-        is_own = kind != "model" and bool(reader.staff_id) and staff_id in (None, reader.staff_id)
-        words = str(MemberTag.Source(source).label)
-        worn.setdefault(name, Worn(pk, name, kind, words, _sentence(why), is_own))
+    for pk, name, kind, code, source, why in said["tags"] or ():
+        row = MemberTag(tag=Tag(code=code, name=name), source=source, why=why)
+        words, is_ours = str(MemberTag.Source(source).label), kind != Tag.Kind.MODEL
+        worn.setdefault(name, Worn(pk, name, words, tag_words.sentence(row), is_ours))
     for name in said["marked"] or ():
-        worn.setdefault(name, Worn(0, name, "company", str(MemberTag.Source.WECOM.label), "", False))
+        worn.setdefault(name, Worn(0, name, str(MemberTag.Source.WECOM.label), "", False))
     return list(worn.values())
-
-
-def _sentence(why: Mapping[str, Any]) -> str:
-    return str(why.get("text", "")) if why else ""
 
 
 def _time(text: str | None) -> datetime | None:

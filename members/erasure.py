@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from members import tags
 from members.models import Identity, Member
 from retail import approvals, privacy
 from retail.models import BuyerKey, Employment, Staff
@@ -81,6 +82,7 @@ def tells_who(whole: Person, reason: str) -> str:
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
     """Take the names and every identity; how many identities. Memberships, purchases and relations stay, unnamed."""
+    tags.forget(member_ids=whole.member_ids, now=now)
     named = Q(pk__in=whole.member_ids) & ~Q(name="")
     Member._base_manager.filter(named).update(name="")
     return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

@@ -1,13 +1,16 @@
 """The table of everything a worker can do, and the Celery tasks that do it. Ids in, fetch, one call."""
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import callbacks
-from clerks.callbacks import sync
+from clerks import book, callbacks, tagging
+from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
+from members import model_tags, profiles
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -64,6 +67,15 @@ def _wecom_call(call_id: int) -> None:
     outbox.send(call_id=call_id, now=timezone.now())
 
 
+@jobs.apart
+def _tags_told(call_id: int) -> None:
+    marks.told(call_id=call_id, now=timezone.now())
+
+
+def _tags_send(friend_id: int) -> None:
+    tagging.send(friend_id=friend_id, now=timezone.now())
+
+
 def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
@@ -97,6 +109,8 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    tagging.SEND: _tags_send,
+    tagging.TOLD: _tags_told,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
@@ -172,6 +186,23 @@ def attain() -> int:
     with scope.within(scope.EVERYTHING):
         count = attaining.enqueue(now=now, is_night=is_night)
     periodic.note(task="retail.attain", now=now, found={"booked_on": today.isoformat() if is_night else booked_on})
+    return count
+
+
+@shared_task(name="retail.members_night")
+def members_by_night() -> int:
+    """Once a night, from 02:00 on: what moves with the days, and the tags that are computed."""
+    now = timezone.now()
+    today, hour = timezone.localdate(now).isoformat(), timezone.localtime(now).hour
+    ran = periodic.last(task="retail.members_night")
+    if hour < NIGHT or (ran and ran.found.get("on") == today):
+        return 0
+    with scope.within(scope.EVERYTHING):
+        count = profiles.refresh_all(now=now)
+        changed = model_tags.recompute(now=now)
+        book.refresh_all(now=now)
+        tagging.forget(before=now - timedelta(days=1))
+    periodic.note(task="retail.members_night", now=now, found={"on": today, "profiles": count, **changed._asdict()})
     return count
 
 

@@ -7,6 +7,7 @@ from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, 
 from clerks.models.friends import Friend, FriendMove
 from clerks.models.merging import Doubt, Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
+from clerks.models.wishes import TagWish
 
 __all__ = [
     "Binding",
@@ -26,6 +27,7 @@ __all__ = [
     "Notice",
     "Shift",
     "SyncRun",
+    "TagWish",
     "Touch",
     "Welcome",
     "WelcomePart",

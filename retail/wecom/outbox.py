@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from retail import audit, jobs, privacy
@@ -38,6 +39,8 @@ REPEATABLE = frozenset(
         "externalcontact/cancel_groupmsg_send",
     }
 )
+# Path → kind of the job that is to hear the outcome, with the id of the call; rooms above add theirs.
+FOLLOWED: dict[str, str] = {}
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -140,9 +143,12 @@ def _put_back(call: Call) -> None:
     _end(call, State.WAITING)
 
 
+@transaction.atomic
 def _end(call: Call, state: str, *, errcode: int | None = None, answer: Any = None) -> None:
     call.state, call.errcode, call.answer = state, errcode, answer or {}
     call.save(update_fields=["state", "errcode", "answer", "sent_at", "attempts"])
+    if state != State.WAITING and call.path in FOLLOWED:
+        jobs.enqueue(work=[Work(FOLLOWED[call.path], {"call_id": call.pk})], now=timezone.now())
 
 
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:
