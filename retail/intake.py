@@ -15,8 +15,10 @@ from django.db.models import F
 
 from clerks import attribution, binding, book, rewards
 from commissions import ledger, returns
-from members import identity, profiles
+from commissions.engine import Returned
+from members import identity, points, profiles, spending, tiers
 from members.models import Purchase
+from members.spending import Back
 from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
 from retail.models.orders import lines_of
@@ -128,9 +130,12 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
+    back = _came_back(waiting)
+    spending.note(orders=[order for order in waiting if order.settled_version or order.all_refunds], back=back)
+    purchases |= {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
+    points.earn_many(orders=waiting, purchases=purchases, back=back, now=now)
     _mark_settled(waiting, now)
-    known_before = {order.pk: order.purchase for order in waiting if hasattr(order, "purchase")}
-    _follow({one.membership_id for one in (known_before | purchases).values()}, now, later)
+    _follow({purchase.membership_id for purchase in purchases.values()}, now, later)
 
 
 def settle_refund(*, refund_id: int, now: datetime) -> None:
@@ -159,6 +164,9 @@ def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None =
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
     rewards.of_returned(orders=settled, now=now)
+    back = _came_back(settled)
+    spending.note(orders=settled, back=back)
+    points.take_back_many(orders=settled, back=back, now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
     _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
@@ -179,6 +187,7 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     """
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)
+    tiers.review(membership_ids=ids, now=now)
     book.refresh(membership_ids=ids, now=now)
 
 
@@ -243,6 +252,15 @@ def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     if missing := [order_id for order_id in order_ids if order_id not in by_id]:
         raise Order.DoesNotExist(f"There is no order {missing[0]}.")
     return [by_id[order_id] for order_id in dict.fromkeys(order_ids)]
+
+
+def _came_back(some: Sequence[Order]) -> Back:
+    """By line what came back of it."""
+    back: dict[int, Returned] = {}
+    for order in some:
+        if order.all_refunds:
+            back |= returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
+    return back
 
 
 def _mark_settled(settled: Sequence[Order], now: datetime) -> None:
