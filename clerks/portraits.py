@@ -269,7 +269,8 @@ SELECT jsonb_build_object(
             ORDER BY t.kind, t.group_name, t.name, t.id)
         FROM members_membertag m JOIN members_tag t ON t.id = m.tag_id
         WHERE m.member_id = who.member_id AND m.until IS NULL AND t.is_active
-            AND (m.brand_id IS NULL OR m.brand_id = who.brand_id) AND (t.staff_id IS NULL OR t.staff_id = %(staff_id)s)),
+            AND (m.brand_id IS NULL OR m.brand_id = who.brand_id)
+            AND (t.staff_id IS NULL OR t.staff_id = %(staff_id)s)),
     'marked', (SELECT jsonb_agg(c.name ORDER BY c.group_name, c.place, c.name) FROM clerks_corptag c
         WHERE c.corp = %(corp)s AND c.deleted_at IS NULL AND c.tag_id IN (SELECT unnest(f.tags) FROM clerks_friend f
             WHERE f.member_id = who.member_id AND f.corp = %(corp)s)),

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from members.models import Membership
+from members.returned import RETURNED
 
 CHUNK = 2_000  # memberships in one statement
 YEAR = 365
@@ -22,33 +23,10 @@ _TAG_IDS = """ARRAY(
     WHERE held.member_id = {membership}.member_id AND held.until IS NULL AND tag.is_active
         AND (held.brand_id IS NULL OR held.brand_id = {membership}.brand_id) ORDER BY 1
 )"""
-# What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded`
-# takes the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is
-# an exchange and makes no order by itself. It follows a list `bought` (membership_id, order_id, paid_at, store_id).
-ORDERS = """
-refunded AS MATERIALIZED (
-    SELECT l.id, l.paid_fen, greatest(abs(l.qty), 1)::bigint AS all_pieces,
-        coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size,
-        r.fen, r.cumulative_fen, r.qty::bigint AS qty,
-        row_number() OVER (PARTITION BY l.id ORDER BY r.refunded_at, r.outer_refund_id COLLATE "C") AS turn
-    FROM bought JOIN retail_refund r ON r.order_id = bought.order_id
-    JOIN retail_orderline l ON l.order_id = r.order_id AND l.outer_line_id = r.outer_line_id
-), folded AS (
-    SELECT id, 0::bigint AS turn, 0::bigint AS back, 0::bigint AS pieces FROM refunded WHERE turn = 1
-    UNION ALL
-    SELECT f.id, r.turn,
-        greatest(f.back, least(r.size, CASE
-            WHEN r.paid_fen = 0 THEN coalesce(f.back + r.qty, r.size)
-            WHEN r.fen IS NOT NULL THEN f.back + r.fen
-            WHEN r.cumulative_fen IS NOT NULL THEN r.cumulative_fen
-            ELSE f.back + (2 * r.size * (f.pieces + r.qty) + r.all_pieces) / (2 * r.all_pieces)
-                - (2 * r.size * f.pieces + r.all_pieces) / (2 * r.all_pieces)
-        END)),
-        least(f.pieces + coalesce(r.qty, 0), r.all_pieces)
-    FROM folded f JOIN refunded r ON r.id = f.id AND r.turn = f.turn + 1
-), returned AS (
-    SELECT DISTINCT ON (id) id, back, pieces FROM folded ORDER BY id, turn DESC
-), lines AS (
+# What each bought order is by now: one that came back whole was none; a line of a negative quantity is an exchange and
+# makes no order by itself. It follows a list `bought` (membership_id, order_id, paid_at, store_id).
+ORDERS = f"""
+{RETURNED}, lines AS (
     SELECT bought.*, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back, coalesce(r.pieces, 0) AS pieces,
         coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
     FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id

@@ -103,6 +103,37 @@ def _settled_members(look: Look) -> models.QuerySet[Membership]:
     )
 
 
+def _coupons_as_moved(_look: Look) -> Iterator[str]:
+    """A coupon stands where its last move put it, and the order that used it names it and counts."""
+    yield from _rows(
+        "SELECT format('coupon %s is %s; its last move: %s', c.id, c.state, coalesce(m.state, 'none'))"
+        " FROM members_coupon c LEFT JOIN LATERAL ("
+        "  SELECT state, order_id FROM members_couponmove WHERE coupon_id = c.id ORDER BY id DESC LIMIT 1"
+        " ) AS m ON true WHERE m.state IS DISTINCT FROM c.state"
+        " OR c.state = 'redeemed' AND m.order_id IS DISTINCT FROM c.order_id ORDER BY c.id"
+    )
+    yield from _rows(
+        "SELECT format('coupon %s: used by order %s, which it does not count for', c.id, c.order_id)"
+        " FROM members_coupon c LEFT JOIN members_couponuse u ON u.coupon_id = c.id AND u.order_id = c.order_id"
+        " WHERE c.order_id IS NOT NULL AND u.outcome IS DISTINCT FROM 'counted' ORDER BY c.id"
+    )
+
+
+def _coupons_within_limits(_look: Look) -> Iterator[str]:
+    """Of no type more coupons were made than it allows, and no clerk gave more than their quota; both are counted."""
+    yield from _rows(
+        "SELECT format('coupon type %s: %s made, %s counted, limit %s', t.id, count(c.id), t.issued, t.\"limit\")"
+        " FROM members_coupontype t LEFT JOIN members_coupon c ON c.type_id = t.id GROUP BY t.id"
+        ' HAVING count(c.id) <> t.issued OR count(c.id) > t."limit" ORDER BY t.id'
+    )
+    yield from _rows(
+        "SELECT format('coupon quota %s: %s given, %s counted, limit %s', q.id, count(c.id), q.given, q.\"limit\")"
+        " FROM members_couponquota q LEFT JOIN members_coupon c ON c.type_id = q.type_id"
+        " AND c.issued_by_id = q.staff_id GROUP BY q.id"
+        ' HAVING count(c.id) <> q.given OR count(c.id) > q."limit" ORDER BY q.id'
+    )
+
+
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
     """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
 
@@ -290,6 +321,8 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "purchase_dates": _purchase_dates,
     "profiles_follow_the_facts": _profiles_follow,
     "books_follow_the_facts": _books_follow,
+    "coupons_as_moved": _coupons_as_moved,
+    "coupons_within_limits": _coupons_within_limits,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,

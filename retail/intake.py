@@ -16,7 +16,7 @@ from django.db.models import F
 from clerks import attribution, binding, book, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
-from members import identity, points, profiles, spending, tiers
+from members import coupons, identity, points, profiles, spending, tiers
 from members.models import Purchase
 from members.spending import Back
 from retail import jobs, orders, org, shapes
@@ -118,6 +118,7 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
 
     purchases = identity.match_many(orders=fresh, now=now)
     bindings = binding.on_purchases(purchases=purchases, now=now)
+    redeemed = coupons.redeem_many(orders=waiting, now=now)
     claims = attribution.resolve_many(orders=fresh, purchases=purchases, bindings=bindings)
     buyers = attribution.buyer_facts(purchases=purchases)
     ledger.accrue_many(
@@ -134,6 +135,7 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
     spending.note(orders=[order for order in waiting if order.settled_version or order.all_refunds], back=back)
     purchases |= {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
     points.earn_many(orders=waiting, purchases=purchases, back=back, now=now)
+    rewards.of_coupons(changes=redeemed, now=now)
     _mark_settled(waiting, now)
     _follow({purchase.membership_id for purchase in purchases.values()}, now, later)
 
@@ -167,6 +169,7 @@ def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None =
     back = _came_back(settled)
     spending.note(orders=settled, back=back)
     points.take_back_many(orders=settled, back=back, now=now)
+    rewards.of_coupons(changes=coupons.take_back_many(orders=settled, now=now), now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
     _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
@@ -189,6 +192,14 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     profiles.refresh(membership_ids=ids, now=now)
     tiers.review(membership_ids=ids, now=now)
     book.refresh(membership_ids=ids, now=now)
+
+
+@transaction.atomic
+def settle_coupons_again(*, now: datetime) -> int:
+    """Judge the coupons that did not count lately by what is known by now; how many moved."""
+    changes = coupons.look_again(since=now - coupons.LOOKED_BACK, now=now)
+    rewards.of_coupons(changes=changes, now=now)
+    return len(changes)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:

@@ -34,6 +34,7 @@ TABLE = [
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("roll members up and compute their tags, at night", "retail.members_night", 1800),
+    Periodic("end the coupons whose time is over", "retail.coupons", 3600),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]
 DEMO_TABLE = [

@@ -25,6 +25,7 @@ APPEND_ONLY = (
     "commissions_entry",
     "commissions_payout",
     "members_pointsentry",
+    "members_couponmove",
     "retail_auditrow",
     "retail_orderversion",
     "retail_refundversion",

@@ -10,7 +10,8 @@ from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import model_tags, profiles
+from members import coupons, model_tags, profiles
+from members.coupons import issuing
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -84,6 +85,11 @@ def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
 
 
+@jobs.apart
+def _coupon_issue(issue_id: int) -> None:
+    issuing.work(issue_id=issue_id, now=timezone.now())
+
+
 def _erase_member(member_id: int) -> None:
     erasure.as_approved(member_id=member_id, now=timezone.now())
 
@@ -113,6 +119,7 @@ REGISTRY: jobs.Registry = {
     tagging.TOLD: _tags_told,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
+    issuing.JOB: _coupon_issue,
     erasure.JOB: _erase_member,
     RUN: _run,
     attaining.JOB: _attain,
@@ -173,6 +180,14 @@ def sync_wecom() -> int:
     """Once a night look at everything WeCom holds."""
     with scope.within(scope.EVERYTHING):
         return sync.start_due(now=timezone.now())
+
+
+@shared_task(name="retail.coupons")
+def end_coupons() -> int:
+    """Coupons whose time is over end; what did not count lately is judged by what is known by now."""
+    now = timezone.now()
+    with scope.within(scope.EVERYTHING):
+        return coupons.expire(now=now) + intake.settle_coupons_again(now=now)
 
 
 @shared_task(name="retail.attain")

@@ -2,7 +2,15 @@
 
 from members.models.behaviour import Event
 from members.models.consent import Consent, Stop
-from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
+from members.models.coupons import (
+    Coupon,
+    CouponIssue,
+    CouponMove,
+    CouponQuota,
+    CouponSkip,
+    CouponType,
+    CouponUse,
+)
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsAdjustment, PointsEntry, PointsRule
 from members.models.profiles import Profile
@@ -13,9 +21,12 @@ from members.models.tiers import Tier, TierMove, TierRule
 __all__ = [
     "Consent",
     "Coupon",
+    "CouponIssue",
     "CouponMove",
     "CouponQuota",
+    "CouponSkip",
     "CouponType",
+    "CouponUse",
     "Event",
     "Identity",
     "Member",

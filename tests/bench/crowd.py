@@ -33,7 +33,7 @@ _GIVEN = (
     "伟芳娜敏静秀丽强磊洋艳勇军杰娟涛明超霞平刚桂英华玉兰建国红梅志斌婷婷文慧鑫宇浩然欣怡子涵梓晨雨桐佳琪思雅诗涵晓东"
     "海燕春雪莲凤琴素云美玲淑珍雪丽萍金凤俊峰立新永康家豪嘉怡可馨若曦语嫣一诺俊熙博文天佑雅静晨曦紫萱梦瑶依琳安琪心怡"
 )
-_TIERS = (("普卡", 0), ("银卡", 200_000), ("金卡", 600_000), ("黑卡", 2_000_000))  # fen in a year
+_TIERS = (("普卡", 0), ("银卡", 200_000), ("金卡", 600_000), ("黑卡", 1_200_000))  # fen in a year
 
 
 class Crowd(NamedTuple):
@@ -424,6 +424,7 @@ def _insert(
     model: type[models.Model],
     source: str,
     params: Mapping[str, Any],
+    /,
     *,
     where: str = "true",
     order: str,

@@ -23,14 +23,16 @@ from commissions.models import (
     Period,
     Statement,
 )
+from members.models import CouponMove
 from retail import audit, doctor, jobs, periodic, rights, scope, seals, shapes, tasks
 from retail.models import AuditRow, Order, OrderVersion, RefundVersion, Seal, Suppression
 from tests.factories import NOW, franchisee, world
+from tests.factories.coupons import coupon_type, issued, member
 from tests.figures import figure
 
 MODELS = (
     *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
-    *(ActionEvent, Payout, DisputeStep, CompanyLeg),
+    *(ActionEvent, Payout, DisputeStep, CompanyLeg, CouponMove),
 )
 
 
@@ -64,6 +66,7 @@ def trade(shop, *, orders=3):
         for fen in (100, 200):
             shop.refund(sale, outer_refund_id=f"RF{sale.outer_order_id}", fen=fen)
         audit.record(by=None, action="change", target=shop.store, now=NOW, after={"name": "店", "n": n})
+        issued(coupon_type(shop), member(shop, "13900001111"))
         Suppression.objects.create(hmac=random.Random(str(sale)).randbytes(32), at=NOW)
         settle_accounts(shop, Order.objects.get(outer_order_id=sale.outer_order_id))
 
