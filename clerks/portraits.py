@@ -18,8 +18,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from clerks.models import Friend
-from members import profiles, tag_words
-from members.models import MemberTag, Tag
+from members import points, profiles, tag_words, tiers
+from members.models import Membership, MemberTag, Tag
 from retail import database, privacy, scope
 from retail.models import BuyerKey, Post, Store
 
@@ -186,6 +186,21 @@ def of_post(*, post: Post, member_id: int, now: datetime) -> Seen:
     """What somebody who works in a store sees of a member."""
     reader = Reader.of_post(post)
     return _seen(reader, _read(reader, member_id, now), member_id)
+
+
+class Standing(NamedTuple):
+    """How far they are: the tier with what is missing to the next one, and which points end first."""
+
+    tier: tiers.Standing
+    ending: points.Expiring | None
+
+
+def standing(portrait: Portrait, *, now: datetime) -> Standing:
+    """What is counted anew at every look, by the rules of today. It is of the membership, wherever they bought."""
+    membership = Membership._base_manager.get(pk=portrait.membership_id)
+    return Standing(
+        tiers.standing(membership=membership, now=now), points.summary(membership=membership, now=now, moves=0).next
+    )
 
 
 def of_scope(*, reader: Reader, member_id: int, now: datetime) -> Portrait | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -11,14 +12,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from clerks import notes, portraits, timeline
+from clerks import notes, portraits, tagging, timeline
 from clerks.models import Friend
 from clerks.outreach import contact
 from clerks.pages import wecom
 from clerks.pages.access import in_store
 from clerks.pages.views import notices
-from members import consent
-from members.models import Member
+from members import consent, tags
+from members.coupons import giving
+from members.models import Member, Membership, Tag
 from retail import audit, database, privacy, scope
 from retail.models import Post
 from retail.wecom.models import App
@@ -37,13 +39,23 @@ def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
     return _page(request, member_id)
 
 
-def _page(request: HttpRequest, member_id: int, *, said: str = "", text: str = "", status: int = 200) -> HttpResponse:
-    """`said`: what was wrong with what was typed, which stands there again."""
-    portrait, told = _portrait(request, member_id), request.GET.get("notice", "")
+def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("", ""), text: str = "") -> HttpResponse:
+    """`fault`: a form of the page and what was wrong in it; `text`: what was typed, which stands there again."""
+    portrait, told, now = _portrait(request, member_id), request.GET.get("notice", ""), timezone.now()
     notice = notices.of(request, int(told)) if told.isascii() and told.isdecimal() and len(told) < 19 else None
     context = {"tab": "customers", "portrait": portrait, "app": wecom.app_of(request), "notice": notice}
-    context |= {"said": said, "text": text}
-    return render(request, "clerks/customers/customer.html", context, status=status)
+    context |= {"faults": dict([fault]), "text": text}
+    context |= portraits.standing(portrait, now=now)._asdict()
+    givable = giving.givable(staff=request.post.staff, now=now).annotate(left=F("limit") - F("given"))
+    context |= {"givable": givable, "offered": _offered(request, portrait)}
+    return render(request, "clerks/customers/customer.html", context, status=400 if fault[0] else 200)
+
+
+def _offered(request: HttpRequest, portrait: portraits.Portrait) -> list[Tag]:
+    """The tags the clerk can put on them that they do not bear yet."""
+    worn = {tag.id for tag in portrait.tags}
+    offered = tags.offered(brand_id=request.post.store.brand_id, staff=request.post.staff)
+    return [tag for tag in offered[:200] if tag.pk not in worn]
 
 
 @require_safe
@@ -100,8 +112,56 @@ def note(request: HttpRequest, *, member_id: int) -> HttpResponse:
     try:
         notes.write(post=request.post, member_id=member_id, text=text, now=timezone.now())
     except notes.BadNote as error:
-        return _page(request, member_id, said=str(error), text=text[: 2 * notes.LONGEST], status=400)
+        return _page(request, member_id, fault=("note", str(error)), text=text[: 2 * notes.LONGEST])
     return redirect("clerks:customer", member_id=member_id)
+
+
+@require_POST
+@never_cache
+@in_store
+def give(request: HttpRequest, *, member_id: int) -> HttpResponse:
+    """发券: one of the clerk's quota for the customer."""
+    portrait, post, now = _portrait(request, member_id), request.post, timezone.now()
+    quota = giving.givable(staff=post.staff, now=now).filter(pk=_number(request, "quota")).first()
+    try:
+        if quota is None:
+            raise giving.Refused(_("请先选一种券。"))
+        membership = Membership._base_manager.get(pk=portrait.membership_id)
+        who = {"staff": post.staff, "store": post.store, "by": request.user}
+        giving.give(type=quota.type, membership=membership, **who, now=now)
+    except giving.Refused as error:
+        return _page(request, member_id, fault=("coupon", str(error)))
+    return redirect("clerks:customer", member_id=member_id)
+
+
+@require_POST
+@never_cache
+@in_store
+def tag(request: HttpRequest, *, member_id: int) -> HttpResponse:
+    """Put a tag on them: one of those there are, or a word of one's own. With `off` take one off."""
+    _portrait(request, member_id)
+    staff, now, word = request.post.staff, timezone.now(), request.POST.get("word", "").strip()
+    try:
+        one = tags.own(staff=staff, name=word, now=now) if word else _tag(request, now)
+        verb = tagging.take_off if "off" in request.POST else tagging.put
+        verb(tag=one, member_ids=[member_id], staff=staff, now=now)
+    except tags.Refused as error:
+        return _page(request, member_id, fault=("tag", str(error)), text=word)
+    return redirect("clerks:customer", member_id=member_id)
+
+
+def _tag(request: HttpRequest, now: datetime) -> Tag:
+    """One of those this clerk can put on somebody and take off. Raises tags.Refused."""
+    offered = tags.offered(brand_id=request.post.store.brand_id, staff=request.post.staff)
+    found = offered.filter(pk=_number(request, "tag")).first()
+    if found is None:
+        raise tags.Refused(_("请先选一个标签。"))
+    return found
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.POST.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 # ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────────
