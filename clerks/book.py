@@ -100,7 +100,7 @@ def refresh(*, now: datetime, membership_ids: Collection[int] = (), member_ids: 
             _lock(ids)
             cursor.execute(_ENDED, {"ids": ids})
             changed += cursor.rowcount
-            cursor.execute(_REFRESH, {"ids": ids, "now": now, "secret": _secret()})
+            cursor.execute(_REFRESH, {"ids": ids, "now": now, "secret": secret()})
             changed += cursor.rowcount
     return changed
 
@@ -114,7 +114,7 @@ def otherwise(*, member_ids: Iterable[int] | None = None) -> Iterator[int]:
     """Those of the members (all by default) whose rows are not what the facts say. Changes nothing."""
     for ids in profiles.chunks(_bound() if member_ids is None else member_ids):
         with connection.cursor() as cursor:
-            cursor.execute(_OTHERWISE, {"ids": ids, "secret": _secret()})
+            cursor.execute(_OTHERWISE, {"ids": ids, "secret": secret()})
             yield from (member_id for (member_id,) in cursor.fetchall())
 
 
@@ -148,10 +148,11 @@ def tail(*, staff_id: int, digits: str) -> str:
     Another clerk's rows hold another value for the same digits, and without our keys it can be computed for none: a
     query that forgets whose customers it asks for finds nobody, and the table tells no numbers.
     """
-    return hashlib.sha256(f"{_secret()}{staff_id}:{digits}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{secret()}{staff_id}:{digits}".encode()).hexdigest()[:16]
 
 
-def _secret() -> str:
+def secret() -> str:
+    """What tails are hashed with, besides the clerk's number."""
     return privacy.blind("tails of a clerk's customers")
 
 

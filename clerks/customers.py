@@ -6,7 +6,6 @@ is no index over names or numbers that a plan could be tempted by: a million oth
 
 import base64
 import json
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
@@ -188,8 +187,18 @@ def find(*, post: Post, text: str, by: Any, now: datetime) -> Found:
         return _by_tail(post, said, by, now)
     if privacy.has_number(said):
         raise Refused(_("手机号只能用最后 4 位来找；找人也可以用姓名或拼音。"))
-    tag_ids = list(_tags(post).filter(name__icontains=said).values_list("pk", flat=True)[:50])
-    return _found(_own(post).filter(Q(sought__contains=said) | Q(tag_ids__overlap=tag_ids)))
+    return _found(named(post=post, text=said))
+
+
+def named(*, post: Post, text: str) -> QuerySet[Customer]:
+    """Own customers whose name, in small letters, or tag has the text in it."""
+    tag_ids = list(_tags(post).filter(name__icontains=text).values_list("pk", flat=True)[:50])
+    return _own(post).filter(Q(sought__contains=text) | Q(tag_ids__overlap=tag_ids))
+
+
+def with_tail(*, post: Post, digits: str) -> QuerySet[Customer]:
+    """Own customers with a telephone number that ends so."""
+    return _own(post).filter(tails__contains=[book.tail(staff_id=post.staff_id, digits=digits)])
 
 
 def _by_tail(post: Post, digits: str, by: Any, now: datetime) -> Found:
@@ -198,12 +207,17 @@ def _by_tail(post: Post, digits: str, by: Any, now: datetime) -> Found:
         audit.one_by_one(by=by, action=TAIL)
         if audit.count_of_today(by=by, action=TAIL, now=now) >= settings.TAIL_SEARCHES_PER_DAY:
             raise Refused(_("今天用手机尾号找人的次数用完了，请用姓名或拼音找。"))
-        found = _found(_own(post).filter(tails__contains=[book.tail(staff_id=post.staff_id, digits=digits)]))
+        found = _found(with_tail(post=post, digits=digits))
         # Not the digits: the journal cannot be changed when a customer wants to be forgotten.
         audit.record(by=by, action=TAIL, target=post.staff, now=now, after={"found": len(found.customers)})
     return found
 
 
 def _found(rows: QuerySet[Customer]) -> Found:
-    found: Sequence[Customer] = list(rows.order_by(*SORTS["bought"].order)[: MOST_FOUND + 1])
-    return Found(list(found[:MOST_FOUND]), len(found) > MOST_FOUND)
+    found = list(shown(rows))
+    return Found(found[:MOST_FOUND], len(found) > MOST_FOUND)
+
+
+def shown(rows: QuerySet[Customer]) -> QuerySet[Customer]:
+    """As many as are shown and one more, who bought last first."""
+    return rows.order_by(*SORTS["bought"].order)[: MOST_FOUND + 1]

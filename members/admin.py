@@ -97,7 +97,7 @@ class MemberAdmin(UnmaskingAdmin):
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
     list_filter = ("created_at",)
-    search_fields = buyer_names = ("name",)
+    search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
     fields = ("title", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline)
@@ -140,7 +140,7 @@ class MembershipAdmin(_Joined, ScopedAdmin):
     list_display = ("title", "brand", "tier", "registered", "joined_in", "joined_through", "last_purchase")
     list_select_related = ("member", "brand", "tier")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
-    search_fields = buyer_names = ("member__name",)
+    search_fields = buyer_names = ("member__name__spelled",)
     ordering = ("-pk",)
     fields = (
         "member", "brand", "tier", "registered_at", "joined_in", "joined_through",

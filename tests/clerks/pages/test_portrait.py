@@ -1,4 +1,4 @@
-"""One customer on the phone: what stands there, what of it is a colleague's or another company's, and what one can do."""
+"""One customer on the phone: what stands there, what of it is not the reader's to know, and what one can do."""
 
 from datetime import timedelta
 
