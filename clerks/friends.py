@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 from django.db import connection, transaction
 from django.db.models import Q
 
-from clerks import binding, rebinding, rewards, tagging
+from clerks import binding, book, rebinding, rewards, tagging
 from clerks.models import Friend, FriendMove
 from clerks.rebinding import Claim, Losses, Made
 from members import identity
@@ -351,6 +351,7 @@ def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:
                 identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
             rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
         rewards.of_friends(member_id=member_id, moves=moves, claims=claims, now=now)
+    book.refresh(member_ids=member_ids, now=now)
 
 
 def _moves_of(corp: str, member_id: int) -> list[FriendMove]:

@@ -17,8 +17,8 @@ from members import erasure
 from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
-from members.tiers_admin import TierByHand, TierMoveInline
 from members.segments import admin as segment_pages  # noqa: F401  registers them
+from members.tiers_admin import TierByHand, TierMoveInline
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
@@ -101,7 +101,7 @@ class MemberAdmin(UnmaskingAdmin):
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
     list_filter = ("created_at",)
-    search_fields = buyer_names = ("name",)
+    search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
     fields = ("title", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline)
@@ -144,7 +144,7 @@ class MembershipAdmin(_Joined, PointsByHand, TierByHand):
     list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
     list_select_related = ("member", "brand", "tier")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
-    search_fields = buyer_names = ("member__name",)
+    search_fields = buyer_names = ("member__name__spelled",)
     ordering = ("-pk",)
     fields = (
         "member", "brand", "standing", "balance", "registered_at", "joined_in", "joined_through",

@@ -31,14 +31,10 @@ LINES = f"""
     FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id
 )
 """
-# An order that came back whole was none; a line of a negative quantity is an exchange and makes no order by itself.
-_FACTS = f"""
-WITH RECURSIVE asked AS MATERIALIZED (
-    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
-), bought AS MATERIALIZED (
-    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
-    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
-), {LINES}, orders AS (
+# What each bought order is by now: one that came back whole was none; a line of a negative quantity is an exchange and
+# makes no order by itself.
+ORDERS = f"""
+{LINES}, orders AS (
     SELECT membership_id, order_id, paid_at, store_id,
         bool_or(qty > 0 AND back < size) AS is_one,
         sum(qty - sign(qty) * CASE WHEN back >= size THEN abs(qty) ELSE least(pieces, abs(qty)) END) AS pieces,
@@ -46,7 +42,14 @@ WITH RECURSIVE asked AS MATERIALIZED (
         sum(sign(paid_fen) * back) AS returned_fen,
         sum(CASE WHEN back = 0 THEN tag_fen ELSE round(tag_fen::numeric * (size - back) / size) END) AS tag_fen
     FROM lines GROUP BY 1, 2, 3, 4
-), sums AS (
+)"""
+_FACTS = f"""
+WITH RECURSIVE asked AS MATERIALIZED (
+    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
+), bought AS MATERIALIZED (
+    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
+    FROM asked JOIN members_purchase p ON p.membership_id = asked.id
+), {ORDERS}, sums AS (
     SELECT membership_id, count(*) FILTER (WHERE is_one) AS orders,
         sum(pieces) AS pieces, sum(paid_fen) AS paid_fen, sum(tag_fen) AS tag_fen, sum(returned_fen) AS returned_fen,
         count(*) FILTER (WHERE is_one AND paid_at >= %(since_30)s) AS orders_30,

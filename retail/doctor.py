@@ -12,6 +12,7 @@ from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
+from clerks import book
 from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
 from members import profiles, spending
@@ -83,13 +84,23 @@ def _purchase_dates(_look: Look) -> Iterator[str]:
 
 def _profiles_follow(look: Look) -> Iterator[str]:
     """What is rolled up of a membership is what it bought and gave back."""
+    ids = _settled_members(look).values_list("pk", flat=True)
+    yield from (f"membership {pk}" for pk in profiles.otherwise(membership_ids=ids.iterator(), now=look.now))
+
+
+def _books_follow(look: Look) -> Iterator[str]:
+    """The list of customers on a clerk's phone is what relations, friendships, purchases and tags say."""
+    ids = _settled_members(look).values_list("member", flat=True)
+    yield from (f"member {pk}" for pk in book.otherwise(member_ids=ids.iterator()))
+
+
+def _settled_members(look: Look) -> models.QuerySet[Membership]:
+    """Those of tonight of whom nothing waits to be settled."""
     waiting = Order.objects.exclude(settled_version=F("version")).values("pk")
     refunded = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
-    ids = _in_turn(Membership.objects.order_by("pk"), look).exclude(
+    return _in_turn(Membership.objects.order_by("pk"), look).exclude(
         Q(purchases__order__in=waiting) | Q(purchases__order__in=refunded)
     )
-    numbers = ids.values_list("pk", flat=True)
-    yield from (f"membership {pk}" for pk in profiles.otherwise(membership_ids=numbers.iterator(), now=look.now))
 
 
 def _points_add_up(_look: Look) -> Iterator[str]:
@@ -358,6 +369,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "points_add_up": _points_add_up,
     "points_where_they_belong": _points_where_they_belong,
     "purchases_worth": _purchases_worth,
+    "books_follow_the_facts": _books_follow,
     "coupons_as_moved": _coupons_as_moved,
     "coupons_within_limits": _coupons_within_limits,
     "no_send_after_stop": _no_send_after_stop,

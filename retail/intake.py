@@ -13,7 +13,7 @@ from functools import partial
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from clerks import attribution, binding, rewards
+from clerks import attribution, binding, book, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import coupons, identity, points, profiles, segments, spending, tiers
@@ -192,6 +192,7 @@ def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     profiles.refresh(membership_ids=ids, now=now)
     tiers.review(membership_ids=ids, now=now)
     segments.bought(membership_ids=ids, now=now)
+    book.refresh(membership_ids=ids, now=now)
 
 
 @transaction.atomic

@@ -30,7 +30,6 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from retail import audit
@@ -386,8 +385,7 @@ def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: dat
     if not 2 <= len(reason.strip()) <= 200:
         raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
     with transaction.atomic():
-        with connection.cursor() as cursor:  # the same person in two windows counts one after the other
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('unmask', %s))", [by.pk])
+        audit.one_by_one(by=by, action=UNMASK)
         if unmasked_today(by=by, now=now) >= most_a_day():
             words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
             raise QuotaUsed(words % {"count": most_a_day()})
@@ -407,8 +405,7 @@ def most_a_day() -> int:
 
 def unmasked_today(*, by: Any, now: datetime) -> int:
     """How many values this person has seen since midnight, here."""
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    return audit.AuditRow._base_manager.filter(by=by, action=UNMASK, at__gte=midnight).count()
+    return audit.count_of_today(by=by, action=UNMASK, now=now)
 
 
 # ── Forgotten ────────────────────────────────────────────────────────────────────────────────────────────────────────

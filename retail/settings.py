@@ -152,6 +152,7 @@ METRICS_TOKEN = env.str("DAOGOU_METRICS_TOKEN", default="")
 PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
 PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
 UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
+TAIL_SEARCHES_PER_DAY = env.int("DAOGOU_TAIL_SEARCHES_PER_DAY", default=100)  # of one clerk, in their own customers
 # Fen that a recompute may move, without signs, before it takes a second person.
 RECOMPUTE_ALONE_FEN = env.int("DAOGOU_RECOMPUTE_ALONE_FEN", default=500_000)
 POINTS_ALONE = env.int("DAOGOU_POINTS_ALONE", default=1_000)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import callbacks, tagging
+from clerks import book, callbacks, tagging
 from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
@@ -240,6 +240,7 @@ def members_by_night() -> int:
         count = profiles.refresh_all(now=now)
         moved = tiers.nightly(now=now)
         changed = model_tags.recompute(now=now)
+        book.refresh_all(now=now)
         tagging.forget(before=now - timedelta(days=1))
     found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
     periodic.note(task="retail.members_night", now=now, found=found)

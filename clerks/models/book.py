@@ -2,10 +2,12 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from clerks.models.binding import Binding
 from members.models import Member, Tier
+from retail import privacy
 from retail.models import Brand, Staff, Store
 from retail.scope import Paths, Scoped
 
@@ -13,6 +15,7 @@ from retail.scope import Paths, Scoped
 class Customer(Scoped):
     """A bound customer as their clerk's list shows them: one row per active binding, written by `clerks.book` alone.
 
+    Sums and dates are of what the store's company may see (`clerks.portraits`): online, and in stores of its own.
     `intent`: how likely they are to buy; 0 until leads are scored.
     """
 
@@ -21,19 +24,27 @@ class Customer(Scoped):
     )
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="+")
-    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="+")
-    store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
-    tier = models.ForeignKey(
-        Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="+", db_index=False
     )
+    store = models.ForeignKey(
+        Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    tier = models.ForeignKey(
+        Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    bound_at = models.DateTimeField(_("绑定"))
     is_friend = models.BooleanField(_("企业微信好友"), default=False)
     is_lost = models.BooleanField(_("已删除导购"), default=False)
     intent = models.FloatField(_("购买意向"), default=0)
     contacted_at = models.DateTimeField(_("最近联系"), null=True, blank=True)
+    quiet_since = models.DateTimeField(_("多久没联系"))  # the last contact, before the first one the binding
     bought_at = models.DateTimeField(_("最近购买"), null=True, blank=True)
     orders = models.PositiveIntegerField(_("购买次数"), default=0)
     paid_fen = models.BigIntegerField(_("消费净额"), default=0)
     tag_ids = ArrayField(models.IntegerField(), verbose_name=_("标签"), default=list, blank=True)
+    sought = models.TextField(_("称呼和拼音"), blank=True, default="")  # Member.sought
+    tails = ArrayField(models.TextField(), verbose_name=_("手机尾号（盲索引）"), default=list, blank=True)
     refreshed_at = models.DateTimeField(_("更新"))
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
@@ -43,8 +54,18 @@ class Customer(Scoped):
         verbose_name_plural = _("导购的顾客")
         indexes = [
             models.Index(fields=["staff", "-intent", "-binding"], name="customer_by_intent"),
-            models.Index(fields=["staff", "-bought_at", "-binding"], name="customer_by_purchase"),
+            models.Index(
+                "staff",
+                models.F("bought_at").desc(nulls_last=True),
+                models.F("binding").desc(),
+                name="customer_by_purchase",
+            ),
         ]
+
+    @property
+    def name(self) -> str:
+        """What they are called on a page."""
+        return privacy.without_numbers(self.member.name) or gettext("顾客")
 
 
 class Note(Scoped):

@@ -31,6 +31,7 @@ ACTIONS = {
     "delete": _("删除"),
     "password": _("改密码"),
     "unmask": _("查看完整号码"),
+    "search_tail": _("用手机尾号找顾客"),
     "erase": _("抹去个人标识"),
     "export": _("导出"),
     "export.download": _("下载导出文件"),

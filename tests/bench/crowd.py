@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, models
 
+from clerks import book
 from clerks.models import Binding, Customer
 from members import profiles
 from members.models import Identity, Member, Membership, MemberTag, PointsEntry, Purchase, Tag, Tier
@@ -381,6 +382,7 @@ def _bindings(made: Crowd) -> None:
         "tags": [tag.pk for tag in made.tags],
         "tiers": [tier.pk for tier in made.tiers],
         "now": NOW,
+        "secret": book.secret(),
     }
     bound = {"where": "clerk IS NOT NULL", "order": "n"}
     _insert(
@@ -409,6 +411,11 @@ def _bindings(made: Crowd) -> None:
         orders="coalesce(orders, 0)",
         paid_fen="coalesce(paid_fen, 0)",
         tag_ids=_TAG_IDS,
+        bound_at="since",
+        quiet_since=f"CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => {_pick('n', 12, 4000)}) ELSE since END",
+        sought="name_sought(name)",
+        tails=f"""ARRAY[left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
+            || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)]""",
         refreshed_at="%(now)s",
     )
 
