@@ -80,7 +80,10 @@ def tells_who(whole: Person, reason: str) -> str:
 
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
-    """Take the names, every identity and what was written about them; how many identities. Memberships, purchases and relations stay, unnamed."""
+    """Take the names, every identity and what was written about them; how many identities.
+
+    Memberships, purchases and relations stay, unnamed.
+    """
     named = Q(pk__in=whole.member_ids) & ~Q(name="")
     Member._base_manager.filter(named).update(name="")
     theirs = {"membership__member__in": whole.member_ids}
