@@ -185,8 +185,8 @@ class TierRuleAdmin(DecidingAdmin):
     fields = ("brand", "metric", "window_days", "keep_days")
     actions_detail = ("try_out",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj else ()
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
 
     def has_try_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("members.view_tierrule")
