@@ -29,7 +29,7 @@ def write(*, shops: Shops, since: datetime) -> None:
         PointsRule.objects.create(name="会员日双倍", times_percent=200, month_days=[8, 18, 28], **times)
         PointsRule.objects.create(name="金卡 1.2 倍", times_percent=120, tier=gold, **times)
         PointsRule.objects.create(name="黑钻 1.5 倍", times_percent=150, tier=diamond, **times)
-        Tier.objects.create(brand=brand, code="friend", name="品牌挚友", rank=9, is_protected=True)
+        Tier.objects.create(pk=100 + brand.pk, brand=brand, code="friend", name="品牌挚友", rank=9, is_protected=True)
 
 
 def by_hand(*, now: datetime) -> None:

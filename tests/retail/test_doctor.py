@@ -135,10 +135,10 @@ def test_more_given_back_than_was_used(points_given):
 
 
 def test_a_purchase_that_is_worth_something_else(points_given):
-    Purchase.objects.filter(order__refunds=None).update(net_fen=1)
-    worth = failing()["purchases_worth"]
-    Purchase.objects.filter(order__refunds__isnull=False).update(net_fen=1)
-    assert failing()["purchases_worth"] == worth + 3
+    points_given.settle(points_given.order(buyer=(shapes.Buyer("phone", "13900000009"),)))  # nothing of it came back
+    seals.seal(now=NOW)
+    Purchase.objects.update(net_fen=1)
+    assert failing()["purchases_worth"] == Purchase.objects.count() == 4
 
 
 def test_powers_that_no_page_of_ours_gave(shop):
