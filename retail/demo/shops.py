@@ -12,7 +12,7 @@ _BRANDS = [("XL", "絮澜女装"), ("LY", "砾野运动生活")]
 _REGIONS = ["华东", "华南", "华北", "华中", "西南"]
 _FRANCHISEES = ["临渚衡禾商贸有限公司", "岭南拓穗服饰有限公司", "蓉溪云栈商业有限公司"]
 # Code, name, and the fen of a year that give it.
-_TIERS = [("basic", "普卡", 0), ("silver", "银卡", 200_000), ("gold", "金卡", 600_000), ("diamond", "黑钻", 2_000_000)]
+_TIERS = [("basic", "普卡", 0), ("silver", "银卡", 80_000), ("gold", "金卡", 300_000), ("diamond", "黑钻", 800_000)]
 
 
 class _Place(NamedTuple):
