@@ -143,10 +143,8 @@ class PointsRuleAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("brand", "name", "kind")}),
         (_("给多少"), {"fields": (("spend_fen", "points"), "times_percent")}),
-        (
-            _("什么时候、给谁"),
-            {"fields": (("starts_on", "ends_on"), "month_days", "weekdays", "channel", "tier", "priority")},
-        ),
+        (_("什么时候"), {"fields": (("starts_on", "ends_on"), "month_days", "weekdays")}),
+        (_("给谁"), {"fields": ("channel", "tier", "priority")}),
         (_("积分有效期（基础规则）"), {"fields": (("life", "lives_days"),)}),
     )
 

@@ -360,9 +360,10 @@ def _told(rule: TierRule, tiers: Sequence[Tier]) -> dict[str, str]:
     return said | {tier.code: str(tier.threshold) for tier in tiers}
 
 
-# Those nearest to a threshold first: of them somebody will ask.
+# Those nearest to the threshold that lifts or drops them first: of them somebody will ask.
 _SAMPLED = """
-SELECT id, before_id, after_id, value FROM judged
+SELECT judged.id, before_id, after_id, value FROM judged LEFT JOIN ladder held ON held.id = before_id
 WHERE NOT is_protected AND before_id IS DISTINCT FROM after_id
-ORDER BY value - coalesce(threshold, 0), id LIMIT %(sample)s
+ORDER BY abs(value - CASE WHEN after > before THEN judged.threshold ELSE coalesce(held.threshold, 0) END), judged.id
+LIMIT %(sample)s
 """

@@ -7,11 +7,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
@@ -180,13 +182,27 @@ class TrialForm(forms.Form):
 class TierRuleAdmin(DecidingAdmin):
     """One for each brand. It is changed on the page that tries it: there one sees whom it moves before it holds."""
 
-    list_display = ("brand", "metric", "window_days", "keep_days")
+    list_display = ("brand", "metric", "window_days", "keep_days", "ladder")
     list_select_related = ("brand",)
     fields = ("brand", "metric", "window_days", "keep_days")
     actions_detail = ("try_out",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj else ()
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        steps = Tier.objects.filter(is_protected=False).order_by("rank")
+        return (
+            super().get_queryset(request).prefetch_related(Prefetch("brand__tiers", queryset=steps, to_attr="ladder"))
+        )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.fields, "ladder") if obj else self.fields
+
+    @display(description=_("各等级要达到"))
+    def ladder(self, rule: TierRule) -> SafeString | str:
+        steps = ((tier.name, as_worth(rule.metric, tier.threshold)) for tier in rule.brand.ladder)
+        return format_html_join(" · ", "{} {}", steps) or "–"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
 
     def has_try_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("members.view_tierrule")
@@ -217,7 +233,7 @@ class TierRuleAdmin(DecidingAdmin):
             "may_save": may_save,
             "media": self.media,
             "back": reverse("admin:members_tierrule_changelist"),
-            "unit": UNITS[_Metric(form.cleaned_data["metric"] if trial else rule.metric)],
+            "unit": UNITS.get(form["metric"].value(), ""),
             "cases": [_case(case, form.cleaned_data["metric"]) for case in trial.sample] if trial else [],
         }
         return TemplateResponse(

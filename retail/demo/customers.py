@@ -190,21 +190,26 @@ class Registry:
 
 
 _MEMBERSHIP = (
-    "id, brand_id, member_id, tier_id, registered_at, registered_store_id, registered_by_id, first_purchase_at,"
-    " last_purchase_at"
+    "id, brand_id, member_id, tier_id, tier_since, tier_until, registered_at, registered_store_id, registered_by_id,"
+    " first_purchase_at, last_purchase_at"
 )
 
 
-def write_memberships(customers: Customers, shops: Shops) -> None:
-    """Write where everybody stands, once their purchases up to now are known."""
-    copying.copy("members_membership", _MEMBERSHIP, _memberships(customers, shops))
+def write_memberships(customers: Customers, shops: Shops, now: datetime) -> None:
+    """Write where everybody stands, once their purchases up to now are known.
+
+    The tier they had before this year; it is kept to some day of the next, and what they bought may give a better one.
+    """
+    copying.copy("members_membership", _MEMBERSHIP, _memberships(customers, shops, now))
 
 
-def _memberships(customers: Customers, shops: Shops) -> Iterator[tuple[object, ...]]:
+def _memberships(customers: Customers, shops: Shops, now: datetime) -> Iterator[tuple[object, ...]]:
     for one in customers.all:
-        tier = shops.tiers[one.brand.pk][sum(one.liking >= step for step in _TIER_STEPS)]
+        place = sum(one.liking >= step for step in _TIER_STEPS)
+        tier = shops.tiers[one.brand.pk][place]
+        until = now + timedelta(days=1 + one.id % seasons.YEAR) if place else None
         by = one.registered_by.pk if one.registered_by else None
         yield (
-            *(one.id, one.brand.pk, one.person, tier.pk),
+            *(one.id, one.brand.pk, one.person, tier.pk, one.registered_at, until),
             *(one.registered_at, one.store.pk, by, one.first_at, one.last_at),
         )

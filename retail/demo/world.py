@@ -29,6 +29,7 @@ from retail.demo import (
     segments,
     settling,
     shops,
+    standing,
     stories,
     tariffs,
     vouchers,
@@ -89,6 +90,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
+        standing.by_hand(now=now)
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
@@ -104,13 +106,14 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
         shelves = goods.write(rng, brands=places.brands, wanted=size.products)
         tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
+        standing.write(shops=places, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR))
         progress("门店、员工、商品", 1, 1)
         registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
         known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
         market = Market(rng, places, staff, known, shelves, now)
         journal = _write_sales(market, size.orders, progress)
         progress("会员等级、购买与专属导购", 0, 1)
-        customers.write_memberships(known, places)
+        customers.write_memberships(known, places, now)
         journal.write_purchases()
         bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()

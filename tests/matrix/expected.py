@@ -48,6 +48,7 @@ change          exportfile ours GET    302 302 403  403 403 404  200 404 404
 change          exportfile *   GET     302 302 403  403 403 404  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          media    *     POST    302 302 403  403 403 403  302 403 403
+change          tierrule *     POST    302 302 403  403 403 403  403 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
 change          app      *     POST    302 302 403  403 403 403  200 403 403

@@ -6,13 +6,14 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from clerks.models import Binding, Touch
 from commissions import closing
 from commissions.models import ClaimRow, Entry, Period, Rule, Statement
 from members import consent
-from members.models import Member, Membership, Purchase
+from members.models import Member, Membership, PointsEntry, PointsRule, Purchase
 from retail import doctor, jobs, periodic, privacy, seals, shapes, tasks
 from retail.desk import roles
 from retail.models import Order
@@ -98,6 +99,46 @@ def test_somebody_was_contacted_after_their_stop(shop):
     assert failing() == {"no_send_after_stop": 1}
     touched(member, at=NOW, purpose="marketing")
     assert failing() == {"no_send_after_stop": 2}
+
+
+@pytest.fixture
+def points_given(shop):
+    """Two customers with points, some used, and some given back."""
+    PointsRule.objects.create(brand=shop.brand, name="积分", starts_on=(NOW - timedelta(days=30)).date())
+    for n in range(2):
+        sold = shop.order(buyer=(shapes.Buyer("phone", f"1390000000{n}"),), points_used=10, serving_clerk="A1")
+        shop.settle(sold)
+        shop.refund(sold, fen=5000)
+    seals.seal(now=NOW)
+    assert failing() == {}
+    return shop
+
+
+def test_points_that_no_entry_gave(points_given):
+    Membership.objects.filter(points__gt=0).update(points=F("points") + 1)
+    assert failing() == {"points_add_up": 2}
+
+
+def test_points_left_behind_by_a_merge(points_given):
+    one, other = Membership.objects.filter(points__gt=0).order_by("pk")
+    one.purchases.update(membership=other)
+    assert failing()["points_where_they_belong"] == 1
+
+
+def test_more_given_back_than_was_used(points_given):
+    row = PointsEntry.objects.filter(kind="unburn").first()
+    PointsEntry.objects.create(
+        membership=row.membership, order=row.order, kind="unburn", points=6, at=NOW, created_at=NOW
+    )
+    seals.seal(now=NOW)
+    assert failing() == {"points_where_they_belong": 1}
+
+
+def test_a_purchase_that_is_worth_something_else(points_given):
+    points_given.settle(points_given.order(buyer=(shapes.Buyer("phone", "13900000009"),)))  # nothing of it came back
+    seals.seal(now=NOW)
+    Purchase.objects.update(net_fen=1)
+    assert failing()["purchases_worth"] == Purchase.objects.count() == 4
 
 
 def test_powers_that_no_page_of_ours_gave(shop):
