@@ -13,12 +13,12 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from members import profiles, tag_words
-from members.models import Membership, MemberTag, Tag
-from retail import audit
+from members.models import Membership, MemberTag, Purchase, Tag
+from retail import audit, scope
 from retail.models import Brand, Staff
 
 MOST_OWN = 50  # words of one clerk
@@ -169,6 +169,21 @@ def _require_usable(tag: Tag, staff: Staff | None) -> None:
 
 def _held(tag: Tag) -> QuerySet[MemberTag]:
     return MemberTag._base_manager.filter(tag=tag, until=None)
+
+
+def shown(rows: QuerySet[MemberTag]) -> QuerySet[MemberTag]:
+    """Those in force that the scope of now may see: no clerk's own words, nothing of a brand that is not theirs.
+
+    What is computed rests on all purchases of a member with the brand: who does not see all of those that were made in
+    stores does not see it.
+    """
+    elsewhere = Purchase._base_manager.filter(
+        membership__member=OuterRef("member"), membership__brand=OuterRef("brand"), store__isnull=False
+    ).exclude(pk__in=Purchase.objects.values("pk"))
+    if not scope.current().is_everything:
+        rows = rows.filter(Q(brand=None) | Q(brand__in=Brand.objects.values("pk")))
+        rows = rows.exclude(Q(tag__kind=Kind.MODEL) & Exists(elsewhere))
+    return rows.filter(until=None, tag__is_active=True).exclude(tag__kind=Kind.CLERK)
 
 
 class Held(NamedTuple):

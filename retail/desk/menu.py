@@ -34,6 +34,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
         ],
     ),
     (

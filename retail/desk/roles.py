@@ -57,6 +57,7 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -70,7 +71,15 @@ _PLACES = [
     "retail.employment",
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
-_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_STRUCTURE = [
+    *_PLACES,
+    *_GOODS,
+    "retail.franchisee",
+    "retail.storegroup",
+    "retail.apitoken",
+    "members.tier",
+    "members.tag",
+]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
