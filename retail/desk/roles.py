@@ -71,15 +71,8 @@ _PLACES = [
     "retail.employment",
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
-_STRUCTURE = [
-    *_PLACES,
-    *_GOODS,
-    "retail.franchisee",
-    "retail.storegroup",
-    "retail.apitoken",
-    "members.tier",
-    "members.tag",
-]
+_WORDS = ["members.tier", "members.tag"]
+_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", *_WORDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
