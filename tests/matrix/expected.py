@@ -18,8 +18,8 @@ GROUPS = {
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier",
-    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier tag plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier tag plan planversion"
+    " rule attainment target plancase staff user contactway welcome media",
 }
 
 PEOPLE = """
