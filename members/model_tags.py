@@ -14,14 +14,16 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from members import profiles
 from members.models import MemberTag, Tag
 
 PROFILING = "profiling"  # the purpose a member stops who wants nothing worked out of them
 
-ACTIVITY, VALUE, PRICE, SENSITIVITY = "活跃度", "消费力", "价格带", "敏感度"
-CATEGORY, SIZE = "品类偏好", "尺码"
+# Words are data, kept in the language of the shops; gettext only learns their English.
+ACTIVITY, VALUE, PRICE, SENSITIVITY = _("活跃度"), _("消费力"), _("价格带"), _("敏感度")
+CATEGORY, SIZE = _("品类偏好"), _("尺码")
 
 
 class Rule(NamedTuple):
@@ -41,25 +43,26 @@ SPENT, EACH = "'fen', year_fen, 'n', year_orders", "'fen', each_fen, 'n', pieces
 # n = orders of the last year; low, coupons, points = those of them at 70 % of the tag price or less, with a coupon,
 # paid in part with points. `age` = days from the last order to today; fen are net of refunds; `each_fen` = per piece.
 RULES = (
-    Rule("new", ACTIVITY, "新客", "orders = 1 AND age <= 90", "'day', last_on"),
-    Rule("active", ACTIVITY, "活跃", "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
-    Rule("cooling", ACTIVITY, "渐冷", "age BETWEEN 91 AND 180", "'day', last_on"),
-    Rule("asleep", ACTIVITY, "沉睡", "age BETWEEN 181 AND 365", "'day', last_on"),
-    Rule("lost", ACTIVITY, "流失", "age > 365", "'day', last_on"),
-    Rule("value_high", VALUE, "高消费", "year_fen >= 500000", SPENT),
-    Rule("value_mid", VALUE, "中等消费", "year_fen BETWEEN 150000 AND 499999", SPENT),
-    Rule("price_low", PRICE, "两百元以内", "pieces >= 2 AND each_fen < 20000", EACH),
-    Rule("price_mid", PRICE, "两百到六百", "pieces >= 2 AND each_fen BETWEEN 20000 AND 59999", EACH),
-    Rule("price_high", PRICE, "六百元以上", "pieces >= 2 AND each_fen >= 60000", EACH),
-    Rule("discount", SENSITIVITY, "价格敏感", "n >= 3 AND low * 2 >= n", "'n', n, 'k', low"),
-    Rule("coupon", SENSITIVITY, "券敏感", "n >= 3 AND coupons * 2 >= n", "'n', n, 'k', coupons"),
-    Rule("points", SENSITIVITY, "积分敏感", "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
+    Rule("new", ACTIVITY, _("新客"), "orders = 1 AND age <= 90", "'day', last_on"),
+    Rule("active", ACTIVITY, _("活跃"), "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
+    Rule("cooling", ACTIVITY, _("渐冷"), "age BETWEEN 91 AND 180", "'day', last_on"),
+    Rule("asleep", ACTIVITY, _("沉睡"), "age BETWEEN 181 AND 365", "'day', last_on"),
+    Rule("lost", ACTIVITY, _("流失"), "age > 365", "'day', last_on"),
+    Rule("value_high", VALUE, _("高消费"), "year_fen >= 500000", SPENT),
+    Rule("value_mid", VALUE, _("中等消费"), "year_fen BETWEEN 150000 AND 499999", SPENT),
+    Rule("price_low", PRICE, _("两百元以内"), "pieces >= 2 AND each_fen < 20000", EACH),
+    Rule("price_mid", PRICE, _("两百到六百"), "pieces >= 2 AND each_fen BETWEEN 20000 AND 59999", EACH),
+    Rule("price_high", PRICE, _("六百元以上"), "pieces >= 2 AND each_fen >= 60000", EACH),
+    Rule("discount", SENSITIVITY, _("价格敏感"), "n >= 3 AND low * 2 >= n", "'n', n, 'k', low"),
+    Rule("coupon", SENSITIVITY, _("券敏感"), "n >= 3 AND coupons * 2 >= n", "'n', n, 'k', coupons"),
+    Rule("points", SENSITIVITY, _("积分敏感"), "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
 )  # fmt: skip
 # The category, or the size of one kind, that most pieces of the last year were of; pieces that came back say nothing.
 CATEGORY_WHEN = "pieces >= 3 AND pieces * 10 >= total * 4"
 SIZE_WHEN = "pieces >= 2 AND pieces * 2 >= total"
-# The size stands at the end of the name or SKU: letters, a shoe's number, or centimetres. Each is a kind of its own.
-SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|均码|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
+# The size stands at the end of the name or SKU: letters or one size for all (均码), a shoe's number, or
+# centimetres. Each is a kind of its own.
+SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|\u5747\u7801|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
 SIZE_KIND = "CASE WHEN size ~ '^1' THEN 'cm' WHEN size ~ '^[34][0-9]' THEN 'shoe' ELSE 'letter' END"
 
 # Which members: all, or some. What each bought in the last year, then in which categories and sizes.
@@ -170,7 +173,7 @@ def recompute(*, now: datetime, membership_ids: Collection[int] | None = None) -
 
 
 def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Changed, list[int]]:
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     given = {
         "now": now,
