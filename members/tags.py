@@ -33,7 +33,7 @@ class Refused(Exception):
 @transaction.atomic
 def define(*, group_name: str, name: str, brand: Brand | None, by: Any, now: datetime) -> Tag:
     """A word of headquarters. The same one again is the same tag. Raises Refused."""
-    name, group_name = _sound(name), group_name.strip()
+    name, group_name = sound(name), group_name.strip()
     _alone(f"company {brand.pk if brand else ''}")
     same = Tag._base_manager.filter(kind=Kind.COMPANY, brand=brand, group_name=group_name, name=name).first()
     if same is not None:
@@ -51,7 +51,7 @@ def rename(*, tag: Tag, group_name: str, name: str, by: Any, now: datetime) -> N
     if tag.kind != Kind.COMPANY or tag.corp_tag_id:
         raise Refused(_("这个标签的名称不在这里改。"))
     before = {"group": tag.group_name, "name": tag.name}
-    tag.group_name, tag.name = group_name.strip(), _sound(name)
+    tag.group_name, tag.name = group_name.strip(), sound(name)
     tag.save(update_fields=["group_name", "name"])
     after = {"group": tag.group_name, "name": tag.name}
     audit.record(by=by, action="tag.rename", target=tag, now=now, before=before, after=after)
@@ -72,7 +72,7 @@ def switch(*, tag: Tag, is_active: bool, by: Any, now: datetime) -> int:
 @transaction.atomic
 def own(*, staff: Staff, name: str, now: datetime) -> Tag:
     """A clerk's own word, made at its first use. Raises Refused when they have enough of them."""
-    name = _sound(name)
+    name = sound(name)
     _alone(f"clerk {staff.pk}")
     mine = Tag._base_manager.filter(kind=Kind.CLERK, staff=staff)
     same = mine.filter(name=name).first()
@@ -85,7 +85,8 @@ def own(*, staff: Staff, name: str, now: datetime) -> Tag:
     return same
 
 
-def _sound(name: str) -> str:
+def sound(name: str) -> str:
+    """The word as it is kept. Raises Refused where it cannot be one."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= 30:
         raise Refused(_("标签要写 1 到 30 个字。"))

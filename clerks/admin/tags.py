@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -54,6 +54,14 @@ class SegmentForm(BaseDialogForm):
         )
 
 
+class TagForm(forms.ModelForm):
+    def clean_name(self) -> str:
+        try:
+            return tags.sound(self.cleaned_data["name"])
+        except tags.Refused as refused:
+            raise forms.ValidationError(str(refused)) from None
+
+
 PUT = ActionDialog(
     title=_("打在一个人群身上"),
     description=_("现在在人群里的会员都打上；已经有的不变。品牌的标签只打在这个品牌的会员身上。"),
@@ -72,6 +80,7 @@ TAKE_OFF = ActionDialog(
 class TagAdmin(DecidingAdmin):
     """A clerk's own words are not here: nobody else sees them."""
 
+    form = TagForm
     refusals = (tags.Refused,)
     list_display = ("name", "group", "sort", "brand", "there", "count", "state")
     list_select_related = ("brand",)
@@ -85,7 +94,9 @@ class TagAdmin(DecidingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         held = MemberTag._base_manager.filter(tag=OuterRef("pk"), until=None).order_by().values("tag")
         counted = Subquery(held.annotate(count=Count("pk")).values("count"))
-        return super().get_queryset(request).exclude(kind=Kind.CLERK).annotate(held=counted)
+        shown = super().get_queryset(request).exclude(kind=Kind.CLERK).annotate(held=counted)
+        # Of each category and size there is a word, whether or not anybody is known for it.
+        return shown.exclude(Q(kind=Kind.MODEL, code__contains=":") & ~Exists(held))
 
     def get_fields(self, request: HttpRequest, obj: Tag | None = None) -> tuple[str, ...]:
         return self.fields if obj is None else (*self.fields, *self.readonly_fields)
@@ -107,6 +118,8 @@ class TagAdmin(DecidingAdmin):
     def save_model(self, request: HttpRequest, obj: Tag, form: Any, change: bool) -> None:
         """The verbs keep the journal themselves."""
         given = {"group_name": obj.group_name, "name": obj.name, "by": request.user, "now": timezone.now()}
+        if change and not form.changed_data:
+            return
         if change:
             tags.rename(tag=Tag.objects.get(pk=obj.pk), **given)
             return
@@ -121,9 +134,9 @@ class TagAdmin(DecidingAdmin):
     def sort(self, row: Tag) -> Badge:
         return Badge(row.kind, row.get_kind_display())
 
-    @display(description=_("企业微信"), boolean=True)
-    def there(self, row: Tag) -> bool:
-        return bool(row.corp_tag_id)
+    @display(description=_("企业微信"))
+    def there(self, row: Tag) -> str:
+        return _("双向同步") if row.corp_tag_id else "–"
 
     @display(description=_("会员数"))  # not sortable: that would count all of them
     def count(self, row: Any) -> str:
