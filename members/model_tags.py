@@ -9,7 +9,7 @@ Of whom nobody may work anything out (Stop, purpose "profiling"), and of who nev
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -58,8 +58,8 @@ RULES = (
     Rule("points", SENSITIVITY, _("积分敏感"), "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
 )  # fmt: skip
 # The category, or the size of one kind, that most pieces of the last year were of; pieces that came back say nothing.
-CATEGORY_WHEN = "pieces >= 3 AND pieces * 10 >= total * 4"
-SIZE_WHEN = "pieces >= 2 AND pieces * 2 >= total"
+CATEGORY_WHEN = "most >= 3 AND most * 10 >= total * 4"
+SIZE_WHEN = "most >= 2 AND most * 2 >= total"
 # The size stands at the end of the name or SKU: letters or one size for all (均码), a shoe's number, or
 # centimetres. Each is a kind of its own.
 SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|\u5747\u7801|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
@@ -122,14 +122,14 @@ def _most(word: str, kind: str, condition: str) -> str:
     Pieces and word are packed into one number, so that the greatest is found without sorting.
     """
     return f"""
-SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', pieces) AS why FROM (
-    SELECT membership_id, total, ((best - 1) >> 32) + 1 AS pieces, (((best - 1) >> 32) + 1 << 32) - best AS word FROM (
+SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', most) AS why FROM (
+    SELECT membership_id, total, ((best - 1) >> 32) + 1 AS most, (((best - 1) >> 32) + 1 << 32) - best AS word FROM (
         SELECT membership_id, sum(pieces) AS total, max((pieces << 32) - word) AS best FROM (
             SELECT membership_id, {word} AS word, {kind} AS kind, sum(pieces) AS pieces
             FROM tags_pieces WHERE {word} IS NOT NULL GROUP BY 1, 2, 3
         ) sums GROUP BY membership_id, kind
     ) bests
-) most JOIN tags_known k USING (membership_id) JOIN members_tag t ON t.id = word
+) packed JOIN tags_known k USING (membership_id) JOIN members_tag t ON t.id = word
 WHERE {condition} AND t.is_active
 """
 
@@ -177,7 +177,7 @@ def recompute(*, now: datetime, membership_ids: Collection[int] | None = None) -
 def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Changed, list[int]]:
     today = timezone.localtime(now).date()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    given = {
+    given: dict[str, Any] = {
         "now": now,
         "today": today,
         "since": midnight - timedelta(days=profiles.YEAR),
