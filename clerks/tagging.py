@@ -69,17 +69,17 @@ ORDER BY f.id
 """
 
 
-def _wish(places: Iterable[tuple[int, ...]], *, is_on: bool, now: datetime) -> None:
+def _wish(places: Collection[tuple[int, ...]], *, is_on: bool, now: datetime) -> None:
     """What is to be on these friends (friend, tag), or off; the latest wish for each that is not being sent counts."""
-    wishes = [TagWish(friend_id=friend, tag_id=tag, is_on=is_on, created_at=now) for friend, tag in places]
+    friends, words = [place[0] for place in places], [place[1] for place in places]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO clerks_tagwish (friend_id, tag_id, is_on, created_at)"
             " SELECT f, t, %s, %s FROM unnest(%s::bigint[], %s::bigint[]) AS place(f, t) ORDER BY f, t"
             " ON CONFLICT (friend_id, tag_id) WHERE call_id IS NULL DO UPDATE SET is_on = excluded.is_on",
-            [is_on, now, [wish.friend_id for wish in wishes], [wish.tag_id for wish in wishes]],
+            [is_on, now, friends, words],
         )
-    _ring({wish.friend_id for wish in wishes}, now)
+    _ring(set(friends), now)
 
 
 def _ring(friend_ids: Iterable[int], now: datetime) -> None:

@@ -38,7 +38,7 @@ def test_a_word_is_made_renamed_and_switched_off(shop, sign_in):
     assert "标签要写 1 到 30 个字。" in too_long.content.decode()
     person.post(f"{PAGE}{tag.pk}/change/", group_name="出行", name="自驾")
     tags.put(tag=tag, member_ids=[one.member_id for one in joined(shop, 3)], staff=None, now=NOW)
-    answer = person.post(f"{PAGE}{tag.pk}/switch_off/")
+    answer = person.post(f"{PAGE}{tag.pk}/switch_off/", _form_submitted="True")
     assert answer.status_code == 200 and "已经停用，在 3 位会员身上。" in person.get(PAGE).content.decode()
 
     tag.refresh_from_db()
@@ -57,11 +57,11 @@ def test_a_segment_is_tagged_at_once_and_the_count_said(shop, sign_in):
     tags.put(tag=tag, member_ids=[rows[0].member_id], staff=None, now=NOW)
 
     assert f"{shop.brand} · 沉睡的（4 人）" in person.get(f"{PAGE}{tag.pk}/put_on/").content.decode()
-    person.post(f"{PAGE}{tag.pk}/put_on/", segment=segment.pk)
+    person.post(f"{PAGE}{tag.pk}/put_on/", segment=segment.pk, _form_submitted="True")
     assert "给 3 位会员打上了“回访过”。" in person.get(PAGE).content.decode()
     assert MemberTag.objects.filter(tag=tag, until=None).count() == 4
     assert MemberTag.objects.filter(tag=tag, staff=person.staff).count() == 3
-    person.post(f"{PAGE}{tag.pk}/take_off/", segment=segment.pk)
+    person.post(f"{PAGE}{tag.pk}/take_off/", segment=segment.pk, _form_submitted="True")
     assert "从 4 位会员身上摘下了“回访过”。" in person.get(PAGE).content.decode()
 
 
