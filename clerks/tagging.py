@@ -14,6 +14,7 @@ friend any more keeps what they had; should they be again, WeCom is told of it.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -71,17 +72,17 @@ ORDER BY f.id
 """
 
 
-def _wish(places: Iterable[tuple[int, int]], *, is_on: bool, now: datetime) -> None:
+def _wish(places: Collection[tuple[int, ...]], *, is_on: bool, now: datetime) -> None:
     """What is to be on these friends (friend, tag), or off; the latest wish for each that is not being sent counts."""
-    wishes = [TagWish(friend_id=friend, tag_id=tag, is_on=is_on, created_at=now) for friend, tag in places]
+    friends, words = [place[0] for place in places], [place[1] for place in places]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO clerks_tagwish (friend_id, tag_id, is_on, created_at)"
             " SELECT f, t, %s, %s FROM unnest(%s::bigint[], %s::bigint[]) AS place(f, t) ORDER BY f, t"
             " ON CONFLICT (friend_id, tag_id) WHERE call_id IS NULL DO UPDATE SET is_on = excluded.is_on",
-            [is_on, now, [wish.friend_id for wish in wishes], [wish.tag_id for wish in wishes]],
+            [is_on, now, friends, words],
         )
-    _ring({wish.friend_id for wish in wishes}, now)
+    _ring(set(friends), now)
 
 
 def _ring(friend_ids: Iterable[int], now: datetime) -> None:
@@ -222,7 +223,7 @@ WHERE w.is_done AND w.is_on <> (t.corp_tag_id = ANY(live.tags)) GROUP BY 1
 @transaction.atomic
 def read(*, member_ids: Collection[int], now: datetime) -> int:
     """Make the members' tags what WeCom last said of their friendships; on how many members that changed anything."""
-    given = {"members": list(member_ids), "now": now}
+    given: dict[str, Any] = {"members": list(member_ids), "now": now}
     _run(_NOBODYS, **given)
     _run(_KNOWN_THERE, **given)
     changed = {member_id for (member_id,) in [*_rows(_GONE_THERE, **given), *_rows(_NEW_THERE, **given)]}
@@ -268,7 +269,7 @@ def mirror(*, corp: str, now: datetime) -> None:
 
     A corp of one brand has tags of that brand; those of a corp of several are the whole group's.
     """
-    given = {"corp": corp, "now": now}
+    given: dict[str, Any] = {"corp": corp, "now": now}
     named = [tag_id for (tag_id,) in _rows(_NAMES, **given)]
     if gone := [tag_id for (tag_id,) in _rows(_DELETED, **given)]:
         members = {member_id for (member_id,) in _rows(_TAKEN_OFF, tags=gone, **given)}
@@ -280,12 +281,12 @@ def mirror(*, corp: str, now: datetime) -> None:
             read(member_ids=ids, now=now)
 
 
-def _rows(statement: str, **given: object) -> list[tuple[int, ...]]:
+def _rows(statement: str, **given: Any) -> list[tuple[int, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, given)
         return cursor.fetchall()
 
 
-def _run(statement: str, **given: object) -> None:
+def _run(statement: str, **given: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, given)

@@ -33,6 +33,7 @@ from retail.demo import (
     stories,
     tariffs,
     vouchers,
+    words,
 )
 from retail.demo.shopping import Market
 from retail.models import Brand, Order
@@ -94,6 +95,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
+        words.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:

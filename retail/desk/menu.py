@@ -30,6 +30,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         pgettext_lazy("plural", "顾客"),
         [
             Page("members.membership", pgettext_lazy("plural", "会员"), "loyalty"),
+            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
             Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),

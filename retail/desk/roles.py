@@ -61,6 +61,7 @@ _MEMBERS = [
     *("members.pointsentry", "members.tiermove"),
     *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
     "members.segment",
+    "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -75,8 +76,8 @@ _PLACES = [
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
-_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", *_REWARDS]
 _COUPONS = ["members.coupontype", "members.couponquota"]
+_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tag", *_REWARDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),

@@ -412,7 +412,8 @@ def _bindings(made: Crowd) -> None:
         paid_fen="coalesce(paid_fen, 0)",
         tag_ids=_TAG_IDS,
         bound_at="since",
-        quiet_since=f"CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => {_pick('n', 12, 4000)}) ELSE since END",
+        quiet_since="CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => "
+        f"{_pick('n', 12, 4000)}) ELSE since END",
         sought="name_sought(name)",
         tails=f"""ARRAY[left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
             || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)]""",

@@ -16,6 +16,7 @@ retail.Brand            ob  ob  ob
 retail.Product          ob  ob  ob
 retail.Channel          ob  ob  ob
 members.Tier            ob  ob  ob
+members.Tag             ob  ob  ob
 retail.Category         obt obt obt
 retail.Region           o   o   ob
 retail.Franchisee       -   o   ob
@@ -41,6 +42,8 @@ members.PointsAdjustment -  -   ob
 members.TierRule        ob  ob  ob
 members.TierMove        -   o   ob
 members.Stop            -   o   ob
+members.MemberTag       -   o   ob
+members.Profile         -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob
@@ -72,6 +75,7 @@ commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
 clerks.Friend               o   oc  ocb
 clerks.FriendMove           o   oc  ocb
+clerks.TagWish          o   oc  ocb
 clerks.GroupChat            o   oc  ocb
 clerks.GroupChatMember      o   oc  ocb
 clerks.ContactWay           o   oc  ocb

@@ -13,7 +13,7 @@ from clerks.models import Binding, Touch
 from commissions import closing
 from commissions.models import ClaimRow, Entry, Period, Rule, Statement
 from members import consent
-from members.models import Member, Membership, PointsEntry, PointsRule, Purchase
+from members.models import Member, Membership, PointsEntry, PointsRule, Profile, Purchase
 from retail import doctor, jobs, periodic, privacy, seals, shapes, tasks
 from retail.desk import roles
 from retail.models import Order
@@ -318,7 +318,14 @@ def test_dates_of_somebody_who_never_bought(shop):
     purchase = Purchase.objects.get()
     purchase.delete()
 
-    assert failing() == {"purchase_dates": 1}
+    assert failing() == {"purchase_dates": 1, "profiles_follow_the_facts": 1}
+
+
+@pytest.mark.parametrize("wrong", [{"paid_fen": 1}, {"orders": 2}, {"tag_ids": [7]}])
+def test_a_profile_that_says_something_else(shop, wrong):
+    Profile.objects.update(**wrong)
+
+    assert failing() == {"profiles_follow_the_facts": 1}
 
 
 # ── The command ──────────────────────────────────────────────────────────────────────────────────────────────────────
