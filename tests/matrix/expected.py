@@ -14,12 +14,12 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch",
+    " friend groupchat contactway greeting notice touch coupontype coupon couponquota couponuse",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier",
+    "BRANDS": "brand product channel tier coupontype",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    " attainment target plancase staff user contactway welcome media coupontype couponquota",
 }
 
 PEOPLE = """
@@ -108,6 +108,11 @@ download        exportfile *   POST    302 302 403  403 403 404  404 404 404
 download        exportfile *   *       405 405 403  405 405 405  405 405 405
 erase           member   ours  *       302 302 403  403 403 403  200 403 403
 erase           member   other *       302 302 403  403 403 403  200 403 403
+issue           coupontype *   *       302 302 403  403 403 403  200 403 403
+quotas          coupontype *   *       302 302 403  403 403 403  200 403 403
+codes           coupontype *   *       302 302 403  403 403 403  200 403 403
+stop            couponissue *  *       302 302 403  403 403 403  200 403 403
+void            coupon   *     *       302 302 403  403 403 403  200 403 403
 code            contactway *   *       302 302 403  404 404 404  404 404 404
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403

@@ -36,6 +36,13 @@ members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
 members.Stop            -   o   ob
+members.CouponType      ob  ob  ob
+members.CouponQuota     o   oc  ocb
+members.Coupon          o   oc  ocb
+members.CouponMove      o   oc  ocb
+members.CouponUse       -   o   ob
+members.CouponIssue     -   -   ob
+members.CouponSkip      -   -   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob
