@@ -181,6 +181,7 @@ clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200
 clerks:notice   *        ours  READ    302 200 403  404 404 404  404 404 404
 clerks:notice   *        other READ    302 404 403  404 404 404  404 404 404
