@@ -164,12 +164,14 @@ def settle_refunds(*, order_ids: Sequence[int], now: datetime, later: set[int] |
 def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
+    given_back = coupons.take_back_many(orders=settled, now=now)  # locks coupons first, as settling does
     ledger.claw_back_many(orders=settled, now=now)
     rewards.of_returned(orders=settled, now=now)
     back = _came_back(settled)
     spending.note(orders=settled, back=back)
     points.take_back_many(orders=settled, back=back, now=now)
     rewards.of_coupons(changes=coupons.take_back_many(orders=settled, now=now), now=now)
+    rewards.of_coupons(changes=given_back, now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
     _follow(set(purchases.values_list("membership_id", flat=True)), now, later)

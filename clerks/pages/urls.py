@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import customer, customers, earned, home, me, notices, sidebar, sign_in, statements
+from clerks.pages.views import customer, customers, earned, home, me, notices, sidebar, sign_in, statements, vouchers
 
 
 class DayConverter:
@@ -54,6 +54,7 @@ urlpatterns = [
     path("sidebar/customer/", sidebar.customer, name="sidebar_customer"),
     path("sidebar/signatures/", sidebar.signatures, name="signatures"),
     path("me/", me.me, name="me"),
+    path("me/coupons/", vouchers.vouchers, name="vouchers"),
     path("me/type/", me.type_size, name="type_size"),
     path("me/sign-out/", me.sign_out, name="sign_out"),
     path("sign-in/", sign_in.sign_in, name="sign_in"),

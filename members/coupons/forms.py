@@ -24,8 +24,15 @@ class TenthsField(forms.DecimalField):
     """折: 8.5 stands for 15 % off; empty for none."""
 
     def __init__(self, **kwargs: Any) -> None:
-        limits = {"min_value": Decimal("0.1"), "max_value": Decimal("9.9"), "decimal_places": 1, "max_digits": 2}
-        super().__init__(**limits, widget=UnfoldAdminTextInputWidget, required=False, **kwargs)
+        super().__init__(
+            min_value=Decimal("0.1"),
+            max_value=Decimal("9.9"),
+            decimal_places=1,
+            max_digits=2,
+            required=False,
+            widget=UnfoldAdminTextInputWidget,
+            **kwargs,
+        )
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, int):
@@ -63,9 +70,9 @@ class TypeForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, model in (("channel_codes", Channel), ("category_codes", Category)):
-            if name in self.fields:
-                rows = [(one.code, f"{one.name} {one.code}") for one in model.objects.order_by("code")]
-                self.fields[name].choices = rows
+            field: Any = self.fields.get(name)
+            if field is not None:
+                field.choices = [(one.code, f"{one.name} {one.code}") for one in model.objects.order_by("code")]
 
     def clean(self) -> dict[str, Any] | None:
         """Only what its kind gives is kept: who changes the kind need not empty the other fields."""
@@ -86,7 +93,8 @@ class SegmentForm(forms.Form):
 
     def __init__(self, *args: Any, type: CouponType, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["segment"].queryset = Segment.objects.filter(brand=type.brand_id, ended_at=None).order_by("name")
+        field: Any = self.fields["segment"]
+        field.queryset = Segment.objects.filter(brand=type.brand_id, ended_at=None).order_by("name")
 
 
 class CodesForm(forms.Form):

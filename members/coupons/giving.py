@@ -56,7 +56,7 @@ def make(
     Nobody else makes any of the type before our commit, so no limit is passed. giver: `issued_by` and `store`.
     """
     type = CouponType._base_manager.select_for_update(of=("self",)).get(pk=type.pk)
-    skipped = dict.fromkeys(membership_ids, _Reason.OVER) if not is_given_now(type, now) else {}
+    skipped: dict[int, str] = dict.fromkeys(membership_ids, _Reason.OVER) if not is_given_now(type, now) else {}
     has = _counts(type, membership_ids)
     room = float("inf") if type.limit is None else type.limit - type.issued
     made: list[Coupon] = []

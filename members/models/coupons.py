@@ -4,6 +4,8 @@ Who made a coupon and whose it is stands on the coupon; by which order it was us
 each code an order names (`CouponUse`). How it all goes: `members.coupons`.
 """
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -252,6 +254,11 @@ class Coupon(Scoped):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def last_day(self) -> datetime:
+        """A moment of the last day it may be used on."""
+        return self.valid_until - timedelta(seconds=1)
 
 
 class CouponMove(Scoped):

@@ -15,11 +15,13 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch pointsentry",
+    " friend groupchat contactway greeting notice touch coupontype coupon couponquota couponuse",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier",
+    "BRANDS": "brand product channel tier coupontype",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag",
+    " attainment target plancase staff user contactway welcome media coupontype couponquota",
 }
 
 PEOPLE = """
@@ -113,6 +115,11 @@ adjust_points   membership *   *       302 302 403  403 403 403  200 403 403
 give_tier       membership *   *       302 302 403  403 403 403  200 403 403
 try_out         tierrule *     POST    302 302 403  403 403 403  200 403 403
 try_out         tierrule *     *       302 302 403  403 403 403  200 200 200
+issue           coupontype *   *       302 302 403  403 403 403  200 403 403
+quotas          coupontype *   *       302 302 403  403 403 403  200 403 403
+codes           coupontype *   *       302 302 403  403 403 403  200 403 403
+stop            couponissue *  *       302 302 403  403 403 403  200 403 403
+void            coupon   *     *       302 302 403  403 403 403  200 403 403
 code            contactway *   *       302 302 403  404 404 404  404 404 404
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
@@ -185,6 +192,7 @@ clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200
 clerks:notice   *        ours  READ    302 200 403  404 404 404  404 404 404
 clerks:notice   *        other READ    302 404 403  404 404 404  404 404 404

@@ -44,6 +44,13 @@ members.TierMove        -   o   ob
 members.Stop            -   o   ob
 members.MemberTag       -   o   ob
 members.Profile         -   o   ob
+members.CouponType      ob  ob  ob
+members.CouponQuota     o   oc  ocb
+members.Coupon          o   oc  ocb
+members.CouponMove      o   oc  ocb
+members.CouponUse       -   o   ob
+members.CouponIssue     -   -   ob
+members.CouponSkip      -   -   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

@@ -76,6 +76,22 @@ from members.models import (
     Tier,
     TierMove,
     TierRule,
+from members import coupons
+from members.models import (
+    Coupon,
+    CouponIssue,
+    CouponMove,
+    CouponQuota,
+    CouponSkip,
+    CouponType,
+    CouponUse,
+    Identity,
+    Member,
+    Membership,
+    Purchase,
+    Segment,
+    Stop,
+    Tier,
 )
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
@@ -178,6 +194,8 @@ def _part(mark: str, *, brand: World | None = None) -> Part:
         Tier.objects.create(brand=made, code=f"{mark}-T", name=f"{mark}等级", rank=1)
         TierRule.objects.create(brand=made)
         PointsRule.objects.create(brand=made, name=f"{mark}积分规则", starts_on=LONG_AGO.date())
+        offer = {"kind": "gift", "gift": f"{mark}礼", "starts_at": LONG_AGO, "per_member": 9}
+        CouponType.objects.create(brand=made, code=f"{mark}-CT", name=f"{mark}券", **offer)
     store = Store.objects.create(
         code=f"{mark}-S", name=f"{mark}门店", brand=made, region=region, franchisee=company, city=f"{mark}市"
     )
@@ -349,11 +367,33 @@ def _sample(part: Part) -> None:
     part.colleagues[Attained] = _attained_by(part, manager)
     part.rows[ActionEvent] = _deed(part, clerk)
     part.colleagues[ActionEvent] = _deed(part, manager)
+    part.rows |= _issued(part, membership)
+    part.rows |= _given(part, membership, clerk)
+    part.colleagues |= _given(part, membership, manager)
     of_manager = _settled(part, manager)
     part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:
+    """A coupon somebody gave out of their quota."""
+    type, place = part.rows[CouponType], {"staff": staff, "store": part.world.store}
+    quota = CouponQuota.objects.create(type=type, limit=9, **place)
+    coupon = coupons.give(type=type, membership=membership, by=None, now=NOW, **place)
+    return {CouponQuota: quota, Coupon: coupon, CouponMove: coupon.moves.get()}
+
+
+def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """A giving to a segment, and somebody who got none."""
+    brand, type = part.world.brand, CouponType.objects.get(brand=part.world.brand)
+    named = {"brand": brand, "name": f"{part.mark}发券人群"}
+    segment = Segment.objects.create(condition={}, created_at=NOW, **named)
+    issue = CouponIssue.objects.create(type=type, segment=segment, total=1, asked_at=NOW)
+    skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
+    used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")
+    return {CouponType: type, CouponIssue: issue, CouponSkip: skip, CouponUse: used}
 
 
 def _deed(part: Part, staff: Staff) -> ActionEvent:
