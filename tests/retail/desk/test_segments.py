@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from members import segments
@@ -181,17 +183,12 @@ def test_the_scope_narrows_a_preview_as_it_narrows_lists(shop):
 # ── How much is asked of the database ────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("name", ["changelist", "people", "moves", "change"])
 def test_pages_ask_as_much_for_one_row_as_for_many(shop, hq, name, django_assert_num_queries):
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
     segment = kept(shop)
     address = LIST if name == "changelist" else page_of(segment, name)
     hq.get(address)
 
     def count():
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
+        with CaptureQueriesContext(connection) as asked:
             assert hq.get(address).status_code == 200
         return len(asked)
 
