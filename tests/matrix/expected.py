@@ -14,12 +14,12 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch",
+    " friend groupchat contactway greeting notice touch segment",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier",
+    "BRANDS": "brand product channel tier segment",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    " attainment target plancase staff user contactway welcome media segment",
 }
 
 PEOPLE = """
@@ -109,6 +109,15 @@ download        exportfile *   *       405 405 403  405 405 405  405 405 405
 erase           member   ours  *       302 302 403  403 403 403  200 403 403
 erase           member   other *       302 302 403  403 403 403  200 403 403
 code            contactway *   *       302 302 403  404 404 404  404 404 404
+refresh_now     segment  *     *       302 302 403  403 403 403  200 403 403
+end             segment  *     *       302 302 403  403 403 403  200 403 403
+people          segment  theirs *      302 302 403  404 404 404  200 200 200
+people          segment  *     *       302 302 403  200 200 200  200 200 200
+moves           segment  theirs *      302 302 403  404 404 404  200 200 200
+moves           segment  *     *       302 302 403  200 200 200  200 200 200
+values          segment  -     *       302 302 403  403 403 403  200 403 403
+preview         segment  -     POST    302 302 403  403 403 403  200 403 403
+preview         segment  -     *       302 302 403  403 403 403  405 403 403
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403
@@ -217,6 +226,7 @@ product-*       *        *     *       401 401 403  401 401 401  401 401 401
 store-*         *        *     *       401 401 403  401 401 401  401 401 401
 staff-*         *        *     *       401 401 403  401 401 401  401 401 401
 entry-*         *        *     *       401 401 403  401 401 401  401 401 401
+segment*        *        *     *       401 401 403  401 401 401  401 401 401
 """  # noqa: E501
 
 # Reading takes `can_read`, which the feed's token has not; posting takes a channel, which only it has.
@@ -234,6 +244,7 @@ refund-list     *        -     POST    403 403 403 403 415
 event-list      *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
+segment-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     OPTIONS 200 200 200 200 403
 *-detail        *        ours  READ    200 200 200 200 403
 *-detail        *        beside READ   404 404 404 200 403

@@ -36,6 +36,7 @@ members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
 members.Stop            -   o   ob
+members.Segment         ob  ob  ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

@@ -60,7 +60,18 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members.models import (
+    Identity,
+    Member,
+    Membership,
+    Purchase,
+    Segment,
+    SegmentMember,
+    SegmentMove,
+    SegmentSize,
+    Stop,
+    Tier,
+)
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -317,6 +328,7 @@ def _sample(part: Part) -> None:
         AuditRow: AuditRow.objects.get(reason=part.mark),
         Binding: Binding.objects.get(member=membership.member, brand=world.brand),
     }
+    part.rows |= _segment(part, membership)
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
     part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
@@ -336,6 +348,22 @@ def _sample(part: Part) -> None:
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _segment(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """A segment of the brand, with somebody of this world in it."""
+    brand = part.world.brand
+    made = Segment.objects.filter(brand=brand).first() or Segment.objects.create(
+        brand=brand,
+        name=f"{brand.code}人群",
+        condition={"match": "all", "of": [{"kind": "orders", "is": "ge", "count": 1}]},
+        created_at=NOW,
+        refreshed_at=NOW,
+    )
+    moved = {"segment": made, "membership": membership}
+    SegmentSize.objects.get_or_create(segment=made, at=NOW, size=1, entered=1, left=0, left_out=0)
+    SegmentMove.objects.create(**moved, is_entry=True, at=NOW)
+    return {Segment: made, SegmentMember: SegmentMember.objects.create(**moved, entered_at=NOW)}
 
 
 def _deed(part: Part, staff: Staff) -> ActionEvent:
