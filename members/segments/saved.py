@@ -159,7 +159,7 @@ def refresh(*, segment: Segment, now: datetime) -> Refreshed:
     if segment.ended_at is not None:
         raise SegmentRefused(_("这个人群已经停用。"))
     is_drawn = segment.is_frozen and segment.refreshed_at is not None
-    given = {"segment": segment.pk, "now": now}
+    given: dict[str, Any] = {"segment": segment.pk, "now": now}
     with scope.within(scope.EVERYTHING), connection.cursor() as cursor:
         wanted = _still(segment, now) if is_drawn else _fitting(segment, now)
         cursor.execute(_REFRESH % {"wanted": wanted.sql}, {**wanted.params, **given})
@@ -172,8 +172,8 @@ def refresh(*, segment: Segment, now: datetime) -> Refreshed:
 
 def _fitting(segment: Segment, now: datetime) -> query.Statement:
     known = understand(condition=segment.condition, brand=segment.brand)
-    given = {"brand": segment.brand, "names": known.names, "now": now}
-    return query.members(known.tree, **given, rested_since=_rested_since(segment, now))
+    since = _rested_since(segment, now)
+    return query.members(known.tree, brand=segment.brand, names=known.names, now=now, rested_since=since)
 
 
 def _still(segment: Segment, now: datetime) -> query.Statement:

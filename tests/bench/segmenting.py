@@ -107,6 +107,6 @@ def _waited(made: Crowd, brand: Brand, name: str, document: dict[str, Any]) -> V
             shown = segments.preview(
                 known=known, brand=brand, is_dormant_only=False, rest_days=None, now=NOW, has_reasons=True
             )
-        assert shown.count and len(shown.sample) == 20
-    title = f"preview of {name}: {shown.count:,} of {made.size:,}, in tenths of a second"
+        assert shown.people and len(shown.sample) == 20
+    title = f"preview of {name}: {shown.people:,} of {made.size:,}, in tenths of a second"
     return Verdict(title, ours.median / LONGEST, 1.0, [ours])

@@ -175,9 +175,9 @@ def test_the_scope_narrows_a_preview_as_it_narrows_lists(shop):
     given = {"known": known, "brand": shop.brand, "is_dormant_only": False, "rest_days": None, "now": NOW}
     for stores in ([shop.store.pk], [shop.there.pk], [shop.store.pk, shop.there.pk], []):
         with scope.within(scope.Scope(store_ids=frozenset(stores))):
-            assert segments.preview(**given, has_reasons=False).count == Membership.objects.count()
+            assert segments.preview(**given, has_reasons=False).people == Membership.objects.count()
     with scope.within(scope.Scope(store_ids=frozenset([shop.store.pk]), staff_id=1)):
-        assert segments.preview(**given, has_reasons=False).count == 0
+        assert segments.preview(**given, has_reasons=False).people == 0
 
 
 # ── How much is asked of the database ────────────────────────────────────────────────────────────────────────────────
