@@ -64,7 +64,7 @@ def _friend_words(said: Said, names: Names) -> str:
 
 
 # ── The last contact ─────────────────────────────────────────────────────────────────────────────────────────────────
-PURPOSES = {
+PURPOSES: dict[str, Words] = {
     purpose.value: purpose.label for purpose in Touch.Purpose if purpose != Touch.Purpose.REPLY
 }  # what a customer says is no contact of ours
 

@@ -23,6 +23,7 @@ from members.segments.saved import (
     refresh,
     rest_of,
     rested_since,
+    shown,
     understand,
     with_count,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "refresh",
     "rest_of",
     "rested_since",
+    "shown",
     "understand",
     "with_count",
 ]

@@ -141,7 +141,9 @@ class SegmentAdmin(DecidingAdmin):
         return ((None, {"fields": ("name", *what)}), (_("经手"), {"fields": (*head, *told), "classes": ["collapse"]}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self.readonly_fields, "brand") if obj else self.readonly_fields
+        if obj is None:
+            return self.readonly_fields
+        return (*self.readonly_fields, "brand", *(("condition",) if obj.is_frozen else ()))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or obj.ended_at is None)

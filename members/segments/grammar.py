@@ -90,17 +90,21 @@ class _Reader:
 
     def group(self, raw: Any, place: str, depth: int) -> Group | None:
         if not isinstance(raw, dict) or not set(raw) <= {"match", "of"}:
-            return self._fault(place, _("这不是一组条件。"))
+            self._fault(place, _("这不是一组条件。"))
+            return None
         match, of = raw.get("match"), raw.get("of")
         if not isinstance(match, str) or match not in MATCHES:
             self._fault(_at(place, "match"), _("请选一项。"))
         if not isinstance(of, list) or not of:
-            return self._fault(place, _("这里还没有条件。"))
+            self._fault(place, _("这里还没有条件。"))
+            return None
         if depth > MOST_DEPTH:
-            return self._fault(place, _("条件组套得太深了，最多 %(most)s 层。") % {"most": MOST_DEPTH})
+            self._fault(place, _("条件组套得太深了，最多 %(most)s 层。") % {"most": MOST_DEPTH})
+            return None
         self._parts += len(of)
         if self._parts > MOST_PARTS:
-            return self._fault(place, _("条件太多了，最多 %(most)s 个。") % {"most": MOST_PARTS})
+            self._fault(place, _("条件太多了，最多 %(most)s 个。") % {"most": MOST_PARTS})
+            return None
         parts = [self._part(part, _at(place, f"of.{at}"), depth) for at, part in enumerate(of)]
         return Group(str(match), tuple(part for part in parts if part is not None))
 
@@ -110,7 +114,8 @@ class _Reader:
         name = raw.get("kind") if isinstance(raw, dict) else None
         kind = kinds.KINDS.get(name) if isinstance(name, str) else None
         if kind is None:
-            return self._fault(_at(place, "kind"), _("没有这种条件。"))
+            self._fault(_at(place, "kind"), _("没有这种条件。"))
+            return None
         return Condition(kind, self._said(kind, raw, place), place)
 
     def _said(self, kind: Kind, raw: Mapping[str, Any], place: str) -> Said:

@@ -28,9 +28,9 @@ class Seen(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """`count`: None where counting takes too long for somebody who waits."""
+    """`people`: how many fit; None where counting takes too long for somebody who waits."""
 
-    count: int | None
+    people: int | None
     left_out: int = 0
     columns: tuple[str, ...] = ()
     sample: tuple[Seen, ...] = ()

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from members import profiles
@@ -168,9 +170,16 @@ def _standing(query: Query) -> list[str]:
     ]
     mine = Membership.objects.order_by().values("pk")
     if mine.query.where:  # the scope narrows
-        sql, params = mine.query.sql_with_params()
-        standing.append(f"m.id IN ({sql % tuple(query.put(value) for value in params)})")
+        standing.append(_among(mine, query))
     return standing
+
+
+def _among(rows: QuerySet[Any], query: Query) -> str:
+    try:
+        sql, params = rows.query.sql_with_params()
+    except EmptyResultSet:  # Django knows without asking that nobody can be seen
+        return "false"
+    return f"m.id IN ({sql % tuple(query.put(value) for value in params)})"
 
 
 def _from(query: Query) -> str:

@@ -98,21 +98,22 @@ def members_of(*, segment: Segment) -> QuerySet[SegmentMember, int]:
 
 def present(*, segment: Segment) -> QuerySet[SegmentMember]:
     """Those in it whom the scope in force shows, the last to come first."""
-    return _shown(SegmentMember.objects.filter(segment=segment)).order_by("-pk")
+    return shown(SegmentMember.objects.filter(segment=segment)).order_by("-pk")
 
 
 def with_count(rows: QuerySet[Segment]) -> QuerySet[Segment]:
     """`seen_count`: how many are in each of those whom the scope in force shows."""
-    theirs = _shown(SegmentMember.objects.filter(segment=OuterRef("pk"))).order_by().values("segment")
+    theirs = shown(SegmentMember.objects.filter(segment=OuterRef("pk"))).order_by().values("segment")
     return rows.annotate(seen_count=Coalesce(Subquery(theirs.annotate(count=Count("pk")).values("count")), 0))
 
 
 def moves(*, segment: Segment) -> QuerySet[SegmentMove]:
     """Who came and went of those whom the scope in force shows, the latest first."""
-    return _shown(SegmentMove.objects.filter(segment=segment)).order_by("-at", "-pk")
+    return shown(SegmentMove.objects.filter(segment=segment)).order_by("-at", "-pk")
 
 
-def _shown(rows: QuerySet[Any]) -> QuerySet[Any]:
+def shown(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of the rows of a `membership` whom the scope in force shows."""
     if scope.current().is_everything:
         return rows
     return rows.filter(membership__in=Membership.objects.order_by().values("pk"))
@@ -158,7 +159,7 @@ def refresh(*, segment: Segment, now: datetime) -> Refreshed:
     if segment.ended_at is not None:
         raise SegmentRefused(_("这个人群已经停用。"))
     is_drawn = segment.is_frozen and segment.refreshed_at is not None
-    given = {"segment": segment.pk, "now": now}
+    given: dict[str, Any] = {"segment": segment.pk, "now": now}
     with scope.within(scope.EVERYTHING), connection.cursor() as cursor:
         wanted = _still(segment, now) if is_drawn else _fitting(segment, now)
         cursor.execute(_REFRESH % {"wanted": wanted.sql}, {**wanted.params, **given})
@@ -171,8 +172,8 @@ def refresh(*, segment: Segment, now: datetime) -> Refreshed:
 
 def _fitting(segment: Segment, now: datetime) -> query.Statement:
     known = understand(condition=segment.condition, brand=segment.brand)
-    given = {"brand": segment.brand, "names": known.names, "now": now}
-    return query.members(known.tree, **given, rested_since=_rested_since(segment, now))
+    since = _rested_since(segment, now)
+    return query.members(known.tree, brand=segment.brand, names=known.names, now=now, rested_since=since)
 
 
 def _still(segment: Segment, now: datetime) -> query.Statement:

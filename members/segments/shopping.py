@@ -73,8 +73,8 @@ def _bought(said: Said, query: Query) -> str:
         FROM lines l WHERE {where} GROUP BY 1"""
 
 
-_ROLLED_UP = {("fen", None): "paid_fen", ("orders", None): "orders", ("pieces", None): "pieces"}
-_ROLLED_UP |= {("fen", 365): "year_fen", ("orders", 365): "year_orders"}
+_ROLLED_UP: dict[tuple[str, int | None], str] = {("fen", None): "paid_fen", ("orders", None): "orders"}
+_ROLLED_UP |= {("pieces", None): "pieces", ("fen", 365): "year_fen", ("orders", 365): "year_orders"}
 _ROLLED_UP |= {("orders", days): f"orders_{days}" for days in (30, 90, 180)}
 
 

@@ -19,6 +19,8 @@ router.register("events", feed.Events, basename="event")
 router.register("products", read.Products, basename="product")
 router.register("stores", read.Stores, basename="store")
 router.register("staff", read.People, basename="staff")
+router.register("segments", read.Segments, basename="segment")
+router.register("segment-members", read.SegmentMembers, basename="segmentmember")
 router.register("entries", read.Entries, basename="entry")
 
 urlpatterns = [

@@ -28,6 +28,7 @@ NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
     *("lists", "night"),
+    "segments",
 )
 
 
@@ -63,6 +64,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         lists,
         peers,
         scoping,
+        segmenting,
         tagging,
         trying,
         welcomes,
@@ -73,6 +75,8 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
     rooms = (lists.lists, tagging.night)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
+    lists = (segmenting.segmenting,)
+    by_name = dict(zip(NAMES, (*benchmarks, *edges, *lists), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
     with scope.within(scope.EVERYTHING):

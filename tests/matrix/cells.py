@@ -14,7 +14,7 @@ from django.urls import URLResolver, get_resolver
 
 from clerks.models import Notice
 from commissions.models import Attained, Dispute, Statement
-from members.models import Member
+from members.models import Member, Segment, SegmentMember
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
 
@@ -28,6 +28,7 @@ WHOSE = ("ours", "beside", "theirs")
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _API = {"order": Order, "product": Product, "store": Store, "staff": Staff}
+_API |= {"segment": Segment, "segmentmember": SegmentMember}
 
 
 @dataclass(frozen=True)

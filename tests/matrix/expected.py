@@ -22,6 +22,12 @@ GROUPS = {
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag",
     " attainment target plancase staff user contactway welcome media coupontype couponquota",
+    " friend groupchat contactway greeting notice touch segment",
+    "COMPANY": "franchisee",
+    "BETWEEN": "companyaccount companyleg",
+    "BRANDS": "brand product channel tier segment",
+    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
+    " attainment target plancase staff user contactway welcome media segment",
 }
 
 PEOPLE = """
@@ -121,6 +127,15 @@ codes           coupontype *   *       302 302 403  403 403 403  200 403 403
 stop            couponissue *  *       302 302 403  403 403 403  200 403 403
 void            coupon   *     *       302 302 403  403 403 403  200 403 403
 code            contactway *   *       302 302 403  404 404 404  404 404 404
+refresh_now     segment  *     *       302 302 403  403 403 403  200 403 403
+end             segment  *     *       302 302 403  403 403 403  200 403 403
+people          segment  theirs *      302 302 403  404 404 404  200 200 200
+people          segment  *     *       302 302 403  200 200 200  200 200 200
+moves           segment  theirs *      302 302 403  404 404 404  200 200 200
+moves           segment  *     *       302 302 403  200 200 200  200 200 200
+values          segment  -     *       302 302 403  403 403 403  200 403 403
+preview         segment  -     POST    302 302 403  403 403 403  200 403 403
+preview         segment  -     *       302 302 403  403 403 403  405 403 403
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403
@@ -234,6 +249,7 @@ product-*       *        *     *       401 401 403  401 401 401  401 401 401
 store-*         *        *     *       401 401 403  401 401 401  401 401 401
 staff-*         *        *     *       401 401 403  401 401 401  401 401 401
 entry-*         *        *     *       401 401 403  401 401 401  401 401 401
+segment*        *        *     *       401 401 403  401 401 401  401 401 401
 """  # noqa: E501
 
 # Reading takes `can_read`, which the feed's token has not; posting takes a channel, which only it has.
@@ -251,6 +267,7 @@ refund-list     *        -     POST    403 403 403 403 415
 event-list      *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
+segment-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     OPTIONS 200 200 200 200 403
 *-detail        *        ours  READ    200 200 200 200 403
 *-detail        *        beside READ   404 404 404 200 403

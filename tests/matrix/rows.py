@@ -51,6 +51,7 @@ members.CouponMove      o   oc  ocb
 members.CouponUse       -   o   ob
 members.CouponIssue     -   -   ob
 members.CouponSkip      -   -   ob
+members.Segment         ob  ob  ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

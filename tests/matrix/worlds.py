@@ -90,6 +90,11 @@ from members.models import (
     Membership,
     Purchase,
     Segment,
+    Purchase,
+    Segment,
+    SegmentMember,
+    SegmentMove,
+    SegmentSize,
     Stop,
     Tier,
 )
@@ -353,6 +358,7 @@ def _sample(part: Part) -> None:
         AuditRow: AuditRow.objects.get(reason=part.mark),
         Binding: Binding.objects.get(member=membership.member, brand=world.brand),
     }
+    part.rows |= _segment(part, membership)
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
     part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
@@ -394,6 +400,20 @@ def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
     skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
     used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")
     return {CouponType: type, CouponIssue: issue, CouponSkip: skip, CouponUse: used}
+def _segment(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """A segment of the brand, with somebody of this world in it."""
+    brand = part.world.brand
+    made = Segment.objects.filter(brand=brand).first() or Segment.objects.create(
+        brand=brand,
+        name=f"{brand.code}人群",
+        condition={"match": "all", "of": [{"kind": "orders", "is": "ge", "count": 1}]},
+        created_at=NOW,
+        refreshed_at=NOW,
+    )
+    moved = {"segment": made, "membership": membership}
+    SegmentSize.objects.get_or_create(segment=made, at=NOW, size=1, entered=1, left=0, left_out=0)
+    SegmentMove.objects.create(**moved, is_entry=True, at=NOW)
+    return {Segment: made, SegmentMember: SegmentMember.objects.create(**moved, entered_at=NOW)}
 
 
 def _deed(part: Part, staff: Staff) -> ActionEvent:

@@ -26,7 +26,7 @@ def test_every_address_is_described(document):
         "/api/v1/events/": ["post"],
         **{
             f"/api/v1/{name}/{rest}": ["get"]
-            for name in ("orders", "products", "stores", "staff", "entries")
+            for name in ("orders", "products", "stores", "staff", "segments", "segment-members", "entries")
             for rest in ("", "{id}/")
             if (name, rest) != ("orders", "")
         },
