@@ -170,7 +170,6 @@ def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None =
     back = _came_back(settled)
     spending.note(orders=settled, back=back)
     points.take_back_many(orders=settled, back=back, now=now)
-    rewards.of_coupons(changes=coupons.take_back_many(orders=settled, now=now), now=now)
     rewards.of_coupons(changes=given_back, now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])

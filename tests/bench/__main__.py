@@ -27,8 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
-    *("lists", "night"),
-    "segments",
+    *("lists", "night", "segments"),
 )
 
 
@@ -73,10 +72,8 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    rooms = (lists.lists, tagging.night)
+    rooms = (lists.lists, tagging.night, segmenting.segmenting)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
-    lists = (segmenting.segmenting,)
-    by_name = dict(zip(NAMES, (*benchmarks, *edges, *lists), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
     with scope.within(scope.EVERYTHING):

@@ -14,20 +14,13 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch pointsentry",
-    " friend groupchat contactway greeting notice touch coupontype coupon couponquota couponuse",
+    " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier coupontype",
+    "BRANDS": "brand product channel tier coupontype segment",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media pointsrule tierrule tag",
-    " attainment target plancase staff user contactway welcome media coupontype couponquota",
-    " friend groupchat contactway greeting notice touch segment",
-    "COMPANY": "franchisee",
-    "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier segment",
-    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media segment",
+    " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
+    " segment",
 }
 
 PEOPLE = """

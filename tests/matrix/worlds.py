@@ -61,21 +61,6 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import (
-    Identity,
-    Member,
-    Membership,
-    MemberTag,
-    PointsAdjustment,
-    PointsEntry,
-    PointsRule,
-    Profile,
-    Purchase,
-    Stop,
-    Tag,
-    Tier,
-    TierMove,
-    TierRule,
 from members import coupons
 from members.models import (
     Coupon,
@@ -88,15 +73,21 @@ from members.models import (
     Identity,
     Member,
     Membership,
-    Purchase,
-    Segment,
+    MemberTag,
+    PointsAdjustment,
+    PointsEntry,
+    PointsRule,
+    Profile,
     Purchase,
     Segment,
     SegmentMember,
     SegmentMove,
     SegmentSize,
     Stop,
+    Tag,
     Tier,
+    TierMove,
+    TierRule,
 )
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
@@ -400,6 +391,8 @@ def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
     skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
     used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")
     return {CouponType: type, CouponIssue: issue, CouponSkip: skip, CouponUse: used}
+
+
 def _segment(part: Part, membership: Membership) -> dict[type[Model], Any]:
     """A segment of the brand, with somebody of this world in it."""
     brand = part.world.brand
