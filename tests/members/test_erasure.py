@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from clerks.models import Friend, Notice
+from clerks import book
+from clerks.models import Customer, Friend, Note, Notice
 from commissions.models import Entry
 from members import erasure as members_erasure
 from members import identity
@@ -22,6 +23,7 @@ from tests.factories import LONG_AGO, NOW, user, wecom, world
 from tests.figures import figure
 from tests.signing_in import signed_in
 
+READING = "ouyangshaobing"
 NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
 WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
 MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
@@ -88,6 +90,15 @@ def member(shop) -> Member:
         effect="e",
         created_at=NOW,
     )
+    Note.objects.create(
+        brand=shop.brand,
+        member=member,
+        staff=shop.staff["A1"],
+        store=shop.store,
+        text=f"{NAME} 爱旗袍",
+        created_at=NOW,
+    )
+    book.refresh(member_ids=[member.pk], now=NOW)
     app = wecom.app(slug="demo", corp_id="ww1")
     for change in ("add", "edit"):
         xml = f"<xml><Event>x</Event><ExternalUserID>{WM}</ExternalUserID><C>{change}</C></xml>".encode()
@@ -124,11 +135,13 @@ def money():
 
 def test_nothing_of_the_person_is_left_in_any_table(shop, member):
     assert set(left()) >= {NAME, PHONE, "139****5678", CARD, WM}, "the search finds them"
+    assert READING in everything_written() and Customer.objects.get().tails
     before, others = money(), Message.objects.count()
 
     gone = erasure.erase(member=member, by=None, reason=WHY, now=NOW)
 
-    assert left() == []
+    assert left() == [] and READING not in everything_written()
+    assert Customer.objects.get().tails == [] and list(book.otherwise()) == []
     assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1)
     assert money() == before and Message.objects.count() == others
     assert Suppression.objects.count() == 3
