@@ -192,7 +192,7 @@ class _Look:
         if row.registered_at is not None and row.registered_at > self.now:
             faults.append(Fault("registered_at", "has not come yet"))
         if row.birthday is not None and not 1900 <= row.birthday.year <= self.now.year:
-            faults.append(Fault("birthday", f"must be from 1900 to {self.now.year}"))
+            faults.append(Fault("birthday", f"must be from 1900 to before {self.now.year + 1}"))
         return faults
 
     def _consents(self, row: shapes.Member, faults: list[Fault]) -> list[ToldConsent]:
