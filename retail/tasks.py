@@ -8,8 +8,10 @@ from clerks.callbacks import sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
+from members import behaviour
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
+from retail.imports import members
 from retail.wecom import inbox, media, outbox
 
 
@@ -68,6 +70,11 @@ def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
 
+@jobs.apart
+def _import_members(import_id: int) -> None:
+    members.work(import_id=import_id, now=timezone.now)
+
+
 def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
 
@@ -100,6 +107,7 @@ REGISTRY: jobs.Registry = {
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     erasure.JOB: _erase_member,
+    members.JOB: _import_members,
     RUN: _run,
     attaining.JOB: _attain,
 }
@@ -159,6 +167,17 @@ def sync_wecom() -> int:
     """Once a night look at everything WeCom holds."""
     with scope.within(scope.EVERYTHING):
         return sync.start_due(now=timezone.now())
+
+
+@shared_task(name="retail.behaviour")
+def tend_behaviour() -> int:
+    """Make the months to come, and give what nobody had done to those who became known since."""
+    now, task = timezone.now(), "retail.behaviour"
+    behaviour.prepare(now=now)
+    ran = periodic.last(task=task)
+    count, until = behaviour.adopt(since=int(ran.found.get("until", 0)) if ran else 0)
+    periodic.note(task=task, now=now, found={"until": until})
+    return count
 
 
 @shared_task(name="retail.attain")

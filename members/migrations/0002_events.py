@@ -60,16 +60,14 @@ CREATE FUNCTION drop_event_months(before date) RETURNS integer LANGUAGE plpgsql 
 SET search_path = public, pg_temp SET lock_timeout = '4s' AS $$
 DECLARE
     part record;
+    until date := least(before, now() - interval '1 year');
     gone integer := 0;
 BEGIN
-    IF before > now() - interval '1 year' THEN
-        RAISE EXCEPTION 'events of the last year stay: %', before USING ERRCODE = 'invalid_parameter_value';
-    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('event months'));
     FOR part IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'members_event'::regclass
-            AND c.relname < 'members_event_' || to_char(before, 'YYYYMM')
+            AND c.relname < 'members_event_' || to_char(until, 'YYYYMM')
     LOOP
         EXECUTE format('DROP TABLE %I', part.relname);
         gone := gone + 1;

@@ -3,6 +3,7 @@
 from members.models.behaviour import Event
 from members.models.consent import Consent, Stop
 from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
+from members.models.imports import MemberImport
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsEntry, PointsRule
 from members.models.profiles import Profile
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "Identity",
     "Member",
+    "MemberImport",
     "MemberTag",
     "Membership",
     "PointsEntry",

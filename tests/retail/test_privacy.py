@@ -21,6 +21,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from retail import jobs, logs, privacy, retention, rotation
+from retail.imports import leftovers
 from retail.models import AuditRow, BuyerKey, Job
 from retail.privacy import Known
 from tests import factories
@@ -566,19 +567,19 @@ def test_what_is_past_its_time_goes_and_nothing_else(settings, tmp_path, everyth
         file = tmp_path / f"{name}.failed.csv"
         file.write_text("phone\n13800000000")
         os.utime(file, ((now - timedelta(days=days)).timestamp(),) * 2)
-        retention.remember(file)
+        leftovers.remember(file)
         Job.objects.create(kind=name, state="done", created_at=now, due_at=now, ended_at=now - timedelta(days=days))
     mine = tmp_path / "mine.csv"
     mine.write_text("keep")
     os.utime(mine, (0, 0))
-    retention.remember(mine)
+    leftovers.remember(mine)
 
     gone = retention.forget(now=now)
 
     assert gone["failed-row files of imports"] == 1 and gone["done jobs"] == 1
     assert {path.name for path in tmp_path.glob("*.csv")} == {"new.failed.csv", "mine.csv"}
     assert list(Job.objects.values_list("kind", flat=True)) == ["new"]
-    assert len(list(retention._notes().iterdir())) == 1
+    assert len(list(leftovers.notes().iterdir())) == 1
 
 
 def test_the_document_shows_the_table():
