@@ -6,7 +6,7 @@ the same fact again changes nothing, and a job that runs twice posts nothing the
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -15,7 +15,10 @@ from django.db.models import F
 
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
-from members import behaviour, consent, enrolment, identity
+from commissions.engine import Returned
+from members import behaviour, consent, enrolment, identity, points, profiles, spending, tiers
+from members.models import Membership, Purchase
+from members.spending import Back
 from retail import jobs, orders, org, shapes, told
 from retail.models import Brand, Channel, Order, Refund
 from retail.models.orders import lines_of
@@ -207,16 +210,17 @@ def settle_order(*, order_id: int, now: datetime) -> None:
     _settle([order_id], now)
 
 
-def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+def settle_orders(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
     """Settle a batch in one transaction, in the order given; returns the ids of those that cannot be settled.
 
     It ends as if they had been settled one after another. Some hundreds at a time: each buyer costs a lock or two.
+    `later`: is given the memberships that the caller must `keep_up`, which is then not done with each batch.
     """
-    return _sparing(_settle, order_ids, now)
+    return _sparing(partial(_settle, later=later), order_ids, now)
 
 
 @transaction.atomic
-def _settle(order_ids: Sequence[int], now: datetime) -> None:
+def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
     """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
     known = ("brand", "fulfil_store", "purchase__membership__tier")
     waiting = [order for order in _locked(order_ids, known) if order.settled_version != order.version]
@@ -240,7 +244,12 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
+    back = _came_back(waiting)
+    spending.note(orders=[order for order in waiting if order.settled_version or order.all_refunds], back=back)
+    purchases |= {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
+    points.earn_many(orders=waiting, purchases=purchases, back=back, now=now)
     _mark_settled(waiting, now)
+    _follow({purchase.membership_id for purchase in purchases.values()}, now, later)
 
 
 def settle_refund(*, refund_id: int, now: datetime) -> None:
@@ -255,18 +264,44 @@ def settle_refunds_of(*, order_id: int, now: datetime) -> None:
     _take_back([order_id], now)
 
 
-def settle_refunds(*, order_ids: Sequence[int], now: datetime) -> list[int]:
-    """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be."""
-    return _sparing(_take_back, order_ids, now)
+def settle_refunds(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
+    """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be.
+
+    `later`: as in `settle_orders`.
+    """
+    return _sparing(partial(_take_back, later=later), order_ids, now)
 
 
 @transaction.atomic
-def _take_back(order_ids: Sequence[int], now: datetime) -> None:
+def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
     rewards.of_returned(orders=settled, now=now)
+    back = _came_back(settled)
+    spending.note(orders=settled, back=back)
+    points.take_back_many(orders=settled, back=back, now=now)
     _close_refunds(settled, now)
+    purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
+    _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
+
+
+def _follow(membership_ids: set[int], now: datetime, later: set[int] | None) -> None:
+    """Keep up what is rolled up, now or later."""
+    if later is None:
+        keep_up(membership_ids=membership_ids, now=now)
+    else:
+        later |= membership_ids
+
+
+def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
+    """Bring what is rolled up of these memberships to what they bought and gave back by now.
+
+    At the end of each settling, in its transaction; where very much is settled, once at the end of all (retail.bulk).
+    """
+    ids = sorted(membership_ids)
+    profiles.refresh(membership_ids=ids, now=now)
+    tiers.review(membership_ids=ids, now=now)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:
@@ -330,6 +365,15 @@ def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     if missing := [order_id for order_id in order_ids if order_id not in by_id]:
         raise Order.DoesNotExist(f"There is no order {missing[0]}.")
     return [by_id[order_id] for order_id in dict.fromkeys(order_ids)]
+
+
+def _came_back(some: Sequence[Order]) -> Back:
+    """By line what came back of it."""
+    back: dict[int, Returned] = {}
+    for order in some:
+        if order.all_refunds:
+            back |= returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
+    return back
 
 
 def _mark_settled(settled: Sequence[Order], now: datetime) -> None:

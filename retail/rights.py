@@ -25,6 +25,7 @@ APPEND_ONLY = (
     "commissions_entry",
     "commissions_payout",
     "members_consent",
+    "members_pointsentry",
     "retail_auditrow",
     "retail_orderversion",
     "retail_refundversion",
