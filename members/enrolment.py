@@ -10,9 +10,10 @@ from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from members import identity
-from members.models import Identity, Member, Membership, Tier, TierMove
+from members.models import Identity, Member, Membership, Tag, Tier, TierMove
 from retail.models import BuyerKey
 from retail.orders import Fault
 
@@ -34,17 +35,23 @@ class Entrant:
     store_id: int | None = None
     channel_id: int | None = None
     tier: str | None = None
+    tags: Sequence[str] = ()
     is_forgotten: bool = False
 
 
 @dataclass(slots=True)
 class Enrolled:
-    """What became of a row. `member_id` and `membership_id` only where there are no faults."""
+    """What became of a row. `member_id`, `membership_id` and the tags it names only where there are no faults."""
 
     status: Status
     member_id: int = 0
     membership_id: int = 0
+    tag_ids: list[int] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def is_news(self) -> bool:
+        return self.status in ("created", "corrected")
 
     def change(self) -> None:
         """Something else of theirs is new."""
@@ -59,11 +66,14 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
     A row whose keys are those of several people is rejected: nobody is merged by a file.
     """
     tiers = _tiers(entrants)
+    words = _Words({name for one in entrants for name in one.tags})
     people = _People({key_id for one in entrants for key_id in one.key_ids})
     rows = [_Row(one, people.whose(one), tiers.get((one.brand_id, one.tier or ""))) for one in entrants]
     for row in rows:
         if row.entrant.tier and row.tier is None:
             row.faults.append(Fault("tier", f"unknown tier {row.entrant.tier!r}"))
+        unknown = [name for name in row.entrant.tags if words.of(row.entrant.brand_id, name) is None]
+        row.faults += [Fault("tags", f"unknown tag {name!r}") for name in unknown]
     good = [row for row in rows if not row.faults]
     _bear(good, now)
     learned = _learn(good, source, now)
@@ -77,7 +87,8 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
         joined = memberships[row.pair]
         is_changed = row.member_id in changed or joined.is_other or not learned.isdisjoint(row.learned)
         status: Status = "created" if joined.is_new else "corrected" if is_changed else "unchanged"
-        outcomes.append(Enrolled(status, row.member_id, joined.membership_id))
+        tag_ids = [pk for name in row.entrant.tags if (pk := words.of(row.entrant.brand_id, name))]
+        outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids))
     return outcomes
 
 
@@ -198,9 +209,21 @@ def _describe(rows: Iterable[_Row]) -> set[int]:
 
 # ── Their standing ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _tiers(entrants: Sequence[Entrant]) -> dict[tuple[int, str], Tier]:
-    codes = {one.tier for one in entrants if one.tier}
-    rows = Tier._base_manager.filter(code__in=codes) if codes else []
-    return {(tier.brand_id, tier.code): tier for tier in rows}
+    """By brand and code, and by what it is called where that is no other's code."""
+    said = {one.tier for one in entrants if one.tier}
+    rows = list(Tier._base_manager.filter(Q(code__in=said) | Q(name__in=said))) if said else []
+    return {(one.brand_id, one.name): one for one in rows} | {(one.brand_id, one.code): one for one in rows}
+
+
+class _Words:
+    """Headquarters' tags by name: the brand's own before those of the whole group."""
+
+    def __init__(self, names: set[str]) -> None:
+        usable = Tag._base_manager.filter(kind=Tag.Kind.COMPANY, is_active=True, name__in=names) if names else []
+        self._ids = {(tag.brand_id, tag.name): tag.pk for tag in usable}
+
+    def of(self, brand_id: int, name: str) -> int | None:
+        return self._ids.get((brand_id, name)) or self._ids.get((None, name))
 
 
 class _Joined(NamedTuple):

@@ -4,7 +4,7 @@ One statement makes any number of rows from the facts, whatever happened to them
 command that mends and the doctor who only compares all say the same, and nothing is ever added up by differences.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -13,12 +13,19 @@ from django.utils import timezone
 from members.models import Membership
 
 CHUNK = 2_000  # memberships in one statement
-WINDOWS = (30, 90, 180, 365)  # days before today, whose orders are counted apart
+YEAR = 365
+WINDOWS = (30, 90, 180, YEAR)  # days before today, whose orders are counted apart
 
+# A tag that is switched off is in force for nobody.
+_TAG_IDS = """ARRAY(
+    SELECT DISTINCT held.tag_id::integer FROM members_membertag held JOIN members_tag tag ON tag.id = held.tag_id
+    WHERE held.member_id = {membership}.member_id AND held.until IS NULL AND tag.is_active
+        AND (held.brand_id IS NULL OR held.brand_id = {membership}.brand_id) ORDER BY 1
+)"""
 # What came back of each line `commissions.returns.tally` tells step by step, in the order of the refunds; `folded` has
 # the same steps for all lines at once. An order that came back whole was none; a line of a negative quantity is an
 # exchange and makes no order by itself.
-_FACTS = """
+_FACTS = f"""
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
 ), bought AS MATERIALIZED (
@@ -75,11 +82,8 @@ WITH RECURSIVE asked AS MATERIALIZED (
         coalesce(paid_fen, 0) AS paid_fen, coalesce(tag_fen, 0) AS tag_fen, coalesce(returned_fen, 0) AS returned_fen,
         coalesce(orders_30, 0) AS orders_30, coalesce(orders_90, 0) AS orders_90,
         coalesce(orders_180, 0) AS orders_180, coalesce(year_orders, 0) AS year_orders,
-        coalesce(year_fen, 0) AS year_fen, first_at, last_at, last_store_id, ARRAY(
-            SELECT DISTINCT t.tag_id::integer FROM members_membertag t
-            WHERE t.member_id = asked.member_id AND t.until IS NULL
-                AND (t.brand_id IS NULL OR t.brand_id = asked.brand_id) ORDER BY 1
-        ) AS tag_ids
+        coalesce(year_fen, 0) AS year_fen, first_at, last_at, last_store_id,
+        {_TAG_IDS.format(membership="asked")} AS tag_ids
     FROM asked LEFT JOIN sums ON sums.membership_id = asked.id
 )
 """
@@ -107,6 +111,18 @@ ORDER BY 1
 """
 
 
+_RETAG = f"""
+UPDATE members_profile p SET tag_ids = f.tag_ids, refreshed_at = %(now)s
+FROM (
+    SELECT m.id, {_TAG_IDS.format(membership="m")} AS tag_ids
+    FROM members_membership m WHERE m.id = ANY(%(ids)s::bigint[])
+) f WHERE f.id = p.membership_id AND p.tag_ids <> f.tag_ids
+"""
+
+# Rooms above that mirror profiles add a function: it is called, in the same transaction, when tags have changed.
+FOLLOWERS: list[Callable[..., object]] = []
+
+
 def refresh(*, membership_ids: Iterable[int], now: datetime) -> int:
     """Make the profiles of these memberships again from the facts; how many were otherwise before.
 
@@ -120,6 +136,20 @@ def refresh(*, membership_ids: Iterable[int], now: datetime) -> int:
             cursor.execute(_REFRESH, {"ids": ids, "now": now, **_since(now)})
             changed += cursor.rowcount
     return changed
+
+
+def retag(*, member_ids: Iterable[int], now: datetime) -> None:
+    """Bring the tags in force of these members' profiles up to date; nothing else of them has changed."""
+    for ids in chunks(member_ids):
+        mine = Membership._base_manager.filter(member__in=ids)
+        memberships = list(mine.order_by("pk").values_list("pk", flat=True))
+        bare = list(mine.filter(profile=None).values_list("pk", flat=True))
+        with transaction.atomic(), connection.cursor() as cursor:
+            lock(memberships)
+            cursor.execute(_RETAG, {"ids": memberships, "now": now})
+            refresh(membership_ids=bare, now=now)
+            for follow in FOLLOWERS:
+                follow(membership_ids=memberships, now=now)
 
 
 def refresh_all(*, now: datetime) -> int:

@@ -12,12 +12,13 @@ from functools import partial
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
-from members import behaviour, consent, enrolment, identity, points, profiles, spending, tiers
-from members.models import Membership, Purchase
+from members import behaviour, consent, enrolment, identity, points, profiles, spending, tags, tiers
+from members.models import Membership, MemberTag, Purchase, Tag
 from members.spending import Back
 from retail import jobs, orders, org, shapes, told
 from retail.models import Brand, Channel, Order, Refund
@@ -150,10 +151,12 @@ def take_members(
     rows = [(said, next(outcomes)) if isinstance(said, told.ToldMember) else said for said in read]
     taken = [(said, outcome) for said, outcome in (row for row in rows if not isinstance(row, list))]
     known = [(said, outcome) for said, outcome in taken if not outcome.faults]
-    changed = _bind_told(known, now) | _note_told(known, source, now)
-    for _, outcome in known:
+    changed = _bind_told(known, now) | _note_told(known, source, now) | _tag_told(known, now)
+    _open_points(known, now)
+    for _said, outcome in known:
         if outcome.member_id in changed:
             outcome.change()
+    keep_up(membership_ids=[outcome.membership_id for _said, outcome in known if outcome.is_news], now=now)
     return [Taken("rejected", faults=row) if isinstance(row, list) else _taken(row[1]) for row in rows]
 
 
@@ -172,6 +175,7 @@ def _entrant(said: told.ToldMember) -> enrolment.Entrant:
         store_id=said.store_id,
         channel_id=said.channel_id,
         tier=data.tier,
+        tags=data.tags,
         is_forgotten=said.is_forgotten,
     )
 
@@ -183,6 +187,26 @@ def _bind_told(known: _Known, now: datetime) -> set[int]:
     """Members whose row names their clerk become that clerk's customers, unless they are somebody's; who did."""
     wanted = {(said.brand_id, outcome.member_id): said.clerk for said, outcome in known if said.clerk is not None}
     return binding.bind_told(wanted=wanted, now=now)
+
+
+def _tag_told(known: _Known, now: datetime) -> set[int]:
+    """The tags their rows name, headquarters' words; whoever has one more now."""
+    wanted: dict[int, set[int]] = defaultdict(set)
+    for _said, outcome in known:
+        for tag_id in outcome.tag_ids:
+            wanted[tag_id].add(outcome.member_id)
+    rows = Tag.objects.filter(pk__in=wanted)
+    source = MemberTag.Source.IMPORT
+    put = (tags.put(tag=tag, member_ids=wanted[tag.pk], staff=None, now=now, source=source) for tag in rows)
+    return {member_id for some in put for member_id in some}
+
+
+def _open_points(known: _Known, now: datetime) -> None:
+    """What they bring along, once: whoever was a member already has a balance of ours."""
+    for said, outcome in known:
+        if said.data.points and outcome.status == "created":
+            membership = Membership.objects.get(pk=outcome.membership_id)
+            points.adjust(membership=membership, points=said.data.points, reason=_("导入的期初积分"), by=None, now=now)
 
 
 def _note_told(known: _Known, source: str, now: datetime) -> set[int]:

@@ -6,6 +6,6 @@ from retail.guards import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("members", "0002_events"), ("retail", "0002_guards")]
+    dependencies = [("members", "0020_points_guards"), ("retail", "0002_guards")]
 
     operations = [append_only("members_consent")]

@@ -12,7 +12,8 @@ from retail.scope import ANY, Paths, Scoped
 class Tag(Scoped):
     """A word. No brand: the whole group's. `corp_tag_id`: the same tag in WeCom, where it is mirrored.
 
-    A clerk's own word (`staff`) is seen by that clerk alone.
+    A clerk's own word (`staff`) is seen by that clerk alone. One that is switched off stays where it is, but is in
+    force for nobody.
     """
 
     class Kind(models.TextChoices):
@@ -39,13 +40,32 @@ class Tag(Scoped):
     class Meta:
         verbose_name = _("标签")
         verbose_name_plural = _("标签")
+        ordering = ["kind", "group_name", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "brand", "staff", "code"],
+                name="tag_once",
+                nulls_distinct=False,
+                violation_error_message=_("已经有这个标签了。"),
+            ),
+            models.UniqueConstraint(
+                fields=["corp", "corp_tag_id"], name="tag_of_corp_once", condition=~Q(corp_tag_id="")
+            ),
+            models.CheckConstraint(
+                name="tag_of_a_clerk_has_one",
+                condition=Q(kind="clerk", staff__isnull=False) | (~Q(kind="clerk") & Q(staff=None)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
 
 
 class MemberTag(Scoped):
-    """A tag on a member, since when, by whom; `why` explains a computed one. Ids in force lie in Profile."""
+    """A tag on a member, from when to when, put on and taken off by whom. Ids in force lie in Profile.
+
+    `why`: the numbers a computed one rests on, and `as_of` the day they are of (`members.tag_words` says them).
+    """
 
     class Source(models.TextChoices):
         MANUAL = "manual", _("人工")
@@ -63,8 +83,12 @@ class MemberTag(Scoped):
         Staff, verbose_name=_("谁打的"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     why = models.JSONField(_("依据"), default=dict, blank=True)
+    as_of = models.DateField(_("算于"), null=True, blank=True)
     since = models.DateTimeField(_("从"))
     until = models.DateTimeField(_("到"), null=True, blank=True)
+    ended_by = models.ForeignKey(
+        Staff, verbose_name=_("谁摘的"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     scope_paths = Paths(brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None)
     scope_is_to_many = True
@@ -80,3 +104,4 @@ class MemberTag(Scoped):
                 nulls_distinct=False,
             )
         ]
+        indexes = [models.Index(fields=["tag", "member"], name="member_tag_held", condition=Q(until=None))]
