@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in, statements
+from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in, statements, wishes
 
 
 class DayConverter:
@@ -43,6 +43,7 @@ urlpatterns = [
     path("customers/<int:member_id>/", customers.customer, name="customer"),
     path("customers/<int:member_id>/chat/", customers.chat, name="chat"),
     path("customers/<int:member_id>/send/", customers.send, name="send"),
+    path("customers/<int:member_id>/wishes/", wishes.wishes, name="wishes"),
     path("sidebar/", sidebar.sidebar, name="sidebar"),
     path("sidebar/customer/", sidebar.customer, name="sidebar_customer"),
     path("sidebar/signatures/", sidebar.signatures, name="signatures"),

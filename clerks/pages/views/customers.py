@@ -41,7 +41,7 @@ def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
 
     `notice`: the one that led here, to be done with on this page.
     """
-    portrait, app, told = _portrait(request, member_id), wecom.app_of(request), request.GET.get("notice", "")
+    portrait, app, told = shown(request, member_id), wecom.app_of(request), request.GET.get("notice", "")
     friend = _friend(request.post, member_id, app.corp_id) if app else None
     notice = notices.of(request, int(told)) if told.isascii() and told.isdecimal() and len(told) < 19 else None
     context = {"tab": "customers", "portrait": portrait, "app": app, "friend": friend, "notice": notice}
@@ -64,7 +64,7 @@ class _Asked(NamedTuple):
 
 def _asked(request: HttpRequest, member_id: int, now: datetime) -> _Asked | None:
     """None where there is no WeCom to speak through. Raises Http404."""
-    portrait, app = _portrait(request, member_id), wecom.app_of(request)
+    portrait, app = shown(request, member_id), wecom.app_of(request)
     if app is None:
         return None
     about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": request.post.staff}
@@ -121,7 +121,7 @@ def _friend(post: Post, member_id: int, corp: str) -> Friend | None:
         return min(found, key=lambda friend: friend.state != Friend.State.FRIEND, default=None)
 
 
-def _portrait(request: HttpRequest, member_id: int) -> portraits.Portrait:
+def shown(request: HttpRequest, member_id: int) -> portraits.Portrait:
     """Raises Http404 unless the person may see this customer."""
     if not Member._base_manager.filter(pk=member_id, merged_into=None).exists():
         raise Http404

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from clerks.models import Binding
-from members import consent
-from members.models import Consent, Event, Identity, Member, Membership, Stop, Tier
+from members import consent, tags
+from members.models import Consent, Event, Identity, Member, Membership, MemberTag, Stop, Tier
 from retail import privacy, scope
 from retail.models import BuyerKey
 from retail.privacy import Known
@@ -97,6 +97,18 @@ def test_a_member_brings_all_that_is_known_of_them(shop, till):
         member_id=membership.member_id, corp=shop.brand.corp, channel="wecom", purpose="marketing"
     )
     assert statuses(till.post("members/", {"members": [row]})) == ["unchanged"]
+
+
+def test_tags_by_name_and_an_opening_balance_come_once(shop, till):
+    tag = tags.define(group_name="偏好", name="爱穿红色", brand=shop.brand, by=None, now=timezone.now())
+    row = member(tags=["爱穿红色"], points=1200)
+    assert statuses(till.post("members/", {"members": [row]})) == ["created"]
+    assert statuses(till.post("members/", {"members": [row]})) == ["unchanged"]
+    held = MemberTag.objects.get()
+    assert (held.tag, held.source) == (tag, "import")
+    assert Membership.objects.get().points == 1200
+    assert Membership.objects.get().profile.tag_ids == [tag.pk]
+    assert codes(till.post("members/", {"members": [member(tags=["没有的"])]})) == ["unknown_tag"]
 
 
 def test_what_is_new_corrects_and_a_lifted_stop_is_not_put_back(shop, till):
