@@ -65,15 +65,11 @@ class State(NamedTuple):
 
 
 def state(*, member: Member, corp: str) -> State:
-    """Of a member, towards one corp. What is open to nobody's eyes is not asked here."""
+    """Of a member, towards one corp; whether the reader may see them is asked before."""
     theirs = Q(corp=corp) | Q(purpose=PROFILING)
     stops = Stop._base_manager.filter(theirs, member=member, lifted_at=None).order_by("pk")
-    latest = (
-        _said_by(member.pk)
-        .select_related("company")
-        .order_by("purpose", "company", "-at", "-pk")
-        .distinct("purpose", "company")
-    )
+    said = _said_by(member.pk).select_related("company").order_by("purpose", "company_id", "-at", "-pk")
+    latest = said.distinct("purpose", "company_id")
     return State(list(stops), list(latest))
 
 
