@@ -9,7 +9,20 @@ from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
 from members import behaviour
-from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
+from retail import (
+    approvals,
+    doctor,
+    dossier,  # noqa: F401  writes one kind of the exported files
+    erasure,
+    exports,
+    intake,
+    jobs,
+    periodic,
+    retention,
+    runs,
+    scope,
+    seals,
+)
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.imports import members
 from retail.wecom import inbox, media, outbox
