@@ -36,7 +36,8 @@ class _Column(NamedTuple):
         return privacy.place_of(self.model._meta.db_table, self.name, identity)
 
 
-def _columns() -> list[_Column]:
+def columns() -> list[_Column]:
+    """All there are."""
     return [
         _Column(model, str(field.column), privacy.identity_of(model, field))
         for model in apps.get_models()
@@ -49,7 +50,7 @@ def sealed_by() -> dict[int, int]:
     """How many values each key has sealed."""
     counts: Counter[int] = Counter()
     with connection.cursor() as cursor:
-        for column in _columns():
+        for column in columns():
             cursor.execute(
                 "SELECT {key}, count(*) FROM {table} WHERE {name} IS NOT NULL GROUP BY 1".format(**column.sql)
             )
@@ -62,7 +63,7 @@ def rotate(*, batch: int = 2000) -> Iterator[int]:
 
     Where it was stopped, it goes on: what is done is told by the first two bytes.
     """
-    for column in _columns():
+    for column in columns():
         yield from _rotate(column, batch)
 
 
@@ -108,7 +109,7 @@ def unbound() -> int:
     """How many values are sealed as before there was a place: they would open in any row."""
     with connection.cursor() as cursor:
         count = 0
-        for column in _columns():
+        for column in columns():
             cursor.execute(
                 "SELECT count(*) FROM {table} WHERE get_byte({name}, 0) <> %s".format(**column.sql), [privacy.BOUND]
             )
@@ -123,7 +124,7 @@ def faults() -> list[str]:
     """
     missing = sorted(set(sealed_by()) - set(privacy.key_ids()))
     found = [f"Key {key_id} is missing, and values are sealed with it." for key_id in missing]
-    for column in _columns():
+    for column in columns():
         found += [fault for row in _ends_of(column, privacy.key_ids()) if (fault := _fault_of(row, column.name))]
     return list(dict.fromkeys(found))
 

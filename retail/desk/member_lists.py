@@ -1,4 +1,4 @@
-"""导入会员: a file is given in, its columns looked over, every row tried, and then taken; what was refused comes back."""
+"""导入会员: a file is given in, its columns looked over, every row tried, then taken; what was refused comes back."""
 
 from collections.abc import Callable
 from typing import Any
