@@ -1,5 +1,6 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -15,6 +16,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure
 from members.models import Identity, Member, Membership, Purchase, Tier
+from members.rights_pages import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
@@ -92,7 +94,7 @@ ERASE = ActionDialog(
 
 
 @admin.register(Member)
-class MemberAdmin(UnmaskingAdmin):
+class MemberAdmin(WithRights, UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
@@ -100,8 +102,12 @@ class MemberAdmin(UnmaskingAdmin):
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
     fields = ("title", "created_at", "merged_into")
-    inlines = (IdentityInline, MembershipInline)
-    actions_detail = ("erase",)
+    inlines = (IdentityInline, MembershipInline, StopInline, ConsentInline)
+    actions_detail = ("leave_alone", "correct", "take_out", "erase")
+
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
+        """Files of one person each: see retail.exports."""
+        return set(member_ids)
 
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)

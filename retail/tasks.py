@@ -10,10 +10,24 @@ from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import coupons, model_tags, profiles
+from members import behaviour, coupons, model_tags, profiles
 from members.coupons import issuing
-from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
+from retail import (
+    approvals,
+    doctor,
+    dossier,  # noqa: F401  writes one kind of the exported files
+    erasure,
+    exports,
+    intake,
+    jobs,
+    periodic,
+    retention,
+    runs,
+    scope,
+    seals,
+)
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
+from retail.imports import members
 from retail.wecom import inbox, media, outbox
 
 
@@ -81,6 +95,11 @@ def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
 
+@jobs.apart
+def _import_members(import_id: int) -> None:
+    members.work(import_id=import_id, now=timezone.now)
+
+
 def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
 
@@ -121,6 +140,7 @@ REGISTRY: jobs.Registry = {
     exports.MAKE: _make_export,
     issuing.JOB: _coupon_issue,
     erasure.JOB: _erase_member,
+    members.JOB: _import_members,
     RUN: _run,
     attaining.JOB: _attain,
 }
@@ -188,6 +208,17 @@ def end_coupons() -> int:
     now = timezone.now()
     with scope.within(scope.EVERYTHING):
         return coupons.expire(now=now) + intake.settle_coupons_again(now=now)
+
+
+@shared_task(name="retail.behaviour")
+def tend_behaviour() -> int:
+    """Make the months to come, and give what nobody had done to those who became known since."""
+    now, task = timezone.now(), "retail.behaviour"
+    behaviour.prepare(now=now)
+    ran = periodic.last(task=task)
+    count, until = behaviour.adopt(since=int(ran.found.get("until", 0)) if ran else 0)
+    periodic.note(task=task, now=now, found={"until": until})
+    return count
 
 
 @shared_task(name="retail.attain")

@@ -34,6 +34,10 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+            Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
+            Page("members.event", pgettext_lazy("plural", "会员行为"), "visibility"),
+            Page("members.consent", pgettext_lazy("plural", "同意记录"), "fact_check"),
+            Page("members.stop", pgettext_lazy("plural", "不要联系"), "do_not_disturb_on"),
         ],
     ),
     (

@@ -37,6 +37,9 @@ EXTRA = {
     "retail.decide_apitoken": "决定可读的接口令牌",
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
+    "members.stop_member": "登记不要联系",
+    "members.correct_member": "更正会员资料",
+    "members.export_member": "提出导出会员资料",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -57,6 +60,7 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    *("members.consent", "members.stop", "members.event"),
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -89,7 +93,8 @@ _SETTLED = [
 ]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_LISTS = ["members.memberimport"]
+_MACHINERY = [*_LISTS, *_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -100,7 +105,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute"}
+) | {"commissions.answer_dispute", "members.stop_member"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -124,8 +129,10 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
+    | _may(_LISTS, "add", "change")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | {"members.stop_member", "members.correct_member", "members.export_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -168,8 +168,6 @@ clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
 clerks:customers_search * -    POST    302 200 403  200 403 403  403 403 403
 clerks:story    *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:story    *        other READ    302 404 403  404 403 403  403 403 403
-clerks:customer_stop *   ours  POST    302 302 403  302 403 403  403 403 403
-clerks:customer_stop *   other POST    302 404 403  404 403 403  403 403 403
 clerks:customer_give *   ours  POST    302 400 403  400 403 403  403 403 403
 clerks:customer_give *   other POST    302 404 403  404 403 403  403 403 403
 clerks:customer_tag *    ours  POST    302 400 403  400 403 403  403 403 403

@@ -12,10 +12,11 @@ from django.utils import timezone
 from clerks import book
 from clerks.models import Customer, Friend, Note, Notice
 from commissions.models import Entry
+from members import behaviour, consent, identity
 from members import erasure as members_erasure
-from members import identity
-from members.models import Identity, Member
-from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
+from members.models import Consent, Event, Identity, Member, MemberImport, Stop
+from retail import approvals, audit, erasure, intake, jobs, privacy, rotation, shapes, tasks
+from retail.imports import members
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression, User
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
@@ -25,8 +26,9 @@ from tests.signing_in import signed_in
 
 READING = "ouyangshaobing"
 NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
+BORN = "1977-07-07"
 WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
-MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
+MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM), BORN]
 WHY = "本人来信要求"
 
 
@@ -38,7 +40,7 @@ def everything_written() -> str:
         for (table,) in cursor.fetchall():
             cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')
             said += [row for (row,) in cursor.fetchall()]
-        for column in privacy._columns():
+        for column in rotation.columns():
             rows = column.model._base_manager.exclude(**{column.name: None})
             said += [privacy.opened(row, column.name).decode() for row in rows]
     return "\n".join(said)
@@ -68,13 +70,31 @@ def export(order: Order, text: str, by: User | None = None) -> ExportFile:
     return file
 
 
+def told(shop, member: Member) -> None:
+    """They looked at something before and after we knew them, allowed this and not that, and stand in a list."""
+    buyer = (shapes.Buyer("phone", PHONE),)
+    said = {"channel": shop.pos.code, "type": "view", "at": NOW, "buyer": buyer, "sku": shop.product.sku}
+    intake.take_events(channel=shop.pos, data=[shapes.Event(outer_event_id="E1", **said)], now=NOW)
+    keys = [privacy.BuyerKey.objects.get(type="card").pk]
+    seen = behaviour.Seen("E2", NOW, "view", shop.brand.pk, tuple(keys))
+    behaviour.keep(channel_id=shop.pos.pk, events=[seen], now=NOW)
+    Event.objects.filter(outer_event_id="E2").update(member=None)
+    words = [consent.Word(member.pk, "ww1", purpose, purpose == "phone", NOW) for purpose in ("marketing", "phone")]
+    consent.note(words=words, source="feed", now=NOW)
+    content = f"手机号,姓名,生日\n{PHONE},{NAME},{BORN}\nx,{NAME},\n".encode()
+    given = members.give_in(name="list.csv", content=content, brand=shop.brand, by=None, now=NOW)
+    members.check(given=given, now=NOW, is_here=True)
+    members.work(import_id=given.pk, now=lambda: NOW)
+
+
 @pytest.fixture
 def member(shop) -> Member:
     """Somebody who bought, is a friend in WeCom, was looked at, told of, and failed in a job."""
     buyer = [shapes.Buyer("phone", PHONE), shapes.Buyer("card", CARD), shapes.Buyer("external_userid", WM)]
     shop.settle(shop.order(serving_clerk="A1", buyer=tuple(buyer)))
     member = Identity.objects.get(key__type="phone").member
-    Member.objects.filter(pk=member.pk).update(name=NAME)
+    Member.objects.filter(pk=member.pk).update(name=NAME, born_on=BORN)
+    told(shop, member)
     phone = privacy.BuyerKey.objects.get(type="phone")
     privacy.unmask(key=phone, about=member, by=user(), reason=f"来电 {PHONE} 核对", now=NOW)
     key = privacy.BuyerKey.objects.get(type="external_userid")
@@ -142,9 +162,13 @@ def test_nothing_of_the_person_is_left_in_any_table(shop, member):
 
     assert left() == [] and READING not in everything_written()
     assert Customer.objects.get().tails == [] and list(book.otherwise()) == []
-    assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1)
+    assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1, lists=1)
     assert money() == before and Message.objects.count() == others
     assert Suppression.objects.count() == 3
+    assert set(Event.objects.values_list("outer_event_id", "member")) == {("E1", None), ("E2", None)}
+    assert (Consent.objects.count(), Stop.objects.count()) == (2, 1), "what they allowed stays, and that they said no"
+    given = MemberImport.objects.get()
+    assert (given.content, given.refused, given.counts) == (None, None, {"known": 1, "bad": 1})
     figure("P22", f"{len(MARKS)} sentinels of a member in all tables after the erasure: 0")
 
 
