@@ -7,7 +7,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
@@ -101,13 +104,20 @@ class MemberAdmin(WithRights, UnmaskingAdmin):
     list_filter = ("created_at",)
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
-    fields = ("title", "created_at", "merged_into")
+    fields = ("title", "whole", "created_at", "merged_into")
     inlines = (IdentityInline, MembershipInline, StopInline, ConsentInline)
     actions_detail = ("leave_alone", "correct", "take_out", "erase")
 
     def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
         """Files of one person each: see retail.exports."""
         return set(member_ids)
+
+    @display(description=_("画像"))
+    def whole(self, row: Member) -> SafeString | str:
+        """Everything about them on one page (retail.desk.portraits); of who was merged away there is none."""
+        if row.merged_into_id is not None:
+            return "–"
+        return format_html('<a class="text-link" href="{}">{}</a>', reverse("portrait", args=[row.pk]), _("打开画像"))
 
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)

@@ -58,6 +58,9 @@ history         exportfile ours *      302 302 403  404 404 404  302 404 404
 history         exportfile *   *       302 302 403  404 404 404  404 404 404
 history         *        *     *       302 302 403  404 404 404  302 302 302
 bare            *        *     *       302 302 403  302 302 302  302 302 302
+portrait        member   ours  READ    302 302 403  200 200 200  200 200 200
+portrait        member   other READ    302 302 403  404 404 404  200 200 200
+portrait        member   *     *       302/405 302/405 403  405 405 405  405 405 405
 unattributed    *        -     *       302 302 403  200 200 200  200 200 200
 why             *        ours  *       302 302 403  200 200 200  200 200 200
 why             *        other *       302 302 403  404 404 404  200 200 200
