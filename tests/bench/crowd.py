@@ -407,7 +407,7 @@ def _bindings(made: Crowd) -> None:
         **usual | {"member": "m.member_id"},
         tier="m.tier_id",
         is_friend=f"{_pick('n', 9, 10)} < 6",
-        intent=f"{_pick('n', 10, 1_000_000)} / 1000000.0",
+        intent=_pick("n", 10, 1_000_000),
         contacted_at=contacted,
         bought_at="last_at",
         orders="coalesce(orders, 0)",
