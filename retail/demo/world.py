@@ -22,6 +22,7 @@ from retail.demo import (
     deeds,
     facts,
     goods,
+    jottings,
     keys,
     paydays,
     people,
@@ -86,6 +87,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
         paydays.run(now=now)
+        jottings.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
