@@ -44,7 +44,7 @@ class Customer(Scoped):
     paid_fen = models.BigIntegerField(_("消费净额"), default=0)
     tag_ids = ArrayField(models.IntegerField(), verbose_name=_("标签"), default=list, blank=True)
     sought = models.TextField(_("称呼和拼音"), blank=True, default="")  # Member.sought
-    tails = ArrayField(models.TextField(), verbose_name=_("手机尾号（盲索引）"), default=list, blank=True)
+    tails = models.TextField(_("手机尾号（盲索引）"), blank=True, default="")  # with spaces between them
     refreshed_at = models.DateTimeField(_("更新"))
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")

@@ -416,8 +416,8 @@ def _bindings(made: Crowd) -> None:
         bound_at="since",
         quiet_since=f"coalesce({contacted}, since)",
         sought="name_sought(name)",
-        tails=f"""ARRAY[left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
-            || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)]""",
+        tails=f"""left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
+            || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)""",
         refreshed_at="%(now)s",
     )
 
