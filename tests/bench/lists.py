@@ -147,13 +147,14 @@ def _search(kind: str, rows: QuerySet[Customer], wanted: set[int], count: int) -
 
 # ── All members ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def _names(made: Crowd) -> Iterator[Verdict]:
-    """The first fifty of the admin's list, as it asks for them."""
+    """The first fifty of the admin's list, by the statements it asks with."""
     for text in ("小丽", "雨桐", "欧阳", "王雨桐"):
         peer, ours = Way(f"name__icontains {text}"), Way(f"name__spelled {text}")
         plain, spelled = (Member.objects.filter(**{f"name__{how}": text}) for how in ("icontains", "spelled"))
         assert set(plain.values_list("pk", flat=True)) == set(spelled.values_list("pk", flat=True))
-        count, shown = spelled.count(), {id(peer): plain.order_by("-pk"), id(ours): spelled.order_by("-pk")}
-        _turns(peer, ours, lambda way, shown=shown: list(shown[id(way)].all()[:50]), count=12)
+        count = spelled.count()
+        asked = {id(way): _prepared(rows.order_by("-pk")[:50]) for way, rows in ((peer, plain), (ours, spelled))}
+        _turns(peer, ours, lambda way, asked=asked: database.planned(*asked[id(way)]), count=12)
         yield Verdict(
             f"{count:,} of {made.size:,} members by name", peer.median / ours.median, 100, [peer, ours], is_floor=True
         )
