@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from clerks import portraits, timeline
-from members.models import Member, Membership
+from members.models import Membership
 from retail import scope
 from retail.gate import framed
 
@@ -30,7 +30,7 @@ def portrait(request: HttpRequest, member_id: int) -> HttpResponse:
         raise Http404
     page = timeline.page(reader=reader, member_id=member_id, below=_mark(request), limit=PER_PAGE)
     context = {"title": shown.name, "portrait": shown, "page": page, "membership": membership, "memberships": others}
-    context |= {"opts": Member._meta, **portraits.standing(shown, now=now)._asdict()}
+    context |= portraits.standing(shown, now=now)._asdict()
     return TemplateResponse(request, "admin/desk/portrait.html", framed(request, context))
 
 
