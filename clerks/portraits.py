@@ -339,7 +339,10 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
         latest=[_bought(*row) for row in said["latest"] or ()],
         coupons=[Held(name, _at(until)) for name, until in said["coupons"] or ()][:MOST],
         tags=_tags(reader, said),
-        notes=[Noted(*row, _at(at), by == reader.staff_id) for *row, at, by in said["notes"] or ()],
+        notes=[
+            Noted(pk, text, by, _at(at), is_own=staff_id == reader.staff_id)
+            for pk, text, by, at, staff_id in said["notes"] or ()
+        ],
     )
 
 
