@@ -167,6 +167,35 @@ def bind_from_history(*, brand: Brand, since: datetime, now: datetime) -> tuple[
     return len(bound), sorted({row[0] for row in rows if row[4]})
 
 
+def bind_told(*, wanted: Mapping[Pair, org.Held], now: datetime) -> set[int]:
+    """Somebody's list says whose customers these are: those who are nobody's become that; the members who did.
+
+    The protection begins with the list, as it does for what history says.
+    """
+    if not wanted:
+        return set()
+    lock(wanted)
+    bound = [pair for pair, known in _relations(wanted).items() if all(one.ended_at for one in known)]
+    days = dict(
+        Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in bound}).values_list("pk", "protection_days")
+    )
+    Binding.objects.bulk_create(
+        [
+            Binding(
+                brand_id=brand_id,
+                member_id=member_id,
+                staff_id=wanted[brand_id, member_id].staff_id,
+                store_id=wanted[brand_id, member_id].store_id,
+                source=Binding.Source.HISTORY,
+                started_at=now,
+                protected_until=now + timedelta(days=days[brand_id]),
+            )
+            for brand_id, member_id in bound
+        ]
+    )
+    return {member_id for _, member_id in bound}
+
+
 # One row per member: staff, store, last purchase, whether the first two clerks tie.
 _HIGHEST_SPEND = """
 WITH spend AS (

@@ -49,10 +49,11 @@ WITH RECURSIVE asked AS MATERIALIZED (
         ARRAY(SELECT tag FROM unnest(p.tag_ids) tag WHERE NOT EXISTS (
             SELECT FROM members_tag w WHERE w.id = tag AND w.staff_id <> a.staff_id)) AS tag_ids,
         name_sought(m.name) AS sought,
-        ARRAY(SELECT DISTINCT left(encode(sha256(convert_to(
-                %(secret)s || a.staff_id || ':' || right(k.masked, 4), 'UTF8')), 'hex'), 16)
-            FROM members_identity i JOIN retail_buyerkey k ON k.id = i.key_id
-            WHERE i.member_id = a.member_id AND k.type = 'phone' AND k.masked ~ '[0-9]{{4}}$' ORDER BY 1) AS tails
+        coalesce((SELECT string_agg(left(encode(sha256(convert_to(
+                %(secret)s || a.staff_id || ':' || tail, 'UTF8')), 'hex'), 16), ' ' ORDER BY tail)
+            FROM (SELECT DISTINCT right(k.masked, 4) AS tail FROM members_identity i
+                JOIN retail_buyerkey k ON k.id = i.key_id
+                WHERE i.member_id = a.member_id AND k.type = 'phone' AND k.masked ~ '[0-9]{{4}}$') t), '') AS tails
     FROM asked a JOIN members_member m ON m.id = a.member_id
     LEFT JOIN members_profile p ON p.membership_id = a.membership_id
     LEFT JOIN parts q ON q.membership_id = a.membership_id
@@ -158,4 +159,4 @@ def secret() -> str:
 
 def forget(*, member_ids: Collection[int]) -> None:
     """Empty what tells who they are. It is gone where it came from, too: the next refresh changes nothing."""
-    Customer._base_manager.filter(member__in=member_ids).update(sought="", tails=[])
+    Customer._base_manager.filter(member__in=member_ids).update(sought="", tails="")

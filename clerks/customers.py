@@ -193,12 +193,13 @@ def find(*, post: Post, text: str, by: Any, now: datetime) -> Found:
 def named(*, post: Post, text: str) -> QuerySet[Customer]:
     """Own customers whose name, in small letters, or tag has the text in it."""
     tag_ids = list(_tags(post).filter(name__icontains=text).values_list("pk", flat=True)[:50])
-    return _own(post).filter(Q(sought__contains=text) | Q(tag_ids__overlap=tag_ids))
+    named = Q(sought__contains=text)
+    return _own(post).filter(named | Q(tag_ids__overlap=tag_ids) if tag_ids else named)
 
 
 def with_tail(*, post: Post, digits: str) -> QuerySet[Customer]:
     """Own customers with a telephone number that ends so."""
-    return _own(post).filter(tails__contains=[book.tail(staff_id=post.staff_id, digits=digits)])
+    return _own(post).filter(tails__contains=book.tail(staff_id=post.staff_id, digits=digits))
 
 
 def _by_tail(post: Post, digits: str, by: Any, now: datetime) -> Found:

@@ -267,7 +267,7 @@ SELECT jsonb_build_object(
     'friends', (SELECT array_agg(DISTINCT f.state) FROM clerks_friend f
         WHERE f.member_id = who.member_id AND f.staff_id = %(staff_id)s AND f.corp = %(corp)s),
     'is_stopped', EXISTS (SELECT FROM members_stop s WHERE s.member_id = who.member_id AND s.corp = %(corp)s
-        AND s.lifted_at IS NULL AND s.channel IN ('', 'wecom') AND s.purpose IN ('', 'service', 'marketing')),
+        AND s.lifted_at IS NULL AND s.channel IN ('', 'wecom') AND s.purpose IN ('', 'service')),
     'identities', (SELECT jsonb_agg(jsonb_build_array(k.type, k.masked) ORDER BY k.type, k.id)
         FROM members_identity i JOIN retail_buyerkey k ON k.id = i.key_id
         WHERE i.member_id = who.member_id AND k.cipher IS NOT NULL),
@@ -339,7 +339,10 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
         latest=[_bought(*row) for row in said["latest"] or ()],
         coupons=[Held(name, _at(until)) for name, until in said["coupons"] or ()][:MOST],
         tags=_tags(reader, said),
-        notes=[Noted(*row, _at(at), by == reader.staff_id) for *row, at, by in said["notes"] or ()],
+        notes=[
+            Noted(pk, text, by, _at(at), is_own=staff_id == reader.staff_id)
+            for pk, text, by, at, staff_id in said["notes"] or ()
+        ],
     )
 
 

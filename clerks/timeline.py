@@ -65,7 +65,7 @@ class _Source(NamedTuple):
 
 def page(*, reader: Reader, member_id: int, limit: int, below: Mark | None = None) -> Page:
     """A page of what happened with a member whom the reader may see. One statement."""
-    given = {
+    given: dict[str, Any] = {
         "member_id": member_id,
         "brand_id": reader.brand_id,
         "corp": reader.corp,

@@ -1,12 +1,16 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
@@ -18,6 +22,7 @@ from members import erasure, tag_words, tags
 from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, MemberTag, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
+from members.rights_pages import ConsentInline, StopInline, WithRights
 from members.segments import admin as segment_pages  # noqa: F401  registers them
 from members.tiers_admin import TierByHand, TierMoveInline
 from retail import approvals, privacy
@@ -129,16 +134,27 @@ ERASE = ActionDialog(
 
 
 @admin.register(Member)
-class MemberAdmin(UnmaskingAdmin):
+class MemberAdmin(WithRights, UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
     list_filter = ("created_at",)
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
-    fields = ("title", "created_at", "merged_into")
-    inlines = (IdentityInline, MembershipInline, TagInline)
-    actions_detail = ("erase",)
+    fields = ("title", "whole", "created_at", "merged_into")
+    inlines = (IdentityInline, MembershipInline, TagInline, StopInline, ConsentInline)
+    actions_detail = ("leave_alone", "correct", "take_out", "erase")
+
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
+        """Files of one person each: see retail.exports."""
+        return set(member_ids)
+
+    @display(description=_("画像"))
+    def whole(self, row: Member) -> SafeString | str:
+        """Everything about them on one page (retail.desk.portraits); of who was merged away there is none."""
+        if row.merged_into_id is not None:
+            return "–"
+        return format_html('<a class="text-link" href="{}">{}</a>', reverse("portrait", args=[row.pk]), _("打开画像"))
 
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)

@@ -115,6 +115,11 @@ def member_of(known: privacy.Known) -> int | None:
     return found.first()
 
 
+def known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The members of these keys, locked until commit, and how little each key proves; see `_known`."""
+    return _known(key_ids)
+
+
 def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
     """Key → the member it belongs to, keys nobody has yet left out; and key → how little it proves.
 

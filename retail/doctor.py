@@ -17,7 +17,7 @@ from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
 from members import profiles, spending
 from members.models import Membership
-from retail import intake, periodic, privacy, rights, seals
+from retail import intake, periodic, rights, rotation, seals
 from retail.models import Job, Order, Refund
 
 SAMPLE = 2_000  # orders judged again in a night, about: more where there are so many that it took too many nights
@@ -308,8 +308,8 @@ def _guards_stand(_look: Look) -> Iterator[str]:
 
 def _keys_open(_look: Look) -> Iterator[str]:
     """Our keys open what they sealed, where it was sealed, and find what they index."""
-    yield from privacy.faults()
-    if count := privacy.unbound():
+    yield from rotation.faults()
+    if count := rotation.unbound():
         yield f"{count} values would open in any row: run `manage.py rotate_privacy_keys`"
 
 

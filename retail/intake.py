@@ -12,17 +12,18 @@ from functools import partial
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from clerks import attribution, binding, book, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
-from members import coupons, identity, points, profiles, segments, spending, tiers
-from members.models import Purchase
+from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers
+from members.models import Membership, MemberTag, Purchase, Tag
 from members.spending import Back
-from retail import jobs, orders, org, shapes
-from retail.models import Channel, Order, Refund
+from retail import jobs, orders, org, shapes, told
+from retail.models import Brand, Channel, Order, Refund
 from retail.models.orders import lines_of
-from retail.orders import Taken
+from retail.orders import Fault, Taken
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +60,60 @@ def take_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: dateti
 
 
 def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime) -> list[Taken]:
-    """What buyers did other than buying, each at once and by itself; the outcome of each row, in order."""
-    outcomes = []
-    for row, said in zip(data, orders.told(channel=channel, data=data), strict=True):
-        if isinstance(said, list):
-            outcomes.append(Taken("rejected", faults=said))
+    """What buyers did other than buying; the outcome of each row, in order.
+
+    A registration takes effect at once and by itself; what people looked at is only kept, a batch at a time.
+    """
+    read = list(zip(data, told.events(channel=channel, data=data), strict=True))
+    outcomes = [Taken("rejected", faults=_faults_of(row, said, now)) for row, said in read]
+    seen: dict[str, behaviour.Seen] = {}
+    for (row, said), outcome in zip(read, outcomes, strict=True):
+        if outcome.faults or isinstance(said, list):
+            continue
+        if row.type == "register":
+            outcome.status = "created" if _register(row, said, now) else "unchanged"
+        elif seen.setdefault(row.outer_event_id, event := _seen(row, said)) != event:
+            outcome.faults = [Fault("outer_event_id", "appears twice in this batch")]
         else:
-            outcomes.append(Taken("created" if _register(row, said, now) else "unchanged"))
+            outcome.status = "unchanged"
+    kept = behaviour.keep(channel_id=channel.pk, events=list(seen.values()), now=now)
+    for row, outcome in zip(data, outcomes, strict=True):
+        if row.type != "register" and not outcome.faults:
+            outcome.status = kept[row.outer_event_id]
     return outcomes
 
 
-@transaction.atomic
-def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
-    """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before."""
+def _faults_of(row: shapes.Event, said: told.Told | list[Fault], now: datetime) -> list[Fault]:
+    if isinstance(said, list):
+        return said
+    if row.type != "register" and not behaviour.is_kept(row.at, now=now):
+        return [Fault("at", f"must be of the last {behaviour.KEPT.days} days")]
+    return []
+
+
+def _seen(row: shapes.Event, said: told.Told) -> behaviour.Seen:
+    return behaviour.Seen(
+        outer_event_id=row.outer_event_id,
+        at=row.at,
+        kind=row.type,
+        brand_id=said.brand_id,
+        buyer_keys=tuple(said.key_ids),
+        product_id=said.product_id,
+        store_id=said.store_id,
+        share_code=row.share_code or "",
+        live_event=row.live_event or "",
+        seconds=row.seconds,
+        outer_order_id=row.order or "",
+    )
+
+
+def _register(row: shapes.Event, said: told.Told, now: datetime) -> bool:
+    """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before.
+
+    Or they asked to be forgotten since, and are not known again by being told of once more.
+    """
+    if not said.key_ids:
+        return False
     met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source="register")
     clerk = None
     if row.share_code:
@@ -88,6 +130,102 @@ def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
     rewards.merged(member_ids=[met.member_id] if met.absorbed else [], now=now)
     rewards.of_registrations(memberships=[membership] if membership else [], now=now)
     return membership is not None
+
+
+@transaction.atomic
+def take_members(
+    *,
+    channel: Channel | None,
+    data: Sequence[shapes.Member],
+    now: datetime,
+    brand: Brand | None = None,
+    source: str = "feed",
+) -> list[Taken]:
+    """People the group already knew, of a batch; the outcome of each row, in order, with the member's number.
+
+    Who they are, whose customer they are, what they own, what they allow: each is one verb for the whole batch.
+    """
+    read = told.members(channel=channel, brand=brand, data=data, now=now)
+    good = [said for said in read if isinstance(said, told.ToldMember)]
+    outcomes = iter(enrolment.enrol(entrants=[_entrant(said) for said in good], source=source, now=now))
+    rows = [(said, next(outcomes)) if isinstance(said, told.ToldMember) else said for said in read]
+    taken = [(said, outcome) for said, outcome in (row for row in rows if not isinstance(row, list))]
+    known = [(said, outcome) for said, outcome in taken if not outcome.faults]
+    changed = _bind_told(known, now) | _note_told(known, source, now) | _tag_told(known, now)
+    _open_points(known, now)
+    for _said, outcome in known:
+        if outcome.member_id in changed:
+            outcome.change()
+    keep_up(membership_ids=[outcome.membership_id for _said, outcome in known if outcome.is_news], now=now)
+    return [Taken("rejected", faults=row) if isinstance(row, list) else _taken(row[1]) for row in rows]
+
+
+def _taken(outcome: enrolment.Enrolled) -> Taken:
+    return Taken(outcome.status, id=outcome.member_id or None, faults=outcome.faults)
+
+
+def _entrant(said: told.ToldMember) -> enrolment.Entrant:
+    data = said.data
+    return enrolment.Entrant(
+        brand_id=said.brand_id,
+        key_ids=said.key_ids,
+        name=data.name,
+        born_on=data.birthday,
+        registered_at=data.registered_at,
+        store_id=said.store_id,
+        channel_id=said.channel_id,
+        tier=data.tier,
+        tags=data.tags,
+        is_forgotten=said.is_forgotten,
+    )
+
+
+_Known = list[tuple[told.ToldMember, enrolment.Enrolled]]
+
+
+def _bind_told(known: _Known, now: datetime) -> set[int]:
+    """Members whose row names their clerk become that clerk's customers, unless they are somebody's; who did."""
+    wanted = {(said.brand_id, outcome.member_id): said.clerk for said, outcome in known if said.clerk is not None}
+    return binding.bind_told(wanted=wanted, now=now)
+
+
+def _tag_told(known: _Known, now: datetime) -> set[int]:
+    """The tags their rows name, headquarters' words; whoever has one more now."""
+    wanted: dict[int, set[int]] = defaultdict(set)
+    for _said, outcome in known:
+        for tag_id in outcome.tag_ids:
+            wanted[tag_id].add(outcome.member_id)
+    rows = Tag.objects.filter(pk__in=wanted)
+    source = MemberTag.Source.IMPORT
+    put = (tags.put(tag=tag, member_ids=wanted[tag.pk], staff=None, now=now, source=source) for tag in rows)
+    return {member_id for some in put for member_id in some}
+
+
+def _open_points(known: _Known, now: datetime) -> None:
+    """What they bring along, once: whoever was a member already has a balance of ours."""
+    for said, outcome in known:
+        if said.data.points and outcome.status == "created":
+            membership = Membership.objects.get(pk=outcome.membership_id)
+            points.adjust(membership=membership, points=said.data.points, reason=_("导入的期初积分"), by=None, now=now)
+
+
+def _note_told(known: _Known, source: str, now: datetime) -> set[int]:
+    """Their consents; of whom one was new."""
+    corps = dict(Brand.objects.filter(pk__in={said.brand_id for said, _ in known}).values_list("pk", "corp"))
+    words = [
+        consent.Word(
+            member_id=outcome.member_id,
+            corp=corps[said.brand_id],
+            purpose=one.purpose,
+            is_given=one.is_given,
+            at=one.at,
+            text_version=one.text_version,
+            company_id=one.company_id,
+        )
+        for said, outcome in known
+        for one in said.consents
+    ]
+    return consent.note(words=words, source=source, now=now)
 
 
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ APPEND_ONLY = (
     "commissions_disputestep",
     "commissions_entry",
     "commissions_payout",
+    "members_consent",
     "members_pointsentry",
     "members_couponmove",
     "retail_auditrow",
@@ -72,6 +73,9 @@ CLOCK = (
 )
 READ_ONLY = {WEB: ("django_migrations", "retail_seal", *CLOCK), JOB: ("django_migrations",)}
 
+# What of the owner's powers others may use, by a function that does one thing: who may call which.
+FUNCTIONS = {"make_event_month(date)": (WEB, JOB), "drop_event_months(date)": (JOB,)}
+
 
 def of(login: str, table: str) -> frozenset[str]:
     """The rights of `daogou_web` or `daogou_job` to a table: the same, but workers alone seal and keep the clock."""
@@ -103,6 +107,9 @@ def grant() -> None:
         for (login, rights), tables in _by_rights(cursor).items():
             names = ", ".join(map(connection.ops.quote_name, tables))
             cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {login}")
+        for function, callers in FUNCTIONS.items():
+            cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {both}")
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(callers)}")
 
 
 def _by_rights(cursor: CursorWrapper) -> dict[tuple[str, frozenset[str]], list[str]]:
@@ -152,6 +159,7 @@ def faults() -> Iterator[str]:
         if {WEB, JOB} <= known.keys():
             yield from _wrong_rights(connection.introspection.table_names(cursor))
             yield from _powers_by_the_way(cursor)
+            yield from _wrong_callers(cursor)
     yield from guards.faults(append_only=APPEND_ONLY)
 
 
@@ -177,3 +185,18 @@ FROM pg_db_role_setting, unnest(setconfig) said WHERE said ~ '^session_replicati
 def _powers_by_the_way(cursor: CursorWrapper) -> Iterator[str]:
     cursor.execute(_BY_THE_WAY, [[WEB, JOB], [WEB, JOB]])
     yield from (said for (said,) in cursor.fetchall())
+
+
+# A function that runs as its owner does what its caller may not: so each of them is named, with its callers.
+_CALLERS = """
+SELECT p.oid::regprocedure::text, login FROM pg_proc p, unnest(%s::text[]) login
+WHERE pronamespace = 'public'::regnamespace AND prosecdef AND has_function_privilege(login, p.oid, 'EXECUTE')
+"""
+
+
+def _wrong_callers(cursor: CursorWrapper) -> Iterator[str]:
+    cursor.execute(_CALLERS, [[WEB, JOB]])
+    found = set(cursor.fetchall())
+    wanted = {(function, login) for function, callers in FUNCTIONS.items() for login in callers}
+    yield from (f"{login} may call {function}" for function, login in sorted(found - wanted))
+    yield from (f"{login} may not call {function}" for function, login in sorted(wanted - found))

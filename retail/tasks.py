@@ -10,11 +10,25 @@ from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import coupons, model_tags, points, profiles, segments, tiers
+from members import behaviour, coupons, model_tags, points, profiles, segments, tiers
 from members.coupons import issuing
 from members.models import Segment
-from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
+from retail import (
+    approvals,
+    doctor,
+    dossier,  # noqa: F401  writes one kind of the exported files
+    erasure,
+    exports,
+    intake,
+    jobs,
+    periodic,
+    retention,
+    runs,
+    scope,
+    seals,
+)
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
+from retail.imports import members
 from retail.wecom import inbox, media, outbox
 
 
@@ -87,6 +101,11 @@ def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
 
+@jobs.apart
+def _import_members(import_id: int) -> None:
+    members.work(import_id=import_id, now=timezone.now)
+
+
 def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
 
@@ -135,6 +154,7 @@ REGISTRY: jobs.Registry = {
     exports.MAKE: _make_export,
     issuing.JOB: _coupon_issue,
     erasure.JOB: _erase_member,
+    members.JOB: _import_members,
     RUN: _run,
     attaining.JOB: _attain,
     segments.JOB: _refresh_segment,
@@ -210,6 +230,17 @@ def refresh_segments() -> int:
     """Who fits moves with time, too: see to it that each segment is looked at every hour."""
     with scope.within(scope.EVERYTHING):
         return segments.enqueue_due(now=timezone.now())
+
+
+@shared_task(name="retail.behaviour")
+def tend_behaviour() -> int:
+    """Make the months to come, and give what nobody had done to those who became known since."""
+    now, task = timezone.now(), "retail.behaviour"
+    behaviour.prepare(now=now)
+    ran = periodic.last(task=task)
+    count, until = behaviour.adopt(since=int(ran.found.get("until", 0)) if ran else 0)
+    periodic.note(task=task, now=now, found={"until": until})
+    return count
 
 
 @shared_task(name="retail.attain")

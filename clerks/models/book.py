@@ -16,7 +16,7 @@ class Customer(Scoped):
     """A bound customer as their clerk's list shows them: one row per active binding, written by `clerks.book` alone.
 
     Sums and dates are of what the store's company may see (`clerks.portraits`): online, and in stores of its own.
-    `intent`: how likely they are to buy; 0 until leads are scored.
+    `intent`: how likely they are to buy, in ppm; 0 until leads are scored.
     """
 
     binding = models.OneToOneField(
@@ -36,7 +36,7 @@ class Customer(Scoped):
     bound_at = models.DateTimeField(_("绑定"))
     is_friend = models.BooleanField(_("企业微信好友"), default=False)
     is_lost = models.BooleanField(_("已删除导购"), default=False)
-    intent = models.FloatField(_("购买意向"), default=0)
+    intent = models.PositiveIntegerField(_("购买意向（ppm）"), default=0)
     contacted_at = models.DateTimeField(_("最近联系"), null=True, blank=True)
     quiet_since = models.DateTimeField(_("多久没联系"))  # the last contact, before the first one the binding
     bought_at = models.DateTimeField(_("最近购买"), null=True, blank=True)
@@ -44,7 +44,7 @@ class Customer(Scoped):
     paid_fen = models.BigIntegerField(_("消费净额"), default=0)
     tag_ids = ArrayField(models.IntegerField(), verbose_name=_("标签"), default=list, blank=True)
     sought = models.TextField(_("称呼和拼音"), blank=True, default="")  # Member.sought
-    tails = ArrayField(models.TextField(), verbose_name=_("手机尾号（盲索引）"), default=list, blank=True)
+    tails = models.TextField(_("手机尾号（盲索引）"), blank=True, default="")  # with spaces between them
     refreshed_at = models.DateTimeField(_("更新"))
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")

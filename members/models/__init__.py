@@ -11,6 +11,7 @@ from members.models.coupons import (
     CouponType,
     CouponUse,
 )
+from members.models.imports import MemberImport
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsAdjustment, PointsEntry, PointsRule
 from members.models.profiles import Profile
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "Identity",
     "Member",
+    "MemberImport",
     "MemberTag",
     "Membership",
     "PointsAdjustment",

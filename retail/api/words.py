@@ -39,6 +39,21 @@ _TABLE = [
         "other_channel",
         _("写的是 %(it)s，但这个令牌推送的是 %(ours)s"),
     ),
+    _known(r"unknown channel '(?P<it>.*)'", "unknown_channel", _("没有这个渠道：%(it)s")),
+    _known(r"unknown tier '(?P<it>.*)'", "unknown_tier", _("没有这个等级：%(it)s")),
+    _known(r"unknown tag '(?P<it>.*)'", "unknown_tag", _("没有这个标签：%(it)s")),
+    _known(r"unknown company '(?P<it>.*)'", "unknown_company", _("没有这家公司：%(it)s")),
+    _known(r"nobody '(?P<it>.*)' holds a post.*", "unknown_clerk", _("工号 %(it)s 现在没有门店岗位")),
+    _known(
+        r"is a store of '(?P<it>.*)', not of '(?P<ours>.*)'", "other_brand", _("是 %(it)s 的门店，不是 %(ours)s 的")
+    ),
+    _known(r"channel_id: give the channel.*", "channel_needed", _("写了渠道买家号，请写明是哪个渠道的")),
+    # People
+    _known(r"belongs to several members: (?P<it>.*)", "several_members", _("这几个标识是不同会员的：%(it)s")),
+    _known(r"is known by another unionid: (?P<it>.*)", "several_members", _("这位会员已有另一个微信：%(it)s")),
+    _known(r"asked to be forgotten", "forgotten", _("这位顾客要求过抹去资料")),
+    _known(r"has not come yet", "out_of_range", _("时间还没到")),
+    _known(r"must be of the last (?P<it>\d+) days", "out_of_range", _("只收最近 %(it)s 天的")),
     _known(r"channel '(?P<it>.*)' serves several brands.*", "store_needed", _("渠道 %(it)s 有几个品牌，请写明门店")),
     # Content
     _known(r"(?:'.*' )?appears twice.*", "repeated", _("写了两次")),

@@ -22,6 +22,7 @@ from retail.demo import (
     deeds,
     facts,
     goods,
+    jottings,
     keys,
     paydays,
     people,
@@ -96,6 +97,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         segments.write(now=now)
         progress("人群", 1, 1)
         words.run(now=now)
+        jottings.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:

@@ -38,6 +38,9 @@ EXTRA = {
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
     "members.decide_pointsadjustment": "决定大额积分调整",
+    "members.stop_member": "登记不要联系",
+    "members.correct_member": "更正会员资料",
+    "members.export_member": "提出导出会员资料",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -62,6 +65,7 @@ _MEMBERS = [
     *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
     "members.segment",
     "members.membertag",
+    *("members.consent", "members.stop", "members.event"),
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -107,6 +111,8 @@ _MACHINERY = [
     *_SCHEDULE,
     *_WECOM,
 ]
+_LISTS = ["members.memberimport"]
+_MACHINERY = [*_LISTS, *_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -117,7 +123,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute"}
+) | {"commissions.answer_dispute", "members.stop_member"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -143,9 +149,11 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
+    | _may(_LISTS, "add", "change")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
+    | {"members.stop_member", "members.correct_member", "members.export_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -19,7 +19,7 @@ from django.db import connection, models
 from clerks import book
 from clerks.models import Binding, Customer
 from members import profiles
-from members.models import Identity, Member, Membership, MemberTag, PointsEntry, Purchase, Tag, Tier
+from members.models import Identity, Member, Membership, MemberTag, PointsAdjustment, PointsEntry, Purchase, Tag, Tier
 from retail.models import BuyerKey, Employment, Order, OrderLine, Post, Refund, Staff, Store
 from tests.bench.worlds import PRODUCTS, Shop
 from tests.factories import LONG_AGO, NOW
@@ -278,21 +278,22 @@ def _members(made: Crowd) -> None:
         member=f"{made.member} + n",
         tier="(%(tiers)s::bigint[])[width_bucket(coalesce(year_fen, 0), %(thresholds)s::bigint[])]",
         tier_since="since",
-        points="coalesce(greatest(paid_fen, 0) / 100, 0)",
         registered_at="since",
         first_purchase_at="first_at",
         last_purchase_at="last_at",
     )
-    _insert(
+    first = _last_id(PointsAdjustment)
+    points = {"membership": f"{made.membership} + n", "points": "paid_fen / 100", "at": "last_at"}
+    of_buyers = {"where": "paid_fen >= 100", "order": "n"}
+    _insert(PointsAdjustment, "bench_totals", {}, **of_buyers, id=f"{first} + n", **points, reason="'crowd'")
+    _insert(  # which adds up the balances
         PointsEntry,
         "bench_totals",
         {"now": NOW},
-        where="paid_fen >= 100",
-        order="n",
-        membership=f"{made.membership} + n",
+        **of_buyers,
+        **points,
         kind="'adjust'",
-        points="paid_fen / 100",
-        at="last_at",
+        adjustment=f"{first} + n",
         created_at="%(now)s",
     )
     _purchases(made)
@@ -384,6 +385,7 @@ def _bindings(made: Crowd) -> None:
         "now": NOW,
         "secret": book.secret(),
     }
+    contacted = f"CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => {_pick('n', 12, 4000)}) END"
     bound = {"where": "clerk IS NOT NULL", "order": "n"}
     _insert(
         Binding,
@@ -405,18 +407,17 @@ def _bindings(made: Crowd) -> None:
         **usual | {"member": "m.member_id"},
         tier="m.tier_id",
         is_friend=f"{_pick('n', 9, 10)} < 6",
-        intent=f"{_pick('n', 10, 1_000_000)} / 1000000.0",
-        contacted_at=f"CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => {_pick('n', 12, 4000)}) END",
+        intent=_pick("n", 10, 1_000_000),
+        contacted_at=contacted,
         bought_at="last_at",
         orders="coalesce(orders, 0)",
         paid_fen="coalesce(paid_fen, 0)",
         tag_ids=_TAG_IDS,
         bound_at="since",
-        quiet_since="CASE WHEN clerk > 0 THEN %(now)s - make_interval(hours => "
-        f"{_pick('n', 12, 4000)}) ELSE since END",
+        quiet_since=f"coalesce({contacted}, since)",
         sought="name_sought(name)",
-        tails=f"""ARRAY[left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
-            || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)]""",
+        tails=f"""left(encode(sha256(convert_to(%(secret)s || {clerk} || ':'
+            || lpad({_pick("n", 8, 10_000)}::text, 4, '0'), 'UTF8')), 'hex'), 16)""",
         refreshed_at="%(now)s",
     )
 
@@ -424,7 +425,7 @@ def _bindings(made: Crowd) -> None:
 # ── The tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
 _MODELS: tuple[type[models.Model], ...] = (
     *(Order, OrderLine, Refund, BuyerKey),
-    *(Member, Identity, Membership, Purchase, PointsEntry, MemberTag, Binding, Customer),
+    *(Member, Identity, Membership, Purchase, PointsAdjustment, PointsEntry, MemberTag, Binding, Customer),
 )
 
 

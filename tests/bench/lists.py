@@ -121,11 +121,11 @@ def _searches(made: Crowd) -> Iterator[Verdict]:
     }
     for kind, (text, rows) in wanted.items():
         yield _search(kind, customers.named(post=post, text=text), rows, len(own))
-    hashed = own[7].tails[0]
+    hashed = own[7].tails
     digits = next(
         four for n in range(10_000) if book.tail(staff_id=post.staff_id, digits=(four := f"{n:04}")) == hashed
     )
-    same = {row.pk for row in own if hashed in row.tails}
+    same = {row.pk for row in own if row.tails == hashed}
     yield _search("end of a number", customers.with_tail(post=post, digits=digits), same, len(own))
 
 
@@ -147,14 +147,14 @@ def _search(kind: str, rows: QuerySet[Customer], wanted: set[int], count: int) -
 
 # ── All members ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def _names(made: Crowd) -> Iterator[Verdict]:
-    """The first fifty of the admin's list, as it asks for them."""
+    """The first fifty of the admin's list, by the statements it asks with."""
     for text in ("小丽", "雨桐", "欧阳", "王雨桐"):
         peer, ours = Way(f"name__icontains {text}"), Way(f"name__spelled {text}")
-        rows = {peer: Member.objects.filter(name__icontains=text), ours: Member.objects.filter(name__spelled=text)}
-        assert set(rows[peer].values_list("pk", flat=True)) == set(rows[ours].values_list("pk", flat=True))
-        count = rows[ours].count()
-        shown = {way: some.order_by("-pk").defer("born_on")[:50] for way, some in rows.items()}
-        _turns(peer, ours, lambda way, shown=shown: list(shown[way].all()), count=12)
+        plain, spelled = (Member.objects.filter(**{f"name__{how}": text}) for how in ("icontains", "spelled"))
+        assert set(plain.values_list("pk", flat=True)) == set(spelled.values_list("pk", flat=True))
+        count = spelled.count()
+        asked = {id(way): _prepared(rows.order_by("-pk")[:50]) for way, rows in ((peer, plain), (ours, spelled))}
+        _turns(peer, ours, lambda way, asked=asked: database.planned(*asked[id(way)]), count=12)
         yield Verdict(
             f"{count:,} of {made.size:,} members by name", peer.median / ours.median, 100, [peer, ours], is_floor=True
         )

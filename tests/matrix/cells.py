@@ -56,7 +56,7 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        named = "path:object_id|int:(?:line|order|member|notice|statement|attained|dispute)_id|id"
+        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute)_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
@@ -95,6 +95,8 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member, "clerks:send": Member}
     rows |= dict.fromkeys((f"clerks:statement{verb}" for verb in ("", "_confirm", "_dispute")), Statement)
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
+    of_member = ("story", "customer_give", "customer_tag", "note", "note_delete")
+    rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

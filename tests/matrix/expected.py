@@ -60,6 +60,9 @@ history         exportfile ours *      302 302 403  404 404 404  302 404 404
 history         exportfile *   *       302 302 403  404 404 404  404 404 404
 history         *        *     *       302 302 403  404 404 404  302 302 302
 bare            *        *     *       302 302 403  302 302 302  302 302 302
+portrait        member   ours  READ    302 302 403  200 200 200  200 200 200
+portrait        member   other READ    302 302 403  404 404 404  200 200 200
+portrait        member   *     *       302/405 302/405 403  405 405 405  405 405 405
 unattributed    *        -     *       302 302 403  200 200 200  200 200 200
 why             *        ours  *       302 302 403  200 200 200  200 200 200
 why             *        other *       302 302 403  404 404 404  200 200 200
@@ -189,6 +192,16 @@ clerks:sale_dispute *    other POST    302 404 403  404 403 403  403 403 403
 clerks:dispute_withdraw * ours POST    302 302 403  404 403 403  403 403 403
 clerks:dispute_withdraw * other POST   302 404 403  404 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
+clerks:customers_search * -    POST    302 200 403  200 403 403  403 403 403
+clerks:story    *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:story    *        other READ    302 404 403  404 403 403  403 403 403
+clerks:customer_give *   ours  POST    302 400 403  400 403 403  403 403 403
+clerks:customer_give *   other POST    302 404 403  404 403 403  403 403 403
+clerks:customer_tag *    ours  POST    302 400 403  400 403 403  403 403 403
+clerks:customer_tag *    other POST    302 404 403  404 403 403  403 403 403
+clerks:note     *        ours  POST    302 400 403  400 403 403  403 403 403
+clerks:note     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:note_delete *     *     POST    302 404 403  404 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
 clerks:send     *        ours  POST    302 409 403  409 403 403  403 403 403

@@ -81,6 +81,8 @@ commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
+clerks.Customer             o   oc  ocb
+clerks.Note                 o   oc  ocb
 clerks.Friend               o   oc  ocb
 clerks.FriendMove           o   oc  ocb
 clerks.TagWish          o   oc  ocb

@@ -17,12 +17,14 @@ from clerks.models import (
     Binding,
     ContactWay,
     CorpTag,
+    Customer,
     Department,
     Friend,
     FriendMove,
     Greeting,
     GroupChat,
     GroupChatMember,
+    Note,
     Notice,
     Shift,
     SyncRun,
@@ -348,13 +350,14 @@ def _sample(part: Part) -> None:
         Category: world.product.category,
         AuditRow: AuditRow.objects.get(reason=part.mark),
         Binding: Binding.objects.get(member=membership.member, brand=world.brand),
+        Customer: Customer.objects.get(member=membership.member, brand=world.brand),
     }
     part.rows |= _segment(part, membership)
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
     part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
     clerk = part.rows[Staff]
-    for model in (Entry, ClaimRow, Binding):
+    for model in (Entry, ClaimRow, Binding, Customer):
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
@@ -507,6 +510,7 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
         Welcome: welcome,
         WelcomePart: WelcomePart.objects.create(welcome=welcome, kind="link", title=f"{mark}题", url="https://a.test"),
         Greeting: Greeting.objects.create(message=message, welcome=welcome, received_at=NOW, **key, **place),
+        Note: Note.objects.create(member=member, text=f"{mark}备注", created_at=NOW, brand=part.world.brand, **place),
         Touch: Touch.objects.create(corp=part.mark, member=member, purpose="service", at=NOW, **said),
         Notice: Notice.objects.create(**notice, **said),
     }

@@ -1,6 +1,5 @@
 """One customer: the portrait, what to do for them, and from there to the chat."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from clerks.outreach import contact
 from clerks.pages import wecom
 from clerks.pages.access import in_store
 from clerks.pages.views import notices
-from members import consent, tags
+from members import tags
 from members.coupons import giving
 from members.models import Member, Membership, Tag
 from retail import audit, database, privacy, scope
@@ -41,7 +40,7 @@ def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
 
 def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("", ""), text: str = "") -> HttpResponse:
     """`fault`: a form of the page and what was wrong in it; `text`: what was typed, which stands there again."""
-    portrait, told, now = _portrait(request, member_id), request.GET.get("notice", ""), timezone.now()
+    portrait, told, now = shown(request, member_id), request.GET.get("notice", ""), timezone.now()
     notice = notices.of(request, int(told)) if told.isascii() and told.isdecimal() and len(told) < 19 else None
     context = {"tab": "customers", "portrait": portrait, "app": wecom.app_of(request), "notice": notice}
     context |= {"faults": dict([fault]), "text": text}
@@ -63,7 +62,7 @@ def _offered(request: HttpRequest, portrait: portraits.Portrait) -> list[Tag]:
 @in_store
 def story(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """What happened with them, a page at a time: a part of the portrait for htmx, else a page."""
-    portrait, reader = _portrait(request, member_id), portraits.Reader.of_post(request.post)
+    portrait, reader = shown(request, member_id), portraits.Reader.of_post(request.post)
     text = request.GET.get("below", "")
     try:
         below = timeline.Mark.parse(text) if text else None
@@ -75,31 +74,14 @@ def story(request: HttpRequest, *, member_id: int) -> HttpResponse:
 
 
 # ── What is done on the page ─────────────────────────────────────────────────────────────────────────────────────────
-def _act(verb: Callable[[HttpRequest, int, datetime], None]) -> Callable[..., HttpResponse]:
-    """A button of the portrait: for who may see the customer; afterwards the page again."""
-
-    @require_POST
-    @never_cache
-    @in_store
-    def acting(request: HttpRequest, *, member_id: int, **kwargs: Any) -> HttpResponse:
-        _portrait(request, member_id)
-        verb(request, member_id, timezone.now(), **kwargs)
-        return redirect("clerks:customer", member_id=member_id)
-
-    return acting
-
-
-@_act
-def stop(request: HttpRequest, member_id: int, now: datetime) -> None:
-    """不要联系: from now on nobody of this corp writes to them any more, on no channel."""
-    member = Member._base_manager.get(pk=member_id)
-    consent.stop(member=member, corp=request.post.store.brand.corp, by=request.user, now=now)
-
-
-@_act
-def delete_note(request: HttpRequest, member_id: int, now: datetime, *, note_id: int) -> None:
-    if not notes.delete(post=request.post, member_id=member_id, note_id=note_id, now=now):
+@require_POST
+@never_cache
+@in_store
+def delete_note(request: HttpRequest, *, member_id: int, note_id: int) -> HttpResponse:
+    shown(request, member_id)
+    if not notes.delete(post=request.post, member_id=member_id, note_id=note_id, now=timezone.now()):
         raise Http404
+    return redirect("clerks:customer", member_id=member_id)
 
 
 @require_POST
@@ -107,7 +89,7 @@ def delete_note(request: HttpRequest, member_id: int, now: datetime, *, note_id:
 @in_store
 def note(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """Write something down about them; what cannot be kept stays in the field, with why."""
-    _portrait(request, member_id)
+    shown(request, member_id)
     text = request.POST.get("text", "")
     try:
         notes.write(post=request.post, member_id=member_id, text=text, now=timezone.now())
@@ -121,7 +103,7 @@ def note(request: HttpRequest, *, member_id: int) -> HttpResponse:
 @in_store
 def give(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """发券: one of the clerk's quota for the customer."""
-    portrait, post, now = _portrait(request, member_id), request.post, timezone.now()
+    portrait, post, now = shown(request, member_id), request.post, timezone.now()
     quota = giving.givable(staff=post.staff, now=now).filter(pk=_number(request, "quota")).first()
     try:
         if quota is None:
@@ -139,7 +121,7 @@ def give(request: HttpRequest, *, member_id: int) -> HttpResponse:
 @in_store
 def tag(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """Put a tag on them: one of those there are, or a word of one's own. With `off` take one off."""
-    _portrait(request, member_id)
+    shown(request, member_id)
     staff, now, word = request.post.staff, timezone.now(), request.POST.get("word", "").strip()
     try:
         one = tags.own(staff=staff, name=word, now=now) if word else _tag(request, now)
@@ -180,7 +162,7 @@ class _Asked(NamedTuple):
 
 def _asked(request: HttpRequest, member_id: int, now: datetime) -> _Asked | None:
     """None where there is no WeCom to speak through. Raises Http404."""
-    _portrait(request, member_id)
+    shown(request, member_id)
     app = wecom.app_of(request)
     if app is None:
         return None
@@ -238,7 +220,7 @@ def _friend(post: Post, member_id: int, corp: str) -> Friend | None:
         return min(found, key=lambda friend: friend.state != Friend.State.FRIEND, default=None)
 
 
-def _portrait(request: HttpRequest, member_id: int) -> portraits.Portrait:
+def shown(request: HttpRequest, member_id: int) -> portraits.Portrait:
     """Raises Http404 unless the person may see this customer."""
     portrait = portraits.of_post(post=request.post, member_id=member_id, now=timezone.now()).portrait
     if portrait is None:

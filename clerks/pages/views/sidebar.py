@@ -43,6 +43,7 @@ def customer(request: HttpRequest) -> HttpResponse:
     if portrait is None:
         return render(request, "clerks/sidebar/_colleague.html", {"relation": relation, "now": now})
     context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=portrait.given_name)}
+    context |= portraits.standing(portrait, now=now)._asdict()
     return render(request, "clerks/sidebar/_customer.html", context)
 
 

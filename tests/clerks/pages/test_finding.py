@@ -11,7 +11,7 @@ from clerks import book
 from clerks.models import Customer
 from members import profiles
 from members.models import Member, Membership, MemberTag, Tag, Tier
-from retail import logins
+from retail import logins, privacy
 from retail.models import AuditRow
 from retail.shapes import Buyer
 from tests.clerks.pages.conftest import signed_in
@@ -109,6 +109,7 @@ def test_no_other_part_of_a_number_is_searched_for(people: dict[str, Member], ph
 
     page = said(phone, typed)
 
+    assert ("最后 4 位" in page) == privacy.has_number(typed)
     assert 'class="person' not in page and 'role="status"' in page
     assert not AuditRow.objects.filter(action="search_tail").exists()
     assert "1380" not in str(list(Customer._base_manager.values_list("sought", "tails")))

@@ -22,7 +22,6 @@ from members.models import (
     TierRule,
 )
 from retail import scope
-from retail.models import AuditRow
 from tests import factories
 from tests.clerks.pages.conftest import signed_in
 from tests.clerks.pages.test_customers import buyer, customer
@@ -146,17 +145,12 @@ def test_a_note_that_cannot_be_kept_stays_in_the_field(phone: Client, member: Me
     assert text.strip() in answer.content.decode() and 'role="alert"' in answer.content.decode()
 
 
-def test_one_tap_and_nobody_contacts_them_any_more(shop: World, phone: Client, member: Member):
+def test_who_wants_to_be_left_alone_is_not_offered_to_be_contacted(shop: World, phone: Client, member: Member):
     shop.brand.corp = "ww1"
     shop.brand.save()
-    assert "点一下，所有人都不会再主动联系" in page(phone, member)
+    consent.stop(member=member, corp="ww1", by=None, now=NOW)
 
-    assert post(phone, member, "stop/").status_code == 302
-
-    assert Stop.objects.get().member == member
-    assert not consent.allows(member_id=member.pk, corp="ww1", channel="wecom", purpose="service")
     assert "顾客要求不要联系" in page(phone, member) and "data-chat" not in page(phone, member)
-    assert AuditRow.objects.get(action="stop").by == shop.staff["A1"].user
 
 
 def test_a_clerk_gives_a_coupon_from_their_quota(shop: World, phone: Client, member: Member):
@@ -198,7 +192,7 @@ def test_of_a_colleagues_customer_there_is_no_page(shop: World, phone: Client, p
     assert phone.get(f"/m/customers/{member.pk}/{part}").status_code == 404
 
 
-@pytest.mark.parametrize("part", ["notes/", "notes/1/delete/", "stop/", "coupons/", "tags/"])
+@pytest.mark.parametrize("part", ["notes/", "notes/1/delete/", "wishes/", "coupons/", "tags/"])
 def test_nor_is_anything_done_to_them(shop: World, phone: Client, part: str):
     shop.hire("A2")
     member = customer(shop, 1, clerk="A2")
