@@ -141,13 +141,13 @@ class WithRights(DecidingAdmin):
     refusals = (corrections.Refused, exports.Refused, approvals.Refused)
 
     def has_take_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.export_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.export_member")
 
     def has_leave_alone_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.stop_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.stop_member")
 
     def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.correct_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.correct_member")
 
     @action(description=_("不要联系"), icon="do_not_disturb_on", permissions=["leave_alone"], dialog=LEAVE_ALONE)
     def leave_alone(self, request: HttpRequest, form: WishForm, object_id: str) -> HttpResponse:

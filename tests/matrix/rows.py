@@ -36,6 +36,9 @@ members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
 members.Stop            -   o   ob
+members.Consent         -   o   ob
+members.Event           -   o   ob
+members.MemberImport    -   -   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

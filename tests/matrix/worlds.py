@@ -60,7 +60,8 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members import behaviour
+from members.models import Consent, Event, Identity, Member, MemberImport, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -444,10 +445,22 @@ def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
     return {
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
+        Consent: Consent.objects.create(member=member, purpose="marketing", is_given=True, at=NOW, noted_at=NOW),
+        Event: _event(part, member),
+        MemberImport: MemberImport.objects.create(
+            brand=part.world.brand, name=f"{mark}.csv", digest=mark, made_at=NOW
+        ),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
         SyncRun: SyncRun.objects.create(corp=mark, started_at=NOW),
     }
+
+
+def _event(part: Part, member: Member) -> Event:
+    seen = behaviour.Seen(part.mark, NOW, Event.Kind.VISIT, part.world.brand.pk, (), None, part.world.store.pk)
+    behaviour.keep(channel_id=part.world.pos.pk, events=[seen], now=NOW)
+    Event.objects.filter(outer_event_id=part.mark).update(member=member)
+    return Event.objects.get(outer_event_id=part.mark)
 
 
 def _app(mark: str) -> App:
