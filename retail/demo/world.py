@@ -30,6 +30,7 @@ from retail.demo import (
     shops,
     stories,
     tariffs,
+    traces,
 )
 from retail.demo.shopping import Market
 from retail.models import Brand, Order
@@ -86,6 +87,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
         paydays.run(now=now)
+        traces.write(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
