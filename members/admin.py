@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure
 from members.models import Identity, Member, Membership, Purchase, Tier
-from members.rights_pages import ConsentInline, StopInline, WithRights
+from members.rights.admin import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store

@@ -123,7 +123,7 @@ class Seen(NamedTuple):
     columns: list[str]
     rows: list[tuple[int, list[str], str]]
     problems: list[str]
-    left_out: list[str]
+    left_out: str
 
 
 def look(given: MemberImport) -> Seen:
@@ -135,7 +135,7 @@ def look(given: MemberImport) -> Seen:
             for row in islice(found.rows(), SHOWN)
         ]
     left_out = [heading for heading, name in zip(header, given.columns, strict=True) if heading and not name]
-    return Seen(header, given.columns, rows, member_rows.problems(given.columns), left_out)
+    return Seen(header, given.columns, rows, member_rows.problems(given.columns), _("、").join(left_out))
 
 
 def _masked(columns: Sequence[str], row: Row) -> list[str]:

@@ -266,7 +266,7 @@ class _Sheet(_Reader):
         if self._kind == "s":
             return self._texts[int(said)] if said.isdecimal() and int(said) < len(self._texts) else ""
         if self._kind == "b":
-            return "是" if said == "1" else "否"
+            return "yes" if said == "1" else "no"
         if self._kind in ("str", "inlineStr", "d"):
             return said
         return "" if self._kind == "e" else self._number(said)

@@ -9,8 +9,9 @@ import pytest
 from django.apps import apps
 
 from clerks.models import Note
-from members import consent, corrections, identity
+from members import consent, identity
 from members.models import Identity, Member, Stop
+from members.rights import corrections
 from retail import approvals, dossier, intake, jobs, privacy, retention, shapes, tasks
 from retail.models import AuditRow, BuyerKey, ExportFile, Job, Post
 from tests.factories import NOW, user, world
@@ -72,7 +73,7 @@ def test_all_that_is_held_is_told_and_nothing_of_others(shop, member):
     told = {section.title: section.rows for section in dossier.collect(member=member)}
     assert told["会员"][0]["称呼"] == NAME and told["会员"][0]["生日"] == "1986-05-04"
     assert PHONE in told["会员标识"][0]["标识"]
-    assert [row["实付额"] for row in told["订单行"]] == ["¥100.00", "¥50.00"]
+    assert [row["实付"] for row in told["订单行"]] == ["¥100.00", "¥50.00"]
     assert len(told["退款"]) == len(told["订单"]) == 1 and told["会员行为"][0]["类型"] == "加购"
     assert told["同意记录"][0]["条款版本"] == "v3" and told["不要联系"] and told["顾客备注"][0]["备注"] == "喜欢红色"
     assert "OTHER-1" not in str(told) and "15400008888" not in str(told)
