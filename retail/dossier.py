@@ -74,8 +74,7 @@ def ways(model: type[models.Model]) -> list[str]:
     """How a row of the table is somebody's, as look-ups of a member; none where it is nobody's."""
     if model._meta.label in _BY_WAY_OF:
         return [_BY_WAY_OF[model._meta.label]]
-    fields = [field for field in model._meta.concrete_fields if field.remote_field]
-    targets = {field.name: field.remote_field.model for field in fields}
+    targets = {one.name: one.remote_field.model for one in model._meta.concrete_fields if one.remote_field}
     direct = [name for name, target in targets.items() if target is Member]
     direct += [f"{name}__member" for name, target in targets.items() if target is Membership]
     return direct or [f"{name}__{_BUYER}" for name, target in targets.items() if target is Order]

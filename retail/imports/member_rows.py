@@ -77,7 +77,7 @@ def guess(header: Sequence[str]) -> list[str]:
 def problems(columns: Sequence[str]) -> list[str]:
     """Why a file cannot be read by these columns, in words."""
     named = [name for name in columns if name]
-    said = []
+    said: list[object] = []
     if not set(named) & set(KEYS):
         said.append(_("没有一列能认出人：手机号、unionid、企业微信客户、会员卡号、渠道买家号至少要有一列。"))
     if "channel_id" in named and "channel" not in named:
