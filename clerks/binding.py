@@ -176,6 +176,7 @@ def bind_told(*, wanted: Mapping[Pair, org.Held], now: datetime) -> set[int]:
         return set()
     lock(wanted)
     bound = [pair for pair, known in _relations(wanted).items() if all(one.ended_at for one in known)]
+    stores = {pair: store_id for pair in bound if (store_id := wanted[pair].store_id) is not None}
     days = dict(
         Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in bound}).values_list("pk", "protection_days")
     )
@@ -185,15 +186,15 @@ def bind_told(*, wanted: Mapping[Pair, org.Held], now: datetime) -> set[int]:
                 brand_id=brand_id,
                 member_id=member_id,
                 staff_id=wanted[brand_id, member_id].staff_id,
-                store_id=wanted[brand_id, member_id].store_id,
+                store_id=store_id,
                 source=Binding.Source.HISTORY,
                 started_at=now,
                 protected_until=now + timedelta(days=days[brand_id]),
             )
-            for brand_id, member_id in bound
+            for (brand_id, member_id), store_id in stores.items()
         ]
     )
-    return {member_id for _, member_id in bound}
+    return {member_id for _, member_id in stores}
 
 
 # One row per member: staff, store, last purchase, whether the first two clerks tie.

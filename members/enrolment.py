@@ -130,6 +130,9 @@ class _People:
 
     def __init__(self, key_ids: Collection[int]) -> None:
         self._owner_of, self._strength = identity.known(key_ids)
+        # Two batches may know the same people by different keys: whoever comes second waits here, and not crosswise.
+        members = Member._base_manager.select_for_update(of=("self",)).filter(pk__in=set(self._owner_of.values()))
+        list(members.order_by("pk").values_list("pk"))
         kinds = BuyerKey.objects.filter(pk__in=key_ids).values_list("pk", "type")
         self._kind = dict(kinds)
         self._wechats: dict[int, set[int]] = {}  # member → the keys of their unionids

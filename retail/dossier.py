@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members import access, erasure
+from members import erasure
 from members.models import Member, Membership
+from members.rights import access
 from retail import exports, privacy
 from retail.models import AuditRow, BuyerKey, ExportFile, Order
 from retail.sheets import plain
@@ -73,8 +74,7 @@ def ways(model: type[models.Model]) -> list[str]:
     """How a row of the table is somebody's, as look-ups of a member; none where it is nobody's."""
     if model._meta.label in _BY_WAY_OF:
         return [_BY_WAY_OF[model._meta.label]]
-    fields = [field for field in model._meta.concrete_fields if field.remote_field]
-    targets = {field.name: field.remote_field.model for field in fields}
+    targets = {one.name: one.remote_field.model for one in model._meta.concrete_fields if one.remote_field}
     direct = [name for name, target in targets.items() if target is Member]
     direct += [f"{name}__member" for name, target in targets.items() if target is Membership]
     return direct or [f"{name}__{_BUYER}" for name, target in targets.items() if target is Order]
@@ -141,19 +141,20 @@ def _title(model: type[models.Model]) -> str:
 
 # ── As a file ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def write(out: IO[bytes], row: ExportFile) -> None:
-    """The file of an export: 会员资料.txt to read, member.json for a machine."""
+    """The file of an export: a text to read, member.json for a machine."""
     sections = collect(member=Member._base_manager.get(pk=row.ids[0]))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("会员资料.txt", "\ufeff" + "".join(_readable(sections)))
+        made.writestr(f"{_('会员资料')}.txt", "\ufeff" + "".join(_readable(sections)))
         content = {section.title: section.rows for section in sections}
         made.writestr("member.json", json.dumps(content, ensure_ascii=False, indent=1))
 
 
 def _readable(sections: Sequence[Section]) -> Iterator[str]:
     for section in sections:
-        yield f"【{section.title}】\r\n"
+        yield _("【%(title)s】") % {"title": section.title} + "\r\n"
         for row in section.rows:
-            yield "".join(f"{name}：{value}\r\n" for name, value in row.items()) + "\r\n"
+            said = (_("%(name)s：%(value)s") % {"name": name, "value": value} for name, value in row.items())
+            yield "".join(f"{line}\r\n" for line in said) + "\r\n"
 
 
 exports.WRITERS[access.FORMAT] = write

@@ -66,6 +66,8 @@ FUNCTIONS = {
     "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
     "name_grams(name text)": "c0d695b0559b4938fbf6b2a4faae596e",
     "name_sought(name text)": "d7772478961150d5f838a2c26ebe70f4",
+    "drop_event_months(before date)": "0cae954bd6088d1a56de12aa89cc882f",
+    "make_event_month(day date)": "bc8f7bd679530d4fddf46b5f9732de62",
     "refuse_change()": "3e49f50ded122e39186776418c0359c8",
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
     "refuse_gap()": "6bf9d90f9dc87d81aaae068e73d32197",

@@ -253,7 +253,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
-UPLOAD_MAX_BYTES = {"/admin/wecom/media/add/": 21 * 1024 * 1024}  # pages that take a file, which goes to a customer
+UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members
+    "/admin/wecom/media/add/": 21 * 1024 * 1024,
+    "/admin/members/memberimport/add/": 21 * 1024 * 1024,
+}
 FORM_MAX_BYTES = 1024 * 1024  # what people send from pages; the feed may send DATA_UPLOAD_MAX_MEMORY_SIZE
 
 # ── What a browser may do with our pages ─────────────────────────────────────────────────────────────────────────────

@@ -5,12 +5,12 @@ its time says of somebody who asked to be forgotten since is not known again.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from retail import catalog, orders, org, privacy, shapes
-from retail.models import Brand, Channel, Franchisee
+from retail.models import Brand, Channel, Franchisee, Store
 from retail.orders import Fault
 
 _Thing = TypeVar("_Thing")
@@ -145,6 +145,7 @@ class _Look:
     roster: org.Roster
     companies: dict[str, int]
     now: datetime
+    brands: dict[int | None, int] = field(default_factory=dict)
 
     def at(self, row: shapes.Member) -> ToldMember | list[Fault]:
         faults: list[Fault] = []
@@ -154,8 +155,8 @@ class _Look:
             faults.append(Fault("store_code", f"unknown store {row.store_code!r}"))
         brand = self._brand(channel, store, faults)
         clerk = self.roster.person(at=self.now, code=row.clerk) if row.clerk else None
-        if row.clerk and clerk is None:
-            faults.append(Fault("clerk", f"nobody {row.clerk!r} holds a post in a store now"))
+        if row.clerk and (clerk is None or (brand is not None and self._brand_of(clerk) != brand.id)):
+            faults.append(Fault("clerk", f"nobody {row.clerk!r} holds a post in a store of the brand now"))
         faults += self._time_faults(row)
         consents = self._consents(row, faults)
         keys, wrong = orders.identities(channel, brand, row.buyer)
@@ -163,6 +164,12 @@ class _Look:
             return faults + wrong
         ids = channel.pk if channel else None, store.id if store else None
         return ToldMember(row, brand.id, *ids, clerk, consents, keys, [])
+
+    def _brand_of(self, clerk: org.Held) -> int | None:
+        """Few clerks stand in a batch, and most of them many times."""
+        if clerk.store_id not in self.brands:
+            self.brands[clerk.store_id] = Store._base_manager.values_list("brand_id", flat=True).get(pk=clerk.store_id)
+        return self.brands[clerk.store_id]
 
     def _channel(self, row: shapes.Member, faults: list[Fault]) -> Channel | None:
         if self.channel is not None:

@@ -30,6 +30,7 @@ CREATE TABLE members_event (
     PRIMARY KEY (id, at),
     CONSTRAINT event_once UNIQUE (channel_id, outer_event_id, at)
 ) PARTITION BY RANGE (at);
+ALTER SEQUENCE members_event_id_seq OWNED BY members_event.id;
 CREATE INDEX event_of_member ON members_event (member_id, at DESC) WHERE member_id IS NOT NULL;
 CREATE INDEX event_of_nobody ON members_event USING gin (buyer_keys) WHERE member_id IS NULL;
 """
@@ -81,7 +82,7 @@ class Migration(migrations.Migration):
     dependencies = [("members", "0001_initial")]
 
     operations = [
-        migrations.RunSQL(TABLE, "DROP TABLE members_event; DROP SEQUENCE members_event_id_seq"),
+        migrations.RunSQL(TABLE, "DROP TABLE members_event"),
         migrations.RunSQL(MAKE_MONTH, "DROP FUNCTION make_event_month(date)"),
         migrations.RunSQL(DROP_MONTHS, "DROP FUNCTION drop_event_months(date)"),
     ]

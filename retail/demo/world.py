@@ -33,6 +33,7 @@ from retail.demo import (
     standing,
     stories,
     tariffs,
+    traces,
     vouchers,
     words,
 )
@@ -93,10 +94,11 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         copying.analyze("commissions")
         paydays.run(now=now)
         standing.by_hand(now=now)
+        traces.write(now=now)
+        words.run(now=now)
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
-        words.run(now=now)
         jottings.run(now=now)
 
 

@@ -109,7 +109,7 @@ class MemberImportAdmin(ScopedAdmin):
             **self.admin_site.each_context(request),
             "title": _("导入会员"),
             "form": form,
-            "columns": member_rows.COLUMNS,
+            "columns": str(_("、")).join(str(column.title) for column in member_rows.COLUMNS),
             "most": members.MOST_BYTES // 1024 // 1024,
             "back": reverse("admin:members_memberimport_changelist"),
         }

@@ -123,7 +123,7 @@ class Seen(NamedTuple):
     columns: list[str]
     rows: list[tuple[int, list[str], str]]
     problems: list[str]
-    left_out: list[str]
+    left_out: str
 
 
 def look(given: MemberImport) -> Seen:
@@ -135,7 +135,7 @@ def look(given: MemberImport) -> Seen:
             for row in islice(found.rows(), SHOWN)
         ]
     left_out = [heading for heading, name in zip(header, given.columns, strict=True) if heading and not name]
-    return Seen(header, given.columns, rows, member_rows.problems(given.columns), left_out)
+    return Seen(header, given.columns, rows, member_rows.problems(given.columns), _("、").join(left_out))
 
 
 def _masked(columns: Sequence[str], row: Row) -> list[str]:
@@ -241,6 +241,10 @@ def work(
         log.warning("%s is worked on elsewhere, too: left to that.", given.pk)
     except (Unfit, TableError) as trouble:
         _fail(given, str(trouble), now())
+    except Exception:
+        said = _("出错了，过一会儿会自动再试。")
+        MemberImport._base_manager.filter(pk=given.pk).update(trouble=said)
+        raise
 
 
 @transaction.atomic
@@ -290,8 +294,8 @@ def _end(given: MemberImport, now: datetime) -> None:
     row = _locked(given)
     ended = {_State.CHECKING: _State.CHECKED, _State.RUNNING: _State.DONE}.get(_State(row.state))
     if ended is not None:
-        row.state, row.ended_at = ended, now
-        row.save(update_fields=["state", "ended_at"])
+        row.state, row.ended_at, row.trouble = ended, now, ""
+        row.save(update_fields=["state", "ended_at", "trouble"])
 
 
 @transaction.atomic

@@ -23,7 +23,8 @@ MEGA = 1024 * 1024
 MOST_UNPACKED = 200 * MEGA  # of all parts that are read together
 MOST_RATIO = 100  # unpacked for packed, of a part larger than this many bytes:
 SMALL = 10 * MEGA
-MOST_TEXTS = 64 * MEGA  # of the table of texts that cells share
+MOST_TEXTS = 24 * MEGA  # characters of the table of texts that cells share, and so many texts:
+MOST_SHARED = 2_000_000
 MOST_ROWS = 200_000
 MOST_COLUMNS = 200
 MOST_CELL = 2_000  # characters
@@ -172,6 +173,8 @@ class _Texts(_Reader):
     def end(self, tag: str) -> None:
         if tag == "si":
             self.found.append("".join(self._parts)[:MOST_CELL])
+            if len(self.found) > MOST_SHARED:
+                raise TableError("holds more texts than a table can hold")
         elif tag == "rPh":
             self._is_aside = False
         elif tag == "t":
@@ -263,7 +266,7 @@ class _Sheet(_Reader):
         if self._kind == "s":
             return self._texts[int(said)] if said.isdecimal() and int(said) < len(self._texts) else ""
         if self._kind == "b":
-            return "是" if said == "1" else "否"
+            return "yes" if said == "1" else "no"
         if self._kind in ("str", "inlineStr", "d"):
             return said
         return "" if self._kind == "e" else self._number(said)

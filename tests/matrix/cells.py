@@ -93,6 +93,7 @@ def _model(name: str, route: str) -> type[Model] | None:
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
     rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member, "clerks:send": Member}
+    rows["clerks:wishes"] = Member
     rows |= dict.fromkeys((f"clerks:statement{verb}" for verb in ("", "_confirm", "_dispute")), Statement)
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
     of_member = ("story", "customer_give", "customer_tag", "note", "note_delete")

@@ -14,7 +14,8 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment",
+    " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
+    " consent stop event",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment",
@@ -34,6 +35,7 @@ add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
 add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             guarantee -    *       302 302 403  403 403 403  403 200 403
 add             paycycle -     *       302 302 403  403 403 403  403 200 403
+add             memberimport - *       302 302 403  403 403 403  200 403 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -122,6 +124,19 @@ quotas          coupontype *   *       302 302 403  403 403 403  200 403 403
 codes           coupontype *   *       302 302 403  403 403 403  200 403 403
 stop            couponissue *  *       302 302 403  403 403 403  200 403 403
 void            coupon   *     *       302 302 403  403 403 403  200 403 403
+leave_alone     member   ours  *       302 302 403  200 200 200  200 403 403
+leave_alone     member   other *       302 302 403  403 403 403  200 403 403
+correct         member   *     *       302 302 403  403 403 403  200 403 403
+take_out        member   *     *       302 302 403  403 403 403  200 403 403
+lift            stop     ours  *       302 302 403  200 200 200  200 403 403
+lift            stop     other *       302 302 403  403 403 403  200 403 403
+progress        memberimport * *       302 302 403  403 403 403  200 200 200
+columns         memberimport * POST    302 302 403  403 403 403  302 403 403
+start           memberimport * POST    302 302 403  403 403 403  302 403 403
+refused         memberimport * POST    302 302 403  403 403 403  302 403 403
+columns         memberimport * *       302 302 403  405 405 405  405 405 405
+start           memberimport * *       302 302 403  405 405 405  405 405 405
+refused         memberimport * *       302 302 403  405 405 405  405 405 405
 code            contactway *   *       302 302 403  404 404 404  404 404 404
 refresh_now     segment  *     *       302 302 403  403 403 403  200 403 403
 end             segment  *     *       302 302 403  403 403 403  200 403 403
@@ -208,6 +223,9 @@ clerks:send     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:send     *        other POST    302 404 403  404 403 403  403 403 403
 clerks:chat     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:wishes   *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:wishes   *        other READ    302 404 403  404 403 403  403 403 403
+clerks:wishes   *        *     POST    302 404 403  404 403 403  403 403 403
 clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
@@ -251,6 +269,7 @@ schema          *        -     *       405 405 403  405 405 405  405 405 405
 order-*         *        *     *       401 401 403  401 401 401  401 401 401
 refund-*        *        *     *       401 401 403  401 401 401  401 401 401
 event-*         *        *     *       401 401 403  401 401 401  401 401 401
+member-*        *        *     *       401 401 403  401 401 401  401 401 401
 product-*       *        *     *       401 401 403  401 401 401  401 401 401
 store-*         *        *     *       401 401 403  401 401 401  401 401 401
 staff-*         *        *     *       401 401 403  401 401 401  401 401 401
@@ -267,10 +286,13 @@ refund-list     *        -     OPTIONS 200 200 200 200 403
 refund-list     *        -     READ    405 405 405 405 403
 event-list      *        -     OPTIONS 200 200 200 200 403
 event-list      *        -     READ    405 405 405 405 403
+member-list     *        -     OPTIONS 200 200 200 200 403
+member-list     *        -     READ    405 405 405 405 403
 *-list          *        -     SAFE    200 200 200 200 403
 order-list      *        -     POST    403 403 403 403 415
 refund-list     *        -     POST    403 403 403 403 415
 event-list      *        -     POST    403 403 403 403 415
+member-list     *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
 segment-detail  *        beside SAFE   200 200 200 200 403

@@ -52,6 +52,9 @@ members.CouponUse       -   o   ob
 members.CouponIssue     -   -   ob
 members.CouponSkip      -   -   ob
 members.Segment         ob  ob  ob
+members.Consent         -   o   ob
+members.Event           -   o   ob
+members.MemberImport    -   -   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

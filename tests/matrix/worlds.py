@@ -63,8 +63,9 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members import coupons
+from members import behaviour, coupons
 from members.models import (
+    Consent,
     Coupon,
     CouponIssue,
     CouponMove,
@@ -72,8 +73,10 @@ from members.models import (
     CouponSkip,
     CouponType,
     CouponUse,
+    Event,
     Identity,
     Member,
+    MemberImport,
     Membership,
     MemberTag,
     PointsAdjustment,
@@ -527,10 +530,22 @@ def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
         Tag: (word := _word(part, mark)),
         MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),
         Profile: Profile.objects.get(membership__member=member, membership__brand=part.world.brand),
+        Consent: Consent.objects.create(member=member, purpose="marketing", is_given=True, at=NOW, noted_at=NOW),
+        Event: _event(part, member),
+        MemberImport: MemberImport.objects.create(
+            brand=part.world.brand, name=f"{mark}.csv", digest=mark, made_at=NOW
+        ),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
         SyncRun: SyncRun.objects.create(corp=mark, started_at=NOW),
     }
+
+
+def _event(part: Part, member: Member) -> Event:
+    seen = behaviour.Seen(part.mark, NOW, Event.Kind.VISIT, part.world.brand.pk, (), None, part.world.store.pk)
+    behaviour.keep(channel_id=part.world.pos.pk, events=[seen], now=NOW)
+    Event.objects.filter(outer_event_id=part.mark).update(member=member)
+    return Event.objects.get(outer_event_id=part.mark)
 
 
 def _app(mark: str) -> App:

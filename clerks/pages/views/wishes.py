@@ -26,7 +26,8 @@ def wishes(request: HttpRequest, *, member_id: int) -> HttpResponse:
     state = consent.state(member=member, corp=corp)
     purposes = [(one.value, one.label) for one in Stop.Purpose if one not in {stop.purpose for stop in state.stops}]
     context = {"tab": "customers", "member": member, "state": state, "purposes": purposes}
-    return render(request, f"clerks/customers/{'_wishes' if request.htmx else 'wishes'}.html", context)
+    template = "clerks/customers/_wishes.html" if request.htmx else "clerks/customers/wishes.html"
+    return render(request, template, context)
 
 
 def _act(request: HttpRequest, member: Member, corp: str) -> None:

@@ -11,6 +11,7 @@ from members.models import Consent, Event, Identity, Member, Membership, MemberT
 from retail import privacy, scope
 from retail.models import BuyerKey
 from retail.privacy import Known
+from tests import factories
 from tests.factories import number
 
 PHONE = "15400001234"
@@ -160,6 +161,11 @@ def test_who_comes_back_after_being_forgotten_has_no_name(shop, till):
     row = member(registered_at=(timezone.now() - timedelta(days=1)).isoformat(), birthday="1986-05-04")
     assert statuses(till.post("members/", {"members": [row]})) == ["created"]
     assert Member.objects.values_list("name", "born_on").get() == ("", None)
+
+
+def test_a_clerk_of_another_brand_gets_nobody(shop, till):
+    factories.world().hire("D9")
+    assert codes(till.post("members/", {"members": [member(clerk="D9")]})) == ["unknown_clerk"]
 
 
 def test_bad_codes_are_named(shop, till):

@@ -18,5 +18,14 @@ def ask(*, member: Member, by: User, post: Post | None, reason: str, now: dateti
         raise exports.Refused(objection)
     name = _("会员 %(number)s") % {"number": member.pk}
     words = {name: str(_("本人要求的全部资料：称呼、完整号码、订单、同意、行为、标签、备注"))}
-    given = {"by": by, "post": post, "reason": reason, "now": now}
-    return exports.ask(model=Member, ids=[member.pk], format=FORMAT, filter="", words=words, **given)
+    return exports.ask(
+        model=Member,
+        ids=[member.pk],
+        format=FORMAT,
+        filter="",
+        words=words,
+        by=by,
+        post=post,
+        reason=reason,
+        now=now,
+    )

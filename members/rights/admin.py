@@ -15,8 +15,9 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
-from members import access, consent, corrections
+from members import consent
 from members.models import Consent, Event, Member, Stop
+from members.rights import access, corrections
 from retail import approvals, exports, privacy
 from retail.models import Brand
 from retail.scoped_admin import (
@@ -141,13 +142,13 @@ class WithRights(DecidingAdmin):
     refusals = (corrections.Refused, exports.Refused, approvals.Refused)
 
     def has_take_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.export_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.export_member")
 
     def has_leave_alone_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.stop_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.stop_member")
 
     def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.correct_member")
+        return self.row(request, object_id) is not None and request.user.has_perm("members.correct_member")
 
     @action(description=_("不要联系"), icon="do_not_disturb_on", permissions=["leave_alone"], dialog=LEAVE_ALONE)
     def leave_alone(self, request: HttpRequest, form: WishForm, object_id: str) -> HttpResponse:
@@ -163,7 +164,9 @@ class WithRights(DecidingAdmin):
     @action(description=_("更正资料"), icon="edit", permissions=["correct"], dialog=CORRECT)
     def correct(self, request: HttpRequest, form: CorrectionForm, object_id: str) -> HttpResponse:
         def verb(member: Member) -> str:
-            changed = corrections.correct(member=member, **form.cleaned_data, by=request.user, now=timezone.now())
+            names = ("name", "born_on", "phone", "tail", "reason")
+            given = {name: form.cleaned_data[name] for name in names}
+            changed = corrections.correct(member=member, **given, by=request.user, now=timezone.now())
             return str(_("已更正。") if changed else _("和原来的一样，没有改动。"))
 
         return self.attempt(request, object_id, verb)
