@@ -62,14 +62,16 @@ def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime
         if isinstance(said, list):
             outcomes.append(Taken("rejected", faults=said))
         else:
-            outcomes.append(Taken("created" if _register(row, said, now) else "unchanged"))
+            outcomes.append(Taken("created" if _register(channel, row, said, now) else "unchanged"))
     return outcomes
 
 
 @transaction.atomic
-def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
+def _register(channel: Channel, row: shapes.Event, said: orders.Told, now: datetime) -> bool:
     """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before."""
-    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source="register")
+    # A phone typed at a till is nobody's word but the clerk's; elsewhere the member has signed in with it.
+    is_verified = channel.kind != Channel.Kind.POS
+    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source=identity.REGISTER, is_verified=is_verified)
     clerk = None
     if row.share_code:
         clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
@@ -82,7 +84,6 @@ def _register(row: shapes.Event, said: orders.Told, now: datetime) -> bool:
         staff_id=clerk.staff_id if clerk else None,
         at=row.at,
     )
-    rewards.merged(member_ids=[met.member_id] if met.absorbed else [], now=now)
     rewards.of_registrations(memberships=[membership] if membership else [], now=now)
     return membership is not None
 

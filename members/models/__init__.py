@@ -3,6 +3,7 @@
 from members.models.behaviour import Event
 from members.models.consent import Consent, Stop
 from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
+from members.models.doubts import Doubt
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsEntry, PointsRule
 from members.models.profiles import Profile
@@ -16,6 +17,7 @@ __all__ = [
     "CouponMove",
     "CouponQuota",
     "CouponType",
+    "Doubt",
     "Event",
     "Identity",
     "Member",
