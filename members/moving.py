@@ -1,26 +1,27 @@
 """What of a member's follows them when two members become one, and goes back when they are parted again.
 
 Rows keep their number and change their owner. Each table is named once, here or in `clerks.oneid`; a test walks all
-foreign keys. What is told of a membership hangs on that row, so where the kept member is not yet of the brand the whole
-membership goes over, and where they are, what hangs on it does.
+foreign keys. Where the kept member is not yet of a brand the whole membership goes over, and where they are, what hangs
+on it does. Points are a ledger: what hangs on the order or adjustment is booked anew (`points.on_merge`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Model, Q
 
+from members import points
+from members.matching import STRENGTH
 from members.models import (
-    Consent,
     Coupon,
     Event,
     Identity,
     Member,
     Membership,
     MemberTag,
-    PointsEntry,
+    PointsAdjustment,
     Purchase,
     SegmentMember,
     Stop,
@@ -53,7 +54,6 @@ class Moved(NamedTuple):
 
 OF_MEMBER = (
     Way(Identity),
-    Way(Consent),
     Way(Stop, same="corp, channel, purpose", among="lifted_at IS NULL"),
     Way(MemberTag, same="brand_id, tag_id, source", among="until IS NULL"),
     Way(Event),
@@ -61,15 +61,17 @@ OF_MEMBER = (
 _HUNG = "membership_id"
 OF_MEMBERSHIP = (
     Way(Purchase, _HUNG),
-    Way(PointsEntry, _HUNG),
+    Way(PointsAdjustment, _HUNG),
     Way(Coupon, _HUNG),
     Way(SegmentMember, _HUNG, same="segment_id"),
 )
 STAYS = {
     "members.Member.merged_into": "says into whom a member was merged",
     "members.Membership.member": "goes over whole, or its rows do: see `join_memberships`",
+    "members.Consent.member": "who said it; what a person allows is read of all their numbers",
     "members.Doubt.one": "who was found, as they were found",
     "members.Doubt.other": "likewise",
+    "members.PointsEntry.membership": "never changed: `points.on_merge` books what belongs elsewhere by now",
     "members.Profile.membership": "made again from what moved",
     "members.SegmentMove.membership": "who entered and left a segment when: its history",
     "members.TierMove.membership": "the history of that standing; the merge adds a line to the kept one's",
@@ -115,7 +117,7 @@ def hold(*, member_ids: Collection[int]) -> dict[int, Member]:
 
 
 def absorb(*, keep: Member, drop: Member) -> Moved:
-    """The kept one has what they lack: a name, a birthday, an earlier beginning. No value is told by what was before."""
+    """The kept one gets what they lack: a name, a birthday, an earlier beginning. What was before tells neither."""
     before = {
         "created_at": keep.created_at.isoformat(),
         "is_named": bool(keep.name),
@@ -141,7 +143,6 @@ def release(*, keep: Member, drop: Member, before: dict[str, Any]) -> None:
 
 # ── Memberships ──────────────────────────────────────────────────────────────────────────────────────────────────────
 _STANDING = (
-    "points",
     "tier_id",
     "tier_since",
     "tier_until",
@@ -167,7 +168,7 @@ def join_memberships(*, keep: int, drop: int, now: datetime) -> list[Moved]:
         for way in OF_MEMBERSHIP:
             moved += take(way, of=theirs.pk, to=ours.pk)
         _add_up(ours, theirs, now)
-    tally(membership_ids=[row.pk for row in of.values()])
+    _tally(of.values(), now)
     return moved
 
 
@@ -204,21 +205,20 @@ def _move_tier(row: Membership, tier_id: int | None, since: Any, until: Any, now
     )
 
 
-_TALLY = """
-UPDATE members_membership m SET points = coalesce(e.points, 0), first_purchase_at = p.first, last_purchase_at = p.last
-FROM unnest(%(ids)s::bigint[]) AS w(id)
-LEFT JOIN (SELECT membership_id, sum(points) AS points FROM members_pointsentry
-    WHERE membership_id = ANY(%(ids)s) GROUP BY 1) e ON e.membership_id = w.id
-LEFT JOIN (SELECT membership_id, min(paid_at) AS first, max(paid_at) AS last FROM members_purchase
+_DATES = """
+UPDATE members_membership m SET first_purchase_at = p.first, last_purchase_at = p.last
+FROM unnest(%(ids)s::bigint[]) AS w(id) LEFT JOIN (SELECT membership_id, min(paid_at) AS first, max(paid_at) AS last FROM members_purchase
     WHERE membership_id = ANY(%(ids)s) GROUP BY 1) p ON p.membership_id = w.id
 WHERE m.id = w.id
 """
 
 
-def tally(*, membership_ids: Sequence[int]) -> None:
-    """Balance and dates of memberships as their entries and purchases say."""
+def _tally(rows: Iterable[Membership], now: datetime) -> None:
+    """Dates and points of memberships as their purchases say."""
+    ids = [row.pk for row in rows]
     with connection.cursor() as cursor:
-        cursor.execute(_TALLY, {"ids": list(membership_ids)})
+        cursor.execute(_DATES, {"ids": ids})
+    points.on_merge(membership_ids=ids, now=now)
 
 
 def part_memberships(*, keep: int, drop: int, moved: Iterable[Moved], now: datetime) -> list[int]:
@@ -240,9 +240,8 @@ def part_memberships(*, keep: int, drop: int, moved: Iterable[Moved], now: datet
     for row in of.values():
         if (before := standing.get(row.pk)) and "member_id" not in before:
             _stand_as_before(row, before, now)
-    ids = [row.pk for row in of.values()]
-    tally(membership_ids=ids)
-    return ids
+    _tally(of.values(), now)
+    return [row.pk for row in of.values()]
 
 
 def _stand_as_before(row: Membership, before: dict[str, Any], now: datetime) -> None:
@@ -264,8 +263,7 @@ SELECT p.order_id, m.brand_id, i.member_id FROM members_purchase p
 JOIN members_membership m ON m.id = p.membership_id JOIN retail_order o ON o.id = p.order_id
 JOIN LATERAL (SELECT k.id FROM unnest(o.buyer_keys) WITH ORDINALITY AS w(id, place)
     JOIN retail_buyerkey k ON k.id = w.id
-    ORDER BY array_position(ARRAY['unionid', 'phone', 'external_userid', 'card', 'channel_id']::varchar[], k.type),
-        w.place LIMIT 1) first ON true
+    ORDER BY array_position(%(strength)s::text[], k.type::text), w.place LIMIT 1) first ON true
 JOIN members_identity i ON i.key_id = first.id AND NOT i.is_hearsay
 WHERE m.member_id = ANY(%(members)s) AND i.member_id = ANY(%(members)s) AND i.member_id <> m.member_id
 ORDER BY p.order_id
@@ -273,9 +271,10 @@ ORDER BY p.order_id
 
 
 def _by_their_keys(of: dict[tuple[int, int], Membership], keep: int, drop: int) -> None:
-    """Purchases that lie with one of the two while their strongest key is the other's, with points and all."""
+    """Purchases that lie with one of the two while their strongest key is the other's, and the coupons used in them."""
     with connection.cursor() as cursor:
-        cursor.execute(_STRAY, {"members": [keep, drop]})
+        strength = sorted(STRENGTH, key=STRENGTH.__getitem__)
+        cursor.execute(_STRAY, {"members": [keep, drop], "strength": strength})
         strays = cursor.fetchall()
     for order_id, brand_id, member_id in strays:
         other = of[brand_id, drop if member_id == keep else keep]
@@ -283,7 +282,7 @@ def _by_their_keys(of: dict[tuple[int, int], Membership], keep: int, drop: int) 
             of[brand_id, member_id] = Membership._base_manager.create(
                 brand_id=brand_id, member_id=member_id, registered_at=other.registered_at
             )
-        for model in (Purchase, PointsEntry, Coupon):
+        for model in (Purchase, Coupon):
             of_order = Q(order=order_id, membership=other)
             model._base_manager.filter(of_order).update(membership=of[brand_id, member_id])
 
