@@ -82,7 +82,13 @@ def buy(*, matches: Iterable[Match], memberships: dict[Pair, Membership]) -> lis
     for match in matches:
         order, membership = match.order, memberships[match.pair]
         last, paid_at = membership.last_purchase_at, order.paid_at
-        purchase = Purchase(order=order, membership=membership, store_id=order.store_id, paid_at=paid_at)
+        purchase = Purchase(
+            order=order,
+            membership=membership,
+            store_id=order.store_id,
+            paid_at=paid_at,
+            net_fen=order.paid_fen,
+        )
         if last is None or last < paid_at:
             _follow(purchase, last)
         else:

@@ -45,6 +45,11 @@ TRIGGERS = {
     " EXECUTE FUNCTION public.refuse_other_figures()",
     ("commissions_statement", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_change()",
+    ("members_membership", "points_by_entries"): "BEFORE UPDATE FOR EACH ROW WHEN"
+    " ((old.points IS DISTINCT FROM new.points)) EXECUTE FUNCTION public.refuse_other_points()",
+    ("members_membership", "points_from_zero"): "BEFORE INSERT FOR EACH ROW WHEN ((new.points <> 0))"
+    " EXECUTE FUNCTION public.refuse_other_points()",
+    ("members_pointsentry", "balance"): _ON_WRITTEN + "public.add_points()",
     ("retail_apitoken", "stays_revoked"): "BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION public.refuse_revival()",
     ("retail_user", "power_from_the_server"): "BEFORE INSERT OR UPDATE FOR EACH ROW"
     " EXECUTE FUNCTION public.refuse_power()",
@@ -57,6 +62,7 @@ POLICIES = {
 }
 # The functions those call: the start of the SHA-256 over the statement that makes one.
 FUNCTIONS = {
+    "add_points()": "?",
     "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
     "refuse_change()": "3e49f50ded122e39186776418c0359c8",
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
@@ -64,6 +70,7 @@ FUNCTIONS = {
     "refuse_other_case()": "8b0982a4f64638702e219f5cb3f9736a",
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "4c94d24dbca52f60921ce6a3d61e5a32",
+    "refuse_other_points()": "?",
     "refuse_overpaying()": "ec55be8772e6ec4ba429a21dffe90013",
     "refuse_power()": "7ec820ddc520ce36f7a1374295880273",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",

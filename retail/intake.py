@@ -15,7 +15,9 @@ from django.db.models import F
 
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
-from members import identity
+from commissions.engine import Returned
+from members import identity, points, spending
+from members.spending import Back
 from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
 from retail.models.orders import lines_of
@@ -127,6 +129,10 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
     )
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
+    back = _came_back(waiting)
+    spending.note(orders=[order for order in waiting if order.settled_version or order.all_refunds], back=back)
+    known = {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
+    points.earn_many(orders=waiting, purchases=known | purchases, back=back, now=now)
     _mark_settled(waiting, now)
 
 
@@ -153,6 +159,9 @@ def _take_back(order_ids: Sequence[int], now: datetime) -> None:
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
     rewards.of_returned(orders=settled, now=now)
+    back = _came_back(settled)
+    spending.note(orders=settled, back=back)
+    points.take_back_many(orders=settled, back=back, now=now)
     _close_refunds(settled, now)
 
 
@@ -217,6 +226,15 @@ def _locked(order_ids: Sequence[int], also: Sequence[str] = ()) -> list[Order]:
     if missing := [order_id for order_id in order_ids if order_id not in by_id]:
         raise Order.DoesNotExist(f"There is no order {missing[0]}.")
     return [by_id[order_id] for order_id in dict.fromkeys(order_ids)]
+
+
+def _came_back(some: Sequence[Order]) -> Back:
+    """By line what came back of it."""
+    back: dict[int, Returned] = {}
+    for order in some:
+        if order.all_refunds:
+            back |= returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
+    return back
 
 
 def _mark_settled(settled: Sequence[Order], now: datetime) -> None:

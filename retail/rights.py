@@ -24,6 +24,7 @@ APPEND_ONLY = (
     "commissions_disputestep",
     "commissions_entry",
     "commissions_payout",
+    "members_pointsentry",
     "retail_auditrow",
     "retail_orderversion",
     "retail_refundversion",

@@ -38,6 +38,7 @@ _CAME = {
     "commissions_disputestep": "at",
     "commissions_entry": "posted_at",
     "commissions_payout": "(SELECT b.made_at FROM commissions_payoutbatch b WHERE b.id = r.batch_id)",
+    "members_pointsentry": "created_at",
     "retail_auditrow": "at",
     "retail_orderversion": "superseded_at",
     "retail_refundversion": "superseded_at",

@@ -5,7 +5,7 @@ from members.models.consent import Consent, Stop
 from members.models.coupons import Coupon, CouponMove, CouponQuota, CouponType
 from members.models.doubts import Doubt
 from members.models.people import Identity, Member, Membership, Purchase
-from members.models.points import PointsEntry, PointsRule
+from members.models.points import PointsAdjustment, PointsEntry, PointsRule
 from members.models.profiles import Profile
 from members.models.segments import Segment, SegmentMember, SegmentMove
 from members.models.tags import MemberTag, Tag
@@ -23,6 +23,7 @@ __all__ = [
     "Member",
     "MemberTag",
     "Membership",
+    "PointsAdjustment",
     "PointsEntry",
     "PointsRule",
     "Profile",

@@ -71,6 +71,8 @@ class Membership(Scoped):
     tier = models.ForeignKey(Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT)
     tier_since = models.DateTimeField(_("等级从"), null=True, blank=True)
     tier_until = models.DateTimeField(_("等级保留到"), null=True, blank=True)  # then it is looked at anew
+    # Given by hand, and not to rise before `tier_until` either.
+    tier_is_held = models.BooleanField(_("到期前不自动升级"), default=False, db_default=False)
     points = models.BigIntegerField(_("积分"), default=0, db_default=0)  # the sum of the points entries
     registered_at = models.DateTimeField(_("入会"))
     registered_store = models.ForeignKey(
@@ -102,7 +104,10 @@ class Membership(Scoped):
 
 
 class Purchase(Scoped):
-    """Who an order was: the interpretation of its buyer keys, fixed when it was settled."""
+    """Who an order was: the interpretation of its buyer keys, fixed when it was settled.
+
+    `net_fen`: what was paid, less what came back; it follows every refund and correction.
+    """
 
     order = models.OneToOneField(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="purchase")
     membership = models.ForeignKey(
@@ -112,6 +117,7 @@ class Purchase(Scoped):
         Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     paid_at = models.DateTimeField(_("付款时间"))
+    net_fen = models.BigIntegerField(_("实付减退款"), default=0, db_default=0)
     is_first = models.BooleanField(_("首单"))
     dormant_days = models.PositiveIntegerField(_("距上次购买天数"), null=True, blank=True)
 

@@ -1,5 +1,6 @@
 """等级: the standing of a member with a brand, by what they bought or collected in a rolling window."""
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -12,7 +13,7 @@ class Tier(Scoped):
     code = models.CharField(_("编码"), max_length=32)
     name = models.CharField(_("名称"), max_length=32)
     rank = models.PositiveSmallIntegerField(_("级别"))
-    # What TierRule.metric must reach: fen, orders or points. A protected tier is given by hand and never lapses.
+    # What TierRule.metric must reach: fen, orders or points. A protected tier is given by hand alone and never lapses.
     threshold = models.PositiveBigIntegerField(_("达到"), default=0, db_default=0)
     is_protected = models.BooleanField(_("不自动降级"), default=False, db_default=False)
 
@@ -52,7 +53,7 @@ class TierRule(Scoped):
 
 
 class TierMove(Scoped):
-    """等级变动: from one tier to another, and what caused it. Never changed."""
+    """等级变动: from one tier to another, and what caused it: an order, the date, a rule, or a person and why."""
 
     class Cause(models.TextChoices):
         EARNED = "earned", _("达到标准")
@@ -74,6 +75,15 @@ class TierMove(Scoped):
     order = models.ForeignKey(
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("操作人"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    reason = models.CharField(_("说明"), max_length=200, blank=True, default="", db_default="")
     at = models.DateTimeField(_("时间"))
 
     scope_paths = Paths(brand="membership__brand", store="membership__purchases__store", staff=None)
