@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.models import Count, F, Q, QuerySet
 
 from commissions import plans, what_if
-from members import identity
+from members import identity, profiles
 from retail import garbage, intake
 from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
@@ -69,7 +68,11 @@ def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -
 
 def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:
     """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
-    return _each(partial(intake.recompute, run=run), among.exclude(settled_at=None), now, how)
+
+    def again(*, order_ids: Sequence[int], now: datetime, later: set[int]) -> list[int]:
+        return intake.recompute(order_ids=order_ids, now=now, run=run)  # of nobody's purchase anything changes
+
+    return _each(again, among.exclude(settled_at=None), now, how)
 
 
 def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how: How = How()) -> what_if.Outcome:
@@ -82,10 +85,24 @@ def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how:
 
 
 def _each(verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How) -> Done:
-    """Do a batch verb of intake, which returns the ids of the orders it cannot be done to."""
-    count, lines, failed = 0, 0, list[int]()
-    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH), orders, how):
-        count, lines, failed = count + step.orders - len(step.outcome), lines + step.lines, failed + step.outcome
+    """Do a batch verb of intake, which returns the ids of the orders it cannot be done to.
+
+    The memberships concerned are kept up once, when all is settled, and not again with each order somebody bought.
+    What a killed run leaves undone of that the night does (`profiles.refresh_all`).
+    """
+
+    def act(ids: Sequence[int]) -> tuple[list[int], set[int]]:
+        concerned = set[int]()
+        return verb(order_ids=ids, now=now, later=concerned), concerned
+
+    count, lines, failed, concerned = 0, 0, list[int](), set[int]()
+    for step in _steps(_Work(act, how.batch or BATCH), orders, how):
+        refused, theirs = step.outcome
+        count, lines, failed = count + step.orders - len(refused), lines + step.lines, failed + refused
+        concerned |= theirs
+    for ids in profiles.chunks(sorted(concerned)):
+        with transaction.atomic():
+            intake.keep_up(membership_ids=ids, now=now)
     return Done(count, lines, failed)
 
 

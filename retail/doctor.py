@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from commissions import closing, plans
 from commissions.models import Entry, Period, PlanVersion
+from members import profiles
 from members.models import Membership
 from retail import intake, periodic, privacy, rights, seals
-from retail.models import Job, Order
+from retail.models import Job, Order, Refund
 
 SAMPLE = 2_000  # orders judged again in a night, about: more where there are so many that it took too many nights
 NIGHTS = 64  # after at most so many every order had its turn
@@ -80,6 +81,17 @@ def _purchase_dates(_look: Look) -> Iterator[str]:
         yield f"membership {pk}"
 
 
+def _profiles_follow(look: Look) -> Iterator[str]:
+    """What is rolled up of a membership is what it bought and gave back."""
+    waiting = Order.objects.exclude(settled_version=F("version")).values("pk")
+    refunded = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
+    ids = _in_turn(Membership.objects.order_by("pk"), look).exclude(
+        Q(purchases__order__in=waiting) | Q(purchases__order__in=refunded)
+    )
+    numbers = ids.values_list("pk", flat=True)
+    yield from (f"membership {pk}" for pk in profiles.otherwise(membership_ids=numbers.iterator(), now=look.now))
+
+
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
     """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
 
@@ -111,17 +123,20 @@ def _entries_follow(look: Look) -> Iterator[str]:
 
 
 def _orders_of_tonight(look: Look) -> models.QuerySet[Order]:
-    """Every order in its turn, by its number and the day: nothing has to be remembered, and nothing left to chance.
+    return _in_turn(Order.objects.filter(settled_version=F("version")), look)
+
+
+def _in_turn(rows: models.QuerySet[Any], look: Look) -> models.QuerySet[Any]:
+    """Every row in its turn, by its number and the day: nothing has to be remembered, and nothing left to chance.
 
     The number of nights only doubles. So an order of today waits, while orders come, for two rounds at the most.
     """
-    settled = Order.objects.filter(settled_version=F("version"))
     if look.sample is None:
-        return settled
-    nights, count = 1, settled.count()
+        return rows
+    nights, count = 1, rows.count()
     while nights < NIGHTS and count > nights * look.sample:
         nights *= 2
-    return settled.alias(turn=F("pk") % nights).filter(turn=timezone.localtime(look.now).toordinal() % nights)
+    return rows.alias(turn=F("pk") % nights).filter(turn=timezone.localtime(look.now).toordinal() % nights)
 
 
 def _judged_otherwise(order_ids: Sequence[int], now: datetime) -> list[str]:
@@ -262,6 +277,7 @@ def _rows(sql: str) -> Iterator[str]:
 INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "one_active_binding": _one_active_binding,
     "purchase_dates": _purchase_dates,
+    "profiles_follow_the_facts": _profiles_follow,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,

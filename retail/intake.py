@@ -6,7 +6,7 @@ the same fact again changes nothing, and a job that runs twice posts nothing the
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -16,7 +16,8 @@ from django.db.models import F
 from clerks import attribution, binding, rewards
 from commissions import ledger, returns
 from commissions.engine import Returned
-from members import identity, points, spending
+from members import identity, points, profiles, spending
+from members.models import Purchase
 from members.spending import Back
 from retail import jobs, orders, org, shapes
 from retail.models import Channel, Order, Refund
@@ -96,16 +97,17 @@ def settle_order(*, order_id: int, now: datetime) -> None:
     _settle([order_id], now)
 
 
-def settle_orders(*, order_ids: Sequence[int], now: datetime) -> list[int]:
+def settle_orders(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
     """Settle a batch in one transaction, in the order given; returns the ids of those that cannot be settled.
 
     It ends as if they had been settled one after another. Some hundreds at a time: each buyer costs a lock or two.
+    `later`: is given the memberships that the caller must `keep_up`, which is then not done with each batch.
     """
-    return _sparing(_settle, order_ids, now)
+    return _sparing(partial(_settle, later=later), order_ids, now)
 
 
 @transaction.atomic
-def _settle(order_ids: Sequence[int], now: datetime) -> None:
+def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
     """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
     known = ("brand", "fulfil_store", "purchase__membership__tier")
     waiting = [order for order in _locked(order_ids, known) if order.settled_version != order.version]
@@ -134,6 +136,8 @@ def _settle(order_ids: Sequence[int], now: datetime) -> None:
     known = {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
     points.earn_many(orders=waiting, purchases=known | purchases, back=back, now=now)
     _mark_settled(waiting, now)
+    known_before = {order.pk: order.purchase for order in waiting if hasattr(order, "purchase")}
+    _follow({one.membership_id for one in (known_before | purchases).values()}, now, later)
 
 
 def settle_refund(*, refund_id: int, now: datetime) -> None:
@@ -148,13 +152,16 @@ def settle_refunds_of(*, order_id: int, now: datetime) -> None:
     _take_back([order_id], now)
 
 
-def settle_refunds(*, order_ids: Sequence[int], now: datetime) -> list[int]:
-    """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be."""
-    return _sparing(_take_back, order_ids, now)
+def settle_refunds(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
+    """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be.
+
+    `later`: as in `settle_orders`.
+    """
+    return _sparing(partial(_take_back, later=later), order_ids, now)
 
 
 @transaction.atomic
-def _take_back(order_ids: Sequence[int], now: datetime) -> None:
+def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
     ledger.claw_back_many(orders=settled, now=now)
@@ -163,6 +170,25 @@ def _take_back(order_ids: Sequence[int], now: datetime) -> None:
     spending.note(orders=settled, back=back)
     points.take_back_many(orders=settled, back=back, now=now)
     _close_refunds(settled, now)
+    purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
+    _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
+
+
+def _follow(membership_ids: set[int], now: datetime, later: set[int] | None) -> None:
+    """Keep up what is rolled up, now or later."""
+    if later is None:
+        keep_up(membership_ids=membership_ids, now=now)
+    else:
+        later |= membership_ids
+
+
+def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
+    """Bring what is rolled up of these memberships to what they bought and gave back by now.
+
+    At the end of each settling, in its transaction; where very much is settled, once at the end of all (retail.bulk).
+    """
+    ids = sorted(membership_ids)
+    profiles.refresh(membership_ids=ids, now=now)
 
 
 def recompute(*, order_ids: Sequence[int], now: datetime, run: int | None = None) -> list[int]:

@@ -13,7 +13,9 @@ from retail.scope import Paths, Scoped
 class Profile(Scoped):
     """Sums over the settled orders of a membership, net of refunds, and the ids of its tags in force.
 
-    Written by `members.profiles` alone; made again from the facts at any time.
+    Written by `members.profiles` alone; made again from the facts at any time. An order that came back whole counts
+    as none. The windows begin at a midnight and move on every night. The mean gap between orders is
+    (last_at − first_at) ÷ (orders − 1).
     """
 
     membership = models.OneToOneField(
@@ -24,6 +26,9 @@ class Profile(Scoped):
     paid_fen = models.BigIntegerField(_("消费净额"), default=0)
     tag_fen = models.BigIntegerField(_("吊牌额"), default=0)
     returned_fen = models.BigIntegerField(_("退款"), default=0)
+    orders_30 = models.PositiveIntegerField(_("30 天内次数"), default=0)
+    orders_90 = models.PositiveIntegerField(_("90 天内次数"), default=0)
+    orders_180 = models.PositiveIntegerField(_("180 天内次数"), default=0)
     year_orders = models.PositiveIntegerField(_("一年内次数"), default=0)
     year_fen = models.BigIntegerField(_("一年内净额"), default=0)
     first_at = models.DateTimeField(_("首购"), null=True, blank=True)
@@ -32,7 +37,7 @@ class Profile(Scoped):
         Store, verbose_name=_("最近门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     tag_ids = ArrayField(models.IntegerField(), verbose_name=_("标签"), default=list, blank=True)
-    refreshed_at = models.DateTimeField(_("更新"))
+    refreshed_at = models.DateTimeField(_("更新"))  # when something of it last changed
 
     scope_paths = Paths(brand="membership__brand", store="membership__purchases__store", staff=None)
     scope_is_to_many = True

@@ -14,7 +14,7 @@ from django.db.models import F
 from clerks.models import Binding
 from commissions import plans
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Period, PlanVersion
-from members.models import Identity, Member, Membership, Purchase, Tier
+from members.models import Identity, Member, Membership, Profile, Purchase, Tier
 from retail import intake, privacy, shapes
 from retail.models import Channel, Order, Post, Refund, Store, StoreGroup
 from tests.factories import NOW, World, franchisee, number, world
@@ -297,7 +297,7 @@ def written() -> dict[str, list[Any]]:
         "txn": houses.get,
         "evidence": lambda said: bindings[said["binding"]] if "binding" in said else sorted(said.items()),
     }
-    kinds = (Identity, Membership, Purchase, Binding, ClaimRow, BuyerSnapshot, Entry, Order, Refund)
+    kinds = (Identity, Membership, Profile, Purchase, Binding, ClaimRow, BuyerSnapshot, Entry, Order, Refund)
     return {kind.__name__: sorted(_plain(kind.objects.all(), as_is)) for kind in kinds}
 
 
