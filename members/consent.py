@@ -6,6 +6,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 
+from members import identity
 from members.models import Member, Stop
 from retail import audit
 
@@ -13,7 +14,8 @@ from retail import audit
 def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
     """Whether nothing forbids it at this moment. To be asked right before anything is sent."""
     fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
-    return not Stop._base_manager.filter(fits, member=member_id, corp=corp, lifted_at=None).exists()
+    person = identity.persons([member_id]).get(member_id, (member_id,))
+    return not Stop._base_manager.filter(fits, member__in=person, corp=corp, lifted_at=None).exists()
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from members import doubts, purchases
-from members.matching import OWN, Found, Held, Knowledge, Person, Told
+from members.matching import OWN, STRENGTH, Found, Held, Knowledge, Person, Told
 from members.models import Identity, Member, Membership, Purchase
 from members.purchases import Match
 from retail import database, privacy, scope
@@ -235,6 +235,21 @@ def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str, is_v
         Member._base_manager.filter(pk=found.member_id, name="").update(name=name[:64])
     doubts.propose(pairs=found.pairs, source=source, order_id=None, now=at)
     return Met(found.member_id, is_new)
+
+
+def person(member_id: int) -> Person:
+    """What the rules ask of a member."""
+    rows = Identity._base_manager.filter(member=member_id, is_hearsay=False).select_related("key")
+    keys = [(row.key_id, row.key.type, row.verified_at) for row in rows]
+    proven = {key for key, kind, at in keys if kind == BuyerKey.Type.UNIONID and at}
+    return Person(is_own=any(kind in OWN for _, kind, _ in keys), unionids=proven)
+
+
+def known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The members of these keys, locked until commit, and how little each key proves."""
+    knowledge = _known(key_ids)
+    owners = {key: held.member_id for key, held in knowledge.held.items()}
+    return owners, {key: STRENGTH[kind] for key, kind in knowledge.types.items()}
 
 
 def asked_to_be_forgotten(member_id: int) -> bool:

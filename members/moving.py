@@ -1,8 +1,8 @@
 """What of a member's follows them when two members become one, and goes back when they are parted again.
 
 Rows keep their number and change their owner. Each table is named once, here or in `clerks.oneid`; a test walks all
-foreign keys. Where the kept member is not yet of a brand the whole membership goes over, and where they are, what hangs
-on it does. Points are a ledger: what hangs on the order or adjustment is booked anew (`points.on_merge`).
+foreign keys. Where the kept member is not yet of a brand the whole membership goes over, and where they are, what
+hangs on it does. Points are a ledger: what hangs on the order or adjustment is booked anew (`points.on_merge`).
 """
 
 from collections.abc import Collection, Iterable
@@ -207,7 +207,8 @@ def _move_tier(row: Membership, tier_id: int | None, since: Any, until: Any, now
 
 _DATES = """
 UPDATE members_membership m SET first_purchase_at = p.first, last_purchase_at = p.last
-FROM unnest(%(ids)s::bigint[]) AS w(id) LEFT JOIN (SELECT membership_id, min(paid_at) AS first, max(paid_at) AS last FROM members_purchase
+FROM unnest(%(ids)s::bigint[]) AS w(id) LEFT JOIN
+    (SELECT membership_id, min(paid_at) AS first, max(paid_at) AS last FROM members_purchase
     WHERE membership_id = ANY(%(ids)s) GROUP BY 1) p ON p.membership_id = w.id
 WHERE m.id = w.id
 """
@@ -271,7 +272,7 @@ ORDER BY p.order_id
 
 
 def _by_their_keys(of: dict[tuple[int, int], Membership], keep: int, drop: int) -> None:
-    """Purchases that lie with one of the two while their strongest key is the other's, and the coupons used in them."""
+    """Purchases that lie with one of the two while their strongest key is the other's, and coupons used in them."""
     with connection.cursor() as cursor:
         strength = sorted(STRENGTH, key=STRENGTH.__getitem__)
         cursor.execute(_STRAY, {"members": [keep, drop], "strength": strength})

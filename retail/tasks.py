@@ -3,11 +3,12 @@
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import callbacks
+from clerks import callbacks, oneid
 from clerks.callbacks import sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
+from members import doubts
 from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
 from retail.wecom import inbox, media, outbox
@@ -23,6 +24,10 @@ def _settle_refund(refund_id: int) -> None:
 
 def _settle_refunds(order_id: int) -> None:
     intake.settle_refunds_of(order_id=order_id, now=timezone.now())
+
+
+def _join_members(doubt_id: int) -> None:
+    oneid.join(doubt_id=doubt_id, now=timezone.now())
 
 
 @jobs.apart
@@ -88,6 +93,7 @@ def _run(run_id: int) -> None:
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
+    doubts.JOIN: _join_members,
     "settle_refund": _settle_refund,
     "settle_refunds": _settle_refunds,
     "wecom_event": _wecom_event,
