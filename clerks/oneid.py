@@ -162,6 +162,7 @@ def _alone(*member_ids: int) -> dict[int, Member]:
         keys = _keys(member_ids)
         identity.lock(keys)
         if _keys(member_ids) == keys:
+            transaction.savepoint_commit(point)
             return moving.hold(member_ids=member_ids)
         transaction.savepoint_rollback(point)  # lets go of the locks
 
