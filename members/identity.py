@@ -176,7 +176,7 @@ def _learn(found: Sequence[Found], knowledge: Knowledge, origins: Mapping[int, _
             (rows if is_new else known)[lesson.key] = row
         for key in one.seen:
             if key not in rows:
-                known.setdefault(key, Identity(member_id=one.member_id, key_id=key))
+                known.setdefault(key, Identity(member_id=knowledge.held[key].member_id, key_id=key))
     for key, row in [*rows.items(), *known.items()]:
         held, origin = knowledge.held[key], origins[key]
         row.source, row.channel_id = origin.source, origin.channel_id

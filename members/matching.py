@@ -94,7 +94,7 @@ class Found:
 
     member_id: int
     lessons: list[Lesson] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)  # keys of theirs that are older, or proven by now
+    seen: list[int] = field(default_factory=list)  # known keys that are older than we knew, or proven by now
     pairs: list[Pair] = field(default_factory=list)
 
 
@@ -129,12 +129,12 @@ class Knowledge:
 
     def _take_in(self, found: Found, told: Told, key: int, first: int) -> None:
         held, owner = self.held.get(key), self._owner(key)
+        if held is not None:
+            self._see(found, told, key, held)
         if owner is None:
             is_hearsay = key not in (first, told.keys[0]) and not self._is_certain(key, found.member_id, told)
             if held is None or not is_hearsay:
                 self._learn(found, told, key, None if key == first else first, is_hearsay, held)
-        elif owner == found.member_id:
-            self._see(found, told, key)
         other = held.member_id if held else None
         if other is not None and other != found.member_id:
             found.pairs.append(Pair(found.member_id, other, (key, first), self._rule(found, told, key, other)))
@@ -142,23 +142,28 @@ class Knowledge:
     def _learn(self, found: Found, told: Told, key: int, by: int | None, is_hearsay: bool, held: Held | None) -> None:
         found.lessons.append(Lesson(key, by, is_hearsay, held is not None))
         verified_at = told.at if key in told.proven and not is_hearsay else None
-        self.held[key] = Held(found.member_id, is_hearsay, told.at, verified_at)
+        seen_at = min(held.seen_at or told.at, told.at) if held else told.at
+        self.held[key] = Held(found.member_id, is_hearsay, seen_at, verified_at)
         person = self._person(found.member_id)
         person.is_own |= self.types[key] in OWN and not is_hearsay
         if verified_at and self.types[key] == _Type.UNIONID:
             person.unionids.add(key)
 
-    def _see(self, found: Found, told: Told, key: int) -> None:
-        """One of theirs again: it may have been theirs, or proven to be, for longer than we knew."""
-        held = self.held[key]
-        proven = [at for at in (held.verified_at, told.at if key in told.proven else None) if at]
-        seen_at = min(held.seen_at or told.at, told.at)
-        again = held._replace(seen_at=seen_at, verified_at=min(proven, default=None))
+    def _see(self, found: Found, told: Told, key: int, held: Held) -> None:
+        """A known key again: we may have heard of it, or have proof that it is theirs, later than it was there."""
+        again = held._replace(seen_at=min(held.seen_at or told.at, told.at))
+        owner = self._owner(key)
+        if owner is not None and key in told.proven and self._proves(told, found.member_id, owner):
+            again = again._replace(verified_at=min(held.verified_at or told.at, told.at))
+            if self.types[key] == _Type.UNIONID:
+                self._person(owner).unionids.add(key)
         if again != held:
             self.held[key] = again
             found.seen.append(key)
-        if again.verified_at and self.types[key] == _Type.UNIONID:
-            self._person(found.member_id).unionids.add(key)
+
+    def _proves(self, told: Told, member_id: int, owner: int) -> bool:
+        """Whether what is told of a member proves something of the owner of a key, too."""
+        return owner == member_id or (told.is_sure and not self._person(member_id).contradicts(self._person(owner)))
 
     def _is_certain(self, key: int, member_id: int, told: Told) -> bool:
         """Whether a key nobody came by is the member's, by being told together with one of theirs."""

@@ -52,7 +52,9 @@ def feeds(draw: Any) -> list[Fact]:
     facts = []
     for place in range(draw(st.integers(2, 6))):
         who = draw(st.sampled_from(PEOPLE))
-        kind = draw(st.sampled_from(["till", "till with card", "till, card only", "mini", "tmall", "register", "wecom"]))
+        kind = draw(
+            st.sampled_from(["till", "till with card", "till, card only", "mini", "tmall", "register", "wecom"])
+        )
         own, other = who, draw(st.sampled_from(PEOPLE))
         phone = {"till": own, "till with card": own, "register": own, "mini": draw(st.sampled_from([None, other]))}
         facts.append(Fact(kind, who, NOW - 20 * HOUR + place * HOUR, phone.get(kind)))
