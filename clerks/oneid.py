@@ -209,11 +209,11 @@ def _keep_apart(row: Merge, by: Any, now: datetime) -> None:
 
 
 def _stop_means_stop(row: Merge, now: datetime) -> None:
-    """Who asked to be left alone while they were one may have been either; who took it back, too."""
+    """Who asked to be left alone while they were one, or said so again, may have been either; who took it back, too."""
     both = (row.keep_id, row.drop_id)
-    said_since = Stop._base_manager.filter(member__in=both, at__gte=row.at, lifted_at=None)
+    in_force = Stop._base_manager.filter(member__in=both, lifted_at=None)
     lifted_since = Stop._base_manager.filter(member__in=both, at__lt=row.at, lifted_at__gte=row.at)
-    wanted = {(member_id, *_wish(stop)) for stop in said_since for member_id in both}
+    wanted = {(member_id, *_wish(stop)) for stop in in_force for member_id in both}
     wanted |= {(stop.member_id, *_wish(stop)) for stop in lifted_since}
     for member_id, corp, channel, purpose in sorted(wanted):
         wish = {"member_id": member_id, "corp": corp, "channel": channel, "purpose": purpose}

@@ -244,7 +244,7 @@ class TestMerging:
 
         oneid.unmerge(merge=done, by=None, now=NOW + 2 * HOUR)
         assert not consent.allows(member_id=two[1], **asked)  # it may have been the other who took it back
-        assert consent.allows(member_id=two[0], **asked)
+        assert consent.allows(member_id=two[0], **asked)  # the one nobody ever spoke for
 
         again = merge(two, now=NOW + 3 * HOUR)
         for stop in Member.objects.get(pk=two[0]).stops.filter(lifted_at=None):
