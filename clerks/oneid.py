@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from clerks import binding, friends
 from clerks.models import Merge, MergeMove, Note, Touch
-from members import doubts, identity, moving, profiles
+from members import doubts, erasure, identity, moving, profiles
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
@@ -209,7 +209,7 @@ def _keep_apart(row: Merge, by: Any, now: datetime) -> None:
 
 
 def _stop_means_stop(row: Merge, now: datetime) -> None:
-    """Who asked to be left alone while they were one, or said so again, may have been either; who took it back, too."""
+    """Who asked to be left alone while they were one, even once more, may have been either; who took it back, too."""
     both = (row.keep_id, row.drop_id)
     in_force = Stop._base_manager.filter(member__in=both, lifted_at=None)
     lifted_since = Stop._base_manager.filter(member__in=both, at__lt=row.at, lifted_at__gte=row.at)
@@ -222,3 +222,20 @@ def _stop_means_stop(row: Merge, now: datetime) -> None:
 
 def _wish(stop: Stop) -> tuple[str, str, str]:
     return stop.corp, stop.channel, stop.purpose
+
+
+# ── By a person ──────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def decide(*, doubt: Doubt, keep_one: bool, by: Any, reason: str, now: datetime) -> Merge:
+    """Somebody has looked at two members and knows them to be one. Raises Refused."""
+    one, other = (_now(number) for number in (doubt.one_id, doubt.other_id))
+    keep, drop = (one, other) if keep_one else (other, one)
+    refuse_names(member_ids=(keep, drop), reason=reason)
+    return merge(keep=keep, drop=drop, evidence=doubt.evidence, by=by, now=now, reason=reason)
+
+
+def refuse_names(*, member_ids: Iterable[int], reason: str) -> None:
+    """Raise Refused for a reason that cannot be kept: the journal never forgets what stands in it."""
+    for member in Member._base_manager.filter(pk__in=list(member_ids)):
+        if objection := erasure.tells_who(erasure.person(member), reason):
+            raise Refused(objection)

@@ -22,7 +22,8 @@ from retail import database, privacy, scope
 from retail.models import BuyerKey, Channel, Order
 
 OF_WECHAT = frozenset({Channel.Kind.MINI_PROGRAM, Channel.Kind.VIDEO_LIVE})
-ORDER, WECOM, REGISTER, IMPORT = "order", "wecom", "register", "import"  # who told of an identity
+_Source = Identity.Source
+ORDER, WECOM, REGISTER, IMPORT = _Source.ORDER, _Source.WECOM, _Source.REGISTER, _Source.IMPORT
 
 
 @transaction.atomic

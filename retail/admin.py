@@ -320,6 +320,7 @@ JOB_KINDS = {
     "wecom_call": _("调用企业微信"),
     "make_export": _("生成导出文件"),
     "erase_member": _("抹去会员"),
+    "join_members": _("自动合并会员"),
 }
 _PAYLOAD = {
     "order_id": ("order", _("订单")),

@@ -42,9 +42,15 @@ class Identity(Scoped):
     one was learned; where two members are parted again it goes with that one.
     """
 
+    class Source(models.TextChoices):
+        ORDER = "order", _("订单")
+        REGISTER = "register", _("注册")
+        WECOM = "wecom", _("企业微信")
+        IMPORT = "import", _("导入")
+
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="identities")
     key = models.OneToOneField(BuyerKey, verbose_name=_("标识"), on_delete=models.PROTECT, related_name="identity")
-    source = models.CharField(_("来源"), max_length=32)
+    source = models.CharField(_("来源"), max_length=32, choices=Source.choices)
     channel = models.ForeignKey(
         Channel, verbose_name=_("渠道"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -33,6 +33,8 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
+            Page("members.doubt", pgettext_lazy("plural", "疑似同一人"), "people"),
+            Page("clerks.merge", pgettext_lazy("plural", "会员合并"), "merge"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
         ],
     ),

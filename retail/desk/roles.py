@@ -37,6 +37,7 @@ EXTRA = {
     "retail.decide_apitoken": "决定可读的接口令牌",
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
+    "members.merge_member": "合并会员和撤销合并",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -87,9 +88,10 @@ _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
+_MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -125,7 +127,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
-    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
