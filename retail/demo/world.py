@@ -20,6 +20,7 @@ from retail.demo import (
     copying,
     customers,
     deeds,
+    doubles,
     facts,
     goods,
     keys,
@@ -84,6 +85,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("招募与好友奖励", 1, 1)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
+        doubles.run(now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
 
