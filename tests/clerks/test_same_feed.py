@@ -64,7 +64,7 @@ def feeds(draw: Any) -> list[Fact]:
 # ── The product ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def tell(shop: World, fact: Fact, place: int) -> None:
     if fact.kind == "wecom":
-        at = fact.at.replace(microsecond=0)
+        at = NOW - 30 * HOUR + fact.who * HOUR  # WeCom always says the same
         reading = Reading(at + HOUR, (Listed("anna", at),), "", f"o-{fact.who}")
         friends.settle(corp=CORP, external_userid=f"wm-{fact.who}", reading=reading, now=at + HOUR)
     elif fact.kind == "register":

@@ -36,6 +36,8 @@ members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
 members.Stop            -   o   ob
+members.Doubt           -   o   ob
+clerks.Merge            -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

@@ -23,6 +23,7 @@ from clerks.models import (
     Greeting,
     GroupChat,
     GroupChatMember,
+    Merge,
     Notice,
     Shift,
     SyncRun,
@@ -60,7 +61,7 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members.models import Doubt, Identity, Member, Membership, Purchase, Stop, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -442,7 +443,10 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
 
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
+    like, same = (Member.objects.create(created_at=NOW, name=f"{mark}影{n}") for n in range(2))
     return {
+        Doubt: Doubt.objects.create(one=member, other=like, found_at=NOW),
+        Merge: Merge.objects.create(keep=member, drop=same, at=NOW),
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
