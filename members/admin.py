@@ -1,7 +1,7 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -99,14 +99,14 @@ class QualityFilter(admin.SimpleListFilter):
     title = _("数据质量")
     parameter_name = "quality"
     names: dict[str, object] = {}
-    checks: dict[str, Callable[[date], QuerySet]] = {}
+    checks: dict[str, Callable[[datetime], QuerySet]] = {}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
         return list(self.names.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         check = self.checks.get(self.value() or "")
-        return queryset.filter(pk__in=check(timezone.localdate()).values("pk")) if check else queryset
+        return queryset.filter(pk__in=check(timezone.now()).values("pk")) if check else queryset
 
 
 class MemberQuality(QualityFilter):

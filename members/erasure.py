@@ -80,7 +80,7 @@ def tells_who(whole: Person, reason: str) -> str:
 
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
-    """Take the names and every identity; how many identities. Memberships, purchases and relations stay, unnamed."""
-    named = Q(pk__in=whole.member_ids) & ~Q(name="")
-    Member._base_manager.filter(named).update(name="")
+    """Take names, birthdays and every identity; how many identities. Memberships and purchases stay, unnamed."""
+    told = Q(pk__in=whole.member_ids) & (~Q(name="") | Q(born_on__isnull=False))
+    Member._base_manager.filter(told).update(name="", born_on=None)
     return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

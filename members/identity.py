@@ -59,8 +59,9 @@ def _matched(orders: Sequence[Order]) -> tuple[list[Match], Knowledge]:
 def _origins(*, orders: Iterable[Order]) -> dict[int, "_Origin"]:
     """Key → the order it was first told in, by the time of payment."""
     found: dict[int, _Origin] = {}
-    for order in sorted(orders, key=lambda order: order.paid_at, reverse=True):
-        found.update(dict.fromkeys(order.buyer_keys, _Origin(ORDER, order.channel_id, order.paid_at)))
+    for order in sorted(orders, key=lambda order: order.paid_at):
+        for key in order.buyer_keys:
+            found.setdefault(key, _Origin(ORDER, order.channel_id, order.paid_at))
     return found
 
 
@@ -190,8 +191,8 @@ def _learn(found: Sequence[Found], knowledge: Knowledge, origins: Mapping[int, _
 _RELEARN = """
 UPDATE members_identity i SET member_id = w.member_id, is_hearsay = w.is_hearsay, verified_at = w.verified_at,
     learned_by_id = CASE WHEN i.is_hearsay AND NOT w.is_hearsay THEN w.learned_by_id ELSE i.learned_by_id END,
-    source = CASE WHEN w.seen_at < i.seen_at OR i.member_id <> w.member_id THEN w.source ELSE i.source END,
-    channel_id = CASE WHEN w.seen_at < i.seen_at OR i.member_id <> w.member_id THEN w.channel_id ELSE i.channel_id END,
+    source = CASE WHEN w.seen_at < i.seen_at THEN w.source ELSE i.source END,
+    channel_id = CASE WHEN w.seen_at < i.seen_at THEN w.channel_id ELSE i.channel_id END,
     seen_at = w.seen_at
 FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::text[],
     %s::bigint[]) AS w(key_id, member_id, is_hearsay, verified_at, seen_at, learned_by_id, source, channel_id)

@@ -4,7 +4,7 @@ Four statements over whole tables, kept for some minutes: everybody who looks at
 """
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.cache import cache
@@ -52,35 +52,36 @@ def _living() -> QuerySet[Member]:
     return Member.objects.filter(merged_into=None)
 
 
-def _keyless(_today: date) -> QuerySet[Member]:
+def _keyless(_now: datetime) -> QuerySet[Member]:
     own = Identity._base_manager.filter(member=OuterRef("pk"), is_hearsay=False, key__type__in=list(OWN))
     return _living().filter(~Exists(own))
 
 
-def _unborn(today: date) -> QuerySet[Member]:
+def _unborn(now: datetime) -> QuerySet[Member]:
     """Nobody is born in the future, or lives that long."""
+    today = timezone.localdate(now)
     oldest = today.replace(year=today.year - OLDEST, day=1)
     return _living().filter(Q(born_on__gt=today) | Q(born_on__lt=oldest))
 
 
-CHECKS: dict[str, Callable[[date], QuerySet[Member]]] = {
+CHECKS: dict[str, Callable[[datetime], QuerySet[Member]]] = {
     "keyless": _keyless,
-    "nameless": lambda _today: _living().filter(name=""),
-    "no_birthday": lambda _today: _living().filter(born_on=None),
+    "nameless": lambda _now: _living().filter(name=""),
+    "no_birthday": lambda _now: _living().filter(born_on=None),
     "unborn": _unborn,
 }
 
 
-def _early(_today: date) -> QuerySet[Membership]:
+def _early(_now: datetime) -> QuerySet[Membership]:
     return Membership.objects.filter(member__merged_into=None, first_purchase_at__lt=F("registered_at") - EARLY)
 
 
-def _ahead(_today: date) -> QuerySet[Membership]:
-    tomorrow = timezone.now() + timedelta(days=1)
+def _ahead(now: datetime) -> QuerySet[Membership]:
+    tomorrow = now + timedelta(days=1)
     return Membership.objects.filter(member__merged_into=None, registered_at__gt=tomorrow)
 
 
-OF_MEMBERSHIPS: dict[str, Callable[[date], QuerySet[Membership]]] = {"early": _early, "ahead": _ahead}
+OF_MEMBERSHIPS: dict[str, Callable[[datetime], QuerySet[Membership]]] = {"early": _early, "ahead": _ahead}
 
 
 # ── The figures ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
@@ -151,7 +151,7 @@ class DoubtAdmin(DecidingAdmin):
         def verb(row: Doubt) -> tuple[str, Merge]:
             given = {"keep_one": form.cleaned_data["keep"] == "one", "reason": form.cleaned_data["reason"]}
             done = oneid.decide(doubt=row, by=request.user, now=timezone.now(), **given)
-            return _now("合并好了。发现不对，可以在这一页撤销。"), done
+            return gettext("合并好了。发现不对，可以在这一页撤销。"), done
 
         return self.attempt(request, object_id, verb)
 
@@ -161,7 +161,7 @@ class DoubtAdmin(DecidingAdmin):
             reason = form.cleaned_data["reason"]
             oneid.refuse_names(member_ids=(row.one_id, row.other_id), reason=reason)
             doubts.keep_apart(doubt=row, by=request.user, reason=reason, now=timezone.now())
-            return _now("记下了：不是同一个人。")
+            return gettext("记下了：不是同一个人。")
 
         return self.attempt(request, object_id, verb)
 
@@ -261,13 +261,13 @@ class MergeAdmin(DecidingAdmin):
 
     @display(description=_("操作人"))
     def who(self, row: Merge) -> str:
-        return str(row.by) if row.by else _now("按规则自动")
+        return str(row.by) if row.by else gettext("按规则自动")
 
     @display(description=_("移过来的"))
     def went(self, row: Merge) -> str:
         names = {model._meta.db_table: model._meta.verbose_name for model in apps.get_models()}
         counted = Counter(row.moves.order_by().values_list("table", flat=True))
-        return "、".join(f"{names.get(table, table)} {count}" for table, count in counted.items()) or "–"
+        return gettext("、").join(f"{names.get(table, table)} {count}" for table, count in counted.items()) or "–"
 
     def has_undo_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.row(request, object_id)
@@ -279,6 +279,6 @@ class MergeAdmin(DecidingAdmin):
             reason = form.cleaned_data["reason"]
             oneid.refuse_names(member_ids=(row.keep_id,), reason=reason)
             oneid.unmerge(merge=row, by=request.user, reason=reason, now=timezone.now())
-            return _now("撤销好了，又是两位会员。")
+            return gettext("撤销好了，又是两位会员。")
 
         return self.attempt(request, object_id, verb)

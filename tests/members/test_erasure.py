@@ -24,7 +24,8 @@ from tests.signing_in import signed_in
 
 NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
 WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
-MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
+BORN = "1987-05-04"
+MARKS = [NAME, PHONE, BORN, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
 WHY = "本人来信要求"
 
 
@@ -72,7 +73,7 @@ def member(shop) -> Member:
     buyer = [shapes.Buyer("phone", PHONE), shapes.Buyer("card", CARD), shapes.Buyer("external_userid", WM)]
     shop.settle(shop.order(serving_clerk="A1", buyer=tuple(buyer)))
     member = Identity.objects.get(key__type="phone").member
-    Member.objects.filter(pk=member.pk).update(name=NAME)
+    Member.objects.filter(pk=member.pk).update(name=NAME, born_on=BORN)
     phone = privacy.BuyerKey.objects.get(type="phone")
     privacy.unmask(key=phone, about=member, by=user(), reason=f"来电 {PHONE} 核对", now=NOW)
     key = privacy.BuyerKey.objects.get(type="external_userid")
