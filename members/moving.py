@@ -247,15 +247,18 @@ def part_memberships(*, keep: int, drop: int, moved: Iterable[Moved], now: datet
 
 def _stand_as_before(row: Membership, before: dict[str, Any], now: datetime) -> None:
     """Tier and beginning; a tier that was changed since the merge stays as it is."""
-    since = [datetime.fromisoformat(at) if (at := before[name]) else None for name in ("tier_since", "tier_until")]
-    merges = row.tier_moves.order_by("-at", "-pk")
-    last = merges.first()
+    since, until = (_moment(before[name]) for name in ("tier_since", "tier_until"))
+    last = row.tier_moves.order_by("-at", "-pk").first()
     is_as_merged = row.tier_id is None or (last is not None and last.cause == TierMove.Cause.MERGED)
     if is_as_merged and row.tier_id != before["tier_id"]:
-        _move_tier(row, before["tier_id"], *since, now)
+        _move_tier(row, before["tier_id"], since, until, now)
     row.registered_at = datetime.fromisoformat(before["registered_at"])
     row.registered_store_id, row.registered_by_id = before["registered_store_id"], before["registered_by_id"]
     row.save(update_fields=["registered_at", "registered_store", "registered_by", *_TIER])
+
+
+def _moment(said: str | None) -> datetime | None:
+    return datetime.fromisoformat(said) if said else None
 
 
 # ── What came later ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ Four statements over whole tables, kept for some minutes: everybody who looks at
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.db import connection
@@ -85,9 +85,16 @@ OF_MEMBERSHIPS: dict[str, Callable[[datetime], QuerySet[Membership]]] = {"early"
 
 
 # ── The figures ──────────────────────────────────────────────────────────────────────────────────────────────────────
+_PLACE = "members.quality"
+
+
 def report(*, now: datetime) -> Report:
     """Of the whole group: for those who see everything."""
-    return cache.get_or_set("members.quality", lambda: _count(now), KEPT.total_seconds())
+    kept: Report | None = cache.get(_PLACE)
+    if kept is None:
+        kept = _count(now)
+        cache.set(_PLACE, kept, KEPT.total_seconds())
+    return kept
 
 
 _MEMBERS = """
@@ -117,7 +124,7 @@ WHERE o.paid_at >= %(since)s AND o.settled_at IS NOT NULL GROUP BY c.id, c.name 
 
 def _count(now: datetime) -> Report:
     today = timezone.localdate(now)
-    given = {
+    given: dict[str, Any] = {
         "today": today,
         "oldest": today.replace(year=today.year - OLDEST, day=1),
         "own": list(OWN),
