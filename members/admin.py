@@ -1,6 +1,7 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -18,7 +19,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from members import erasure, tag_words, tags
+from members import erasure, quality, tag_words, tags
 from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, MemberTag, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
@@ -33,7 +34,7 @@ from retail.scoped_admin import EstimatedPaginator, ScopedTabularInline, moment
 
 class IdentityInline(ScopedTabularInline):
     model = Identity
-    fields = ("kind", "masked", "source_channel", "seen_at", "verified_at")
+    fields = ("kind", "masked", "source_channel", "seen_at", "verified_at", "is_hearsay")
     is_read_only = True
     verbose_name_plural = _("怎么认出这位会员")
 
@@ -50,7 +51,7 @@ class IdentityInline(ScopedTabularInline):
 
     @display(description=_("来自"))
     def source_channel(self, row: Identity) -> str:
-        return row.channel.name if row.channel else row.source
+        return row.channel.name if row.channel else row.get_source_display()
 
 
 class _Joined:
@@ -133,12 +134,43 @@ ERASE = ActionDialog(
 )
 
 
+class QualityFilter(admin.SimpleListFilter):
+    """What the page of data quality counts, as a list."""
+
+    title = _("数据质量")
+    parameter_name = "quality"
+    names: dict[str, object] = {}
+    checks: dict[str, Callable[[datetime], QuerySet]] = {}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        return list(self.names.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        check = self.checks.get(self.value() or "")
+        return queryset.filter(pk__in=check(timezone.now()).values("pk")) if check else queryset
+
+
+class MemberQuality(QualityFilter):
+    names = {
+        "keyless": _("没有手机号、unionid 或企业微信"),
+        "nameless": _("没有称呼"),
+        "no_birthday": _("没有生日"),
+        "unborn": _("生日不可能"),
+    }
+    checks = quality.CHECKS
+
+
+class MembershipQuality(QualityFilter):
+    names = {"early": _("购买早于入会一年以上"), "ahead": _("入会时间在将来")}
+    checks = quality.OF_MEMBERSHIPS
+
+
 @admin.register(Member)
 class MemberAdmin(WithRights, UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
-    list_filter = ("created_at",)
+    list_filter = ("created_at", MemberQuality)
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
     fields = ("title", "whole", "created_at", "merged_into")
@@ -192,7 +224,7 @@ class MembershipAdmin(_Joined, PointsByHand, TierByHand):
     paginator = EstimatedPaginator
     list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
     list_select_related = ("member", "brand", "tier")
-    list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
+    list_filter = ("brand", "tier", "registered_at", "last_purchase_at", MembershipQuality)
     search_fields = buyer_names = ("member__name__spelled",)
     ordering = ("-pk",)
     fields = (

@@ -24,7 +24,8 @@ PROFILING = Stop.Purpose.PROFILING
 def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
     """Whether nothing forbids it at this moment. To be asked right before anything is sent."""
     fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
-    return not Stop._base_manager.filter(fits, member=member_id, corp=corp, lifted_at=None).exists()
+    person = identity.persons([member_id]).get(member_id, (member_id,))
+    return not Stop._base_manager.filter(fits, member__in=person, corp=corp, lifted_at=None).exists()
 
 
 def unprofiled(*, member_ids: Collection[int]) -> set[int]:

@@ -323,6 +323,7 @@ JOB_KINDS = {
     "tags_look": _("再看一次顾客的标签"),
     "make_export": _("生成导出文件"),
     "erase_member": _("抹去会员"),
+    "join_members": _("自动合并会员"),
 }
 _PAYLOAD = {
     "order_id": ("order", _("订单")),

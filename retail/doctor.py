@@ -180,6 +180,29 @@ def _coupons_within_limits(_look: Look) -> Iterator[str]:
     )
 
 
+def _merged_hold_nothing(_look: Look) -> Iterator[str]:
+    """Who was merged into somebody has no identity, purchase or clerk of their own, and who did it is on record."""
+    yield from _rows(
+        "SELECT format('member %s, merged into %s, has %s', m.id, m.merged_into_id, held.what) FROM members_member m,"
+        " LATERAL (SELECT 'an identity' AS what FROM members_identity i WHERE i.member_id = m.id"
+        "  UNION SELECT 'purchases' FROM members_membership s JOIN members_purchase p ON p.membership_id = s.id"
+        "   WHERE s.member_id = m.id"
+        "  UNION SELECT 'points' FROM members_membership s WHERE s.member_id = m.id AND s.points <> 0"
+        "  UNION SELECT 'a clerk' FROM clerks_binding b WHERE b.member_id = m.id AND b.ended_at IS NULL) held"
+        " WHERE m.merged_into_id IS NOT NULL ORDER BY m.id"
+    )
+    yield from _rows(
+        "SELECT format('member %s is merged into %s, and no merge says so', m.id, m.merged_into_id)"
+        " FROM members_member m WHERE m.merged_into_id IS NOT NULL AND NOT EXISTS (SELECT FROM clerks_merge g"
+        "  WHERE g.drop_id = m.id AND g.keep_id = m.merged_into_id AND g.undone_at IS NULL) ORDER BY m.id"
+    )
+    yield from _rows(
+        "SELECT format('merge %s stands, and member %s is not merged into %s', g.id, g.drop_id, g.keep_id)"
+        " FROM clerks_merge g JOIN members_member m ON m.id = g.drop_id"
+        " WHERE g.undone_at IS NULL AND m.merged_into_id IS DISTINCT FROM g.keep_id ORDER BY g.id"
+    )
+
+
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
     """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
 
@@ -372,6 +395,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "books_follow_the_facts": _books_follow,
     "coupons_as_moved": _coupons_as_moved,
     "coupons_within_limits": _coupons_within_limits,
+    "merged_hold_nothing": _merged_hold_nothing,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,

@@ -71,7 +71,7 @@ def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime
         if outcome.faults or isinstance(said, list):
             continue
         if row.type == "register":
-            outcome.status = "created" if _register(row, said, now) else "unchanged"
+            outcome.status = "created" if _register(channel, row, said, now) else "unchanged"
         elif seen.setdefault(row.outer_event_id, event := _seen(row, said)) != event:
             outcome.faults = [Fault("outer_event_id", "appears twice in this batch")]
         else:
@@ -107,14 +107,17 @@ def _seen(row: shapes.Event, said: told.Told) -> behaviour.Seen:
     )
 
 
-def _register(row: shapes.Event, said: told.Told, now: datetime) -> bool:
+@transaction.atomic
+def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetime) -> bool:
     """Somebody became a member: who it is, who recruited them, and what that pays. False: they were one before.
 
     Or they asked to be forgotten since, and are not known again by being told of once more.
     """
     if not said.key_ids:
         return False
-    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source="register")
+    # A phone typed at a till is nobody's word but the clerk's; elsewhere the member has signed in with it.
+    is_verified = channel.kind != Channel.Kind.POS
+    met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source=identity.REGISTER, is_verified=is_verified)
     clerk = None
     if row.share_code:
         clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
@@ -127,7 +130,6 @@ def _register(row: shapes.Event, said: told.Told, now: datetime) -> bool:
         staff_id=clerk.staff_id if clerk else None,
         at=row.at,
     )
-    rewards.merged(member_ids=[met.member_id] if met.absorbed else [], now=now)
     rewards.of_registrations(memberships=[membership] if membership else [], now=now)
     return membership is not None
 

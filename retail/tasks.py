@@ -5,12 +5,12 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import book, callbacks, tagging
+from clerks import book, callbacks, oneid, tagging
 from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from members import behaviour, coupons, model_tags, points, profiles, segments, tiers
+from members import behaviour, coupons, doubts, model_tags, points, profiles, segments, tiers
 from members.coupons import issuing
 from members.models import Segment
 from retail import (
@@ -42,6 +42,10 @@ def _settle_refund(refund_id: int) -> None:
 
 def _settle_refunds(order_id: int) -> None:
     intake.settle_refunds_of(order_id=order_id, now=timezone.now())
+
+
+def _join_members(doubt_id: int) -> None:
+    oneid.join(doubt_id=doubt_id, now=timezone.now())
 
 
 @jobs.apart
@@ -138,6 +142,7 @@ def _run(run_id: int) -> None:
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
+    doubts.JOIN: _join_members,
     "settle_refund": _settle_refund,
     "settle_refunds": _settle_refunds,
     "wecom_event": _wecom_event,

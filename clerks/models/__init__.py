@@ -5,7 +5,7 @@ from clerks.models.book import Customer, Note
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
-from clerks.models.merging import Doubt, Merge, MergeMove
+from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 from clerks.models.wishes import TagWish
 
@@ -15,7 +15,6 @@ __all__ = [
     "CorpTag",
     "Customer",
     "Department",
-    "Doubt",
     "Friend",
     "FriendMove",
     "Greeting",

@@ -43,30 +43,3 @@ class MergeMove(models.Model):
         verbose_name = _("合并移动")
         verbose_name_plural = _("合并移动")
         indexes = [models.Index(fields=["merge"], name="merge_move_of_merge")]
-
-
-class Doubt(Scoped):
-    """疑似同一人: two members whom a key points to both, for somebody to look at. Kept apart where it says so."""
-
-    class State(models.TextChoices):
-        OPEN = "open", _("待处理")
-        MERGED = "merged", _("已合并")
-        APART = "apart", _("不是同一人")
-
-    one = models.ForeignKey(Member, verbose_name=_("会员一"), on_delete=models.PROTECT, related_name="+")
-    other = models.ForeignKey(Member, verbose_name=_("会员二"), on_delete=models.PROTECT, related_name="+")
-    evidence = models.JSONField(_("依据"), default=dict)
-    state = models.CharField(_("处理"), max_length=8, choices=State.choices, default=State.OPEN)
-    found_at = models.DateTimeField(_("发现"))
-    decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("处理人"), null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
-
-    scope_paths = Paths(brand="one__memberships__brand", store="one__memberships__purchases__store", staff=None)
-    scope_is_to_many = True
-
-    class Meta:
-        verbose_name = _("疑似同一人")
-        verbose_name_plural = _("疑似同一人")
-        constraints = [models.UniqueConstraint(fields=["one", "other"], name="doubt_once")]

@@ -11,6 +11,7 @@ from members.models.coupons import (
     CouponType,
     CouponUse,
 )
+from members.models.doubts import Doubt
 from members.models.imports import MemberImport
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsAdjustment, PointsEntry, PointsRule
@@ -28,6 +29,7 @@ __all__ = [
     "CouponSkip",
     "CouponType",
     "CouponUse",
+    "Doubt",
     "Event",
     "Identity",
     "Member",

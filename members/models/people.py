@@ -60,16 +60,31 @@ class Member(Scoped):
 
 
 class Identity(Scoped):
-    """One way a member is known. A key belongs to one member at a time."""
+    """One way a member is known. A key belongs to one member at a time.
+
+    `verified_at`: its teller knew it to be theirs. `is_hearsay`: it was typed beside a stronger key and nobody came by
+    it yet; who does is somebody of their own (members.matching). `learned_by`: the key they were known by when this
+    one was learned; where two members are parted again it goes with that one.
+    """
+
+    class Source(models.TextChoices):
+        ORDER = "order", _("订单")
+        REGISTER = "register", _("注册")
+        WECOM = "wecom", _("企业微信")
+        IMPORT = "import", _("导入")
 
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="identities")
     key = models.OneToOneField(BuyerKey, verbose_name=_("标识"), on_delete=models.PROTECT, related_name="identity")
-    source = models.CharField(_("来源"), max_length=32)
+    source = models.CharField(_("来源"), max_length=32, choices=Source.choices)
     channel = models.ForeignKey(
         Channel, verbose_name=_("渠道"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     seen_at = models.DateTimeField(_("首次出现"))
     verified_at = models.DateTimeField(_("验证"), null=True, blank=True)
+    is_hearsay = models.BooleanField(_("只是顺带提到"), default=False, db_default=False)
+    learned_by = models.ForeignKey(
+        BuyerKey, verbose_name=_("凭哪个标识"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     scope_paths = Paths(brand="member__memberships__brand", store="member__memberships__purchases__store", staff=None)
     scope_is_to_many = True

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate, count
 from random import Random
 
@@ -109,7 +109,7 @@ class Registry:
         self._brands = shops.brands
         self._stores = shops.stores_of
         self._identities = copying.Writer("members_identity", _IDENTITY, bundle=20_000)
-        self._members = copying.Writer("members_member", "id, name, created_at", bundle=20_000)
+        self._members = copying.Writer("members_member", "id, name, created_at, born_on", bundle=20_000)
         self._ids = count(1)
 
     def fill(self, wanted: int, *, progress: Callable[[int], None]) -> Customers:
@@ -134,7 +134,7 @@ class Registry:
             brands = [store.brand]
         customers = [self._membership(person, brand, store) for brand in brands]
         since = min(customer.registered_at for customer in customers)
-        self._members.add((person, staff.name if staff else names.of_customer(rng), since))
+        self._members.add((person, staff.name if staff else names.of_customer(rng), since, _birthday(person)))
         self._know_person(person, customers, staff, since)
         for customer in customers:
             self._know_customer(customer)
@@ -187,6 +187,14 @@ class Registry:
     ) -> None:
         source = "order" if channel else "register"
         self._identities.add((person, key, source, channel.pk if channel else None, seen_at, verified_at))
+
+
+def _birthday(person: int) -> date | None:
+    """Two of three have told it; now and then somebody has typed a year of the next century."""
+    if person % 3 == 0:
+        return None
+    year = 2077 if person % 4001 == 1 else 1958 + person * 7 % 48
+    return date(year, 1 + person % 12, 1 + person % 28)
 
 
 _MEMBERSHIP = (

@@ -20,6 +20,7 @@ from retail.demo import (
     copying,
     customers,
     deeds,
+    doubles,
     facts,
     goods,
     jottings,
@@ -91,6 +92,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
         vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
+        doubles.run(now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
         standing.by_hand(now=now)

@@ -44,6 +44,8 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
     (
         _("会员权益"),
         [
+            Page("members.doubt", pgettext_lazy("plural", "疑似同一人"), "people"),
+            Page("clerks.merge", pgettext_lazy("plural", "会员合并"), "merge"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
             Page("members.tierrule", pgettext_lazy("plural", "等级规则"), "stairs"),
             Page("members.pointsrule", pgettext_lazy("plural", "积分规则"), "rule"),

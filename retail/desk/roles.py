@@ -41,6 +41,7 @@ EXTRA = {
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
+    "members.merge_member": "合并会员和撤销合并",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -98,6 +99,7 @@ _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
+_MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
 _MACHINERY = [
@@ -113,6 +115,7 @@ _MACHINERY = [
 ]
 _LISTS = ["members.memberimport"]
 _MACHINERY = [*_LISTS, *_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -154,6 +157,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
     | {"members.stop_member", "members.correct_member", "members.export_member"}
+    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -90,6 +90,7 @@ def test_two_contacts_who_are_one_person_are_paid_for_once(shop):
     tell("anna", "added", who="wm-one", **read)
     tell("bing", "added", NOW + timedelta(hours=1), who="wm-two", **read)
 
+    factories.join_members()
     assert Identity.objects.values("member").distinct().count() == 1
     assert owed(shop) == {"anna": 500, "bing": 0}
     assert ActionEvent.objects.get(cause="merged").staff == shop.staff["bing"]

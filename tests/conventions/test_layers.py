@@ -72,6 +72,7 @@ UNSCOPED = {
     "members.SegmentSize": "how many there were, shown to headquarters only",
     "clerks.CorpTag": "names of a corp's tags, shown to headquarters only",
     "clerks.Department": "a corp's address book, shown to headquarters only",
+    "clerks.MergeMove": "what a merge moved, read through it",
     "clerks.SyncRun": "how a comparison of a whole corp went, shown to headquarters only",
     "wecom.App": "who the installation is to WeCom, shown to headquarters only",
     "wecom.Credential": "sealed, shown to nobody",

@@ -55,6 +55,8 @@ members.Segment         ob  ob  ob
 members.Consent         -   o   ob
 members.Event           -   o   ob
 members.MemberImport    -   -   ob
+members.Doubt           -   o   ob
+clerks.Merge            -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob

@@ -24,6 +24,7 @@ from clerks.models import (
     Greeting,
     GroupChat,
     GroupChatMember,
+    Merge,
     Note,
     Notice,
     Shift,
@@ -73,6 +74,7 @@ from members.models import (
     CouponSkip,
     CouponType,
     CouponUse,
+    Doubt,
     Event,
     Identity,
     Member,
@@ -525,7 +527,10 @@ def _word(part: Part, mark: str) -> Tag:
 
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
+    like, same = (Member.objects.create(created_at=NOW, name=f"{mark}影{n}") for n in range(2))
     return {
+        Doubt: Doubt.objects.create(one=member, other=like, found_at=NOW),
+        Merge: Merge.objects.create(keep=member, drop=same, at=NOW),
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
         Tag: (word := _word(part, mark)),
         MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),

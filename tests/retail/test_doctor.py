@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from clerks import oneid
 from clerks.models import Binding, Touch
 from commissions import closing
 from commissions.models import ClaimRow, Entry, Period, Rule, Statement
@@ -52,6 +53,16 @@ def tamper(sql, *values):
 
 def test_a_sound_house_has_no_failures(shop):
     assert failing() == {}
+
+
+def test_who_was_merged_holds_nothing(shop):
+    one, other = Member.objects.get(), Member.objects.create(created_at=NOW)
+    done = oneid.merge(keep=other.pk, drop=one.pk, evidence={}, by=None, now=NOW)
+    assert failing() == {}
+    tamper("UPDATE members_identity SET member_id = %s", one.pk)
+    assert failing() == {"merged_hold_nothing": 1}
+    tamper("UPDATE clerks_merge SET undone_at = now() WHERE id = %s", done.pk)
+    assert failing() == {"merged_hold_nothing": 2}
 
 
 def test_every_order_has_its_turn_within_some_nights(shop, monkeypatch):
