@@ -86,7 +86,7 @@ def _books(order_ids: Sequence[int]) -> dict[int, _Book]:
     books: dict[int, _Book] = defaultdict(_Book)
     if order_ids:
         with connection.cursor() as cursor:
-            cursor.execute(_BOOKED, [order_ids])
+            cursor.execute(_BOOKED, [list(order_ids)])
             for order_id, kind, points, *rate in cursor.fetchall():
                 book = books[order_id]
                 book.sums[kind] += points
@@ -111,23 +111,22 @@ class _Entry(NamedTuple):
     kind: str
     points: int
     at: datetime
-    order_id: int | None
-    adjustment_id: int | None
-    rule_id: int | None
-    times_id: int | None
-    rate_points: int | None
-    rate_fen: int | None
-    expires_on: date | None
+    order_id: int | None = None
+    adjustment_id: int | None = None
+    rule_id: int | None = None
+    times_id: int | None = None
+    rate_points: int | None = None
+    rate_fen: int | None = None
+    expires_on: date | None = None
 
 
 def _differences(order: Order, membership_id: int, rate: Rate | None, book: _Book, back: Back) -> Iterator[_Entry]:
     came_at = max((refund.refunded_at for refund in order.all_refunds), default=order.paid_at)
-    lot, no_lot = (*(rate or [None] * 5),), (None,) * 5
     for kind, target in _targets(order, rate, back):
         if points := target - book.sums.get(kind, 0):
             at = came_at if kind in (_Kind.BACK, _Kind.UNBURN) else order.paid_at
-            of_lot = lot if kind in (_Kind.EARN, _Kind.BACK) else no_lot
-            yield _Entry(membership_id, kind, points, at, order.pk, None, *of_lot)
+            lot = rate if rate and kind in (_Kind.EARN, _Kind.BACK) else ()
+            yield _Entry(membership_id, kind, points, at, order.pk, None, *lot)
 
 
 def _targets(order: Order, rate: Rate | None, back: Back) -> Iterator[tuple[str, int]]:
@@ -229,7 +228,7 @@ def _book(
         at=now,
     )
     kind = _Kind.ADJUST if points > 0 else _Kind.DEDUCT
-    _write([_Entry(membership.pk, kind, points, now, None, row.pk, *[None] * 4, row.expires_on)], now)
+    _write([_Entry(membership.pk, kind, points, now, adjustment_id=row.pk, expires_on=expires_on)], now)
     told = {"points": str(points), "expires_on": str(expires_on or "")}
     audit.record(by=by, action=KIND, target=membership, now=now, after=told, reason=reason)
     return row
@@ -346,7 +345,8 @@ class Summary(NamedTuple):
 def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summary:
     """What a page shows of somebody's points. Of the moves those that the scope shows."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS, {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES})
+        said: dict[str, Any] = {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES}
+        cursor.execute(_LOTS, said)
         rows = cursor.fetchall()
     lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
     rest = sum(points for group, _, points in rows if group == "rest")
