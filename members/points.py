@@ -46,13 +46,14 @@ def earn_many(*, orders: Sequence[Order], purchases: Mapping[int, Purchase], bac
     bought = [order for order in orders if order.pk in purchases]
     if not bought:
         return 0
-    books = _books([order.pk for order in bought if order.settled_version])
+    again = [order.pk for order in bought if order.settled_version]
+    books, owners = _books(again), _owners(again)
     tariff = Tariff({order.brand_id for order in bought})
     entries: list[_Entry] = []
     for order in bought:
         membership, book = purchases[order.pk].membership, books.get(order.pk, _EMPTY)
         rate = book.rate or tariff.rate(order=order, tier_id=membership.tier_id)
-        entries += _differences(order, membership.pk, rate, book, back)
+        entries += _differences(order, owners.get(order.pk, membership.pk), rate, book, back)
     return _write(entries, now)
 
 
@@ -61,14 +62,25 @@ def take_back_many(*, orders: Sequence[Order], back: Back, now: datetime) -> int
     """Post what the refunds of orders take back and give back. No rule is asked again."""
     if not orders:
         return 0
-    ids = [order.pk for order in orders]
-    owners = dict(Purchase._base_manager.filter(order__in=ids).values_list("order_id", "membership_id"))
+    owners = _owners([order.pk for order in orders])
     books = _books(list(owners))
     entries: list[_Entry] = []
     for order in orders:
         if (book := books.get(order.pk)) is not None:
             entries += _differences(order, owners[order.pk], book.rate, book, back)
     return _write(entries, now)
+
+
+def _owners(order_ids: Sequence[int]) -> dict[int, int]:
+    """Order → the membership it belongs to, locked: a merge that moves the order is over by now, or waits for us."""
+    if not order_ids:
+        return {}
+    rows = Purchase._base_manager.filter(order__in=order_ids).values_list("order_id", "membership_id")
+    owners: dict[int, int] = {}
+    while (found := dict(rows.all())) != owners:
+        owners = found
+        _lock(sorted(set(owners.values())))
+    return owners
 
 
 @dataclass(slots=True)
@@ -293,7 +305,12 @@ def expire(*, now: datetime, since: date | None = None) -> int:
 
 def _expire(membership_ids: Collection[int], now: datetime) -> int:
     with connection.cursor() as cursor:
-        said = {"ids": list(membership_ids), "now": now, "today": timezone.localtime(now).date(), "uses": _USES}
+        said: dict[str, Any] = {
+            "ids": list(membership_ids),
+            "now": now,
+            "today": timezone.localtime(now).date(),
+            "uses": _USES,
+        }
         cursor.execute(_EXPIRE, said)
         return cursor.rowcount
 
