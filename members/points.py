@@ -180,17 +180,15 @@ def adjust(
 ) -> PointsAdjustment | approvals.Approval:
     """Give points (good until that day, or for ever) or take some, and say why.
 
-    What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person. Raises
-    approvals.Refused.
+    What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person; nobody
+    (`by` None) is the operator of the server. Raises approvals.Refused.
     """
     if objection := _why_not(membership, points, reason, expires_on, now):
         raise approvals.Refused(objection)
     row = Membership._base_manager.select_related("member", "brand").get(pk=membership.pk)
-    told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
-    alone = PointsAdjustment._base_manager.filter(membership=row, by=by, approved_by=None, at__gt=now - _ALONE_FOR)
-    so_far = alone.aggregate(sum=Sum(Abs("points")))["sum"] or 0
-    if so_far + abs(points) <= settings.POINTS_ALONE:
+    if by is None or _moved_alone(row, by, now) + abs(points) <= settings.POINTS_ALONE:
         return _book(row, points, reason, expires_on, by, None, now)
+    told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
     return approvals.ask(
         kind=KIND,
         target=row,
@@ -203,6 +201,12 @@ def adjust(
         now=now,
         brand_id=row.brand_id,
     )
+
+
+def _moved_alone(membership: Membership, by: Any, now: datetime) -> int:
+    """What somebody gave and took of a member lately without a second person, added up without signs."""
+    alone = PointsAdjustment._base_manager.filter(membership=membership, by=by, approved_by=None)
+    return alone.filter(at__gt=now - _ALONE_FOR).aggregate(sum=Sum(Abs("points")))["sum"] or 0
 
 
 def _why_not(membership: Membership, points: int, reason: str, expires_on: date | None, now: datetime) -> str:
