@@ -46,13 +46,14 @@ def earn_many(*, orders: Sequence[Order], purchases: Mapping[int, Purchase], bac
     bought = [order for order in orders if order.pk in purchases]
     if not bought:
         return 0
-    books = _books([order.pk for order in bought if order.settled_version])
+    again = [order.pk for order in bought if order.settled_version]
+    books, owners = _books(again), _owners(again)
     tariff = Tariff({order.brand_id for order in bought})
     entries: list[_Entry] = []
     for order in bought:
         membership, book = purchases[order.pk].membership, books.get(order.pk, _EMPTY)
         rate = book.rate or tariff.rate(order=order, tier_id=membership.tier_id)
-        entries += _differences(order, membership.pk, rate, book, back)
+        entries += _differences(order, owners.get(order.pk, membership.pk), rate, book, back)
     return _write(entries, now)
 
 
@@ -61,14 +62,25 @@ def take_back_many(*, orders: Sequence[Order], back: Back, now: datetime) -> int
     """Post what the refunds of orders take back and give back. No rule is asked again."""
     if not orders:
         return 0
-    ids = [order.pk for order in orders]
-    owners = dict(Purchase._base_manager.filter(order__in=ids).values_list("order_id", "membership_id"))
+    owners = _owners([order.pk for order in orders])
     books = _books(list(owners))
     entries: list[_Entry] = []
     for order in orders:
         if (book := books.get(order.pk)) is not None:
             entries += _differences(order, owners[order.pk], book.rate, book, back)
     return _write(entries, now)
+
+
+def _owners(order_ids: Sequence[int]) -> dict[int, int]:
+    """Order → the membership it belongs to, locked: a merge that moves the order is over by now, or waits for us."""
+    if not order_ids:
+        return {}
+    rows = Purchase._base_manager.filter(order__in=order_ids).values_list("order_id", "membership_id")
+    owners: dict[int, int] = {}
+    while (found := dict(rows.all())) != owners:
+        owners = found
+        _lock(sorted(set(owners.values())))
+    return owners
 
 
 @dataclass(slots=True)
@@ -86,7 +98,7 @@ def _books(order_ids: Sequence[int]) -> dict[int, _Book]:
     books: dict[int, _Book] = defaultdict(_Book)
     if order_ids:
         with connection.cursor() as cursor:
-            cursor.execute(_BOOKED, [order_ids])
+            cursor.execute(_BOOKED, [list(order_ids)])
             for order_id, kind, points, *rate in cursor.fetchall():
                 book = books[order_id]
                 book.sums[kind] += points
@@ -111,23 +123,22 @@ class _Entry(NamedTuple):
     kind: str
     points: int
     at: datetime
-    order_id: int | None
-    adjustment_id: int | None
-    rule_id: int | None
-    times_id: int | None
-    rate_points: int | None
-    rate_fen: int | None
-    expires_on: date | None
+    order_id: int | None = None
+    adjustment_id: int | None = None
+    rule_id: int | None = None
+    times_id: int | None = None
+    rate_points: int | None = None
+    rate_fen: int | None = None
+    expires_on: date | None = None
 
 
 def _differences(order: Order, membership_id: int, rate: Rate | None, book: _Book, back: Back) -> Iterator[_Entry]:
     came_at = max((refund.refunded_at for refund in order.all_refunds), default=order.paid_at)
-    lot, no_lot = (*(rate or [None] * 5),), (None,) * 5
     for kind, target in _targets(order, rate, back):
         if points := target - book.sums.get(kind, 0):
             at = came_at if kind in (_Kind.BACK, _Kind.UNBURN) else order.paid_at
-            of_lot = lot if kind in (_Kind.EARN, _Kind.BACK) else no_lot
-            yield _Entry(membership_id, kind, points, at, order.pk, None, *of_lot)
+            lot = rate if rate and kind in (_Kind.EARN, _Kind.BACK) else ()
+            yield _Entry(membership_id, kind, points, at, order.pk, None, *lot)
 
 
 def _targets(order: Order, rate: Rate | None, back: Back) -> Iterator[tuple[str, int]]:
@@ -169,17 +180,15 @@ def adjust(
 ) -> PointsAdjustment | approvals.Approval:
     """Give points (good until that day, or for ever) or take some, and say why.
 
-    What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person. Raises
-    approvals.Refused.
+    What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person; nobody
+    (`by` None) is the operator of the server. Raises approvals.Refused.
     """
     if objection := _why_not(membership, points, reason, expires_on, now):
         raise approvals.Refused(objection)
     row = Membership._base_manager.select_related("member", "brand").get(pk=membership.pk)
-    told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
-    alone = PointsAdjustment._base_manager.filter(membership=row, by=by, approved_by=None, at__gt=now - _ALONE_FOR)
-    so_far = alone.aggregate(sum=Sum(Abs("points")))["sum"] or 0
-    if so_far + abs(points) <= settings.POINTS_ALONE:
+    if by is None or _moved_alone(row, by, now) + abs(points) <= settings.POINTS_ALONE:
         return _book(row, points, reason, expires_on, by, None, now)
+    told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
     return approvals.ask(
         kind=KIND,
         target=row,
@@ -192,6 +201,12 @@ def adjust(
         now=now,
         brand_id=row.brand_id,
     )
+
+
+def _moved_alone(membership: Membership, by: Any, now: datetime) -> int:
+    """What somebody gave and took of a member lately without a second person, added up without signs."""
+    alone = PointsAdjustment._base_manager.filter(membership=membership, by=by, approved_by=None)
+    return alone.filter(at__gt=now - _ALONE_FOR).aggregate(sum=Sum(Abs("points")))["sum"] or 0
 
 
 def _why_not(membership: Membership, points: int, reason: str, expires_on: date | None, now: datetime) -> str:
@@ -229,7 +244,7 @@ def _book(
         at=now,
     )
     kind = _Kind.ADJUST if points > 0 else _Kind.DEDUCT
-    _write([_Entry(membership.pk, kind, points, now, None, row.pk, *[None] * 4, row.expires_on)], now)
+    _write([_Entry(membership.pk, kind, points, now, adjustment_id=row.pk, expires_on=expires_on)], now)
     told = {"points": str(points), "expires_on": str(expires_on or "")}
     audit.record(by=by, action=KIND, target=membership, now=now, after=told, reason=reason)
     return row
@@ -294,7 +309,12 @@ def expire(*, now: datetime, since: date | None = None) -> int:
 
 def _expire(membership_ids: Collection[int], now: datetime) -> int:
     with connection.cursor() as cursor:
-        said = {"ids": list(membership_ids), "now": now, "today": timezone.localtime(now).date(), "uses": _USES}
+        said: dict[str, Any] = {
+            "ids": list(membership_ids),
+            "now": now,
+            "today": timezone.localtime(now).date(),
+            "uses": _USES,
+        }
         cursor.execute(_EXPIRE, said)
         return cursor.rowcount
 
@@ -346,7 +366,8 @@ class Summary(NamedTuple):
 def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summary:
     """What a page shows of somebody's points. Of the moves those that the scope shows."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS, {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES})
+        said: dict[str, Any] = {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES}
+        cursor.execute(_LOTS, said)
         rows = cursor.fetchall()
     lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
     rest = sum(points for group, _, points in rows if group == "rest")

@@ -264,7 +264,7 @@ class Move(NamedTuple):
 
     before: Tier | None
     after: Tier | None
-    count: int
+    members: int
 
 
 class Case(NamedTuple):
@@ -291,11 +291,11 @@ class Trial:
 
     @property
     def rising(self) -> int:
-        return sum(move.count for move in self.moves if _rank(move.after) > _rank(move.before))
+        return sum(move.members for move in self.moves if _rank(move.after) > _rank(move.before))
 
     @property
     def falling(self) -> int:
-        return sum(move.count for move in self.moves if _rank(move.after) < _rank(move.before))
+        return sum(move.members for move in self.moves if _rank(move.after) < _rank(move.before))
 
     @property
     def changes(self) -> list[Move]:
@@ -307,8 +307,8 @@ class Trial:
         return [
             Total(
                 tier,
-                sum(move.count for move in self.moves if move.before == tier),
-                sum(move.count for move in self.moves if move.after == tier),
+                sum(move.members for move in self.moves if move.before == tier),
+                sum(move.members for move in self.moves if move.after == tier),
             )
             for tier in sorted(tiers, key=_rank)
         ]

@@ -255,7 +255,7 @@ def _case(case: tiers.Case, metric: str) -> dict[str, Any]:
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 class GiveForm(BaseDialogForm):
     tier = forms.ModelChoiceField(
-        label=_("等级"), queryset=Tier.objects.none(), empty_label=None, widget=UnfoldAdminSelectWidget
+        label=_("等级"), queryset=Tier.objects.none(), empty_label=_("请选择"), widget=UnfoldAdminSelectWidget
     )
     until = forms.DateField(
         label=_("保留到哪天（含），空着一直保留"),

@@ -101,6 +101,9 @@ class PointsAdjustment(Scoped):
             models.CheckConstraint(name="points_taken_do_not_expire", condition=Q(points__gt=0) | Q(expires_on=None)),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.points:+,}"
+
 
 class PointsEntry(Scoped):
     """积分流水: points given or taken. Never changed; what was wrong is set right by another entry.
@@ -189,3 +192,6 @@ class PointsEntry(Scoped):
                 | Q(kind="expire", order=None, adjustment=None),
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.points:+,}"

@@ -93,3 +93,6 @@ class TierMove(Scoped):
         verbose_name = _("等级变动")
         verbose_name_plural = _("等级变动")
         indexes = [models.Index(fields=["membership", "-at"], name="tier_move_of_membership")]
+
+    def __str__(self) -> str:
+        return f"{self.before or '–'} → {self.after or '–'}"

@@ -153,7 +153,7 @@ def test_a_rule_is_tried_without_writing(crowd):
             scheme=tiers.Scheme(crowd.brand.pk, scheme.metric, scheme.window_days, scheme.keep_days, wanted), now=NOW
         )
     assert len(queries) == 4 and not any("UPDATE" in query["sql"] for query in queries)
-    assert [(move.before.code, move.after.code, move.count) for move in trial.moves] == [
+    assert [(move.before.code, move.after.code, move.members) for move in trial.moves] == [
         ("basic", "basic", 1),
         ("basic", "silver", 1),
         ("silver", "silver", 1),
