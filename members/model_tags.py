@@ -89,19 +89,18 @@ LEFT JOIN tags_bought b ON b.membership_id = m.id
 WHERE p.orders > 0 {some} AND NOT EXISTS (
     SELECT FROM members_stop s WHERE s.member_id = m.member_id AND s.purpose = %(profiling)s AND s.lifted_at IS NULL)
 """
-# Of each product the words of its category and its size; pieces by these two, everything in small numbers.
+# Every line with the words of its category and its size, in small numbers. OFFSET keeps the regular expressions at once
+# for each product, and PostgreSQL free to share the work between processes.
 _PIECES = f"""
 CREATE TEMPORARY TABLE tags_pieces ON COMMIT DROP AS
-WITH goods AS MATERIALIZED (
-    SELECT g.id, c.id AS category, s.id AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
+SELECT p.membership_id, g.category, g.kind, g.size, l.qty AS pieces
+FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN (
+    SELECT g.id, c.id::integer AS category, s.id::integer AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
     FROM retail_product g JOIN members_tag c ON c.kind = 'model' AND c.code = 'category:' || g.category_id
-    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF}
-)
-SELECT p.membership_id, g.category, g.kind, g.size, sum(l.qty)::integer AS pieces
-FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN goods g ON g.id = l.product_id
+    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF} OFFSET 0
+) g ON g.id = l.product_id
 WHERE p.paid_at >= %(since)s {{some}} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
     SELECT FROM retail_refund r WHERE r.order_id = l.order_id AND r.outer_line_id = l.outer_line_id)
-GROUP BY 1, 2, 3, 4
 """
 _WORDS_OF_CATEGORIES = f"""
 INSERT INTO members_tag AS t (kind, code, group_name, name, corp, corp_tag_id, is_active)
@@ -201,7 +200,6 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
         cursor.execute(_WORDS_OF_SIZES, given)
         for statement in (_BOUGHT, _KNOWN, _PIECES):
             cursor.execute(statement.format(some=of_some), given)
-        cursor.execute("ANALYZE tags_known, tags_pieces")
         cursor.execute(f"CREATE TEMPORARY TABLE tags_wanted ON COMMIT DROP AS {_wanted()}")
         cursor.execute(_DIFFERENCES.format(some=theirs), given)
         counts = {}
