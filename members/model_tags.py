@@ -89,8 +89,8 @@ LEFT JOIN tags_bought b ON b.membership_id = m.id
 WHERE p.orders > 0 {some} AND NOT EXISTS (
     SELECT FROM members_stop s WHERE s.member_id = m.member_id AND s.purpose = %(profiling)s AND s.lifted_at IS NULL)
 """
-# Every line with the words of its category and its size, in small numbers. OFFSET keeps the regular expressions at once
-# for each product, and PostgreSQL free to share the work between processes.
+# Every line with the words of its category and its size, in small numbers. OFFSET keeps the regular expressions to one
+# look at each product, and PostgreSQL free to share the work between processes.
 _PIECES = f"""
 CREATE TEMPORARY TABLE tags_pieces ON COMMIT DROP AS
 SELECT p.membership_id, g.category, g.kind, g.size, l.qty AS pieces
