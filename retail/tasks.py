@@ -127,6 +127,7 @@ REGISTRY: jobs.Registry = {
 
 FAST_SWEEP_EXPIRES = 5  # seconds: by then the next two have been sent
 NIGHT = 2  # o'clock, in Shanghai
+SUNDAY = 6
 
 
 @shared_task(name="retail.run_jobs")
@@ -197,7 +198,7 @@ def attain() -> int:
 
 @shared_task(name="retail.members_night")
 def members_by_night() -> int:
-    """Once a night, from 02:00 on: what moves with the days, and the tags that are computed."""
+    """Once a night, from 02:00 on: what moves with the days, and the tags that are computed: on Sundays everybody's."""
     now = timezone.now()
     today, hour = timezone.localdate(now).isoformat(), timezone.localtime(now).hour
     ran = periodic.last(task="retail.members_night")
@@ -205,7 +206,10 @@ def members_by_night() -> int:
         return 0
     with scope.within(scope.EVERYTHING):
         count = profiles.refresh_all(now=now)
-        changed = model_tags.recompute(now=now)
+        if ran is None or timezone.localtime(now).weekday() == SUNDAY:
+            changed = model_tags.recompute(now=now)
+        else:
+            changed = model_tags.recompute_changed(since=ran.at, now=now)
         tagging.forget(before=now - timedelta(days=1))
     periodic.note(task="retail.members_night", now=now, found={"on": today, "profiles": count, **changed._asdict()})
     return count

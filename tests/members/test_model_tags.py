@@ -153,9 +153,12 @@ def test_only_what_is_otherwise_is_written_and_ends_when_it_holds_no_more(town):
 
     assert model_tags.recompute(now=NOW + timedelta(hours=1)) == (0, 0, 0)
 
-    later = NOW + timedelta(days=200)
-    profiles.refresh_all(now=later)
-    moved = model_tags.recompute(now=later)
+    for days in (1, 30, 91, 200):  # a night like any other: only of whose profile has changed
+        later = NOW + timedelta(days=days)
+        profiles.refresh_all(now=later)
+        moved = model_tags.recompute_changed(since=later, now=later)
+        assert standing() == {row.pk: plain(row, later) for row in Membership.objects.all()}
+        assert model_tags.recompute(now=later) == (0, 0, 0)
     assert moved.ended > 5 and moved.put > 5
     assert standing() == {row.pk: plain(row, later) for row in Membership.objects.all()}
     assert dict(MemberTag.objects.filter(pk__in=rows).values_list("pk", "since")) == rows  # history stays
