@@ -198,7 +198,7 @@ def attain() -> int:
 
 @shared_task(name="retail.members_night")
 def members_by_night() -> int:
-    """Once a night, from 02:00 on: what moves with the days, and the tags that are computed: on Sundays everybody's."""
+    """Once a night, from 02:00 on: what moves with the days, and the computed tags, on Sundays everybody's."""
     now = timezone.now()
     today, hour = timezone.localdate(now).isoformat(), timezone.localtime(now).hour
     ran = periodic.last(task="retail.members_night")
