@@ -244,8 +244,8 @@ def _words() -> dict[str, Tag]:
 
 @transaction.atomic
 def drop(*, member_ids: Collection[int], now: datetime) -> None:
-    """Nothing is worked out of these members any more: at once, when they say so."""
-    MemberTag._base_manager.filter(member__in=member_ids, source=MemberTag.Source.MODEL, until=None).update(
-        until=now, why={}
-    )
+    """Nothing is worked out of these members any more, at once when they say so; nor are earlier reasons kept."""
+    computed = MemberTag._base_manager.filter(member__in=member_ids, source=MemberTag.Source.MODEL)
+    computed.exclude(why={}).update(why={})
+    computed.filter(until=None).update(until=now)
     profiles.retag(member_ids=member_ids, now=now)
