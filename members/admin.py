@@ -88,7 +88,7 @@ class TagInline(ScopedTabularInline):
     """What is in force, without clerks' own words, nor what was computed of purchases that are not for these eyes."""
 
     model = MemberTag
-    fields = ("word", "sort", "who", "why", "since")
+    fields = ("word", "sort", "who", "reason", "since")
     is_read_only = True
     verbose_name_plural = pgettext_lazy("plural", "标签")
 
@@ -111,7 +111,7 @@ class TagInline(ScopedTabularInline):
         return str(row.staff) if row.is_staff_known else _("其他门店的同事")
 
     @display(description=_("依据"))
-    def why(self, row: MemberTag) -> str:
+    def reason(self, row: MemberTag) -> str:
         said = tag_words.sentence(row)
         return _("%(why)s（算于 %(day)s）") % {"why": said, "day": row.as_of} if said else "–"
 

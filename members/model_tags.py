@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from members import profiles
-from members.models import MemberTag, Tag
+from members.models import MemberTag, Profile, Tag
 
 PROFILING = "profiling"  # the purpose a member stops who wants nothing worked out of them
 
@@ -89,19 +89,18 @@ LEFT JOIN tags_bought b ON b.membership_id = m.id
 WHERE p.orders > 0 {some} AND NOT EXISTS (
     SELECT FROM members_stop s WHERE s.member_id = m.member_id AND s.purpose = %(profiling)s AND s.lifted_at IS NULL)
 """
-# Of each product the words of its category and its size; pieces by these two, everything in small numbers.
+# Every line with the words of its category and its size, in small numbers. OFFSET keeps the regular expressions to one
+# look at each product, and PostgreSQL free to share the work between processes.
 _PIECES = f"""
 CREATE TEMPORARY TABLE tags_pieces ON COMMIT DROP AS
-WITH goods AS MATERIALIZED (
-    SELECT g.id, c.id AS category, s.id AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
+SELECT p.membership_id, g.category, g.kind, g.size, l.qty AS pieces
+FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN (
+    SELECT g.id, c.id::integer AS category, s.id::integer AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
     FROM retail_product g JOIN members_tag c ON c.kind = 'model' AND c.code = 'category:' || g.category_id
-    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF}
-)
-SELECT p.membership_id, g.category, g.kind, g.size, sum(l.qty)::integer AS pieces
-FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN goods g ON g.id = l.product_id
+    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF} OFFSET 0
+) g ON g.id = l.product_id
 WHERE p.paid_at >= %(since)s {{some}} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
     SELECT FROM retail_refund r WHERE r.order_id = l.order_id AND r.outer_line_id = l.outer_line_id)
-GROUP BY 1, 2, 3, 4
 """
 _WORDS_OF_CATEGORIES = f"""
 INSERT INTO members_tag AS t (kind, code, group_name, name, corp, corp_tag_id, is_active)
@@ -174,6 +173,14 @@ def recompute(*, now: datetime, membership_ids: Collection[int] | None = None) -
     return changed
 
 
+def recompute_changed(*, since: datetime, now: datetime) -> Changed:
+    """The same for those whose profile changed since then, as it does on every day a rule looks at: its windows end on
+    the same midnights. What no profile shows (another size of a product, say) is left to the next whole run.
+    """
+    changed = Profile._base_manager.filter(refreshed_at__gte=since).order_by("pk")
+    return recompute(now=now, membership_ids=list(changed.values_list("pk", flat=True)))
+
+
 def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Changed, list[int]]:
     today = timezone.localtime(now).date()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -201,7 +208,6 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
         cursor.execute(_WORDS_OF_SIZES, given)
         for statement in (_BOUGHT, _KNOWN, _PIECES):
             cursor.execute(statement.format(some=of_some), given)
-        cursor.execute("ANALYZE tags_known, tags_pieces")
         cursor.execute(f"CREATE TEMPORARY TABLE tags_wanted ON COMMIT DROP AS {_wanted()}")
         cursor.execute(_DIFFERENCES.format(some=theirs), given)
         counts = {}
@@ -238,8 +244,8 @@ def _words() -> dict[str, Tag]:
 
 @transaction.atomic
 def drop(*, member_ids: Collection[int], now: datetime) -> None:
-    """Nothing is worked out of these members any more: at once, when they say so."""
-    MemberTag._base_manager.filter(member__in=member_ids, source=MemberTag.Source.MODEL, until=None).update(
-        until=now, why={}
-    )
+    """Nothing is worked out of these members any more, at once when they say so; nor are earlier reasons kept."""
+    computed = MemberTag._base_manager.filter(member__in=member_ids, source=MemberTag.Source.MODEL)
+    computed.exclude(why={}).update(why={})
+    computed.filter(until=None).update(until=now)
     profiles.retag(member_ids=member_ids, now=now)

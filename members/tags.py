@@ -57,16 +57,19 @@ def rename(*, tag: Tag, group_name: str, name: str, by: Any, now: datetime) -> N
     audit.record(by=by, action="tag.rename", target=tag, now=now, before=before, after=after)
 
 
-@transaction.atomic
 def switch(*, tag: Tag, is_active: bool, by: Any, now: datetime) -> int:
-    """Let a tag be in force again, or for nobody; on how many members it is. What is on them stays written."""
-    if not Tag._base_manager.filter(pk=tag.pk, is_active=not is_active).update(is_active=is_active):
-        return 0
-    tag.is_active = is_active
-    audit.record(by=by, action="tag.switch", target=tag, now=now, after={"is_active": is_active})
-    members = _held(tag).order_by("member").values_list("member", flat=True).distinct()
-    profiles.retag(member_ids=list(members), now=now)
-    return members.count()
+    """Let a tag be in force again, or for nobody; on how many members it is. What is on them stays written.
+
+    They may be very many: their profiles follow by chunks, each in a transaction of its own.
+    """
+    with transaction.atomic():
+        if not Tag._base_manager.filter(pk=tag.pk, is_active=not is_active).update(is_active=is_active):
+            return 0
+        tag.is_active = is_active
+        audit.record(by=by, action="tag.switch", target=tag, now=now, after={"is_active": is_active})
+    members = list(_held(tag).order_by("member").values_list("member", flat=True).distinct())
+    profiles.retag(member_ids=members, now=now)
+    return len(members)
 
 
 @transaction.atomic

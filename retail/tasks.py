@@ -168,6 +168,7 @@ REGISTRY: jobs.Registry = {
 
 FAST_SWEEP_EXPIRES = 5  # seconds: by then the next two have been sent
 NIGHT = 2  # o'clock, in Shanghai
+SUNDAY = 6
 
 
 @shared_task(name="retail.run_jobs")
@@ -264,18 +265,24 @@ def attain() -> int:
 
 @shared_task(name="retail.members_night")
 def members_by_night() -> int:
-    """Once a night, from 02:00 on: points that expired, sums that move with the days, tiers, computed tags."""
+    """Once a night, from 02:00 on: points that expire, sums that move with the days, tiers, computed tags, the books.
+
+    Tags of those whose profile has changed, on Sundays everybody's.
+    """
     now = timezone.now()
-    today, hour = timezone.localdate(now), timezone.localtime(now).hour
+    today, local = timezone.localdate(now), timezone.localtime(now)
     ran = periodic.last(task="retail.members_night")
     last_on = date.fromisoformat(ran.found["on"]) if ran and "on" in ran.found else None
-    if hour < NIGHT or last_on == today:
+    if local.hour < NIGHT or last_on == today:
         return 0
     with scope.within(scope.EVERYTHING):
         expired = points.expire(now=now, since=last_on - timedelta(days=1) if last_on else None)
         count = profiles.refresh_all(now=now)
         moved = tiers.nightly(now=now)
-        changed = model_tags.recompute(now=now)
+        if ran is None or local.weekday() == SUNDAY:
+            changed = model_tags.recompute(now=now)
+        else:
+            changed = model_tags.recompute_changed(since=ran.at, now=now)
         book.refresh_all(now=now)
         tagging.forget(before=now - timedelta(days=1))
     found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
