@@ -71,7 +71,7 @@ class CouponTypeAdmin(DecidingAdmin):
 
     form = TypeForm
     refusals = (coupons.Refused,)
-    list_display = ("name", "worth", "brand", "handed_out", "made", "used", "sales", "state_label")
+    list_display = ("name", "worth", "state_label", "made", "used", "sales", "handed_out", "brand")
     list_select_related = ("brand",)
     list_filter = ("brand", "kind", "starts_at")
     search_fields = ("name", "code__exact")
@@ -105,7 +105,7 @@ class CouponTypeAdmin(DecidingAdmin):
     @display(description=gettext_lazy("使用率"))
     def used(self, row: CouponType) -> SafeString | str:
         figures = self._figures(row)
-        return as_percent(figures.used_ppm // 1_000 * 1_000) if figures.issued else "–"
+        return as_percent(figures.used_ppm // 10_000 * 10_000) if figures.issued else "–"
 
     @display(description=gettext_lazy("带来销售"))
     def sales(self, row: CouponType) -> SafeString | str:
