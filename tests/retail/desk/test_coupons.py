@@ -55,6 +55,8 @@ def test_a_type_is_written_in_yuan_and_tenths_and_keeps_its_promise(shop, hq):
 
     with scope.within(scope.EVERYTHING):
         issued(type, member(shop, "13800000001"))
+    promise = body(hq.get(f"{TYPES}{type.pk}/change/"))
+    assert "满 300 元打 8.5 折" in promise and shop.pos.name in promise and "领取后 7 天内" in promise
     answer = hq.post(f"{TYPES}{type.pk}/change/", name="新名", off_ppm="1", floor_fen="0", per_member=2, limit="")
     assert answer.status_code == 302, body(answer)
     with scope.within(scope.EVERYTHING):
