@@ -18,7 +18,7 @@ from unfold.decorators import action, display
 
 from members import coupons
 from members.coupons import funnel, giving, issuing, words
-from members.coupons.forms import CodesForm, QuotasForm, SegmentForm, TenthsField, TypeForm, VoidForm
+from members.coupons.forms import CodesForm, QuotaForm, QuotasForm, SegmentForm, TenthsField, TypeForm, VoidForm
 from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponType, CouponUse
 from members.models.coupons import TROUBLES
 from retail import scope
@@ -264,6 +264,7 @@ def _page_of(type: CouponType) -> dict[str, Any]:
 # ── Quotas ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(CouponQuota)
 class CouponQuotaAdmin(ScopedAdmin):
+    form = QuotaForm
     list_display = ("staff", "store", "type", "left")
     list_select_related = ("staff", "store", "type")
     list_filter = ("type", "store")
