@@ -18,11 +18,11 @@ from unfold.decorators import action, display
 
 from members import coupons
 from members.coupons import funnel, giving, issuing, words
-from members.coupons.forms import CodesForm, QuotasForm, SegmentForm, TenthsField, TypeForm, VoidForm
+from members.coupons.forms import CodesForm, QuotaForm, QuotasForm, SegmentForm, TenthsField, TypeForm, VoidForm
 from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponType, CouponUse
 from members.models.coupons import TROUBLES
 from retail import scope
-from retail.models import Order, Staff, Store
+from retail.models import Category, Channel, Order, Staff, Store
 from retail.scoped_admin import (
     Badge,
     Confirm,
@@ -39,9 +39,10 @@ from retail.scoped_admin import (
 SHOWN = 20  # clerks on the page of a type
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 COLOURS = {"open": "info", "issued": "info", "redeemed": "success", "expired": "warning", "void": "danger"}
-PROMISED = (
-    *("brand", "code", "kind", "off_fen", "off_ppm", "gift", "floor_fen", "channel_codes", "category_codes"),
-    *("starts_at", "lives_days", "usable_from", "usable_until", "comes_back"),
+PROMISED = ("brand", "code", "worth", "places", "goods", "comes_back", "usable", "starts_at")
+PROMISE = (
+    (None, {"fields": ("brand", "name", "code", "worth", "places", "goods", "usable", "comes_back")}),
+    (gettext_lazy("怎么发"), {"fields": ("starts_at", "ends_at", "limit", "per_member")}),
 )
 
 QUOTAS = ActionDialog(
@@ -71,7 +72,7 @@ class CouponTypeAdmin(DecidingAdmin):
 
     form = TypeForm
     refusals = (coupons.Refused,)
-    list_display = ("name", "worth", "brand", "handed_out", "made", "used", "sales", "state_label")
+    list_display = ("name", "worth", "state_label", "made", "used", "sales", "handed_out", "brand")
     list_select_related = ("brand",)
     list_filter = ("brand", "kind", "starts_at")
     search_fields = ("name", "code__exact")
@@ -105,7 +106,7 @@ class CouponTypeAdmin(DecidingAdmin):
     @display(description=gettext_lazy("使用率"))
     def used(self, row: CouponType) -> SafeString | str:
         figures = self._figures(row)
-        return as_percent(figures.used_ppm // 1_000 * 1_000) if figures.issued else "–"
+        return as_percent(figures.used_ppm) if figures.issued else "–"
 
     @display(description=gettext_lazy("带来销售"))
     def sales(self, row: CouponType) -> SafeString | str:
@@ -149,20 +150,22 @@ class CouponTypeAdmin(DecidingAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """What was promised with the first coupon stays."""
-        fixed = tuple("tenths_off" if name == "off_ppm" else name for name in PROMISED)
-        return (*fixed, "made") if obj and (obj.issued or not self.has_change_permission(request, obj)) else ()
+        return PROMISED if obj and (obj.issued or not self.has_change_permission(request, obj)) else ()
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        if not self.get_readonly_fields(request, obj):
-            return self.fieldsets
-        return [
-            (title, {**part, "fields": tuple("tenths_off" if name == "off_ppm" else name for name in part["fields"])})
-            for title, part in self.fieldsets
-        ]
+        return PROMISE if self.get_readonly_fields(request, obj) else self.fieldsets
 
-    @display(description=gettext_lazy("打几折"))
-    def tenths_off(self, row: CouponType) -> str:
-        return words.tenths(row.off_ppm) if row.off_ppm else "–"
+    @display(description=gettext_lazy("可用渠道"))
+    def places(self, row: CouponType) -> str:
+        return _("、").join(_names(Channel, row.channel_codes)) or _("全部渠道")
+
+    @display(description=gettext_lazy("可用品类"))
+    def goods(self, row: CouponType) -> str:
+        return _("、").join(_names(Category, row.category_codes)) or _("全部商品")
+
+    @display(description=gettext_lazy("有效期"))
+    def usable(self, row: CouponType) -> str:
+        return words.usable(row)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.row(request, object_id) if request.method == "GET" else None
@@ -230,6 +233,12 @@ class CouponTypeAdmin(DecidingAdmin):
         return TemplateResponse(request, f"admin/members/coupontype/{name}.html", whole)
 
 
+def _names(model: type[Channel] | type[Category], codes: list[str]) -> list[str]:
+    """What these codes are called; one that is gone by its code."""
+    named = dict(model._base_manager.filter(code__in=codes).values_list("code", "name"))
+    return [named.get(code, code) for code in codes]
+
+
 def _funnel(ask: Any, type_ids: list[int]) -> list[funnel.Row]:
     """Of everything, or of what was given in the stores that are seen."""
     stores = None if scope.current().is_everything else list(Store.objects.values_list("pk", flat=True))
@@ -255,6 +264,7 @@ def _page_of(type: CouponType) -> dict[str, Any]:
 # ── Quotas ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(CouponQuota)
 class CouponQuotaAdmin(ScopedAdmin):
+    form = QuotaForm
     list_display = ("staff", "store", "type", "left")
     list_select_related = ("staff", "store", "type")
     list_filter = ("type", "store")
@@ -349,13 +359,12 @@ class CouponAdmin(DecidingAdmin):
     search_help_text = gettext_lazy("完整券码，或发券导购的工号")
     ordering = ("-pk",)
     fields = (
-        *("code", "type", "holder", "state_label", "giver", "issued", "valid_from", "until"),
+        *("code", "type", "holder", "state_label", "giver", "issued", "since", "until"),
         *("claimed_at", "used", "used_by", "voided_at"),
     )
     inlines = (MoveInline,)
     actions_detail = ("void",)
     issued = moment("issued_at", gettext_lazy("发放"))
-    until = moment("valid_until", gettext_lazy("有效期到"))
     used = moment("redeemed_at", gettext_lazy("使用"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -369,6 +378,14 @@ class CouponAdmin(DecidingAdmin):
     @display(description=gettext_lazy("券码"))
     def tail(self, row: Coupon) -> str:
         return words.masked(row.code)
+
+    @display(description=gettext_lazy("有效期从"))
+    def since(self, row: Coupon) -> str:
+        return f"{timezone.localtime(row.valid_from):%Y-%m-%d}"
+
+    @display(description=gettext_lazy("有效期到"), ordering="valid_until")
+    def until(self, row: Coupon) -> str:
+        return f"{timezone.localtime(row.last_day):%Y-%m-%d}"
 
     @display(description=gettext_lazy("会员"))
     def holder(self, row: Coupon) -> str:

@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from members.models import CouponType, Segment
+from members.models import CouponQuota, CouponType, Segment
 from retail.models import Category, Channel, StoreGroup
 
 MOST_CODES = 50_000
@@ -82,6 +82,21 @@ class TypeForm(forms.ModelForm):
             cleaned["off_fen"] = (cleaned.get("off_fen") or 0) if kind == CouponType.Kind.AMOUNT else 0
             cleaned["off_ppm"] = (cleaned.get("off_ppm") or 0) if kind == CouponType.Kind.PERCENT else 0
             cleaned["gift"] = cleaned.get("gift", "") if kind == CouponType.Kind.GIFT else ""
+        return cleaned
+
+
+class QuotaForm(forms.ModelForm):
+    """A quota of one clerk, for a store of the brand the coupons are of."""
+
+    class Meta:
+        model = CouponQuota
+        fields = "__all__"  # the page names them
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        type = self.instance.type if self.instance.pk else cleaned.get("type")
+        if cleaned.get("store") and type and cleaned["store"].brand_id != type.brand_id:
+            raise forms.ValidationError(_("这家门店不是这个品牌的。"))
         return cleaned
 
 

@@ -24,8 +24,8 @@ class Row(NamedTuple):
 
     @property
     def used_ppm(self) -> int:
-        """The share of those issued that were used."""
-        return self.redeemed * 1_000_000 // self.issued if self.issued else 0
+        """The share of those issued that were used, to a tenth of a percent."""
+        return self.redeemed * 1_000 // self.issued * 1_000 if self.issued else 0
 
 
 _FUNNEL = f"""

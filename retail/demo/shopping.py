@@ -139,7 +139,7 @@ class Market:
         if self.rng.random() >= 0.12:
             return ()
         drawn = self.rng.random()
-        return (f"{int(drawn * 2**60):016X}",) if customer and drawn < 0.45 else ()
+        return (f"{int(drawn * 2**53):014X}",) if customer and drawn < 0.45 else ()
 
     def _refund(self, sale: Sale) -> shapes.Refund | None:
         """Sometimes money goes back on one line, some days later."""

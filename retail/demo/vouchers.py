@@ -112,4 +112,4 @@ def finish(*, brands: Iterable[Brand], now: datetime) -> None:
             brand=brand, code="P20", name="会刊印刷券：满 200 减 20", kind="amount", off_fen=2_000, floor_fen=20_000,
             starts_at=now - timedelta(days=20), ends_at=now + timedelta(days=40), limit=200,
         )  # fmt: skip
-        giving.take_codes(type=printed, codes=[giving.new_code() for _n in range(60)], by=person, now=now)
+        giving.take_codes(type=printed, codes=[giving.new_code() for _n in range(20)], by=person, now=now)

@@ -139,7 +139,9 @@ def _people(made: Crowd) -> None:
             END AS clerk,
             {_pick("n", 5, len(made.stores))} AS home,
             %(now)s::timestamptz - make_interval(mins => {_pick("n", 6, DAYS * 1440)}) AS since
-        FROM (SELECT n, mod(n * 7919, {made.size})::int AS place FROM generate_series(1, {made.size}) AS n) AS numbered
+        FROM (
+            SELECT n, mod(n::bigint * 7919, {made.size})::int AS place FROM generate_series(1, {made.size}) AS n
+        ) AS numbered
         ORDER BY n""",
         surnames=_SURNAMES,
         given=_GIVEN,
@@ -329,14 +331,17 @@ def _phones(made: Crowd) -> None:
 def _purchases(made: Crowd) -> None:
     before = "lag(at) OVER (PARTITION BY n ORDER BY at, k)"
     stores = [store.pk for store in made.stores]
+    known = {field.name for field in Purchase._meta.fields}
     _insert(
         Purchase,
-        f"(SELECT *, {before} AS before FROM bench_sold) AS sold",
+        f"""(SELECT *, {before} AS before FROM bench_sold) AS sold
+        JOIN retail_order o ON o.id = {made.order} + k LEFT JOIN retail_refund r ON r.order_id = o.id""",
         {"stores": stores},
         order="k",
         order_id=f"{made.order} + k",
         membership=f"{made.membership} + n",
         store="CASE WHEN kind < 7 THEN (%(stores)s::bigint[])[1 + place] END",
+        **({"net_fen": "o.paid_fen - coalesce(r.fen, 0)"} if "net_fen" in known else {}),
         paid_at="at",
         is_first="before IS NULL",
         dormant_days="extract(day FROM at - before)",

@@ -260,6 +260,13 @@ def test_nobody_gives_to_themselves_or_another_brands_customer(shop):
     assert CouponQuota.objects.get().given == 0
 
 
+def test_those_that_can_still_be_used_come_first_soonest_to_end(shop):
+    ann = member(shop, ANN)
+    (late,), (soon,), (used,) = (issued(coupon_type(shop, lives_days=days), ann) for days in (9, 2, 1))
+    shop.settle(sale(shop, used.code))
+    assert list(coupons.of_member(membership=ann)) == [soon, late, used]
+
+
 def test_a_segment_is_given_to_once_with_an_outcome_for_everybody(shop, monkeypatch):
     monkeypatch.setattr(issuing, "CHUNK", 2)
     type = coupon_type(shop, per_member=1, limit=4)

@@ -7,7 +7,7 @@ import time_machine
 
 from members.models import Coupon, CouponIssue, CouponQuota, CouponType, Segment, SegmentMember
 from retail import scope, shapes
-from tests.factories import NOW, World
+from tests.factories import NOW, World, world
 from tests.factories.coupons import coupon_type, given, issued, member, quota
 from tests.retail.desk.conftest import Person
 
@@ -55,6 +55,8 @@ def test_a_type_is_written_in_yuan_and_tenths_and_keeps_its_promise(shop, hq):
 
     with scope.within(scope.EVERYTHING):
         issued(type, member(shop, "13800000001"))
+    promise = body(hq.get(f"{TYPES}{type.pk}/change/"))
+    assert "满 300 元打 8.5 折" in promise and shop.pos.name in promise and "领取后 7 天内" in promise
     answer = hq.post(f"{TYPES}{type.pk}/change/", name="新名", off_ppm="1", floor_fen="0", per_member=2, limit="")
     assert answer.status_code == 302, body(answer)
     with scope.within(scope.EVERYTHING):
@@ -103,6 +105,11 @@ def test_clerks_get_quotas_at_once(shop, hq):
     with scope.within(scope.EVERYTHING):
         assert answer.status_code == 200 and CouponQuota.objects.get().limit == 20
     assert "0 / 20" in body(hq.get("/admin/members/couponquota/"))
+    with scope.within(scope.EVERYTHING):
+        elsewhere = world().store
+        (clerk,) = [staff for code, staff in shop.staff.items() if code.startswith("C")]
+    said = hq.post("/admin/members/couponquota/add/", type=type.pk, staff=clerk.pk, store=elsewhere.pk, limit=3)
+    assert "这家门店不是这个品牌的" in body(said)
 
 
 def test_a_store_sees_what_its_clerks_gave_and_troubles_of_its_orders(shop, sign_in, django_assert_max_num_queries):
