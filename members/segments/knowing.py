@@ -21,10 +21,16 @@ def _tags(said: Said, query: Query) -> Parts:
     value = f"""(SELECT string_agg(t.name, '、' ORDER BY t.name) FROM members_tag t
         WHERE t.id = ANY({held}) AND t.id = ANY({query.ids("tag", said["tag"])}))"""
     if said["is"] == ALL:
-        every = (query.put(query.names.ids("tag", [code]), "int[]") for code in said["tag"])
-        return Parts(" AND ".join(f"{held} && {ids}" for ids in every), value)
+        return Parts(_all(held, [query.names.ids("tag", [code]) for code in said["tag"]], query), value)
     some = f"{held} && {query.put(query.names.ids('tag', said['tag']), 'int[]')}"
     return Parts(some if said["is"] == ANY else f"({some}) IS NOT TRUE", value)
+
+
+def _all(held: str, wanted: list[list[int]], query: Query) -> str:
+    """One of each. Those that a single id stands for are asked for together: that is what the index is quickest at."""
+    single = [ids[0] for ids in wanted if len(ids) == 1]
+    together = [f"{held} @> {query.put(single, 'int[]')}"] if single else []
+    return " AND ".join(together + [f"{held} && {query.put(ids, 'int[]')}" for ids in wanted if len(ids) != 1])
 
 
 def _tags_words(said: Said, names: Names) -> str:

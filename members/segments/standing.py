@@ -6,7 +6,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from members.models import Coupon, PointsEntry
+from members.models import Coupon, PointsEntry, Tier
 from members.segments.fields import Choice, Choices, Codes, Whole, Window, Words, spelled
 from members.segments.kinds import Kind, Parts, Said, compare, compared, comparison, day, plain, register
 from members.segments.names import Names
@@ -23,15 +23,21 @@ def _tier(said: Said, query: Query) -> Parts:
     name = "(SELECT t.name FROM members_tier t WHERE t.id = m.tier_id)"
     if said["is"] == NONE:
         return Parts("m.tier_id IS NULL", name, is_certain=True)
-    ids = query.ids("tier", said["tier"])
     if said["is"] == ONE_OF:
-        return Parts(f"m.tier_id = ANY({ids})", name)
-    brand = query.put(query.brand.pk)
-    edge, sign = ("min", ">=") if said["is"] == LEAST else ("max", "<")
-    reached = f"""SELECT t.id FROM members_tier t WHERE t.brand_id = {brand}
-        AND t.rank {sign} (SELECT {edge}(e.rank) FROM members_tier e WHERE e.id = ANY({ids}))"""
+        return Parts(f"m.tier_id = ANY({query.ids('tier', said['tier'])})", name)
+    reached = query.put(_reached(said, query), "bigint[]")
     without = " OR m.tier_id IS NULL" if said["is"] == BELOW else ""
-    return Parts(f"m.tier_id = ANY(ARRAY({reached})){without}", name)
+    return Parts(f"m.tier_id = ANY({reached}){without}", name)
+
+
+def _reached(said: Said, query: Query) -> list[int]:
+    """Looked up beforehand, so that the planner knows how many have them."""
+    tiers = Tier._base_manager.filter(brand=query.brand)
+    ranks = tiers.filter(pk__in=query.names.ids("tier", said["tier"])).values_list("rank", flat=True)
+    if not ranks:
+        return []
+    edge = {"rank__gte": min(ranks)} if said["is"] == LEAST else {"rank__lt": max(ranks)}
+    return list(tiers.filter(**edge).values_list("pk", flat=True))
 
 
 def _tier_words(said: Said, names: Names) -> str:

@@ -1,7 +1,7 @@
 """Whatever is asked, SQL finds the members that plain Python finds."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +11,7 @@ from members.segments.fields import Choice, Choices, Codes, Whole, Window, Yuan
 from retail import scope
 from tests.factories import NOW
 from tests.figures import figure
+from tests.members.segments import town as towns
 from tests.members.segments.oracle import Oracle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -64,6 +65,16 @@ def found(document, brand):
         cursor.execute(shown.sql, shown.params)
         cursor.execute(statement.sql, statement.params)
         return {pk for pk, _is_resting in cursor.fetchall()}
+
+
+@pytest.fixture(scope="module")
+def town(django_db_setup, django_db_blocker):
+    """Made once; what was written is taken back."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        with scope.within(scope.EVERYTHING):
+            built = towns.build()
+        yield built
+        transaction.set_rollback(True)
 
 
 @pytest.fixture(scope="module")
