@@ -5,14 +5,16 @@
 
 Only a person's edit is ever sent; `read` makes the members' tags what Friend.tags say, and sends nothing but what was
 put on before they were friends. So an echo changes nothing, and there is no loop. What both sides changed at once ends
-as WeCom's last word: a reading overrules everything but a wish it is too old to know of.
+as WeCom's last word: a reading overrules everything but a wish it is too old to know of, and where it says otherwise
+than that WeCom is asked once more, half a minute later.
 
 A member may be the friend of several of ours: a tag is on them while any of these relations has it. Who is nobody's
-friend any more keeps what they had.
+friend any more keeps what they had; should they be again, WeCom is told of it.
 """
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -27,7 +29,7 @@ from retail.wecom import outbox
 from retail.wecom.models import Call, apps_of
 
 PATH = "externalcontact/mark_tag"
-SEND, TOLD = "tags_send", "tags_told"  # kinds of jobs
+SEND, TOLD, LOOK = "tags_send", "tags_told", "tags_look"  # kinds of jobs
 LAG = timedelta(seconds=30)  # a reading may be that much behind what was written
 outbox.FOLLOWED[PATH] = TOLD
 
@@ -70,17 +72,17 @@ ORDER BY f.id
 """
 
 
-def _wish(places: Iterable[tuple[int, int]], *, is_on: bool, now: datetime) -> None:
+def _wish(places: Collection[tuple[int, ...]], *, is_on: bool, now: datetime) -> None:
     """What is to be on these friends (friend, tag), or off; the latest wish for each that is not being sent counts."""
-    wishes = [TagWish(friend_id=friend, tag_id=tag, is_on=is_on, created_at=now) for friend, tag in places]
+    friends, words = [place[0] for place in places], [place[1] for place in places]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO clerks_tagwish (friend_id, tag_id, is_on, created_at)"
             " SELECT f, t, %s, %s FROM unnest(%s::bigint[], %s::bigint[]) AS place(f, t) ORDER BY f, t"
             " ON CONFLICT (friend_id, tag_id) WHERE call_id IS NULL DO UPDATE SET is_on = excluded.is_on",
-            [is_on, now, [wish.friend_id for wish in wishes], [wish.tag_id for wish in wishes]],
+            [is_on, now, friends, words],
         )
-    _ring({wish.friend_id for wish in wishes}, now)
+    _ring(set(friends), now)
 
 
 def _ring(friend_ids: Iterable[int], now: datetime) -> None:
@@ -116,13 +118,15 @@ def settle(*, call: Call, now: datetime) -> None:
     Where WeCom said no what was put on here comes off again, unless they are friends no more: then nobody says so.
     To be called alone with the customer (`friends.alone`), after a reading where it said no.
     """
-    wishes = list(TagWish._base_manager.filter(call=call, done_at=None).select_related("tag"))
+    wishes = list(TagWish._base_manager.filter(call=call, done_at=None).select_related("tag").order_by("pk"))
     if not wishes:
         return
     friend = Friend._base_manager.select_for_update(of=("self",)).get(pk=wishes[0].friend_id)
     if call.state == Call.State.SENT:
         on = {wish.tag.corp_tag_id for wish in wishes if wish.is_on}
         off = {wish.tag.corp_tag_id for wish in wishes if not wish.is_on}
+        if friend.read_at is not None and call.sent_at is not None and friend.read_at >= call.sent_at:
+            _look_later([(friend.pk, wishes[-1].pk)], now)  # that reading may know of an edit there after ours
         friend.tags = sorted({*friend.tags, *on} - off)
         friend.save(update_fields=["tags"])
         TagWish._base_manager.filter(call=call).update(done_at=now)
@@ -138,6 +142,11 @@ def settle(*, call: Call, now: datetime) -> None:
     _ring([friend.pk], now)
 
 
+def trust(*, friend_id: int, wish_id: int) -> None:
+    """The next reading knows of all that was done up to this wish."""
+    TagWish._base_manager.filter(friend=friend_id, pk__lte=wish_id, done_at__isnull=False).delete()
+
+
 def forget(*, before: datetime) -> int:
     """Wishes that were done long ago: every reading knows of them by now."""
     return TagWish._base_manager.filter(done_at__lt=before).delete()[0]
@@ -150,7 +159,8 @@ WITH live AS MATERIALIZED (
     SELECT id, member_id, corp, staff_id, since, tags, read_at FROM clerks_friend
     WHERE member_id = ANY(%(members)s::bigint[]) AND state IN ('friend', 'lost') AND read_at IS NOT NULL
 ), wished AS MATERIALIZED (
-    SELECT DISTINCT ON (w.friend_id, w.tag_id) live.member_id, w.friend_id, w.tag_id, w.is_on
+    SELECT DISTINCT ON (w.friend_id, w.tag_id) live.member_id, w.id, w.friend_id, w.tag_id, w.is_on,
+        w.done_at IS NOT NULL AS is_done
     FROM clerks_tagwish w JOIN live ON live.id = w.friend_id
     WHERE w.done_at IS NULL OR live.read_at < w.done_at + interval '{LAG.seconds} seconds'
     ORDER BY w.friend_id, w.tag_id, w.id DESC
@@ -179,6 +189,11 @@ _GONE_THERE = f"""
 {_SAID}
 UPDATE members_membertag m SET until = %(now)s FROM unsaid u WHERE m.id = u.id AND u.in_wecom RETURNING m.member_id
 """
+_NOBODYS = """
+UPDATE members_membertag m SET in_wecom = false FROM members_tag t
+WHERE m.tag_id = t.id AND m.member_id = ANY(%(members)s::bigint[]) AND m.until IS NULL AND m.in_wecom AND NOT EXISTS (
+    SELECT FROM clerks_friend f WHERE f.member_id = m.member_id AND f.corp = t.corp AND f.state IN ('friend', 'lost'))
+"""
 _NEW_THERE = f"""
 {_SAID}
 INSERT INTO members_membertag (member_id, brand_id, tag_id, source, staff_id, why, in_wecom, since)
@@ -197,10 +212,19 @@ WHERE NOT u.in_wecom ORDER BY u.member_id, u.tag_id, live.since DESC, live.id
 """
 
 
+# Wishes that were done, and a reading that may be too old for them says otherwise: it is asked for anew.
+_CONTRADICTED = f"""
+{_SAID}
+SELECT w.friend_id, max(w.id) FROM wished w JOIN live ON live.id = w.friend_id JOIN members_tag t ON t.id = w.tag_id
+WHERE w.is_done AND w.is_on <> (t.corp_tag_id = ANY(live.tags)) GROUP BY 1
+"""
+
+
 @transaction.atomic
 def read(*, member_ids: Collection[int], now: datetime) -> int:
     """Make the members' tags what WeCom last said of their friendships; on how many members that changed anything."""
-    given = {"members": list(member_ids), "now": now}
+    given: dict[str, Any] = {"members": list(member_ids), "now": now}
+    _run(_NOBODYS, **given)
     _run(_KNOWN_THERE, **given)
     changed = {member_id for (member_id,) in [*_rows(_GONE_THERE, **given), *_rows(_NEW_THERE, **given)]}
     if changed:
@@ -208,7 +232,14 @@ def read(*, member_ids: Collection[int], now: datetime) -> int:
         book.refresh(member_ids=changed, now=now)
     if places := _rows(_NEVER_TOLD, **given):
         _wish(places, is_on=True, now=now)
+    _look_later(_rows(_CONTRADICTED, **given), now)
     return len(changed)
+
+
+def _look_later(done: Iterable[tuple[int, ...]], now: datetime) -> None:
+    """Ask WeCom about friends when the answer is sure to know of these last wishes (friend, wish) it was told."""
+    work = [Work(LOOK, {"friend_id": friend, "wish_id": wish}, f"tags_look:{friend}") for friend, wish in done]
+    jobs.enqueue(work=work, now=now, due_at=now + LAG + timedelta(seconds=1))
 
 
 _NAMES = """
@@ -238,7 +269,7 @@ def mirror(*, corp: str, now: datetime) -> None:
 
     A corp of one brand has tags of that brand; those of a corp of several are the whole group's.
     """
-    given = {"corp": corp, "now": now}
+    given: dict[str, Any] = {"corp": corp, "now": now}
     named = [tag_id for (tag_id,) in _rows(_NAMES, **given)]
     if gone := [tag_id for (tag_id,) in _rows(_DELETED, **given)]:
         members = {member_id for (member_id,) in _rows(_TAKEN_OFF, tags=gone, **given)}
@@ -250,12 +281,12 @@ def mirror(*, corp: str, now: datetime) -> None:
             read(member_ids=ids, now=now)
 
 
-def _rows(statement: str, **given: object) -> list[tuple[int, ...]]:
+def _rows(statement: str, **given: Any) -> list[tuple[int, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, given)
         return cursor.fetchall()
 
 
-def _run(statement: str, **given: object) -> None:
+def _run(statement: str, **given: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, given)

@@ -12,13 +12,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from members import erasure
-from members.models import Identity, Member, Membership, Purchase, Tier
+from members import erasure, tag_words, tags
+from members.models import Identity, Member, Membership, MemberTag, Purchase, Tier
 from members.rights_pages import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
@@ -78,6 +79,38 @@ class MembershipInline(_Joined, ScopedTabularInline):
     show_change_link = True
 
 
+class TagInline(ScopedTabularInline):
+    """What is in force, without clerks' own words, nor what was computed of purchases that are not for these eyes."""
+
+    model = MemberTag
+    fields = ("word", "sort", "who", "why", "since")
+    is_read_only = True
+    verbose_name_plural = pgettext_lazy("plural", "标签")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = tags.shown(super().get_queryset(request)).select_related("tag", "staff", "brand")
+        return rows.annotate(is_staff_known=Exists(Staff.objects.filter(pk=OuterRef("staff"))))
+
+    @display(description=_("标签"))
+    def word(self, row: MemberTag) -> str:
+        return " · ".join(filter(None, (row.tag.group_name, row.tag.name)))
+
+    @display(description=_("来源"))
+    def sort(self, row: MemberTag) -> str:
+        return row.get_source_display()
+
+    @display(description=_("谁打的"))
+    def who(self, row: Any) -> str:
+        if row.staff is None:
+            return "–"
+        return str(row.staff) if row.is_staff_known else _("其他门店的同事")
+
+    @display(description=_("依据"))
+    def why(self, row: MemberTag) -> str:
+        said = tag_words.sentence(row)
+        return _("%(why)s（算于 %(day)s）") % {"why": said, "day": row.as_of} if said else "–"
+
+
 class Why(BaseDialogForm):
     reason = forms.CharField(
         label=_("为什么抹去"),
@@ -105,7 +138,7 @@ class MemberAdmin(WithRights, UnmaskingAdmin):
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
     fields = ("title", "whole", "created_at", "merged_into")
-    inlines = (IdentityInline, MembershipInline, StopInline, ConsentInline)
+    inlines = (IdentityInline, MembershipInline, TagInline, StopInline, ConsentInline)
     actions_detail = ("leave_alone", "correct", "take_out", "erase")
 
     def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:

@@ -9,19 +9,21 @@ Of whom nobody may work anything out (Stop, purpose "profiling"), and of who nev
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from members import profiles
 from members.models import MemberTag, Tag
 
 PROFILING = "profiling"  # the purpose a member stops who wants nothing worked out of them
 
-ACTIVITY, VALUE, PRICE, SENSITIVITY = "活跃度", "消费力", "价格带", "敏感度"
-CATEGORY, SIZE = "品类偏好", "尺码"
+# Words are data, kept in the language of the shops; gettext only learns their English.
+ACTIVITY, VALUE, PRICE, SENSITIVITY = _("活跃度"), _("消费力"), _("价格带"), _("敏感度")
+CATEGORY, SIZE = _("品类偏好"), _("尺码")
 
 
 class Rule(NamedTuple):
@@ -41,26 +43,28 @@ SPENT, EACH = "'fen', year_fen, 'n', year_orders", "'fen', each_fen, 'n', pieces
 # n = orders of the last year; low, coupons, points = those of them at 70 % of the tag price or less, with a coupon,
 # paid in part with points. `age` = days from the last order to today; fen are net of refunds; `each_fen` = per piece.
 RULES = (
-    Rule("new", ACTIVITY, "新客", "orders = 1 AND age <= 90", "'day', last_on"),
-    Rule("active", ACTIVITY, "活跃", "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
-    Rule("cooling", ACTIVITY, "渐冷", "age BETWEEN 91 AND 180", "'day', last_on"),
-    Rule("asleep", ACTIVITY, "沉睡", "age BETWEEN 181 AND 365", "'day', last_on"),
-    Rule("lost", ACTIVITY, "流失", "age > 365", "'day', last_on"),
-    Rule("value_high", VALUE, "高消费", "year_fen >= 500000", SPENT),
-    Rule("value_mid", VALUE, "中等消费", "year_fen BETWEEN 150000 AND 499999", SPENT),
-    Rule("price_low", PRICE, "两百元以内", "pieces >= 2 AND each_fen < 20000", EACH),
-    Rule("price_mid", PRICE, "两百到六百", "pieces >= 2 AND each_fen BETWEEN 20000 AND 59999", EACH),
-    Rule("price_high", PRICE, "六百元以上", "pieces >= 2 AND each_fen >= 60000", EACH),
-    Rule("discount", SENSITIVITY, "价格敏感", "n >= 3 AND low * 2 >= n", "'n', n, 'k', low"),
-    Rule("coupon", SENSITIVITY, "券敏感", "n >= 3 AND coupons * 2 >= n", "'n', n, 'k', coupons"),
-    Rule("points", SENSITIVITY, "积分敏感", "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
+    Rule("new", ACTIVITY, _("新客"), "orders = 1 AND age <= 90", "'day', last_on"),
+    Rule("active", ACTIVITY, _("活跃"), "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
+    Rule("cooling", ACTIVITY, _("渐冷"), "age BETWEEN 91 AND 180", "'day', last_on"),
+    Rule("asleep", ACTIVITY, _("沉睡"), "age BETWEEN 181 AND 365", "'day', last_on"),
+    Rule("lost", ACTIVITY, _("流失"), "age > 365", "'day', last_on"),
+    Rule("value_high", VALUE, _("高消费"), "year_fen >= 500000", SPENT),
+    Rule("value_mid", VALUE, _("中等消费"), "year_fen BETWEEN 150000 AND 499999", SPENT),
+    Rule("price_low", PRICE, _("两百元以内"), "pieces >= 2 AND each_fen < 20000", EACH),
+    Rule("price_mid", PRICE, _("两百到六百"), "pieces >= 2 AND each_fen BETWEEN 20000 AND 59999", EACH),
+    Rule("price_high", PRICE, _("六百元以上"), "pieces >= 2 AND each_fen >= 60000", EACH),
+    Rule("discount", SENSITIVITY, _("价格敏感"), "n >= 3 AND low * 2 >= n", "'n', n, 'k', low"),
+    Rule("coupon", SENSITIVITY, _("券敏感"), "n >= 3 AND coupons * 2 >= n", "'n', n, 'k', coupons"),
+    Rule("points", SENSITIVITY, _("积分敏感"), "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
 )  # fmt: skip
 # The category, or the size of one kind, that most pieces of the last year were of; pieces that came back say nothing.
-CATEGORY_WHEN = "pieces >= 3 AND pieces * 10 >= total * 4"
-SIZE_WHEN = "pieces >= 2 AND pieces * 2 >= total"
-# The size stands at the end of the name or SKU: letters, a shoe's number, or centimetres. Each is a kind of its own.
-SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|均码|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
-SIZE_KIND = "CASE WHEN size ~ '^1' THEN 'cm' WHEN size ~ '^[34][0-9]' THEN 'shoe' ELSE 'letter' END"
+CATEGORY_WHEN = "most >= 3 AND most * 10 >= total * 4"
+SIZE_WHEN = "most >= 2 AND most * 2 >= total"
+# The size stands at the end of the name or SKU: letters or one size for all (均码), a shoe's number, or
+# centimetres. Each is a kind of its own.
+SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|\u5747\u7801|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
+SIZE_OF = "coalesce(substring(g.name FROM %(sizes)s), substring(g.sku FROM %(sizes)s))"
+SIZE_KIND = "CASE WHEN size ~ '^1' THEN 3 WHEN size ~ '^[34][0-9]' THEN 2 ELSE 1 END"
 
 # Which members: all, or some. What each bought in the last year, then in which categories and sizes.
 _BOUGHT = """
@@ -85,17 +89,19 @@ LEFT JOIN tags_bought b ON b.membership_id = m.id
 WHERE p.orders > 0 {some} AND NOT EXISTS (
     SELECT FROM members_stop s WHERE s.member_id = m.member_id AND s.purpose = %(profiling)s AND s.lifted_at IS NULL)
 """
-_PIECES = """
+# Of each product the words of its category and its size; pieces by these two, everything in small numbers.
+_PIECES = f"""
 CREATE TEMPORARY TABLE tags_pieces ON COMMIT DROP AS
 WITH goods AS MATERIALIZED (
-    SELECT id, category_id, coalesce(substring(name FROM %(sizes)s), substring(sku FROM %(sizes)s)) AS size
-    FROM retail_product
+    SELECT g.id, c.id AS category, s.id AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
+    FROM retail_product g JOIN members_tag c ON c.kind = 'model' AND c.code = 'category:' || g.category_id
+    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF}
 )
-SELECT p.membership_id, g.category_id, g.size, sum(l.qty) AS pieces
+SELECT p.membership_id, g.category, g.kind, g.size, sum(l.qty)::integer AS pieces
 FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN goods g ON g.id = l.product_id
-WHERE p.paid_at >= %(since)s {some} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
+WHERE p.paid_at >= %(since)s {{some}} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
     SELECT FROM retail_refund r WHERE r.order_id = l.order_id AND r.outer_line_id = l.outer_line_id)
-GROUP BY 1, 2, 3
+GROUP BY 1, 2, 3, 4
 """
 _WORDS_OF_CATEGORIES = f"""
 INSERT INTO members_tag AS t (kind, code, group_name, name, corp, corp_tag_id, is_active)
@@ -104,31 +110,30 @@ ON CONFLICT (kind, brand_id, staff_id, code) DO UPDATE SET name = excluded.name 
 """
 _WORDS_OF_SIZES = f"""
 INSERT INTO members_tag (kind, code, group_name, name, corp, corp_tag_id, is_active)
-SELECT DISTINCT 'model', 'size:' || size, '{SIZE}', size, '', '', true FROM tags_pieces WHERE size IS NOT NULL
+SELECT 'model', 'size:' || size, '{SIZE}', size, '', '', true
+FROM (SELECT DISTINCT {SIZE_OF} AS size FROM retail_product g) sizes WHERE size IS NOT NULL ORDER BY size COLLATE "C"
 ON CONFLICT DO NOTHING
 """
-_WANTED_CATEGORIES = f"""
-SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', c.pieces) AS why
-FROM (
-    SELECT DISTINCT ON (membership_id) membership_id, category_id, sum(pieces) AS pieces,
-        sum(sum(pieces)) OVER (PARTITION BY membership_id) AS total
-    FROM tags_pieces GROUP BY membership_id, category_id
-    ORDER BY membership_id, sum(pieces) DESC, category_id
-) c JOIN tags_known k USING (membership_id)
-JOIN members_tag t ON t.kind = 'model' AND t.code = 'category:' || category_id
-WHERE {CATEGORY_WHEN.replace("pieces", "c.pieces")} AND t.is_active
+
+
+def _most(word: str, kind: str, condition: str) -> str:
+    """What most pieces of a member are of, of each kind: one word, of two the one we knew first.
+
+    Pieces and word are packed into one number, so that the greatest is found without sorting.
+    """
+    return f"""
+SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', most) AS why FROM (
+    SELECT membership_id, total, ((best - 1) >> 32) + 1 AS most, (((best - 1) >> 32) + 1 << 32) - best AS word FROM (
+        SELECT membership_id, sum(pieces) AS total, max((pieces << 32) - word) AS best FROM (
+            SELECT membership_id, {word} AS word, {kind} AS kind, sum(pieces) AS pieces
+            FROM tags_pieces WHERE {word} IS NOT NULL GROUP BY 1, 2, 3
+        ) sums GROUP BY membership_id, kind
+    ) bests
+) packed JOIN tags_known k USING (membership_id) JOIN members_tag t ON t.id = word
+WHERE {condition} AND t.is_active
 """
-_WANTED_SIZES = f"""
-SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', c.pieces) AS why
-FROM (
-    SELECT DISTINCT ON (membership_id, {SIZE_KIND}) membership_id, size, sum(pieces) AS pieces,
-        sum(sum(pieces)) OVER (PARTITION BY membership_id, {SIZE_KIND}) AS total
-    FROM tags_pieces WHERE size IS NOT NULL GROUP BY membership_id, size
-    ORDER BY membership_id, {SIZE_KIND}, sum(pieces) DESC, size COLLATE "C"
-) c JOIN tags_known k USING (membership_id)
-JOIN members_tag t ON t.kind = 'model' AND t.code = 'size:' || c.size
-WHERE {SIZE_WHEN.replace("pieces", "c.pieces")} AND t.is_active
-"""
+
+
 _DIFFERENCES = """
 CREATE TEMPORARY TABLE tags_other ON COMMIT DROP AS
 SELECT t.id, coalesce(w.member_id, t.member_id) AS member_id, w.brand_id, w.tag_id, w.why,
@@ -170,9 +175,9 @@ def recompute(*, now: datetime, membership_ids: Collection[int] | None = None) -
 
 
 def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Changed, list[int]]:
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    given = {
+    given: dict[str, Any] = {
         "now": now,
         "today": today,
         "since": midnight - timedelta(days=profiles.YEAR),
@@ -191,11 +196,12 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
     )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('computed tags'))")
+        cursor.execute("SET LOCAL work_mem = '128MB'")  # all members are hashed and sorted at once
+        cursor.execute(_WORDS_OF_CATEGORIES)
+        cursor.execute(_WORDS_OF_SIZES, given)
         for statement in (_BOUGHT, _KNOWN, _PIECES):
             cursor.execute(statement.format(some=of_some), given)
         cursor.execute("ANALYZE tags_known, tags_pieces")
-        cursor.execute(_WORDS_OF_CATEGORIES)
-        cursor.execute(_WORDS_OF_SIZES)
         cursor.execute(f"CREATE TEMPORARY TABLE tags_wanted ON COMMIT DROP AS {_wanted()}")
         cursor.execute(_DIFFERENCES.format(some=theirs), given)
         counts = {}
@@ -217,7 +223,8 @@ def _wanted() -> str:
         for rule in RULES
         if words[rule.code].is_active
     ]
-    return " UNION ALL ".join(f"({part})" for part in (*rules, _WANTED_CATEGORIES, _WANTED_SIZES))
+    preferences = (_most("category", "1", CATEGORY_WHEN), _most("size", "kind", SIZE_WHEN))
+    return " UNION ALL ".join(f"({part})" for part in (*rules, *preferences))
 
 
 def _words() -> dict[str, Tag]:

@@ -13,12 +13,12 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from members import profiles, tag_words
-from members.models import Membership, MemberTag, Tag
-from retail import audit
+from members.models import Membership, MemberTag, Purchase, Tag
+from retail import audit, scope
 from retail.models import Brand, Staff
 
 MOST_OWN = 50  # words of one clerk
@@ -33,7 +33,7 @@ class Refused(Exception):
 @transaction.atomic
 def define(*, group_name: str, name: str, brand: Brand | None, by: Any, now: datetime) -> Tag:
     """A word of headquarters. The same one again is the same tag. Raises Refused."""
-    name, group_name = _sound(name), group_name.strip()
+    name, group_name = sound(name), group_name.strip()
     _alone(f"company {brand.pk if brand else ''}")
     same = Tag._base_manager.filter(kind=Kind.COMPANY, brand=brand, group_name=group_name, name=name).first()
     if same is not None:
@@ -51,7 +51,7 @@ def rename(*, tag: Tag, group_name: str, name: str, by: Any, now: datetime) -> N
     if tag.kind != Kind.COMPANY or tag.corp_tag_id:
         raise Refused(_("这个标签的名称不在这里改。"))
     before = {"group": tag.group_name, "name": tag.name}
-    tag.group_name, tag.name = group_name.strip(), _sound(name)
+    tag.group_name, tag.name = group_name.strip(), sound(name)
     tag.save(update_fields=["group_name", "name"])
     after = {"group": tag.group_name, "name": tag.name}
     audit.record(by=by, action="tag.rename", target=tag, now=now, before=before, after=after)
@@ -72,7 +72,7 @@ def switch(*, tag: Tag, is_active: bool, by: Any, now: datetime) -> int:
 @transaction.atomic
 def own(*, staff: Staff, name: str, now: datetime) -> Tag:
     """A clerk's own word, made at its first use. Raises Refused when they have enough of them."""
-    name = _sound(name)
+    name = sound(name)
     _alone(f"clerk {staff.pk}")
     mine = Tag._base_manager.filter(kind=Kind.CLERK, staff=staff)
     same = mine.filter(name=name).first()
@@ -85,7 +85,8 @@ def own(*, staff: Staff, name: str, now: datetime) -> Tag:
     return same
 
 
-def _sound(name: str) -> str:
+def sound(name: str) -> str:
+    """The word as it is kept. Raises Refused where it cannot be one."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= 30:
         raise Refused(_("标签要写 1 到 30 个字。"))
@@ -169,6 +170,21 @@ def _require_usable(tag: Tag, staff: Staff | None) -> None:
 
 def _held(tag: Tag) -> QuerySet[MemberTag]:
     return MemberTag._base_manager.filter(tag=tag, until=None)
+
+
+def shown(rows: QuerySet[MemberTag]) -> QuerySet[MemberTag]:
+    """Those in force that the scope of now may see: no clerk's own words, nothing of a brand that is not theirs.
+
+    What is computed rests on all purchases of a member with the brand: who does not see all of those that were made in
+    stores does not see it.
+    """
+    elsewhere = Purchase._base_manager.filter(
+        membership__member=OuterRef("member"), membership__brand=OuterRef("brand"), store__isnull=False
+    ).exclude(pk__in=Purchase.objects.values("pk"))
+    if not scope.current().is_everything:
+        rows = rows.filter(Q(brand=None) | Q(brand__in=Brand.objects.values("pk")))
+        rows = rows.exclude(Q(tag__kind=Kind.MODEL) & Exists(elsewhere))
+    return rows.filter(until=None, tag__is_active=True).exclude(tag__kind=Kind.CLERK)
 
 
 class Held(NamedTuple):

@@ -320,6 +320,7 @@ JOB_KINDS = {
     "wecom_call": _("调用企业微信"),
     "tags_send": _("同步标签到企业微信"),
     "tags_told": _("核对同步的标签"),
+    "tags_look": _("再看一次顾客的标签"),
     "make_export": _("生成导出文件"),
     "erase_member": _("抹去会员"),
 }

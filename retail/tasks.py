@@ -87,6 +87,11 @@ def _tags_told(call_id: int) -> None:
     marks.told(call_id=call_id, now=timezone.now())
 
 
+@jobs.apart
+def _tags_look(friend_id: int, wish_id: int) -> None:
+    marks.look(friend_id=friend_id, wish_id=wish_id, now=timezone.now())
+
+
 def _tags_send(friend_id: int) -> None:
     tagging.send(friend_id=friend_id, now=timezone.now())
 
@@ -136,6 +141,7 @@ REGISTRY: jobs.Registry = {
     media.JOB: _wecom_media,
     tagging.SEND: _tags_send,
     tagging.TOLD: _tags_told,
+    tagging.LOOK: _tags_look,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     issuing.JOB: _coupon_issue,

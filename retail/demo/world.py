@@ -31,6 +31,7 @@ from retail.demo import (
     shops,
     stories,
     tariffs,
+    words,
 )
 from retail.demo.shopping import Market
 from retail.models import Brand, Order
@@ -87,6 +88,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         jobs.Job.objects.filter(pk__in=waiting).delete()
         copying.analyze("commissions")
         paydays.run(now=now)
+        words.run(now=now)
         jottings.run(now=now)
 
 

@@ -38,6 +38,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("members.event", pgettext_lazy("plural", "会员行为"), "visibility"),
             Page("members.consent", pgettext_lazy("plural", "同意记录"), "fact_check"),
             Page("members.stop", pgettext_lazy("plural", "不要联系"), "do_not_disturb_on"),
+            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
         ],
     ),
     (

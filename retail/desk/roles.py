@@ -61,6 +61,7 @@ _ORDERS = [
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
     *("members.consent", "members.stop", "members.event"),
+    "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -74,7 +75,8 @@ _PLACES = [
     "retail.employment",
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
-_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_WORDS = ["members.tier", "members.tag"]
+_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", *_WORDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),

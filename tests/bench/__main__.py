@@ -26,7 +26,8 @@ os.environ |= {
 
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
-    *("http", "csv", "webhook", "welcomes", "scope", "closing", "lists"),
+    *("http", "csv", "webhook", "welcomes", "scope", "closing"),
+    *("lists", "night"),
 )
 
 
@@ -53,12 +54,24 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from django.core.management import call_command
 
     from retail import scope
-    from tests.bench import bulk, callbacks, closing, commission, feeding, lists, peers, scoping, trying, welcomes
+    from tests.bench import (
+        bulk,
+        callbacks,
+        closing,
+        commission,
+        feeding,
+        lists,
+        peers,
+        scoping,
+        tagging,
+        trying,
+        welcomes,
+    )
     from tests.bench.worlds import Shop
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    rooms = (lists.lists,)
+    rooms = (lists.lists, tagging.night)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}

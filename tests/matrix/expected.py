@@ -18,8 +18,8 @@ GROUPS = {
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier",
-    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier tag plan planversion"
+    " rule attainment target plancase staff user contactway welcome media",
 }
 
 PEOPLE = """
@@ -116,6 +116,10 @@ preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403
 switch_on       app      *     *       302 302 403  403 403 403  403 403 403
+put_on          tag      *     *       302 302 403  403 403 403  200 403 403
+take_off        tag      *     *       302 302 403  403 403 403  200 403 403
+switch_off      tag      *     *       302 302 403  403 403 403  200 403 403
+switch_on       tag      *     *       302 302 403  403 403 403  403 403 403
 sync_now        syncrun  -     *       302 302 403  403 403 403  200 403 403
 unmask          staff    ours  *       302 302 403  403 403 403  404 403 403
 unmask          staff    other *       302 302 403  404 404 404  404 403 403

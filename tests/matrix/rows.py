@@ -16,6 +16,7 @@ retail.Brand            ob  ob  ob
 retail.Product          ob  ob  ob
 retail.Channel          ob  ob  ob
 members.Tier            ob  ob  ob
+members.Tag             ob  ob  ob
 retail.Category         obt obt obt
 retail.Region           o   o   ob
 retail.Franchisee       -   o   ob
@@ -36,6 +37,8 @@ members.Identity        -   o   ob
 members.Membership      -   o   ob
 members.Purchase        -   o   ob
 members.Stop            -   o   ob
+members.MemberTag       -   o   ob
+members.Profile         -   o   ob
 commissions.Plan            -   -   ob
 commissions.PlanVersion     -   -   ob
 commissions.Rule            -   -   ob
@@ -69,6 +72,7 @@ clerks.Customer             o   oc  ocb
 clerks.Note                 o   oc  ocb
 clerks.Friend               o   oc  ocb
 clerks.FriendMove           o   oc  ocb
+clerks.TagWish          o   oc  ocb
 clerks.GroupChat            o   oc  ocb
 clerks.GroupChatMember      o   oc  ocb
 clerks.ContactWay           o   oc  ocb

@@ -28,6 +28,7 @@ from clerks.models import (
     Notice,
     Shift,
     SyncRun,
+    TagWish,
     Touch,
     Welcome,
     WelcomePart,
@@ -62,7 +63,7 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members.models import Identity, Member, Membership, MemberTag, Profile, Purchase, Stop, Tag, Tier
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -430,6 +431,7 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
     notice = {"kind": "told", "title": f"{mark}通知", "text": f"{mark}内容", "friend": friend, "created_at": NOW}
     return {
         Friend: friend,
+        TagWish: TagWish.objects.create(friend=friend, tag=_word(part, mark), is_on=True, created_at=NOW),
         FriendMove: FriendMove.objects.create(friend=friend, kind="added", at=NOW),
         GroupChat: chat,
         GroupChatMember: GroupChatMember.objects.create(chat=chat, userid=mark),
@@ -444,10 +446,17 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
     }
 
 
+def _word(part: Part, mark: str) -> Tag:
+    return Tag.objects.create(kind="company", brand=part.world.brand, code=mark, name=f"{mark}标签")
+
+
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
     return {
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
+        Tag: (word := _word(part, mark)),
+        MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),
+        Profile: Profile.objects.get(membership__member=member, membership__brand=part.world.brand),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
         SyncRun: SyncRun.objects.create(corp=mark, started_at=NOW),

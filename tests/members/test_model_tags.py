@@ -5,10 +5,12 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone, translation
 
 from members import consent, model_tags, profiles, tag_words, tags
 from members.models import Member, Membership, MemberTag, Profile, Purchase, Tag
+from retail import periodic, tasks
 from retail.models import Category, Product, Refund
 from retail.shapes import Buyer
 from tests.factories import NOW, World, world
@@ -217,3 +219,28 @@ def test_a_clerk_reads_why(shop):
     }
     assert {one.as_of for one in held} == {timezone.localdate(NOW)}
     assert all(tag_words.sentence(row) for row in MemberTag.objects.select_related("tag"))
+
+
+def test_the_logins_of_workers_and_requests_may_do_it(town):
+    (member,) = Member.objects.order_by("pk")[:1]
+    word = tags.define(group_name="", name="有车", brand=None, by=None, now=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE daogou_job")
+        assert profiles.refresh_all(now=NOW + timedelta(days=100)) and model_tags.recompute(now=NOW).put
+        cursor.execute("SET LOCAL ROLE daogou_web")
+        assert tags.put(tag=word, member_ids=[member.pk], staff=None, now=NOW)
+        assert tags.take_off(tag=word, member_ids=[member.pk], staff=None, now=NOW)
+        cursor.execute("RESET ROLE")
+
+
+def test_it_is_done_once_a_night(town, time_machine):
+    periodic.register(with_demo=False)
+    time_machine.move_to("2026-10-13T01:30:00+08:00", tick=False)
+    assert tasks.members_by_night() == 0 and not MemberTag.objects.exists()
+
+    time_machine.move_to("2026-10-13T02:30:00+08:00", tick=False)
+    tasks.members_by_night()
+    count = MemberTag.objects.count()
+    assert periodic.last(task="retail.members_night").found["put"] == count > 0
+    MemberTag.objects.update(until=timezone.now())
+    assert tasks.members_by_night() == 0 and MemberTag.objects.count() == count

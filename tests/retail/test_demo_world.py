@@ -44,6 +44,7 @@ FACTS = {
     "retail_orderline": "order_id, outer_line_id, product_id, qty, tag_fen, paid_fen",
     "retail_refund": "order_id, refunded_at, fen, cumulative_fen, qty",
     "clerks_binding": "brand_id, member_id, staff_id, source, ended_at",
+    "members_membertag": "member_id, brand_id, source, staff_id, why",
     "commissions_entry": "kind, order_id, role, staff_id, fen, earned_on",
 }
 

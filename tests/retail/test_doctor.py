@@ -12,7 +12,7 @@ from clerks.models import Binding, Touch
 from commissions import closing
 from commissions.models import ClaimRow, Entry, Period, Rule, Statement
 from members import consent
-from members.models import Member, Membership, Purchase
+from members.models import Member, Membership, Profile, Purchase
 from retail import doctor, jobs, periodic, privacy, seals, shapes, tasks
 from retail.desk import roles
 from retail.models import Order
@@ -277,7 +277,14 @@ def test_dates_of_somebody_who_never_bought(shop):
     purchase = Purchase.objects.get()
     purchase.delete()
 
-    assert failing() == {"purchase_dates": 1}
+    assert failing() == {"purchase_dates": 1, "profiles_follow_the_facts": 1}
+
+
+@pytest.mark.parametrize("wrong", [{"paid_fen": 1}, {"orders": 2}, {"tag_ids": [7]}])
+def test_a_profile_that_says_something_else(shop, wrong):
+    Profile.objects.update(**wrong)
+
+    assert failing() == {"profiles_follow_the_facts": 1}
 
 
 # ── The command ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,7 +294,7 @@ def test_the_command_says_what_holds(shop, capsys):
     call_command("doctor", "--all")
 
     said = capsys.readouterr().out
-    assert "All 15 invariants hold." in said and "FAIL" not in said
+    assert "All 16 invariants hold." in said and "FAIL" not in said
     assert set(periodic.last(task="retail.doctor").found.values()) == {0}
 
 
@@ -295,7 +302,7 @@ def test_the_command_fails_and_gives_examples(shop, capsys):
     jobs.Job.objects.all().delete()
     tamper("UPDATE commissions_entry SET fen = fen + 1")
 
-    with pytest.raises(CommandError, match="of 15 invariants do not hold"):
+    with pytest.raises(CommandError, match="of 16 invariants do not hold"):
         call_command("doctor", "--all")
 
     said = capsys.readouterr().out
