@@ -8,6 +8,9 @@ class ClerksConfig(AppConfig):
 
     def ready(self) -> None:
         from commissions import values
+        from clerks import book
+        from members import profiles
         from members.models import Tier
 
         values.offer("tier", Tier)
+        profiles.FOLLOWERS.append(book.refresh)

@@ -4,7 +4,7 @@ Whoever writes what it shows calls `refresh` afterwards, in the same transaction
 and relations, contacts, tags. Nothing is ever added up by differences, so what was missed is mended by `refresh_all`,
 and `otherwise` tells what that would change.
 
-Sums and dates are of what the company of the store may see (`clerks.portraits`). Nearly always that is all a member
+Sums, dates and computed tags are of what the company of the store may see (`clerks.portraits`). Nearly always that is all a member
 bought, which is rolled up already (`members.profiles`); only of those who bought in stores of two companies the orders
 are counted one by one.
 """
@@ -47,7 +47,8 @@ WITH RECURSIVE asked AS MATERIALIZED (
         CASE WHEN q.membership_id IS NULL THEN p.last_at ELSE q.last_at END AS bought_at,
         coalesce(q.orders, p.orders, 0)::int AS orders, coalesce(q.paid_fen, p.paid_fen, 0)::bigint AS paid_fen,
         ARRAY(SELECT tag FROM unnest(p.tag_ids) tag WHERE NOT EXISTS (
-            SELECT FROM members_tag w WHERE w.id = tag AND w.staff_id <> a.staff_id)) AS tag_ids,
+            SELECT FROM members_tag w WHERE w.id = tag AND (
+                w.staff_id <> a.staff_id OR w.kind = 'model' AND q.membership_id IS NOT NULL))) AS tag_ids,
         name_sought(m.name) AS sought,
         coalesce((SELECT string_agg(left(encode(sha256(convert_to(
                 %(secret)s || a.staff_id || ':' || tail, 'UTF8')), 'hex'), 16), ' ' ORDER BY tail)
