@@ -7,8 +7,8 @@ class ClerksConfig(AppConfig):
     verbose_name = _("导购")
 
     def ready(self) -> None:
-        from commissions import values
         from clerks import book
+        from commissions import values
         from members import profiles
         from members.models import Tier
 
