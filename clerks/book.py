@@ -4,9 +4,9 @@ Whoever writes what it shows calls `refresh` afterwards, in the same transaction
 and relations, contacts, tags. Nothing is ever added up by differences, so what was missed is mended by `refresh_all`,
 and `otherwise` tells what that would change.
 
-Sums, dates and computed tags are of what the company of the store may see (`clerks.portraits`). Nearly always that is all
-a member bought, which is rolled up already (`members.profiles`); only of those who bought in stores of two companies the
-orders are counted one by one.
+Sums, dates and computed tags are of what the company of the store may see (`clerks.portraits`). Nearly always that is
+all a member bought, which is rolled up already (`members.profiles`); only of those who bought in stores of two
+companies the orders are counted one by one.
 """
 
 import hashlib
