@@ -15,7 +15,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from clerks.models import Binding, Customer
+from clerks.models import Binding
 from members import profiles
 from retail import database, privacy, scope
 
@@ -156,8 +156,3 @@ def tail(*, staff_id: int, digits: str) -> str:
 def secret() -> str:
     """What tails are hashed with, besides the clerk's number."""
     return privacy.blind("tails of a clerk's customers")
-
-
-def forget(*, member_ids: Collection[int]) -> None:
-    """Empty what tells who they are. It is gone where it came from, too: the next refresh changes nothing."""
-    Customer._base_manager.filter(member__in=member_ids).update(sought="", tails="")
