@@ -4,9 +4,9 @@ Whoever writes what it shows calls `refresh` afterwards, in the same transaction
 and relations, contacts, tags. Nothing is ever added up by differences, so what was missed is mended by `refresh_all`,
 and `otherwise` tells what that would change.
 
-Sums and dates are of what the company of the store may see (`clerks.portraits`). Nearly always that is all a member
-bought, which is rolled up already (`members.profiles`); only of those who bought in stores of two companies the orders
-are counted one by one.
+Sums, dates and computed tags are of what the company of the store may see (`clerks.portraits`). Nearly always that is
+all a member bought, which is rolled up already (`members.profiles`); only of those who bought in stores of two
+companies the orders are counted one by one.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from clerks.models import Binding, Customer
+from clerks.models import Binding
 from members import profiles
 from retail import database, privacy, scope
 
@@ -47,7 +47,8 @@ WITH RECURSIVE asked AS MATERIALIZED (
         CASE WHEN q.membership_id IS NULL THEN p.last_at ELSE q.last_at END AS bought_at,
         coalesce(q.orders, p.orders, 0)::int AS orders, coalesce(q.paid_fen, p.paid_fen, 0)::bigint AS paid_fen,
         ARRAY(SELECT tag FROM unnest(p.tag_ids) tag WHERE NOT EXISTS (
-            SELECT FROM members_tag w WHERE w.id = tag AND w.staff_id <> a.staff_id)) AS tag_ids,
+            SELECT FROM members_tag w WHERE w.id = tag AND (
+                w.staff_id <> a.staff_id OR w.kind = 'model' AND q.membership_id IS NOT NULL))) AS tag_ids,
         name_sought(m.name) AS sought,
         coalesce((SELECT string_agg(left(encode(sha256(convert_to(
                 %(secret)s || a.staff_id || ':' || tail, 'UTF8')), 'hex'), 16), ' ' ORDER BY tail)
@@ -155,8 +156,3 @@ def tail(*, staff_id: int, digits: str) -> str:
 def secret() -> str:
     """What tails are hashed with, besides the clerk's number."""
     return privacy.blind("tails of a clerk's customers")
-
-
-def forget(*, member_ids: Collection[int]) -> None:
-    """Empty what tells who they are. It is gone where it came from, too: the next refresh changes nothing."""
-    Customer._base_manager.filter(member__in=member_ids).update(sought="", tails="")

@@ -1,10 +1,9 @@
-"""What clerks know about a customer who is to be forgotten: notices, notes, a friend's tags, how they are found."""
+"""What clerks know about a customer who is to be forgotten: notices, notes, and the tags of a friend."""
 
 from collections.abc import Collection
 
 from django.utils.translation import gettext as _
 
-from clerks import book
 from clerks.models import Friend, Note, Notice, TagWish
 
 
@@ -13,7 +12,6 @@ def forget(*, member_ids: Collection[int]) -> tuple[int, list[str]]:
     friends = Friend._base_manager.filter(member__in=member_ids)
     friends.update(tags=[])
     Note._base_manager.filter(member__in=member_ids).update(text="")
-    book.forget(member_ids=member_ids)
     TagWish._base_manager.filter(friend__in=friends).delete()
     about = Notice._base_manager.filter(friend__in=friends)
     ids = list(about.values_list("pk", flat=True))

@@ -3,7 +3,7 @@
 A clerk sees their own customers, and of those who are nobody's the ones of their store; a store manager those of the
 store. Of everybody else a page says that they belong to a colleague, and nothing more. Whoever is above a store sees
 the members of their scope. What another company than the store's did with a customer is left out of every figure and
-every list: its orders, what it gave them, what its people noted.
+every list: its orders and what is computed of them, what it gave them, what its people noted.
 
 A portrait is read in one statement, which the server plans once: it is asked for at every tap.
 """
@@ -285,7 +285,8 @@ SELECT jsonb_build_object(
         FROM members_membertag m JOIN members_tag t ON t.id = m.tag_id
         WHERE m.member_id = who.member_id AND m.until IS NULL AND t.is_active
             AND (m.brand_id IS NULL OR m.brand_id = who.brand_id)
-            AND (t.staff_id IS NULL OR t.staff_id = %(staff_id)s)),
+            AND (t.staff_id IS NULL OR t.staff_id = %(staff_id)s)
+            AND (t.kind <> 'model' OR NOT EXISTS (SELECT FROM purchase WHERE NOT is_ours))),
     'marked', (SELECT jsonb_agg(c.name ORDER BY c.group_name, c.place, c.name) FROM clerks_corptag c
         WHERE c.corp = %(corp)s AND c.deleted_at IS NULL AND c.tag_id IN (SELECT unnest(f.tags) FROM clerks_friend f
             WHERE f.member_id = who.member_id AND f.corp = %(corp)s)),

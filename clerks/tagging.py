@@ -18,7 +18,6 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from clerks import book
 from clerks.models import Friend, TagWish
 from members import profiles, tags
 from members.models import Tag
@@ -42,7 +41,6 @@ def put(*, tag: Tag, member_ids: Collection[int], staff: Staff | None, now: date
     It is said of one relation each: the clerk's own, else the latest.
     """
     changed = tags.put(tag=tag, member_ids=member_ids, staff=staff, now=now)
-    book.refresh(member_ids=changed, now=now)
     if tag.corp_tag_id and changed:
         _wish(_rows(_BEST, tag=tag.pk, members=changed, staff=staff.pk if staff else 0), is_on=True, now=now)
     return changed
@@ -52,7 +50,6 @@ def put(*, tag: Tag, member_ids: Collection[int], staff: Staff | None, now: date
 def take_off(*, tag: Tag, member_ids: Collection[int], staff: Staff | None, now: datetime) -> list[int]:
     """Take a tag off members, in WeCom too: there from every relation that has it. Raises `members.tags.Refused`."""
     changed = tags.take_off(tag=tag, member_ids=member_ids, staff=staff, now=now)
-    book.refresh(member_ids=changed, now=now)
     if tag.corp_tag_id:
         _wish(_rows(_MARKED, tag=tag.pk, members=list(member_ids)), is_on=False, now=now)
     return changed
@@ -136,7 +133,6 @@ def settle(*, call: Call, now: datetime) -> None:
             for wish in wishes:
                 if wish.is_on and wish.tag.is_active:
                     tags.take_off(tag=wish.tag, member_ids=[friend.member_id], staff=None, now=now)
-            book.refresh(member_ids=[friend.member_id], now=now)
     if friend.member_id:
         read(member_ids=[friend.member_id], now=now)
     _ring([friend.pk], now)
@@ -229,7 +225,6 @@ def read(*, member_ids: Collection[int], now: datetime) -> int:
     changed = {member_id for (member_id,) in [*_rows(_GONE_THERE, **given), *_rows(_NEW_THERE, **given)]}
     if changed:
         profiles.retag(member_ids=sorted(changed), now=now)
-        book.refresh(member_ids=changed, now=now)
     if places := _rows(_NEVER_TOLD, **given):
         _wish(places, is_on=True, now=now)
     _look_later(_rows(_CONTRADICTED, **given), now)
@@ -274,7 +269,6 @@ def mirror(*, corp: str, now: datetime) -> None:
     if gone := [tag_id for (tag_id,) in _rows(_DELETED, **given)]:
         members = {member_id for (member_id,) in _rows(_TAKEN_OFF, tags=gone, **given)}
         profiles.retag(member_ids=sorted(members), now=now)
-        book.refresh(member_ids=members, now=now)
     if named:
         marked = Friend._base_manager.filter(corp=corp, tags__overlap=named, member__isnull=False)
         for ids in profiles.chunks(marked.order_by("member").values_list("member", flat=True).distinct()):

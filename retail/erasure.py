@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from clerks import forgetting
+from clerks import book, forgetting
 from clerks.models import Notice
 from clerks.outreach import notices
 from members import erasure
@@ -73,6 +73,7 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     lists = members.forget_all()
     _forget_errors([key.masked for key in whole.keys])
     identities = erasure.forget(whole=whole, by=by, reason=reason, now=now)
+    book.refresh(member_ids=whole.member_ids, now=now)  # made of what is left
     found = Erased(identities, messages, calls, told, lists)
     audit.record(by=by, action="erase", target=whole.member, now=now, after=found._asdict(), reason=reason)
     for member in Member._base_manager.filter(pk__in=whole.member_ids):  # asked of one who was merged since, too

@@ -1,8 +1,7 @@
 """Personal data: one table of identifying values, keys kept outside the database, masks for everything shown.
 
-A phone number, unionid or card number is stored once, as a `BuyerKey`: an HMAC to find it by, an HMAC of its last
-four characters for the counter search, and an AES-GCM cipher to show it to somebody who may. Every other table holds
-the id of that row.
+A phone number, unionid or card number is stored once, as a `BuyerKey`: an HMAC to find it by, what of it anybody may
+see, and an AES-GCM cipher to show it to somebody who may. Every other table holds the id of that row.
 
 Keys: `settings.PRIVACY_KEYS`, or a key file that the demo makes on its first start. Each key is 32 bytes with an id of
 one byte; the first one encrypts, every one decrypts. The HMAC secret is derived from the *oldest* key, so that adding

@@ -35,6 +35,8 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
             Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
+            Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+            Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
             Page("members.event", pgettext_lazy("plural", "会员行为"), "visibility"),
             Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
             Page("members.consent", pgettext_lazy("plural", "同意记录"), "fact_check"),
@@ -55,6 +57,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("members.couponquota", pgettext_lazy("plural", "发券额度"), "card_giftcard"),
             Page("members.coupon", pgettext_lazy("plural", "优惠券"), "local_activity"),
             Page("members.couponuse", pgettext_lazy("plural", "券核销"), "fact_check"),
+            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
         ],
     ),
     (

@@ -67,6 +67,8 @@ _MEMBERS = [
     "members.segment",
     "members.membertag",
     *("members.consent", "members.stop", "members.event"),
+    *("members.consent", "members.stop", "members.event"),
+    "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]

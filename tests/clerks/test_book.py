@@ -37,9 +37,10 @@ def plain() -> dict[int, dict]:
 
 def _plain(binding: Binding) -> dict:
     member, ours = binding.member, binding.store.franchisee_id
-    times, fen = [], 0
+    times, fen, is_joint = [], 0, False
     for purchase in Purchase.objects.filter(membership__brand=binding.brand, membership__member=member):
         if purchase.store is not None and purchase.store.franchisee_id != ours:
+            is_joint = True
             continue
         lines = list(OrderLine.objects.filter(order=purchase.order))
         back = returns.tally(lines=lines, refunds=Refund.objects.filter(order=purchase.order)).back
@@ -71,7 +72,11 @@ def _plain(binding: Binding) -> dict:
         "bought_at": max(times, default=None),
         "orders": len(times),
         "paid_fen": fen,
-        "tag_ids": sorted({tag.pk for tag in tags if tag.staff_id in (None, binding.staff_id)}),
+        "tag_ids": sorted(
+            tag.pk
+            for tag in {*tags}
+            if tag.staff_id in (None, binding.staff_id) and not (tag.kind == "model" and is_joint)
+        ),
         "sought": {"王小丽": "王小丽\twangxiaoli\twxl"}.get(member.name, ""),
         "tails": " ".join(
             hashlib.sha256(f"{secret}{binding.staff_id}:{one}".encode()).hexdigest()[:16] for one in sorted(digits)
@@ -88,6 +93,7 @@ def test_a_random_world_stands_in_the_lists_as_the_facts_say():
     story(town, rounds=3, orders=30).happen(ONE_BY_ONE)
 
     assert len(kept()) > 8 and any(row["orders"] > 2 for row in kept().values())
+    _compute(Member.objects.all())
     joint = Purchase.objects.values("membership").filter(store__franchisee=None)
     assert Purchase.objects.filter(membership__in=joint).exclude(store__franchisee=None).exists()
     assert kept() == plain()
@@ -152,6 +158,15 @@ def test_a_tail_is_told_to_its_own_clerk_alone(shop, member):
 
     assert Customer._base_manager.get().tails == ours and ours != another
     assert "1234" not in str(kept())
+
+
+def _compute(members) -> None:
+    """Everybody bears a computed tag."""
+    tag = Tag.objects.create(kind="model", code="value_high", name="高价值")
+    MemberTag.objects.bulk_create(MemberTag(member=one, tag=tag, source="model", since=NOW) for one in members)
+    roll_up(membership_ids=Membership.objects.values_list("pk", flat=True), now=NOW)
+    assert list(book.otherwise())
+    book.refresh_all(now=NOW)
 
 
 def _tag(shop, member: Member, staff: Staff) -> Tag:

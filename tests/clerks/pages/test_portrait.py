@@ -79,6 +79,8 @@ def test_another_companys_part_of_a_joint_member_is_left_out(shop: World, phone:
     giving.make(type=voucher(shop, "own"), membership_ids=[membership.pk], now=NOW, store=shop.store)
     giving.make(type=voucher(shop, "house"), membership_ids=[membership.pk], now=NOW)
     giving.make(type=voucher(shop, "theirs"), membership_ids=[membership.pk], now=NOW, store=theirs)
+    model = Tag.objects.create(brand=shop.brand, kind="model", code="value_high", name="高价值")
+    MemberTag.objects.create(member=member, brand=shop.brand, tag=model, source="model", since=NOW)
     for store, staff in ((shop.store, "A1"), (theirs, "F1")):
         Note.objects.create(
             brand=shop.brand, member=member, staff=shop.staff[staff], store=store, text=f"备注{staff}", created_at=NOW
@@ -87,7 +89,7 @@ def test_another_companys_part_of_a_joint_member_is_left_out(shop: World, phone:
     said, story = page(phone, member), page(phone, member, "story/")
 
     for told in (said, story):
-        assert "777.00" not in told and "备注F1" not in told and "券theirs" not in told
+        assert "777.00" not in told and "备注F1" not in told and "券theirs" not in told and "高价值" not in told
         assert "备注A1" in told and "券own" in told and "券house" in told
     assert "1 笔" in said and "买了 100.00 元" in story
     hq = portraits.of_scope(
