@@ -79,14 +79,17 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
     learned = _learn(good, source, now)
     changed = _describe(good)
     memberships = _join(good, now)
-    outcomes = []
+    outcomes: list[Enrolled] = []
+    born: set[_Pair] = set()
     for row in rows:
         if row.faults:
             outcomes.append(Enrolled("rejected", faults=row.faults))
             continue
         joined = memberships[row.pair]
         is_changed = row.member_id in changed or joined.is_other or not learned.isdisjoint(row.learned)
-        status: Status = "created" if joined.is_new else "corrected" if is_changed else "unchanged"
+        is_first = joined.is_new and row.pair not in born  # later rows of the same person only add to the first
+        born.add(row.pair)
+        status: Status = "created" if is_first else "corrected" if is_changed else "unchanged"
         tag_ids = [pk for name in row.entrant.tags if (pk := words.of(row.entrant.brand_id, name))]
         outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids))
     return outcomes

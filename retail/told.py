@@ -145,7 +145,7 @@ class _Look:
     roster: org.Roster
     companies: dict[str, int]
     now: datetime
-    brands: dict[int | None, int] = field(default_factory=dict)
+    brands: dict[int, int] = field(default_factory=dict)
 
     def at(self, row: shapes.Member) -> ToldMember | list[Fault]:
         faults: list[Fault] = []
@@ -167,9 +167,10 @@ class _Look:
 
     def _brand_of(self, clerk: org.Held) -> int | None:
         """Few clerks stand in a batch, and most of them many times."""
-        if clerk.store_id not in self.brands:
-            self.brands[clerk.store_id] = Store._base_manager.values_list("brand_id", flat=True).get(pk=clerk.store_id)
-        return self.brands[clerk.store_id]
+        store_id = clerk.store_id
+        if store_id is not None and store_id not in self.brands:
+            self.brands[store_id] = Store._base_manager.values_list("brand_id", flat=True).get(pk=store_id)
+        return self.brands.get(store_id) if store_id is not None else None
 
     def _channel(self, row: shapes.Member, faults: list[Fault]) -> Channel | None:
         if self.channel is not None:

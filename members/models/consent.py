@@ -81,7 +81,7 @@ class Stop(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.member} {self.channel} {self.purpose}".strip()
+        return f"{self.member} {self.purpose_name}"
 
     @property
     def purpose_name(self) -> str:

@@ -40,7 +40,8 @@ WITH goods AS (
 ), seen AS (
     SELECT *, CASE WHEN h %% 100 < 55 THEN 'view' WHEN h %% 100 < 72 THEN 'cart' WHEN h %% 100 < 82 THEN 'favourite'
         WHEN h %% 100 < 92 THEN 'visit' WHEN h %% 100 < 98 THEN 'asked' ELSE 'complained' END AS kind,
-        %(now)s::timestamptz - (h / 100 %% 43200) * interval '1 minute' AS at
+        date_trunc('day', %(now)s::timestamptz AT TIME ZONE 'Asia/Shanghai') AT TIME ZONE 'Asia/Shanghai'
+            - (1 + h / 100 %% 30) * interval '1 day' + (600 + h / 3000 %% 660) * interval '1 minute' AS at
     FROM done
 )
 INSERT INTO members_event
@@ -89,7 +90,7 @@ def _list(now: datetime) -> None:
     rows += [
         f"1540099{n:04},新会员{n},1990/7/{n},2025-10-0{n} 15:30,{store.code},{clerk.code},否," for n in range(1, 9)
     ]
-    rows += [f"15400,号码不全,,2025-10-01,{store.code},,,", f"15400991234,门店不对,,2025-10-01,{store.code}X,,,"]
+    rows += [f"154,号码不全,,2025-10-01,{store.code},,,", f"15400991234,门店不对,,2025-10-01,{store.code}X,,,"]
     given = members.give_in(
         name="老会员名单.csv", content=("\n".join(rows) + "\n").encode(), brand=brand, by=None, now=now
     )

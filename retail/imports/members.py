@@ -24,7 +24,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from members.models import MemberImport
-from retail import audit, intake, jobs, privacy, shapes
+from retail import audit, faults, intake, jobs, privacy, shapes
 from retail.imports import cells, member_rows, table, workbook
 from retail.imports.table import Row, Table, TableError
 from retail.models import Brand
@@ -145,7 +145,7 @@ def _masked(columns: Sequence[str], row: Row) -> list[str]:
 def _trouble(columns: Sequence[str], row: Row) -> str:
     """What is wrong with a row, without what stands in it."""
     read = _read(columns, row)
-    return read.partition(", got ")[0] if isinstance(read, str) else ""
+    return _in_words(read.partition(", got ")[0]) if isinstance(read, str) else ""
 
 
 def _read(columns: Sequence[str], row: Row) -> shapes.Member | str:
@@ -261,7 +261,7 @@ def _take(given: MemberImport, batch: Sequence[Row], now: datetime) -> MemberImp
             transaction.set_rollback(True)
     refused = []
     for one, said in zip(batch, read, strict=True):
-        status, reason = ("bad", said) if isinstance(said, str) else _outcome(next(taken))
+        status, reason = ("bad", _in_words(said)) if isinstance(said, str) else _outcome(next(taken))
         row.counts[status] = row.counts.get(status, 0) + 1
         if reason:
             refused.append(_Refused(one.number, one.cells, reason))
@@ -276,9 +276,18 @@ def _outcome(taken: Taken) -> tuple[str, str]:
     """Under what a row is counted, and why it was not taken."""
     if taken.status != "rejected":
         return {"created": "new", "corrected": "changed"}.get(taken.status, "known"), ""
-    reason = "; ".join(f"{fault.field}: {fault.message}" for fault in taken.faults)
+    reason = "; ".join(_in_words(f"{fault.field}: {fault.message}") for fault in taken.faults)
     is_conflict = any(fault.message.startswith(_CONFLICTS) for fault in taken.faults)
     return "conflict" if is_conflict else "bad", reason
+
+
+def _in_words(said: str) -> str:
+    """ "store_code: unknown store 'X'" as people read it, the column by its name."""
+    name, colon, message = said.partition(": ")
+    if not colon or name.startswith("buyer"):
+        return faults.told(message or said)[1]
+    title = member_rows.TITLES.get(name, name)
+    return _("%(name)s：%(value)s") % {"name": title, "value": faults.told(message)[1]}
 
 
 def _add(row: MemberImport, refused: Sequence[_Refused]) -> None:

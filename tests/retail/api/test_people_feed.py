@@ -138,8 +138,10 @@ def test_nobody_is_merged_by_a_feed(shop, till):
 
 def test_rows_of_one_person_in_one_batch_are_one_member(shop, till):
     card = {"type": "card", "value": "C-100001"}
-    answer = till.post("members/", {"members": [member(), member(buyer=[{"type": "phone", "value": PHONE}, card])]})
+    second = member(buyer=[{"type": "phone", "value": PHONE}, card], points=70)
+    answer = till.post("members/", {"members": [member(points=70), second, second]})
     assert len({row["id"] for row in answer.json()["results"]}) == 1
+    assert statuses(answer)[0] == "created" and Membership.objects.get().points == 70
     assert (Member.objects.count(), Identity.objects.count()) == (1, 2)
 
 
