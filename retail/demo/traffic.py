@@ -120,7 +120,7 @@ def _buyer(rng: Random, channel: Channel, post: Post) -> tuple[shapes.Buyer, ...
         return (shapes.Buyer("phone", keys.phone(person)),)
     if channel.kind in (KINDS.MINI_PROGRAM, KINDS.VIDEO_LIVE):
         phone = shapes.Buyer("phone", keys.phone(person))
-        # Whom we know by a phone alone is signed in with a WeChat we have never seen: now and then somebody has to look.
+        # Whom we know by a phone alone uses a WeChat we have never seen: now and then somebody has to look.
         is_strange = Member.objects.filter(pk=person).exclude(identities__key__type="unionid").exists()
         if is_strange and rng.random() < 0.9:
             return (phone,)
