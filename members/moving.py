@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Model, Q
+from django.db.models import Model
 
 from members import points
 from members.matching import STRENGTH
@@ -275,7 +275,7 @@ ORDER BY p.order_id
 
 
 def _by_their_keys(of: dict[tuple[int, int], Membership], keep: int, drop: int) -> None:
-    """Purchases that lie with one of the two while their strongest key is the other's, and coupons used in them."""
+    """Purchases that lie with one of the two while their strongest key is the other's."""
     with connection.cursor() as cursor:
         strength = sorted(STRENGTH, key=STRENGTH.__getitem__)
         cursor.execute(_STRAY, {"members": [keep, drop], "strength": strength})
@@ -286,9 +286,7 @@ def _by_their_keys(of: dict[tuple[int, int], Membership], keep: int, drop: int) 
             of[brand_id, member_id] = Membership._base_manager.create(
                 brand_id=brand_id, member_id=member_id, registered_at=other.registered_at
             )
-        for model in (Purchase, Coupon):
-            of_order = Q(order=order_id, membership=other)
-            model._base_manager.filter(of_order).update(membership=of[brand_id, member_id])
+        Purchase._base_manager.filter(order=order_id).update(membership=of[brand_id, member_id])
 
 
 def learned_since(*, keep: int, drop: int) -> None:

@@ -48,6 +48,7 @@ class Reason(BaseDialogForm):
 
 
 class Keeping(Reason):
+    field_order = ("keep", "reason")
     keep = forms.ChoiceField(
         label=_("保留哪一位"),
         choices=[("one", _("会员一")), ("other", _("会员二"))],
@@ -122,7 +123,7 @@ class DoubtAdmin(DecidingAdmin):
 
     @display(description=_("哪两位"))
     def pair(self, row: Doubt) -> str:
-        return f"{row.one} · {row.other}"
+        return str(row)
 
     @display(description=_("处理"), label=COLOURS)
     def state_label(self, row: Doubt) -> Badge:
@@ -241,7 +242,7 @@ class MergeAdmin(DecidingAdmin):
 
     @display(description=_("谁并入谁"))
     def pair(self, row: Merge) -> str:
-        return f"{row.drop} → {row.keep}"
+        return str(row)
 
     @display(description=_("保留"))
     def kept(self, row: Merge) -> str:
@@ -266,7 +267,8 @@ class MergeAdmin(DecidingAdmin):
     @display(description=_("移过来的"))
     def went(self, row: Merge) -> str:
         names = {model._meta.db_table: model._meta.verbose_name for model in apps.get_models()}
-        counted = Counter(row.moves.order_by().values_list("table", flat=True))
+        moves = row.moves.exclude(table=Member._meta.db_table).order_by()
+        counted = Counter(moves.values_list("table", flat=True))
         return gettext("、").join(f"{names.get(table, table)} {count}" for table, count in counted.items()) or "–"
 
     def has_undo_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -30,6 +30,9 @@ class Merge(Scoped):
         verbose_name = _("会员合并")
         verbose_name_plural = _("会员合并")
 
+    def __str__(self) -> str:
+        return f"{self.drop} → {self.keep}"
+
 
 class MergeMove(models.Model):
     """One row that went from `drop` to `keep`, and what it said before. Read through its merge; never changed."""

@@ -48,3 +48,6 @@ class Doubt(Scoped):
             models.CheckConstraint(name="doubt_smaller_first", condition=models.Q(one__lt=models.F("other"))),
         ]
         indexes = [models.Index(fields=["-id"], name="doubt_open", condition=models.Q(state__in=["open", "sure"]))]
+
+    def __str__(self) -> str:
+        return f"{self.one} · {self.other}"

@@ -161,6 +161,14 @@ class TestWhoIsOne:
         assert whose(till) != whose(mini)
         assert AuditRow.objects.filter(action="doubt.apart", reason="母女").exists()
 
+        # Nor where one of them has become somebody else since.
+        third = whose(buy(shop, CARD))
+        oneid.merge(keep=third, drop=whose(mini), evidence={}, by=None, now=NOW)
+        register(shop, UNIONID, PHONE)
+        factories.join_members()
+        assert whose(till) != whose(mini) == third
+        assert pair(third, whose(till)).state == Doubt.State.OPEN
+
 
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture

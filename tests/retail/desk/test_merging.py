@@ -40,7 +40,7 @@ def test_two_members_side_by_side(shop, doubt, sign_in, django_assert_max_num_qu
         page = ops.get(f"/admin/members/doubt/{doubt.pk}/change/").content.decode()
     for said in (
         "138****5678",
-        "两位都指向它",
+        "同时出现",
         "TILL-1",
         "MINI-1",
         "一笔订单同时带了这些标识",
