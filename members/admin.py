@@ -24,7 +24,6 @@ from members.coupons import admin as coupon_pages  # noqa: F401  registers them
 from members.models import Identity, Member, Membership, MemberTag, Purchase
 from members.points_admin import PointsByHand, PointsEntryInline
 from members.rights.admin import ConsentInline, StopInline, WithRights
-from members.rights_pages import ConsentInline, StopInline, WithRights
 from members.segments import admin as segment_pages  # noqa: F401  registers them
 from members.tiers_admin import TierByHand, TierMoveInline
 from retail import approvals, privacy

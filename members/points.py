@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from members import erasure, spending
+from members import by_hand, spending
 from members.earning import Rate, Tariff
 from members.models import Membership, PointsAdjustment, PointsEntry, Purchase
 from members.spending import Back
@@ -175,6 +175,7 @@ KIND = "points.adjust"
 _ALONE_FOR = timedelta(days=30)
 
 
+@transaction.atomic
 def adjust(
     *, membership: Membership, points: int, reason: str, by: Any, now: datetime, expires_on: date | None = None
 ) -> PointsAdjustment | approvals.Approval:
@@ -183,9 +184,11 @@ def adjust(
     What one person gives and takes of one member within 30 days beyond POINTS_ALONE waits for a second person; nobody
     (`by` None) is the operator of the server. Raises approvals.Refused.
     """
-    if objection := _why_not(membership, points, reason, expires_on, now):
-        raise approvals.Refused(objection)
-    row = Membership._base_manager.select_related("member", "brand").get(pk=membership.pk)
+    _lock([membership.pk])
+    row = Membership._base_manager.select_related("member").get(pk=membership.pk)
+    wrong = _why_not(points, expires_on, now) or by_hand.objection(membership=row, reason=reason, by=by)
+    if wrong:
+        raise approvals.Refused(wrong)
     if by is None or _moved_alone(row, by, now) + abs(points) <= settings.POINTS_ALONE:
         return _book(row, points, reason, expires_on, by, None, now)
     told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
@@ -209,14 +212,14 @@ def _moved_alone(membership: Membership, by: Any, now: datetime) -> int:
     return alone.filter(at__gt=now - _ALONE_FOR).aggregate(sum=Sum(Abs("points")))["sum"] or 0
 
 
-def _why_not(membership: Membership, points: int, reason: str, expires_on: date | None, now: datetime) -> str:
+def _why_not(points: int, expires_on: date | None, now: datetime) -> str:
     if not points:
         return _("请填要补发或扣减的积分，不能是 0。")
     if abs(points) > MOST:
         return _("一次最多 %(most)s 分。") % {"most": MOST}
     if expires_on and (points < 0 or expires_on < timezone.localtime(now).date()):
         return _("有效期只能给补发的积分，而且不能早于今天。")
-    return erasure.tells_who(erasure.person(membership.member), reason)
+    return ""
 
 
 MOST = 10_000_000

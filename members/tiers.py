@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members import erasure
+from members import by_hand
 from members.models import Membership, Tier, TierMove, TierRule
 from retail import approvals, audit, logs
 
@@ -186,8 +186,9 @@ def give(
     Raises approvals.Refused.
     """
     row = Membership._base_manager.select_for_update(of=("self",)).get(pk=membership.pk)
-    if objection := _why_not(row, tier, reason, until, now):
-        raise approvals.Refused(objection)
+    wrong = _why_not(row, tier, until, now) or by_hand.objection(membership=row, reason=reason, by=by)
+    if wrong:
+        raise approvals.Refused(wrong)
     move = TierMove._base_manager.create(
         membership=row,
         before_id=row.tier_id,
@@ -211,12 +212,12 @@ def give(
     return move
 
 
-def _why_not(row: Membership, tier: Tier | None, reason: str, until: datetime | None, now: datetime) -> str:
+def _why_not(row: Membership, tier: Tier | None, until: datetime | None, now: datetime) -> str:
     if tier and tier.brand_id != row.brand_id:
         return _("这是另一个品牌的等级。")
     if until and until <= now:
         return _("保留到的那天已经过了。")
-    return erasure.tells_who(erasure.person(row.member), reason)
+    return ""
 
 
 # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -101,7 +101,6 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
-        words.run(now=now)
         jottings.run(now=now)
 
 

@@ -35,10 +35,15 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
             Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
-            Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+        ],
+    ),
+    (
+        _("会员资料"),
+        [
             Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
+            Page("members.doubt", pgettext_lazy("plural", "疑似同一人"), "people"),
+            Page("clerks.merge", pgettext_lazy("plural", "会员合并"), "merge"),
             Page("members.event", pgettext_lazy("plural", "会员行为"), "visibility"),
-            Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
             Page("members.consent", pgettext_lazy("plural", "同意记录"), "fact_check"),
             Page("members.stop", pgettext_lazy("plural", "不要联系"), "do_not_disturb_on"),
         ],
@@ -46,8 +51,6 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
     (
         _("会员权益"),
         [
-            Page("members.doubt", pgettext_lazy("plural", "疑似同一人"), "people"),
-            Page("clerks.merge", pgettext_lazy("plural", "会员合并"), "merge"),
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
             Page("members.tierrule", pgettext_lazy("plural", "等级规则"), "stairs"),
             Page("members.pointsrule", pgettext_lazy("plural", "积分规则"), "rule"),
@@ -57,7 +60,6 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("members.couponquota", pgettext_lazy("plural", "发券额度"), "card_giftcard"),
             Page("members.coupon", pgettext_lazy("plural", "优惠券"), "local_activity"),
             Page("members.couponuse", pgettext_lazy("plural", "券核销"), "fact_check"),
-            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
         ],
     ),
     (

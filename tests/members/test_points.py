@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 
 import pytest
+import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from members import points
 from members.models import Membership, PointsEntry, PointsRule, Purchase, Tier
-from retail import bulk, intake, shapes
+from retail import bulk, intake, periodic, shapes, tasks
 from retail.models import Order
 from tests.factories import NOW, World, world
 
@@ -235,6 +236,15 @@ def test_points_given_back_are_good_no_longer_than_before(shop):
     shop.refund(used, fen=10_000, now=later)
     assert member().points == 0
     add_up()
+
+
+def test_the_clock_takes_what_expired_once_a_night(shop):
+    periodic.register(with_demo=False)
+    PointsRule.objects.update(lives_days=1)
+    buy(shop, 10_000)
+    with time_machine.travel(NOW + timedelta(days=2), tick=False):
+        assert (tasks.keep_standing(), tasks.keep_standing()) == (1, 0)
+    assert member().points == 0
 
 
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────

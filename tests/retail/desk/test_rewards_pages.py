@@ -107,6 +107,18 @@ def test_points_that_cannot_be_given(counter, sign_in, wrong):
     assert not PointsAdjustment.objects.exists()
 
 
+def test_nobody_gives_points_to_themselves(counter, sign_in):
+    ops, one = sign_in(counter, "hq_ops"), Membership.objects.earliest("pk")
+    ops.staff.phone_key = one.member.identities.get().key
+    ops.staff.save()
+    adjust(ops, one, points="5")
+    ops.post(
+        f"/admin/members/membership/{one.pk}/give_tier/", **SENT, tier=Tier.objects.get(code="t2").pk, reason="自己"
+    )
+    one.refresh_from_db()
+    assert (one.points, one.tier.code) == (900, "t0")
+
+
 def test_many_points_take_two_persons(counter, sign_in):
     ops, finance, one = sign_in(counter, "hq_ops"), sign_in(counter, "hq_finance"), Membership.objects.earliest("pk")
     adjust(ops, one, points="900")
