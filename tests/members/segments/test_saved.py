@@ -68,22 +68,22 @@ def test_a_buyer_leaves_the_sleeping_at_once_and_comes_back_when_asleep(shop):
     """B6."""
     long_ago = NOW - timedelta(days=100)
     _, sleeper = sell(shop, "13800000001", fen=30_000, at=long_ago)
+    _, other = sell(shop, "13800000003", fen=30_000, at=long_ago)
     _, awake = sell(shop, "13800000002", fen=30_000, at=NOW - timedelta(days=5))
     asleep, anybody = make(shop, ASLEEP, is_dormant_only=True), make(shop, ASLEEP)
     frozen = make(shop, ASLEEP, kind="frozen", rest_days=10)
-    assert segments.refresh(segment=asleep, now=NOW) == (1, 1, 0, 1)  # who was left out is said
-    assert segments.refresh(segment=anybody, now=NOW) == (2, 2, 0, 0)
-    assert segments.refresh(segment=frozen, now=NOW) == (1, 1, 0, 1)
+    assert segments.refresh(segment=asleep, now=NOW) == (2, 2, 0, 1)  # who was left out is said
+    assert segments.refresh(segment=anybody, now=NOW) == (3, 3, 0, 0)
+    assert segments.refresh(segment=frozen, now=NOW) == (2, 2, 0, 1)
 
     sell(shop, "13800000001", at=NOW, now=LATER)
-    assert moves(asleep)[1:] == moves(frozen)[1:] == [(sleeper.pk, False, LATER)]
-    assert list(segments.members_of(segment=asleep)) == list(segments.members_of(segment=frozen)) == []
-    assert set(segments.members_of(segment=anybody)) == {sleeper.pk, awake.pk}
-    # Another order that is long past wakes nobody.
-    sell(shop, "13800000001", at=long_ago, now=LATER)
+    sell(shop, "13800000003", at=long_ago + timedelta(days=1), now=LATER)  # told late, and long past: wakes nobody
+    assert moves(asleep)[2:] == moves(frozen)[2:] == [(sleeper.pk, False, LATER)]
+    assert list(segments.members_of(segment=asleep)) == list(segments.members_of(segment=frozen)) == [other.pk]
+    assert set(segments.members_of(segment=anybody)) == {sleeper.pk, other.pk, awake.pk}
     tired = NOW + timedelta(days=61)
-    assert segments.refresh(segment=asleep, now=tired) == (2, 2, 0, 0)
-    assert segments.refresh(segment=frozen, now=tired) == (0, 0, 0, 0)  # a list that was drawn takes nobody in
+    assert segments.refresh(segment=asleep, now=tired) == (3, 2, 0, 0)
+    assert segments.refresh(segment=frozen, now=tired) == (1, 0, 0, 0)  # a list that was drawn takes nobody in
 
 
 def test_whoever_was_merged_away_is_nobody_of_their_own(shop):
