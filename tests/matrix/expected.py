@@ -220,7 +220,8 @@ clerks:customer_tag *    ours  POST    302 400 403  400 403 403  403 403 403
 clerks:customer_tag *    other POST    302 404 403  404 403 403  403 403 403
 clerks:note     *        ours  POST    302 400 403  400 403 403  403 403 403
 clerks:note     *        other POST    302 404 403  404 403 403  403 403 403
-clerks:note_delete *     *     POST    302 404 403  404 403 403  403 403 403
+clerks:note_delete *     ours  POST    302 302/404 403  302/404 403 403  403 403 403
+clerks:note_delete *     other POST    302 404 403  404 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
 clerks:send     *        ours  POST    302 409 403  409 403 403  403 403 403

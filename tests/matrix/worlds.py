@@ -522,7 +522,9 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
 
 
 def _word(part: Part, mark: str) -> Tag:
-    return Tag.objects.create(kind="company", brand=part.world.brand, code=mark, name=f"{mark}标签")
+    """A tag of the brand, which every store of it may put on: it names the brand, and no store."""
+    brand = part.world.brand
+    return Tag.objects.create(kind="company", brand=brand, code=mark, name=f"{brand.code}标签")
 
 
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
