@@ -23,14 +23,15 @@ from commissions.models import (
     Period,
     Statement,
 )
+from members.models import Consent, Member, PointsEntry, PointsRule
 from retail import audit, doctor, jobs, periodic, rights, scope, seals, shapes, tasks
 from retail.models import AuditRow, Order, OrderVersion, RefundVersion, Seal, Suppression
-from tests.factories import NOW, franchisee, world
+from tests.factories import LONG_AGO, NOW, franchisee, world
 from tests.figures import figure
 
 MODELS = (
     *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
-    *(ActionEvent, Payout, DisputeStep, CompanyLeg),
+    *(ActionEvent, Payout, DisputeStep, CompanyLeg, PointsEntry, Consent),
 )
 
 
@@ -45,6 +46,7 @@ def shop(everything):
     """Sales, corrected and given back, so that every table that is history has rows; in two blocks each."""
     shop = world()
     shop.hire("A1")
+    PointsRule.objects.create(brand=shop.brand, name="积分", starts_on=LONG_AGO.date())
     shop.plan({"id": "r", "calc": {"type": "rate", "ppm": 50_000}, "split": [{"role": "serve", "weight": 1}]})
     for _ in range(2):
         trade(shop)
@@ -65,6 +67,9 @@ def trade(shop, *, orders=3):
             shop.refund(sale, outer_refund_id=f"RF{sale.outer_order_id}", fen=fen)
         audit.record(by=None, action="change", target=shop.store, now=NOW, after={"name": "店", "n": n})
         Suppression.objects.create(hmac=random.Random(str(sale)).randbytes(32), at=NOW)
+        member = Member.objects.get(memberships__purchases__order=order_id)
+        said = {"source": "feed", "at": Order.objects.get(pk=order_id).received_at + timedelta(seconds=order_id)}
+        Consent.objects.create(member=member, purpose="marketing", is_given=True, noted_at=NOW, **said)
         settle_accounts(shop, Order.objects.get(outer_order_id=sale.outer_order_id))
 
 
