@@ -59,7 +59,7 @@ def _keyless(_now: datetime) -> QuerySet[Member]:
 
 def _unborn(now: datetime) -> QuerySet[Member]:
     """Nobody is born in the future, or lives that long."""
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     oldest = today.replace(year=today.year - OLDEST, day=1)
     return _living().filter(Q(born_on__gt=today) | Q(born_on__lt=oldest))
 

@@ -18,7 +18,7 @@ ANY, ALL, NONE = "any", "all", "none"
 def _tags(said: Said, query: Query) -> Parts:
     """By the ids in force that the profile holds, where an index finds them."""
     held = query.profile("tag_ids")
-    value = f"""(SELECT string_agg(t.name, '、' ORDER BY t.name) FROM members_tag t
+    value = f"""(SELECT string_agg(t.name, U&'\\3001' ORDER BY t.name) FROM members_tag t
         WHERE t.id = ANY({held}) AND t.id = ANY({query.ids("tag", said["tag"])}))"""
     if said["is"] == ALL:
         return Parts(_all(held, [query.names.ids("tag", [code]) for code in said["tag"]], query), value)

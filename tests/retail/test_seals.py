@@ -23,7 +23,7 @@ from commissions.models import (
     Period,
     Statement,
 )
-from members.models import CouponMove, PointsEntry, PointsRule
+from members.models import Consent, CouponMove, Member, PointsEntry, PointsRule
 from retail import audit, doctor, jobs, periodic, rights, scope, seals, shapes, tasks
 from retail.models import AuditRow, Order, OrderVersion, RefundVersion, Seal, Suppression
 from tests.factories import LONG_AGO, NOW, franchisee, world
@@ -32,7 +32,7 @@ from tests.figures import figure
 
 MODELS = (
     *(Entry, ClaimRow, BuyerSnapshot, CountMark, AuditRow, OrderVersion, RefundVersion, Suppression),
-    *(ActionEvent, Payout, DisputeStep, CompanyLeg, CouponMove, PointsEntry),
+    *(ActionEvent, Payout, DisputeStep, CompanyLeg, CouponMove, PointsEntry, Consent),
 )
 
 
@@ -69,6 +69,9 @@ def trade(shop, *, orders=3):
         audit.record(by=None, action="change", target=shop.store, now=NOW, after={"name": "店", "n": n})
         issued(coupon_type(shop), member(shop, "13900001111"))
         Suppression.objects.create(hmac=random.Random(str(sale)).randbytes(32), at=NOW)
+        buyer = Member.objects.get(memberships__purchases__order=order_id)
+        said = {"source": "feed", "at": Order.objects.get(pk=order_id).received_at + timedelta(seconds=order_id)}
+        Consent.objects.create(member=buyer, purpose="marketing", is_given=True, noted_at=NOW, **said)
         settle_accounts(shop, Order.objects.get(outer_order_id=sale.outer_order_id))
 
 

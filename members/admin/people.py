@@ -20,12 +20,10 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure, quality, tag_words, tags
-from members.coupons import admin as coupon_pages  # noqa: F401  registers them
+from members.admin.points import PointsByHand, PointsEntryInline
+from members.admin.tiers import TierByHand, TierMoveInline
 from members.models import Identity, Member, Membership, MemberTag, Purchase
-from members.points_admin import PointsByHand, PointsEntryInline
 from members.rights.admin import ConsentInline, StopInline, WithRights
-from members.segments import admin as segment_pages  # noqa: F401  registers them
-from members.tiers_admin import TierByHand, TierMoveInline
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store

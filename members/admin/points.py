@@ -72,7 +72,7 @@ class DaysField(forms.CharField):
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> list[int]:
-        words = super().clean(value).replace("，", ",").replace("、", ",").replace(" ", ",").split(",")
+        words = super().clean(value).replace("\uff0c", ",").replace("\u3001", ",").replace(" ", ",").split(",")
         try:
             days = sorted({int(word) for word in words if word})
         except ValueError:
