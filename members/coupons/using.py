@@ -159,7 +159,7 @@ def _sales(order_ids: Collection[int], *, known: dict[str, Coupon]) -> dict[int,
     with connection.cursor() as cursor:
         cursor.execute(_SALES, [list(order_ids)])
         rows = cursor.fetchall()
-    sales = {row[0]: _Sale(*row[:8], json.loads(row[8])) for row in rows}
+    sales = {row[0]: _Sale(*(*row[:8], json.loads(row[8]))) for row in rows}
     if refunded := [row[0] for row in rows if row[9]]:
         for order_id, net in returned.nets(refunded).items():
             sales[order_id].all_back_at = net.all_back_at

@@ -92,7 +92,7 @@ def test_codes_are_taken_in_and_the_wrong_ones_said(shop, hq):
     with scope.within(scope.EVERYTHING):
         CouponType.objects.update(usable_until=(NOW + timedelta(days=300)).date())
     said = body(hq.post(page, lines="CODE-00000001\n短\n\nCODE-00000002"))
-    assert "放进了 2 个券码" in said and "短：要 8 到 64 个字符" in said
+    assert "放进了 2 个券码" in said and "短 · 要 8 到 64 个字符" in said
     assert "没有券码" in body(hq.post(page, lines=" \n"))
     listed = body(hq.get(COUPONS))
     assert "····0002" in listed and "CODE-00000002" not in listed
