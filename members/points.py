@@ -198,6 +198,7 @@ def adjust(
         payload={**told, "reason": logs.struck(reason)},
         before={_("积分"): str(row.points)},
         after={_("积分"): f"{row.points + points} ({points:+})"},
+        after={_("积分"): _("%(balance)s（%(change)s）") % {"balance": row.points + points, "change": f"{points:+}"}},
         by=by,
         reason=reason,
         needs="members.add_pointsadjustment",

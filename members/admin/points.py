@@ -1,5 +1,6 @@
 """Admin pages of points: the rules, what was booked, and points given or taken by hand."""
 
+import re
 from typing import Any
 
 from django import forms
@@ -78,6 +79,9 @@ class DaysField(forms.CharField):
         except ValueError:
             days = [0]
         if not all(1 <= day <= 31 for day in days):
+        text = super().clean(value)
+        days = sorted({int(number) for number in re.findall(r"\d+", text)})
+        if re.search(r"[^\W\d]|[-.]", text) or not all(1 <= day <= 31 for day in days):
             raise forms.ValidationError(_("请填 1 到 31 的数字，用逗号隔开，例如 8, 18, 28。"))
         return days
 

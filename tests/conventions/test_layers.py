@@ -123,6 +123,8 @@ def test_the_domain_reads_no_clock(path):
         "imports",
         "management",
         "admin.py",
+        "points_admin.py",
+        "tiers_admin.py",
         "admin",
         "scoped_admin.py",
         "masked.py",
