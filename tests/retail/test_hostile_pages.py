@@ -120,7 +120,7 @@ def test_no_form_breaks_a_page(person, shop):
             continue
         form = page.context["adminform"].form if "adminform" in page.context else page.context["form"]
         names = list(form.fields)
-        formsets = page.context["inline_admin_formsets"] if "inline_admin_formsets" in page.context else []
+        formsets = page.context.get("inline_admin_formsets", [])
         inlines = [inline.formset.management_form for inline in formsets]
         for place, (kind, value) in enumerate(FORM_VALUES.items()):
             count = ("0", "x")[place % 2]
