@@ -2,10 +2,11 @@
 
 import random
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from commissions.models import (
@@ -216,7 +217,10 @@ def test_every_edit_of_what_is_sealed_is_found(shop, size):
     check = doctor.INVARIANTS["rows_as_sealed"]
     look = doctor.Look(NOW, None)
     for statement in found:
-        with transaction.atomic():
+        with (
+            suppress(IntegrityError),
+            transaction.atomic(),
+        ):  # a key that may be there once refuses some edits by itself
             tamper(statement)
             tried += 1
             if not list(check(look)):
