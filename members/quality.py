@@ -123,7 +123,7 @@ WHERE o.paid_at >= %(since)s AND o.settled_at IS NOT NULL GROUP BY c.id, c.name 
 
 
 def _count(now: datetime) -> Report:
-    today = timezone.localdate(now)
+    today = timezone.localtime(now).date()
     given: dict[str, Any] = {
         "today": today,
         "oldest": today.replace(year=today.year - OLDEST, day=1),

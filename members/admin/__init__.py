@@ -1,4 +1,4 @@
-"""Admin pages of members: who they are and what is kept of them, points, tiers; coupons and segments have their own."""
+"""Admin pages of members: who they are, points, tiers; coupons and segments have rooms of their own."""
 
 from members.admin import people, points, tiers
 from members.coupons import admin as coupons

@@ -1,6 +1,7 @@
 """Admin pages of points: the rules, what was booked, and points given or taken by hand."""
 
 import re
+import re
 from typing import Any
 
 from django import forms
@@ -73,7 +74,7 @@ class DaysField(forms.CharField):
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> list[int]:
-        words = super().clean(value).replace("\uff0c", ",").replace("\u3001", ",").replace(" ", ",").split(",")
+        words = re.split(r"[,\uff0c\u3001\s]+", super().clean(value))
         try:
             days = sorted({int(word) for word in words if word})
         except ValueError:
