@@ -197,7 +197,6 @@ def adjust(
         target=row,
         payload={**told, "reason": logs.struck(reason)},
         before={_("积分"): str(row.points)},
-        after={_("积分"): f"{row.points + points} ({points:+})"},
         after={_("积分"): _("%(balance)s（%(change)s）") % {"balance": row.points + points, "change": f"{points:+}"}},
         by=by,
         reason=reason,

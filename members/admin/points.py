@@ -1,7 +1,6 @@
 """Admin pages of points: the rules, what was booked, and points given or taken by hand."""
 
 import re
-import re
 from typing import Any
 
 from django import forms
@@ -74,12 +73,6 @@ class DaysField(forms.CharField):
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> list[int]:
-        words = re.split(r"[,\uff0c\u3001\s]+", super().clean(value))
-        try:
-            days = sorted({int(word) for word in words if word})
-        except ValueError:
-            days = [0]
-        if not all(1 <= day <= 31 for day in days):
         text = super().clean(value)
         days = sorted({int(number) for number in re.findall(r"\d+", text)})
         if re.search(r"[^\W\d]|[-.]", text) or not all(1 <= day <= 31 for day in days):
