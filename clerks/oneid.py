@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
-from clerks import binding, friends
+from clerks import binding, book, friends
 from clerks.models import Merge, MergeMove, Note, Touch
-from members import doubts, erasure, identity, moving, profiles
+from members import doubts, erasure, identity, moving, profiles, tiers
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
@@ -181,13 +181,10 @@ def _settle(keep: int, drop: int, now: datetime) -> None:
     """Friends follow their keys, claims are judged again, what is rolled up is brought up to date."""
     friends.follow(member_ids=[keep, drop], now=now)
     rows = Membership._base_manager.filter(member__in=[keep, drop])
-    profiles.refresh(membership_ids=sorted(rows.values_list("pk", flat=True)), now=now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE clerks_customer c SET member_id = b.member_id FROM clerks_binding b"
-            " WHERE b.id = c.binding_id AND c.member_id <> b.member_id AND c.member_id = ANY(%s)",
-            [[keep, drop]],
-        )
+    ids = sorted(rows.values_list("pk", flat=True))
+    profiles.refresh(membership_ids=ids, now=now)
+    tiers.review(membership_ids=ids, now=now)
+    book.refresh(member_ids=[keep, drop], now=now)
 
 
 def _close(keep: int, drop: int, state: Doubt.State, by: Any, now: datetime) -> None:

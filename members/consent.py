@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from members import identity
+from members import identity, model_tags
 from members.models import Consent, Member, Stop
 from retail import audit
 
@@ -84,6 +84,8 @@ def stop(*, member: Member, corp: str, channel: str = "", purpose: str = "", by:
     if row is None:
         row = Stop._base_manager.create(**wish, at=now)
         audit.record(by=by, action="stop", target=member, now=now, after={"channel": channel, "purpose": purpose})
+        if purpose == PROFILING:
+            model_tags.drop(member_ids=[member.pk], now=now)
     return row
 
 
@@ -94,6 +96,9 @@ def lift(*, stop: Stop, by: Any, now: datetime) -> None:
     if Stop._base_manager.filter(pk=stop.pk, lifted_at=None).update(lifted_at=now):
         after = {"channel": stop.channel, "purpose": stop.purpose}
         audit.record(by=by, action="stop.lift", target=stop.member, now=now, before=after)
+        if stop.purpose == PROFILING:
+            ids = stop.member.memberships.values_list("pk", flat=True)
+            model_tags.recompute(membership_ids=list(ids), now=now)
 
 
 def _alone(member_id: int) -> None:
