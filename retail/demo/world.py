@@ -56,7 +56,7 @@ class Size:
     orders: int
 
 
-FULL = Size(heads=23, products=2_000, members=100_000, orders=120_000)
+FULL = Size(heads=23, products=2_000, members=100_000, orders=70_000)
 
 
 def scaled(scale: float) -> Size:

@@ -6,6 +6,6 @@ from retail.guards import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("members", "0030_coupon_guards"), ("retail", "0002_guards")]
+    dependencies = [("members", "0004_coupon_guards"), ("retail", "0002_guards")]
 
     operations = [append_only("members_consent")]

@@ -6,6 +6,6 @@ from retail.guards import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("members", "0020_points_guards")]
+    dependencies = [("members", "0003_points_guards")]
 
     operations = [append_only("members_couponmove")]
