@@ -155,7 +155,9 @@ def _write(found: Sequence[Found], knowledge: Knowledge, origins: Mapping[int, _
 
 
 def _bear(found: Sequence[Found], origins: Mapping[int, _Origin], name: str) -> set[int]:
-    firsts = {one.member_id: origins[one.lessons[0].key].at for one in reversed(found) if one.member_id < 0}
+    # Of one who comes again in the same batch nothing more need be learned.
+    teaching = [one for one in reversed(found) if one.member_id < 0 and one.lessons]
+    firsts = {one.member_id: origins[one.lessons[0].key].at for one in teaching}
     made = Member.objects.bulk_create([Member(name=name[:64], created_at=at) for at in firsts.values()])
     ids = {number: member.pk for number, member in zip(firsts, made, strict=True)}
     for one in found:

@@ -370,6 +370,7 @@ def _sparing(verb: Callable[[Sequence[int], datetime], None], order_ids: Sequenc
         if len(order_ids) == 1:
             log.warning("Order %s cannot be settled: %s", order_ids[0], error)
             return list(order_ids)
+        log.warning("A batch of %s orders is shared out: %r", len(order_ids), error)
         middle = len(order_ids) // 2
         return [failed for half in (order_ids[:middle], order_ids[middle:]) for failed in _sparing(verb, half, now)]
     return []

@@ -74,8 +74,10 @@ class DaysField(forms.CharField):
 
     def clean(self, value: Any) -> list[int]:
         text = super().clean(value)
-        days = sorted({int(number) for number in re.findall(r"\d+", text)})
-        if re.search(r"[^\W\d]|[-.]", text) or not all(1 <= day <= 31 for day in days):
+        numbers = re.findall(r"\d+", text)
+        days = sorted({int(number) for number in numbers if len(number) <= 2})
+        is_other = any(len(number) > 2 for number in numbers) or re.search(r"[^\W\d]|[-.]", text)
+        if is_other or not all(1 <= day <= 31 for day in days):
             raise forms.ValidationError(_("请填 1 到 31 的数字，用逗号隔开，例如 8, 18, 28。"))
         return days
 

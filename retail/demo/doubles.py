@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from clerks import oneid
 from members.models import Doubt, Identity
 from retail import intake, privacy, shapes
+from retail.demo import seasons
 from retail.models import BuyerKey, Channel, Product
 
 ASKED = 6  # pairs for somebody to look at
@@ -43,7 +44,7 @@ def _buy(channel: Channel, of: Identity, place: int, now: datetime) -> None:
     row = shapes.Order(
         channel=channel.code,
         outer_order_id=f"MPD{of.member_id:08d}",
-        paid_at=now - timedelta(minutes=7 * (place + 1)),
+        paid_at=seasons.midnight(now) - timedelta(minutes=7 * (place + 1)),
         buyer=(_another_wechat(of), _phone(of)),
         lines=(line,),
     )
@@ -58,7 +59,7 @@ def _register(channel: Channel, of: Identity, now: datetime) -> None:
         channel=channel.code,
         outer_event_id=f"MPR{of.member_id:08d}",
         type="register",
-        at=now,
+        at=seasons.midnight(now),
         buyer=(_another_wechat(of), _phone(of)),
     )
     intake.take_events(channel=channel, data=[event], now=now)

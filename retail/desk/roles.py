@@ -104,20 +104,11 @@ _SETTLED = [
 _MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
+_LISTS = ["members.memberimport", "members.couponissue"]
 _MACHINERY = [
-    "members.couponissue",
-    *_SETTLED,
-    *_BETWEEN,
-    *_RUNS,
-    "retail.job",
-    "retail.auditrow",
-    *_PEOPLE,
-    *_SCHEDULE,
-    *_WECOM,
+    *(*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
+    *("retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM),
 ]
-_LISTS = ["members.memberimport"]
-_MACHINERY = [*_LISTS, *_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:

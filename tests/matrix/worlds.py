@@ -393,8 +393,7 @@ def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model]
 def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
     """A giving to a segment, and somebody who got none."""
     brand, type = part.world.brand, CouponType.objects.get(brand=part.world.brand)
-    named = {"brand": brand, "name": f"{part.mark}发券人群"}
-    segment = Segment.objects.create(condition={}, created_at=NOW, **named)
+    segment = part.rows[Segment]
     issue = CouponIssue.objects.create(type=type, segment=segment, total=1, asked_at=NOW)
     skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
     used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")

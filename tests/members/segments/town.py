@@ -127,7 +127,7 @@ def _own(town: Town, dice: random.Random) -> None:
     tiers = [Tier.objects.create(brand=brand, code=f"t{rank}", name=f"等级{rank}", rank=rank) for rank in (1, 2, 3)]
     types = [
         CouponType.objects.create(
-            brand=brand, code=f"c{n}-{number()}", name=f"券{n}", kind="amount", starts_at=LONG_AGO
+            brand=brand, code=f"c{n}-{number()}", name=f"券{n}", kind="amount", off_fen=1_000, starts_at=LONG_AGO
         )
         for n in range(2)
     ]
