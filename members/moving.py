@@ -72,6 +72,7 @@ STAYS = {
     "members.Doubt.one": "who was found, as they were found",
     "members.Doubt.other": "likewise",
     "members.CouponSkip.membership": "who got none when coupons were given out, as it was told then",
+    "members.Behind.membership": "is about to be rolled up, whoever it is by then",
     "members.PointsEntry.membership": "never changed: `points.on_merge` books what belongs elsewhere by now",
     "members.Profile.membership": "made again from what moved",
     "members.SegmentMove.membership": "who entered and left a segment when: its history",

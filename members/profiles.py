@@ -4,7 +4,7 @@ One statement makes any number of rows from the facts, whatever happened to them
 command that mends and the doctor who only compares all say the same, and nothing is ever added up by differences.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -157,6 +157,35 @@ def lock(membership_ids: Sequence[int]) -> None:
             "SELECT FROM members_membership WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
             [list(membership_ids)],
         )
+
+
+def mark_behind(membership_ids: Collection[int]) -> None:
+    """These are to be rolled up later: see `Behind`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO members_behind SELECT * FROM unnest(%s::bigint[]) ON CONFLICT DO NOTHING",
+            [sorted(membership_ids)],
+        )
+
+
+def behind() -> Iterator[list[int]]:
+    """Those that are, chunk by chunk, each locked until the caller's transaction ends and then no longer behind.
+
+    Who else looks meanwhile passes them over; to be asked for one chunk in one transaction.
+    """
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_CATCH_UP, [CHUNK])
+            ids = sorted(pk for (pk,) in cursor.fetchall())
+            if not ids:
+                return
+            yield ids
+
+
+_CATCH_UP = """
+DELETE FROM members_behind WHERE membership_id IN
+    (SELECT membership_id FROM members_behind ORDER BY 1 LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING membership_id
+"""
 
 
 def chunks(membership_ids: Iterable[int]) -> Iterator[list[int]]:

@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.db.models import Count, F, Q, QuerySet
 
 from commissions import plans, what_if
-from members import identity, profiles
+from members import identity
 from retail import garbage, intake
 from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
@@ -55,7 +56,9 @@ def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
 
     It ends as if they had been settled one after another. Jobs that waited for it have nothing left to do.
     """
-    done = _each(intake.settle_orders, among.exclude(settled_version=F("version")), now, how)
+    verb = partial(intake.settle_orders, is_bulk=True)
+    done = _each(verb, among.exclude(settled_version=F("version")), now, how)
+    intake.catch_up(now=now)
     intake.end_needless_jobs(now=now)
     return done
 
@@ -63,16 +66,15 @@ def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
 def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """Post what those refunds of the orders take back that never did."""
     waiting = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
-    return _each(intake.settle_refunds, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
+    verb = partial(intake.settle_refunds, is_bulk=True)
+    done = _each(verb, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
+    intake.catch_up(now=now)
+    return done
 
 
 def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:
     """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
-
-    def again(*, order_ids: Sequence[int], now: datetime, later: set[int]) -> list[int]:
-        return intake.recompute(order_ids=order_ids, now=now, run=run)  # of nobody's purchase anything changes
-
-    return _each(again, among.exclude(settled_at=None), now, how)
+    return _each(partial(intake.recompute, run=run), among.exclude(settled_at=None), now, how)
 
 
 def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how: How = How()) -> what_if.Outcome:
@@ -85,24 +87,10 @@ def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how:
 
 
 def _each(verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How) -> Done:
-    """Do a batch verb of intake, which returns the ids of the orders it cannot be done to.
-
-    The memberships concerned are kept up once, when all is settled, and not again with each order somebody bought.
-    What a killed run leaves undone of that the night does (`profiles.refresh_all`).
-    """
-
-    def act(ids: Sequence[int]) -> tuple[list[int], set[int]]:
-        concerned = set[int]()
-        return verb(order_ids=ids, now=now, later=concerned), concerned
-
-    count, lines, failed, concerned = 0, 0, list[int](), set[int]()
-    for step in _steps(_Work(act, how.batch or BATCH), orders, how):
-        refused, theirs = step.outcome
-        count, lines, failed = count + step.orders - len(refused), lines + step.lines, failed + refused
-        concerned |= theirs
-    for ids in profiles.chunks(sorted(concerned)):
-        with transaction.atomic():
-            intake.keep_up(membership_ids=ids, now=now)
+    """Do a batch verb of intake, which returns the ids of the orders it cannot be done to."""
+    count, lines, failed = 0, 0, list[int]()
+    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH), orders, how):
+        count, lines, failed = count + step.orders - len(step.outcome), lines + step.lines, failed + step.outcome
     return Done(count, lines, failed)
 
 

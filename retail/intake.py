@@ -236,17 +236,17 @@ def settle_order(*, order_id: int, now: datetime) -> None:
     _settle([order_id], now)
 
 
-def settle_orders(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
+def settle_orders(*, order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> list[int]:
     """Settle a batch in one transaction, in the order given; returns the ids of those that cannot be settled.
 
     It ends as if they had been settled one after another. Some hundreds at a time: each buyer costs a lock or two.
-    `later`: is given the memberships that the caller must `keep_up`, which is then not done with each batch.
+    `is_bulk`: what is rolled up is left to `catch_up`, instead of being done again with each batch.
     """
-    return _sparing(partial(_settle, later=later), order_ids, now)
+    return _sparing(partial(_settle, is_bulk=is_bulk), order_ids, now)
 
 
 @transaction.atomic
-def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
+def _settle(order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> None:
     """A corrected order keeps its claims, and the difference is posted, unless it names other clerks or a buyer."""
     known = ("brand", "fulfil_store", "purchase__membership__tier")
     waiting = [order for order in _locked(order_ids, known) if order.settled_version != order.version]
@@ -277,7 +277,7 @@ def _settle(order_ids: Sequence[int], now: datetime, later: set[int] | None = No
     points.earn_many(orders=waiting, purchases=purchases, back=back, now=now)
     rewards.of_coupons(changes=redeemed, now=now)
     _mark_settled(waiting, now)
-    _follow({purchase.membership_id for purchase in purchases.values()}, now, later)
+    _follow({purchase.membership_id for purchase in purchases.values()}, now, is_bulk)
 
 
 def settle_refund(*, refund_id: int, now: datetime) -> None:
@@ -292,16 +292,16 @@ def settle_refunds_of(*, order_id: int, now: datetime) -> None:
     _take_back([order_id], now)
 
 
-def settle_refunds(*, order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> list[int]:
+def settle_refunds(*, order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> list[int]:
     """Post what the refunds of a batch of orders change by now; returns the ids of those where that cannot be.
 
-    `later`: as in `settle_orders`.
+    `is_bulk`: as in `settle_orders`.
     """
-    return _sparing(partial(_take_back, later=later), order_ids, now)
+    return _sparing(partial(_take_back, is_bulk=is_bulk), order_ids, now)
 
 
 @transaction.atomic
-def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None = None) -> None:
+def _take_back(order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> None:
     """Before an order is settled itself, this is left to its settling."""
     settled = _settled(order_ids)
     given_back = coupons.take_back_many(orders=settled, now=now)  # locks coupons first, as settling does
@@ -313,21 +313,27 @@ def _take_back(order_ids: Sequence[int], now: datetime, later: set[int] | None =
     rewards.of_coupons(changes=given_back, now=now)
     _close_refunds(settled, now)
     purchases = Purchase.objects.filter(order__pk__among=[order.pk for order in settled])
-    _follow(set(purchases.values_list("membership_id", flat=True)), now, later)
+    _follow(set(purchases.values_list("membership_id", flat=True)), now, is_bulk)
 
 
-def _follow(membership_ids: set[int], now: datetime, later: set[int] | None) -> None:
+def _follow(membership_ids: set[int], now: datetime, is_bulk: bool) -> None:
     """Keep up what is rolled up, now or later."""
-    if later is None:
-        keep_up(membership_ids=membership_ids, now=now)
+    if is_bulk:
+        profiles.mark_behind(membership_ids)
     else:
-        later |= membership_ids
+        keep_up(membership_ids=membership_ids, now=now)
+
+
+def catch_up(*, now: datetime) -> None:
+    """Roll up what bulk work has left behind, also that of a run that was killed; a chunk is a transaction."""
+    for ids in profiles.behind():
+        keep_up(membership_ids=ids, now=now)
 
 
 def keep_up(*, membership_ids: Iterable[int], now: datetime) -> None:
     """Bring what is rolled up of these memberships to what they bought and gave back by now.
 
-    At the end of each settling, in its transaction; where very much is settled, once at the end of all (retail.bulk).
+    At the end of each settling, in its transaction; where very much is settled, at the end of all (`catch_up`).
     """
     ids = sorted(membership_ids)
     profiles.refresh(membership_ids=ids, now=now)

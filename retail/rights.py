@@ -49,6 +49,7 @@ DELETABLE = {
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",
+    "members_behind": "what is rolled up of them has caught up",
     "members_segmentmember": "somebody leaves a segment; the move stays",
     "otp_static_staticdevice": "recovery codes, replaced by new ones",
     "otp_static_statictoken": "a recovery code, used up",

@@ -56,6 +56,9 @@ class ReachedField(forms.DecimalField):
             **{"min_value": 0, "max_digits": 12, "decimal_places": 2, "widget": UnfoldAdminTextInputWidget, **kwargs}
         )
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return str(initial or "") != str(data or "")
+
 
 def typed(metric: str, threshold: int) -> str:
     return (

@@ -15,12 +15,13 @@ from members.models.doubts import Doubt
 from members.models.imports import MemberImport
 from members.models.people import Identity, Member, Membership, Purchase
 from members.models.points import PointsAdjustment, PointsEntry, PointsRule
-from members.models.profiles import Profile
+from members.models.profiles import Behind, Profile
 from members.models.segments import Segment, SegmentMember, SegmentMove, SegmentSize
 from members.models.tags import MemberTag, Tag
 from members.models.tiers import Tier, TierMove, TierRule
 
 __all__ = [
+    "Behind",
     "Consent",
     "Coupon",
     "CouponIssue",

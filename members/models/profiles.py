@@ -46,3 +46,18 @@ class Profile(Scoped):
         verbose_name = _("会员概况")
         verbose_name_plural = _("会员概况")
         indexes = [GinIndex(fields=["tag_ids"], name="profile_tags")]
+
+
+class Behind(models.Model):
+    """A membership whose orders were settled among very many, and of which nothing is rolled up yet.
+
+    In the database, not in the memory of who settles: whoever goes on after a killed run finds them.
+    """
+
+    membership = models.OneToOneField(
+        Membership, verbose_name=_("会员"), primary_key=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("待更新的会员")
+        verbose_name_plural = _("待更新的会员")

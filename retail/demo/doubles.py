@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from clerks import oneid
 from members.models import Doubt, Identity
-from retail import intake, privacy, shapes
+from retail import intake, jobs, privacy, shapes
 from retail.demo import seasons
 from retail.models import BuyerKey, Channel, Product
 
@@ -26,6 +26,7 @@ def run(*, now: datetime) -> None:
         _register(channel, row, now)
     for doubt_id in Doubt.objects.filter(state=Doubt.State.SURE).values_list("pk", flat=True):
         oneid.join(doubt_id=doubt_id, now=now)
+    jobs.Job.objects.all().delete()  # all of it is done
 
 
 def _another_wechat(of: Identity) -> shapes.Buyer:

@@ -67,6 +67,7 @@ UNSCOPED = {
     "retail.Job": "work of the whole installation, shown to headquarters only",
     "retail.ApiToken": "what a scope of the API is made of",
     "retail.ApiCall": "stored answers, found by their token only",
+    "members.Behind": "work of the whole installation, shown to nobody",
     "members.SegmentMember": "who is in a segment, read through it and narrowed by the scope of memberships",
     "members.SegmentMove": "likewise",
     "members.SegmentSize": "how many there were, shown to headquarters only",

@@ -392,9 +392,8 @@ def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model]
 
 def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
     """A giving to a segment, and somebody who got none."""
-    brand, type = part.world.brand, CouponType.objects.get(brand=part.world.brand)
-    segment = part.rows[Segment]
-    issue = CouponIssue.objects.create(type=type, segment=segment, total=1, asked_at=NOW)
+    type = CouponType.objects.get(brand=part.world.brand)
+    issue = CouponIssue.objects.create(type=type, segment=part.rows[Segment], total=1, asked_at=NOW)
     skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
     used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")
     return {CouponType: type, CouponIssue: issue, CouponSkip: skip, CouponUse: used}

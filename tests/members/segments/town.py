@@ -15,6 +15,7 @@ from members.models import (
     Member,
     Membership,
     MemberTag,
+    PointsAdjustment,
     PointsEntry,
     Stop,
     Tag,
@@ -165,7 +166,10 @@ def _points(row: Membership, dice: random.Random) -> list[int]:
 
 
 def _entry(row: Membership, kind: str, points: int, **more: Any) -> None:
-    PointsEntry.objects.create(membership=row, kind=kind, points=points, at=NOW, created_at=NOW, **more)
+    given = PointsAdjustment.objects.create(membership=row, points=points, reason="补", at=NOW)
+    PointsEntry.objects.create(
+        membership=row, kind=kind, points=points, adjustment=given, at=NOW, created_at=NOW, **more
+    )
 
 
 def _know(town: Town, dice: random.Random) -> None:
