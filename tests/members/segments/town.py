@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from clerks.models import Binding, Friend, Touch
-from members import profiles
+from members import behaviour, profiles
 from members.models import (
     Consent,
     Coupon,
@@ -22,7 +22,7 @@ from members.models import (
     Tier,
 )
 from retail import intake, privacy, shapes
-from retail.models import Category, Product
+from retail.models import Category, Order, Product
 from tests.factories import LONG_AGO, NOW, World, number, world
 
 PEOPLE = 36
@@ -144,8 +144,9 @@ def _own(town: Town, dice: random.Random) -> None:
             state = dice.choice(["issued", "issued", "redeemed", "expired", "void"])
             until = NOW + timedelta(hours=dice.choice([-50, -1, 0, 1, 24 * 3 - 1, 24 * 3, 24 * 30]))
             Coupon.objects.create(
-                type=dice.choice(types), membership=row, code=f"K{number()}", state=state, issued_at=LONG_AGO,
-                valid_until=until, redeemed_at=_at(dice) if state == "redeemed" else None,
+                type=dice.choice(types), membership=row, code=f"K{number()}", state=state,
+                issued_at=LONG_AGO, valid_from=LONG_AGO, valid_until=until, redeemed_at=_at(dice) if state == "redeemed" else None,
+                order=Order.objects.earliest("pk") if state == "redeemed" else None,
             )  # fmt: skip
     for member in town.members:
         Member.objects.filter(pk=member.pk).update(born_on=dice.choice([None, date(1990, dice.randint(1, 12), 1)]))
@@ -156,12 +157,12 @@ def _points(row: Membership, dice: random.Random) -> list[int]:
     lots = [dice.choice([100, 250]) for _ in range(dice.randint(0, 3))]
     for points in lots:
         last = dice.choice([None, *(NOW.date() + timedelta(days=days) for days in (0, 3, 7, 8, 300))])
-        _entry(row, "earn", points, expires_on=last)
+        _entry(row, "adjust", points, expires_on=last)
     used = dice.choice([0, 0, 120, 200])
     if not lots or used > sum(lots):
         return lots
     if used:
-        _entry(row, "burn", -used)
+        _entry(row, "deduct", -used)
     return [*lots, -used]
 
 
@@ -174,10 +175,17 @@ def _entry(row: Membership, kind: str, points: int, **more: Any) -> None:
 
 def _know(town: Town, dice: random.Random) -> None:
     brand, channel = town.shop.brand, town.shop.pos
+    behaviour.make_months(NOW - timedelta(days=30 * months) for months in range(-1, 30))
     tags = [
         *(Tag.objects.create(brand=brand, kind="company", code=f"a{n}-{brand.pk}", name=f"标签{n}") for n in range(2)),
         Tag.objects.create(kind="model", code=f"m-{brand.pk}", name="价格敏感"),
-        Tag.objects.create(brand=brand, kind="clerk", code=f"own-{brand.pk}", name="导购自己的话"),
+        Tag.objects.create(
+            brand=brand,
+            kind="clerk",
+            staff=next(iter(town.shop.staff.values())),
+            code=f"own-{brand.pk}",
+            name="导购自己的话",
+        ),
     ]
     town.codes["tag"] = [tag.code for tag in tags[:3]]
     products = list(Product.objects.filter(brand=brand))
@@ -201,7 +209,7 @@ def _know(town: Town, dice: random.Random) -> None:
         for _ in range(dice.randint(0, 2)):
             Consent.objects.create(
                 member=member, purpose=dice.choice(["marketing", "profiling"]), is_given=dice.random() < 0.5,
-                source="test", at=_at(dice),
+                source="test", at=_at(dice), noted_at=NOW,
             )  # fmt: skip
         if dice.random() < 0.4:
             lifted = dice.choice([None, NOW])
