@@ -139,7 +139,7 @@ class DoubtAdmin(DecidingAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id)
-        context = {} if row is None else _both(row)
+        context = _both(row) if row is not None and self.has_view_permission(request, row) else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
 
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -145,7 +145,8 @@ def _own(town: Town, dice: random.Random) -> None:
             until = NOW + timedelta(hours=dice.choice([-50, -1, 0, 1, 24 * 3 - 1, 24 * 3, 24 * 30]))
             Coupon.objects.create(
                 type=dice.choice(types), membership=row, code=f"K{number()}", state=state,
-                issued_at=LONG_AGO, valid_from=LONG_AGO, valid_until=until, redeemed_at=_at(dice) if state == "redeemed" else None,
+                issued_at=LONG_AGO, valid_from=LONG_AGO, valid_until=until,
+                redeemed_at=_at(dice) if state == "redeemed" else None,
                 order=Order.objects.earliest("pk") if state == "redeemed" else None,
             )  # fmt: skip
     for member in town.members:
