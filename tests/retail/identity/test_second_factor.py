@@ -318,7 +318,7 @@ def _world() -> list[object]:
 
 # Pages of ModelAdmins on which nothing grave can happen, and plain views that prove or protect by other means.
 EVERYDAY = {
-    *("retail.category", "retail.product", "retail.job", "members.tier", "wecom.message", "wecom.call"),
+    *("retail.category", "retail.product", "retail.job", "wecom.message", "wecom.call"),
     *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
 }
 OTHERS = {
