@@ -26,7 +26,7 @@ from retail.sheets import plain
 # Tables that name a member and are not told.
 LEFT_OUT = {
     "clerks.Customer": "a copy of the relation, for the clerk's list",
-    "clerks.Doubt": "names somebody else, who may be another person",
+    "members.Doubt": "names somebody else, who may be another person",
     "clerks.Merge": "how rows of ours were put together; what they say is told",
     "commissions.ActionEvent": "what an employee is paid: theirs",
     "commissions.BuyerSnapshot": "copied for what employees are paid",
@@ -38,6 +38,7 @@ LEFT_OUT = {
     "retail.OrderVersion": "earlier words of a channel on the same order",
     "members.SegmentMember": "lists drawn for a day, from what is told here",
     "members.SegmentMove": "likewise",
+    "members.Behind": "work that waits, for minutes",
 }
 
 

@@ -21,7 +21,8 @@ _CLERKS = 60  # so many have words of their own
 _PUT_COMPANY = """
 INSERT INTO members_membertag (member_id, brand_id, tag_id, source, staff_id, why, since)
 SELECT b.member_id, b.brand_id, t.id, 'manual', b.staff_id, '{}',
-    greatest(b.started_at, %(now)s - make_interval(days => (hashtextextended(t.code, b.member_id) >> 8 & 255)::integer))
+    greatest(b.started_at,
+        %(now)s - make_interval(days => (hashtextextended(t.code, b.member_id) >> 8 & 255)::integer))
 FROM clerks_binding b JOIN members_tag t ON t.brand_id = b.brand_id AND t.kind = 'company'
 WHERE b.ended_at IS NULL AND hashtextextended(t.code, b.member_id) & 31 < 4
 ON CONFLICT DO NOTHING
