@@ -7,7 +7,12 @@ class ClerksConfig(AppConfig):
     verbose_name = _("导购")
 
     def ready(self) -> None:
+        from clerks import book, conditions
         from commissions import values
+        from members import profiles
         from members.models import Tier
+        from members.segments import kinds
 
         values.offer("tier", Tier)
+        kinds.register(*conditions.KINDS)
+        profiles.FOLLOWERS.append(book.refresh)

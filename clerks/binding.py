@@ -7,6 +7,7 @@ from django.db import connection
 
 from clerks.models import Binding
 from members.models import Purchase
+from members.moving import Moved, Way, give_back, take
 from retail import org
 from retail.models import Brand, Order
 
@@ -167,6 +168,36 @@ def bind_from_history(*, brand: Brand, since: datetime, now: datetime) -> tuple[
     return len(bound), sorted({row[0] for row in rows if row[4]})
 
 
+def bind_told(*, wanted: Mapping[Pair, org.Held], now: datetime) -> set[int]:
+    """Somebody's list says whose customers these are: those who are nobody's become that; the members who did.
+
+    The protection begins with the list, as it does for what history says.
+    """
+    if not wanted:
+        return set()
+    lock(wanted)
+    bound = [pair for pair, known in _relations(wanted).items() if all(one.ended_at for one in known)]
+    stores = {pair: store_id for pair in bound if (store_id := wanted[pair].store_id) is not None}
+    days = dict(
+        Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in bound}).values_list("pk", "protection_days")
+    )
+    Binding.objects.bulk_create(
+        [
+            Binding(
+                brand_id=brand_id,
+                member_id=member_id,
+                staff_id=wanted[brand_id, member_id].staff_id,
+                store_id=store_id,
+                source=Binding.Source.HISTORY,
+                started_at=now,
+                protected_until=now + timedelta(days=days[brand_id]),
+            )
+            for (brand_id, member_id), store_id in stores.items()
+        ]
+    )
+    return {member_id for _, member_id in stores}
+
+
 # One row per member: staff, store, last purchase, whether the first two clerks tie.
 _HIGHEST_SPEND = """
 WITH spend AS (
@@ -193,3 +224,44 @@ WITH spend AS (
 SELECT DISTINCT ON (member_id) member_id, staff_id, store_id, last_at, equals > 1
 FROM ranked WHERE place = 1 ORDER BY member_id, staff_id
 """
+
+
+# ── Merging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+_WAY = Way(Binding)
+
+
+def join(*, keep: int, drop: int, now: datetime) -> list[Moved]:
+    """Both members' relations are one member's from now on: of two in force one ends.
+
+    What claims made gives way, since they are judged again together (clerks.rebinding); of others the one that was
+    prolonged last stays.
+    """
+    brands = Binding._base_manager.filter(member__in=[keep, drop]).values_list("brand_id", flat=True).distinct()
+    lock((brand_id, member_id) for brand_id in brands for member_id in (keep, drop))
+    ended = []
+    for some in _in_force_of(keep, drop).values():
+        for loser in sorted(some, key=lambda row: (row.is_judged, -row.protected_until.timestamp(), row.pk))[1:]:
+            ended.append(Moved(_WAY.table, loser.pk, {"ended_at": None}))
+            loser.ended_at, loser.end_reason = max(now, loser.started_at), Binding.End.MERGED
+            loser.save(update_fields=["ended_at", "end_reason"])
+    return ended + take(_WAY, of=drop, to=keep)
+
+
+def part(*, keep: int, drop: int, moved: Collection[Moved]) -> None:
+    """Everything back where it came from, and in force as it was, unless somebody else has come since."""
+    brands = Binding._base_manager.filter(member__in=[keep, drop]).values_list("brand_id", flat=True).distinct()
+    lock((brand_id, member_id) for brand_id in brands for member_id in (keep, drop))
+    ours = [one for one in moved if one.table == _WAY.table]
+    give_back(_WAY, row_ids=[one.row_id for one in ours if "member_id" in one.before], of=keep, to=drop)
+    ended = [one.row_id for one in ours if "ended_at" in one.before]
+    for row in Binding._base_manager.filter(pk__in=ended, end_reason=Binding.End.MERGED).order_by("pk"):
+        if not Binding._base_manager.filter(brand=row.brand_id, member=row.member_id, ended_at=None).exists():
+            row.ended_at, row.end_reason = None, ""
+            row.save(update_fields=["ended_at", "end_reason"])
+
+
+def _in_force_of(*member_ids: int) -> dict[int, list[Binding]]:
+    found: dict[int, list[Binding]] = {}
+    for row in Binding._base_manager.filter(member__in=member_ids, ended_at=None).order_by("pk"):
+        found.setdefault(row.brand_id, []).append(row)
+    return found

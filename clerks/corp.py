@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from clerks import friends
+from clerks import friends, tagging
 from clerks.models import CorpTag, Department, GroupChat, GroupChatMember
 from retail import org, privacy
 
@@ -138,12 +138,14 @@ def mirror_tags(
     other = sum(_mirror_tag(corp, tag_id, held.get(tag_id), said, at) for tag_id, said in listed.items())
     unlisted = [row for tag_id, row in held.items() if tag_id not in listed and not row.deleted_at]
     gone = [row for row in unlisted if _is_older(row, at - friends.LAG)]
-    if has_brake and asked is None and is_too_much(len(gone), of=sum(not row.deleted_at for row in held.values())):
-        return Mirrored(other, refused=len(gone))
-    for row in gone:
+    is_refused = (
+        has_brake and asked is None and is_too_much(len(gone), of=sum(not row.deleted_at for row in held.values()))
+    )
+    for row in () if is_refused else gone:
         row.deleted_at, row.read_at = at, at
         row.save(update_fields=["deleted_at", "read_at"])
-    return Mirrored(other, len(gone))
+    tagging.mirror(corp=corp, now=at)
+    return Mirrored(other, refused=len(gone)) if is_refused else Mirrored(other, len(gone))
 
 
 def _is_older(row: Any, at: datetime) -> bool:
@@ -166,7 +168,9 @@ def delete_tags(*, corp: str, id: str, at: datetime) -> int:
     """A tag, or all of a group, is gone for good. How many we had held."""
     _alone(f"tags {corp}")
     known = CorpTag._base_manager.filter(Q(tag_id=id) | Q(group_id=id), corp=corp)
-    return known.filter(Q(deleted_at=None) | Q(deleted_at=F("read_at"))).update(deleted_at=at)
+    count = known.filter(Q(deleted_at=None) | Q(deleted_at=F("read_at"))).update(deleted_at=at)
+    tagging.mirror(corp=corp, now=at)
+    return count
 
 
 # ── Departments ──────────────────────────────────────────────────────────────────────────────────────────────────────

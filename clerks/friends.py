@@ -21,11 +21,10 @@ from typing import NamedTuple, cast
 from django.db import connection, transaction
 from django.db.models import Q
 
-from clerks import binding, rebinding, rewards
+from clerks import binding, book, rebinding, rewards, tagging
 from clerks.models import Friend, FriendMove
 from clerks.rebinding import Claim, Losses, Made
 from members import identity
-from members.identity import Met
 from retail import org, privacy
 from retail.models import Brand, BuyerKey, Post, Store
 from retail.privacy import Known
@@ -109,7 +108,7 @@ def forget(*, corp: str, key_id: int, userids: frozenset[str], now: datetime) ->
 
 
 def _settle(corp: str, key_id: int, moves: Sequence[Move], reading: Reading | None, now: datetime) -> Settled:
-    _alone(key_id)
+    alone(key_id)
     friends = _friends(corp, key_id, moves, reading)
     _name_staff(corp, friends.values())
     told = _told(friends)
@@ -133,7 +132,7 @@ def key_of(*, corp: str, external_userid: str) -> Known:
     return privacy.normalised(Known(BuyerKey.Type.EXTERNAL_USERID, corp, external_userid))
 
 
-def _alone(key_id: int) -> None:
+def alone(key_id: int) -> None:
     """Nobody else settles the same customer before our commit."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('friends', %s))", [key_id])
@@ -286,28 +285,29 @@ def _place(
 ) -> None:
     """Who the customer is, in which stores they are known through whom, and whose customer that makes them."""
     added = min((move.at for moves in told.values() for move in moves if move.kind == Kind.ADDED), default=None)
-    met = _met(key_id, reading, added) if added else None
+    member_id = _met(key_id, reading, added) if added else None
     before = {friend.member_id for friend in friends.values() if friend.member_id}
     posts = org.roster(since=now, until=now, staff_ids={one.staff_id for one in friends.values() if one.staff_id})
     for friend in friends.values():
         held = posts.person(at=now, staff_id=friend.staff_id) if friend.staff_id else None
-        friend.member_id = met.member_id if met else friend.member_id
+        friend.member_id = member_id or friend.member_id
         friend.store_id = held.store_id if held else friend.store_id
         friend.save()
-    if met is not None:
-        if met.absorbed:
-            Friend._base_manager.filter(member__in=met.absorbed).update(member=met.member_id)
-            rewards.merged(member_ids=[met.member_id], now=now)
-        _judge(corp, {met.member_id, *met.absorbed, *before}, now)
+    if member_id is not None:
+        _judge(corp, {member_id, *before}, now)
+    if reading is not None:
+        concerned = before | {friend.member_id for friend in friends.values() if friend.member_id}
+        tagging.read(member_ids=concerned, now=now)
 
 
-def _met(key_id: int, reading: Reading | None, at: datetime) -> Met:
+def _met(key_id: int, reading: Reading | None, at: datetime) -> int:
     """Whoever befriends one of ours is somebody from that moment on."""
     ids = {key_id}
     if reading and reading.unionid:
         unionid = privacy.normalised(Known(BuyerKey.Type.UNIONID, "", reading.unionid))
         ids.add(privacy.keep([unionid])[unionid])
-    return identity.meet(key_ids=ids, name=reading.name if reading else "", at=at, source="wecom")
+    name = reading.name if reading else ""
+    return identity.meet(key_ids=ids, name=name, at=at, source=identity.WECOM).member_id
 
 
 @transaction.atomic
@@ -328,6 +328,7 @@ def follow(*, member_ids: Collection[int], now: datetime) -> None:
     rewards.merged(member_ids=member_ids, now=now)
     for corp in sorted(corps):
         _judge(corp, concerned, now)
+    tagging.read(member_ids=concerned, now=now)
 
 
 def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:
@@ -347,6 +348,7 @@ def _judge(corp: str, member_ids: Collection[int], now: datetime) -> None:
                 identity.join(brand_id=brand_id, member_id=member_id, store_id=some[0].store_id, at=some[0].at)
             rebinding.settle(brand=by_id[brand_id], member_id=member_id, claims=some, losses=losses, now=now)
         rewards.of_friends(member_id=member_id, moves=moves, claims=claims, now=now)
+    book.refresh(member_ids=member_ids, now=now)
 
 
 def _moves_of(corp: str, member_id: int) -> list[FriendMove]:

@@ -167,7 +167,8 @@ class _Known(NamedTuple):
 def _sorted_out(rows: Sequence[Binding]) -> _Known:
     starts = {second(row.started_at) for row in rows if row.is_judged}
     own = [row for row in rows if row.is_judged and _is_open_to_claims(row, starts)]
-    fixed = [row for row in rows if row not in own and row.ended_at != row.started_at]
+    merged = {row.pk for row in rows if row.end_reason == Binding.End.MERGED}  # gave way to what stands beside it
+    fixed = [row for row in rows if row not in own and row.pk not in merged and row.ended_at != row.started_at]
     if not fixed:
         return _Known(own, None, None)
     last = max(fixed, key=lambda row: (row.ended_at is None, row.started_at, row.pk))
@@ -177,8 +178,8 @@ def _sorted_out(rows: Sequence[Binding]) -> _Known:
 
 
 def _is_open_to_claims(row: Binding, starts: Collection[datetime]) -> bool:
-    """Whether the row is in force, never was, or was ended by the claim that came next."""
-    if row.ended_at is None or row.ended_at == row.started_at:
+    """Whether the row is in force, never was, or was ended by the claim that came next, or by a merge."""
+    if row.ended_at is None or row.ended_at == row.started_at or row.end_reason == Binding.End.MERGED:
         return True
     return row.end_reason in (REBOUND, HANDED_OVER) and second(row.ended_at) in starts
 

@@ -1,7 +1,7 @@
 """行为奖励: which of the things that happen between clerks and customers are told to `commissions.actions`.
 
-Somebody became a friend and stays one; somebody who slept was woken by a purchase; two members are one person. What of
-it is paid, the plan says.
+Somebody became a friend and stays one; somebody who slept was woken by a purchase; somebody used the coupon they were
+given; two members are one person. What of it is paid, the plan says.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,9 +15,9 @@ from commissions.actions import Action, Void
 from commissions.claims import BuyerFacts, Claim
 from commissions.models.actions import SHORTEST_SLEEP, ActionEvent, ActionType
 from commissions.models.plans import Role
-from members import identity
-from members.models import Membership, Purchase
-from retail.models import Order, Store
+from members import coupons, identity
+from members.models import Identity, Membership, Purchase
+from retail.models import Order, Staff, Store
 
 _Kind = FriendMove.Kind
 
@@ -146,6 +146,57 @@ def _came_back(order: Order) -> bool:
     return all(
         line.pk in back and back[line.pk].back == back[line.pk].size for line in order.all_lines if line.paid_fen
     )
+
+
+def of_coupons(*, changes: Sequence[coupons.Change], now: datetime) -> None:
+    """Coupons that orders have begun or ceased to redeem: whoever gave one is paid for its use, themselves excepted.
+
+    A coupon that was given back and is used again is used anew.
+    """
+    given = [change for change in changes if change.coupon.issued_by_id and change.before != change.after]
+    ended = [_unused(change, now) for change in given if change.before]
+    used = [_used(change) for change in given if change.after]
+    actions.void_many(voids=ended, now=now)
+    if paid_for := actions.rated(used):
+        actions.act_many(actions=_with_payers(_by_others(paid_for)), now=now, persons=identity.persons)
+
+
+def _number(coupon_id: int, use: int) -> str:
+    return f"coupon:{coupon_id}:{use}"
+
+
+def _used(change: coupons.Change) -> Action:
+    coupon = change.coupon
+    assert coupon.issued_by_id is not None
+    return Action(
+        number=_number(coupon.pk, coupon.uses),
+        type=ActionType.COUPON,
+        brand_id=coupon.type.brand_id,
+        staff_id=coupon.issued_by_id,
+        store_id=coupon.store_id,
+        at=change.at,
+        customer=coupon.membership.member_id if coupon.membership else None,
+        content=coupon.type.code,
+        order_id=change.after,
+    )
+
+
+def _unused(change: coupons.Change, now: datetime) -> Void:
+    """The use before this one; it ended as one more began, or none did."""
+    number = _number(change.coupon.pk, change.coupon.uses - (1 if change.after else 0))
+    cause = ActionEvent.Cause.RETURNED if change.reason == coupons.GIVEN_BACK else ActionEvent.Cause.UNUSED
+    return Void(f"un{number}", number, cause, now)
+
+
+def _by_others(used: Sequence[Action]) -> list[Action]:
+    """Without those where the customer is the clerk."""
+    clerks = Staff._base_manager.filter(pk__in={one.staff_id for one in used}, phone_key__isnull=False)
+    phones = dict(clerks.values_list("phone_key", "pk"))
+    own = {
+        (phones[key], member)
+        for key, member in Identity._base_manager.filter(key__in=phones).values_list("key", "member")
+    }
+    return [one for one in used if (one.staff_id, one.customer) not in own]
 
 
 def merged(*, member_ids: Collection[int], now: datetime) -> None:

@@ -3,6 +3,7 @@
 What the other rooms hold, and the order in which it all goes: `retail.erasure`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,11 +11,15 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from members.models import Identity, Member
+from members import behaviour, tags
+from members.models import Identity, Member, PointsAdjustment, TierMove
 from retail import approvals, privacy
 from retail.models import BuyerKey, Employment, Staff
 
 KIND = "member.erase"
+
+
+_SAID = ~Q(name="") | Q(born_on__isnull=False)
 
 
 class Person(NamedTuple):
@@ -31,7 +36,7 @@ class Person(NamedTuple):
 
     @property
     def is_forgotten(self) -> bool:
-        named = Member._base_manager.filter(pk__in=self.member_ids).exclude(name="")
+        named = Member._base_manager.filter(_SAID, pk__in=self.member_ids)
         return not self.keys and not named.exists()
 
 
@@ -67,12 +72,15 @@ def why_not(whole: Person, *, now: datetime) -> str:
     return ""
 
 
-def tells_who(whole: Person, reason: str) -> str:
-    """Why a reason cannot be kept, in words; "" when it can: the journal never forgets what stands in it."""
+def tells_who(whole: Person, reason: str, *, also: Sequence[str] = ()) -> str:
+    """Why a reason cannot be kept, in words; "" when it can: the journal never forgets what stands in it.
+
+    `also`: what else it must not say, besides names and numbers of the person.
+    """
     if not reason.strip():
         return _("请写明原因。")
     names = Member._base_manager.filter(pk__in=whole.member_ids).exclude(name="").values_list("name", flat=True)
-    told = [*names, *map(privacy.reveal, whole.keys)]
+    told = [*names, *map(privacy.reveal, whole.keys), *also]
     if any(text in reason for text in told):
         return _("原因会一直留在操作记录里，请不要写姓名和号码。")
     return ""
@@ -80,7 +88,14 @@ def tells_who(whole: Person, reason: str) -> str:
 
 @transaction.atomic
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
-    """Take the names and every identity; how many identities. Memberships, purchases and relations stay, unnamed."""
-    named = Q(pk__in=whole.member_ids) & ~Q(name="")
-    Member._base_manager.filter(named).update(name="")
+    """Take names, birthdays, every identity and what was written about them; how many identities.
+
+    What they did is nobody's from then on. Memberships, purchases, relations and what they allowed stay, unnamed.
+    """
+    theirs = {"membership__member__in": whole.member_ids}
+    PointsAdjustment._base_manager.filter(**theirs).update(reason="")
+    TierMove._base_manager.filter(**theirs).exclude(reason="").update(reason="")
+    tags.forget(member_ids=whole.member_ids, now=now)
+    Member._base_manager.filter(_SAID, pk__in=whole.member_ids).update(name="", born_on=None)
+    behaviour.forget_about(member_ids=whole.member_ids, key_ids=whole.key_ids)
     return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

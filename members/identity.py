@@ -1,51 +1,32 @@
-"""Who an order was: one member for all the ways the buyer is known.
+"""Who an order was: one member for all the ways the buyer is known. What decides it: `members.matching`.
 
 Orders are matched a batch at a time, in the order given: what an earlier order of the batch teaches (a new member, one
 more way they are known, a purchase) a later one sees, though nothing is written before all are decided.
+
+Who vouches for what: WeCom and WeChat (a mini-program, 视频号) for the unionid, since the buyer is signed in there;
+WeCom for the external_userid; a registration for the phone it has verified by a message, which one typed at a till is
+not. Numbers of cards and of a channel's own prove nothing to anybody else.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from members import doubts, purchases
+from members.matching import OWN, STRENGTH, Found, Held, Knowledge, Person, Told
 from members.models import Identity, Member, Membership, Purchase
+from members.purchases import Match
 from retail import database, privacy, scope
-from retail.models import BuyerKey, Order
+from retail.models import BuyerKey, Channel, Order
 
-# A phone or unionid is one person's; a card or a channel's buyer number may be shared or resold.
-_STRENGTH: dict[str, int] = {
-    BuyerKey.Type.UNIONID: 0,
-    BuyerKey.Type.PHONE: 1,
-    BuyerKey.Type.EXTERNAL_USERID: 2,
-    BuyerKey.Type.CARD: 3,
-    BuyerKey.Type.CHANNEL_ID: 4,
-}
-
-_Pair = tuple[int, int]
-"""Brand id and member id: whose membership."""
+OF_WECHAT = frozenset({Channel.Kind.MINI_PROGRAM, Channel.Kind.VIDEO_LIVE})
+_Source = Identity.Source
+ORDER, WECOM, REGISTER, IMPORT = _Source.ORDER, _Source.WECOM, _Source.REGISTER, _Source.IMPORT
 
 
-@dataclass(slots=True)
-class Match:
-    """Whom the keys of an order point to. `others`: members they also point to.
-
-    They are never merged here: the strongest key decides, the rest are proposals for the review page.
-    """
-
-    order: Order
-    member_id: int
-    others: tuple[int, ...] = ()
-    learned: list[int] = field(default_factory=list)  # keys nobody had yet
-
-    @property
-    def pair(self) -> _Pair:
-        return self.order.brand_id, self.member_id
-
-
+@transaction.atomic
 def match_many(*, orders: Sequence[Order], now: datetime) -> dict[int, Purchase]:
     """Find or make the member of each order by any of its buyer keys, and fix the purchase. Idempotent.
 
@@ -53,32 +34,42 @@ def match_many(*, orders: Sequence[Order], now: datetime) -> dict[int, Purchase]
     for how long they had not bought, is decided here once from the purchases known at this moment. A corrected order
     keeps its first answer.
     """
-    purchases = {order.pk: order.purchase for order in orders if hasattr(order, "purchase")}
-    matches = whose(orders=[order for order in orders if order.buyer_keys and order.pk not in purchases])
-    if matches:
-        newborn = _bear(matches)
-        _learn(matches)
-        memberships = _memberships(matches, newborn)
-        purchases |= {purchase.order_id: purchase for purchase in _buy(matches, memberships)}
-    return {order.pk: purchases[order.pk] for order in orders if order.pk in purchases}
+    bought = {order.pk: order.purchase for order in orders if hasattr(order, "purchase")}
+    fresh = [order for order in orders if order.buyer_keys and order.pk not in bought]
+    if fresh:
+        matches, knowledge = _matched(fresh)
+        newborn = _write([match.found for match in matches], knowledge, _origins(orders=fresh))
+        for match in matches:
+            doubts.propose(pairs=match.found.pairs, source=ORDER, order_id=match.order.pk, now=now)
+        rows = purchases.memberships(matches=matches, newborn=newborn)
+        bought |= {one.order_id: one for one in purchases.buy(matches=matches, memberships=rows)}
+    return {order.pk: bought[order.pk] for order in orders if order.pk in bought}
 
 
 def whose(*, orders: Sequence[Order]) -> list[Match]:
     """Whom the orders belong to, one after another, with their keys locked; somebody new has a number below 0."""
-    if not orders:
-        return []
-    owner_of, strength = _known({key_id for order in orders for key_id in order.buyer_keys})
-    matches, born = [], 0
-    for order in orders:
-        ranked = sorted((key_id for key_id in order.buyer_keys if key_id in owner_of), key=strength.__getitem__)
-        member_ids = list(dict.fromkeys(owner_of[key_id] for key_id in ranked))
-        if not member_ids:
-            born -= 1
-            member_ids = [born]
-        learned = [key_id for key_id in order.buyer_keys if key_id not in owner_of]
-        owner_of.update(dict.fromkeys(learned, member_ids[0]))
-        matches.append(Match(order, member_ids[0], tuple(member_ids[1:]), learned))
-    return matches
+    return _matched(orders)[0] if orders else []
+
+
+def _matched(orders: Sequence[Order]) -> tuple[list[Match], Knowledge]:
+    knowledge = _known({key_id for order in orders for key_id in order.buyer_keys})
+    return [Match(order, knowledge.find(_told(order, knowledge))) for order in orders], knowledge
+
+
+def _origins(*, orders: Iterable[Order]) -> dict[int, "_Origin"]:
+    """Key → the order it was first told in, by the time of payment."""
+    found: dict[int, _Origin] = {}
+    for order in sorted(orders, key=lambda order: order.paid_at):
+        for key in order.buyer_keys:
+            found.setdefault(key, _Origin(ORDER, order.channel_id, order.paid_at))
+    return found
+
+
+def _told(order: Order, knowledge: Knowledge) -> Told:
+    keys = knowledge.ranked(order.buyer_keys)
+    is_signed_in = order.channel.kind in OF_WECHAT
+    proven = (key for key in keys if is_signed_in and knowledge.types[key] == BuyerKey.Type.UNIONID)
+    return Told(keys, order.paid_at, frozenset(proven))
 
 
 def owners(key_ids: Collection[int]) -> dict[int, int]:
@@ -115,195 +106,154 @@ def member_of(known: privacy.Known) -> int | None:
     return found.first()
 
 
-def _known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Key → the member it belongs to, keys nobody has yet left out; and key → how little it proves.
+# ── What is known of keys, and what is learned ───────────────────────────────────────────────────────────────────────
+# Per key: whose it is; of those whose, whether they are known by more than numbers, and by which proven unionids.
+_KNOWN = """
+SELECT k.id, k.type, i.member_id, i.is_hearsay, i.seen_at, i.verified_at, m.is_own, m.unionids
+FROM retail_buyerkey k LEFT JOIN members_identity i ON i.key_id = k.id LEFT JOIN LATERAL (
+    SELECT bool_or(o.type = ANY(%(own)s) AND NOT j.is_hearsay) AS is_own,
+        array_agg(o.id) FILTER (WHERE o.type = 'unionid' AND j.verified_at IS NOT NULL) AS unionids
+    FROM members_identity j JOIN retail_buyerkey o ON o.id = j.key_id WHERE j.member_id = i.member_id
+) m ON true WHERE k.id = ANY(%(keys)s::bigint[])
+"""
 
-    Two orders that share a key are matched one after the other; locks are taken in one order.
-    """
+
+def lock(key_ids: Collection[int]) -> None:
+    """Nobody else learns whose these keys are, or makes them another's, before our commit. Sorted: no deadlocks."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('buyer'), (k %% 2147483647)::int)"
             " FROM unnest(%s::bigint[]) AS k ORDER BY k",
             [sorted(key_ids)],
         )
-        cursor.execute(
-            "SELECT k.id, k.type, i.member_id FROM retail_buyerkey k"
-            " LEFT JOIN members_identity i ON i.key_id = k.id WHERE k.id = ANY(%s::bigint[])",
-            [list(key_ids)],
-        )
+
+
+def _known(key_ids: Collection[int]) -> Knowledge:
+    """What is known of these keys, locked: two orders that share one are matched one after the other."""
+    lock(key_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, {"keys": list(key_ids), "own": list(OWN)})
         rows = cursor.fetchall()
-    owners = {key_id: member_id for key_id, _, member_id in rows if member_id is not None}
-    return owners, {key_id: _STRENGTH[kind] for key_id, kind, _ in rows}
+    held = {row[0]: Held(*row[2:6]) for row in rows if row[2] is not None}
+    persons = {row[2]: Person(bool(row[6]), set(row[7] or ())) for row in rows if row[2] is not None}
+    return Knowledge(types={row[0]: row[1] for row in rows}, held=held, persons=persons)
 
 
-def _bear(matches: Sequence[Match]) -> set[int]:
-    """Make the members that are new and put their ids in the place of the numbers below 0; returns these ids."""
-    firsts = {match.member_id: match.order for match in reversed(matches) if match.member_id < 0}
-    made = Member.objects.bulk_create([Member(created_at=order.paid_at) for order in firsts.values()])
+class _Origin(NamedTuple):
+    """Where a key was heard of."""
+
+    source: str
+    channel_id: int | None
+    at: datetime
+
+
+def _write(found: Sequence[Found], knowledge: Knowledge, origins: Mapping[int, _Origin], name: str = "") -> set[int]:
+    """Put down who is new, in the place of the numbers below 0, and what was learned; the ids of the new ones."""
+    newborn = _bear(found, origins, name)
+    _learn(found, knowledge, origins)
+    return newborn
+
+
+def _bear(found: Sequence[Found], origins: Mapping[int, _Origin], name: str) -> set[int]:
+    # Of one who comes again in the same batch nothing more need be learned.
+    teaching = [one for one in reversed(found) if one.member_id < 0 and one.lessons]
+    firsts = {one.member_id: origins[one.lessons[0].key].at for one in teaching}
+    made = Member.objects.bulk_create([Member(name=name[:64], created_at=at) for at in firsts.values()])
     ids = {number: member.pk for number, member in zip(firsts, made, strict=True)}
-    for match in matches:
-        match.member_id = ids.get(match.member_id, match.member_id)
-        match.others = tuple(ids.get(number, number) for number in match.others)
+    for one in found:
+        one.member_id = ids.get(one.member_id, one.member_id)
+        one.pairs = [
+            pair._replace(one=ids.get(pair.one, pair.one), other=ids.get(pair.other, pair.other)) for pair in one.pairs
+        ]
     return set(ids.values())
 
 
-def _learn(matches: Iterable[Match]) -> None:
-    """Keys nobody has yet become identities of the member."""
-    Identity.objects.bulk_create(
-        [
-            Identity(
-                member_id=match.member_id,
-                key_id=key_id,
-                source="order",
-                channel_id=match.order.channel_id,
-                seen_at=match.order.paid_at,
-            )
-            for match in matches
-            for key_id in match.learned
-        ],
-        ignore_conflicts=True,
-    )
+def _learn(found: Sequence[Found], knowledge: Knowledge, origins: Mapping[int, _Origin]) -> None:
+    """Keys nobody has yet become identities; hearsay somebody comes by becomes theirs; what is older is noted."""
+    rows: dict[int, Identity] = {}
+    known: dict[int, Identity] = {}
+    for one in found:
+        for lesson in one.lessons:
+            row = Identity(member_id=one.member_id, key_id=lesson.key, learned_by_id=lesson.by)
+            # What was hearsay a moment ago in this very batch is no row yet.
+            is_new = lesson.key in rows or not lesson.is_taken
+            (rows if is_new else known)[lesson.key] = row
+        for key in one.seen:
+            if key not in rows:
+                known.setdefault(key, Identity(member_id=knowledge.held[key].member_id, key_id=key))
+    for key, row in [*rows.items(), *known.items()]:
+        held, origin = knowledge.held[key], origins[key]
+        row.source, row.channel_id = origin.source, origin.channel_id
+        row.seen_at, row.verified_at, row.is_hearsay = held.seen_at or origin.at, held.verified_at, held.is_hearsay
+    Identity.objects.bulk_create(rows.values(), ignore_conflicts=True)
+    if known:
+        _relearn(list(known.values()))
 
 
-# ── Memberships ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def _memberships(matches: Iterable[Match], newborn: Collection[int]) -> dict[_Pair, Membership]:
-    """The members' rows with the orders' brands, locked: purchases of one membership are counted one at a time."""
-    rows: dict[_Pair, Membership] = {}
-    for match in matches:
-        if match.pair not in rows:
-            rows[match.pair] = _joining(match)
-    held = _held(pair for pair in rows if pair[1] not in newborn)
-    missing = sorted(pair for pair in rows if pair not in held and pair[1] not in newborn)
-    if missing:
-        Membership.objects.bulk_create([rows[pair] for pair in missing], ignore_conflicts=True)
-        held |= _held(missing)  # somebody else may have been quicker
-    # Nobody else knows these members before our commit.
-    Membership.objects.bulk_create([row for pair, row in rows.items() if pair[1] in newborn])
-    return rows | held
+_RELEARN = """
+UPDATE members_identity i SET member_id = w.member_id, is_hearsay = w.is_hearsay, verified_at = w.verified_at,
+    learned_by_id = CASE WHEN i.is_hearsay AND NOT w.is_hearsay THEN w.learned_by_id ELSE i.learned_by_id END,
+    source = CASE WHEN w.seen_at < i.seen_at THEN w.source ELSE i.source END,
+    channel_id = CASE WHEN w.seen_at < i.seen_at THEN w.channel_id ELSE i.channel_id END,
+    seen_at = w.seen_at
+FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::text[],
+    %s::bigint[]) AS w(key_id, member_id, is_hearsay, verified_at, seen_at, learned_by_id, source, channel_id)
+WHERE i.key_id = w.key_id
+"""
 
 
-def _joining(match: Match) -> Membership:
-    order = match.order
-    return Membership(
-        brand_id=order.brand_id,
-        member_id=match.member_id,
-        registered_at=order.paid_at,
-        registered_store_id=order.store_id,
-    )
-
-
-def _held(pairs: Iterable[_Pair]) -> dict[_Pair, Membership]:
-    """Those of the memberships that exist, locked in the order of their ids."""
-    wanted = set(pairs)
-    if not wanted:
-        return {}
-    brands, members = zip(*wanted, strict=True)
-    rows = Membership.objects.filter(brand__in=set(brands), member__in=set(members)).order_by("pk")
-    rows = rows.select_for_update(of=("self",)).select_related("tier")
-    return {pair: row for row in rows if (pair := (row.brand_id, row.member_id)) in wanted}
-
-
-# ── Purchases ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _buy(matches: Iterable[Match], memberships: dict[_Pair, Membership]) -> list[Purchase]:
-    """Write the purchases, and the first and last one of each membership."""
-    purchases: list[Purchase] = []
-    late: list[tuple[Purchase, datetime | None]] = []
-    bought: dict[_Pair, list[datetime]] = defaultdict(list)
-    for match in matches:
-        order, membership = match.order, memberships[match.pair]
-        last, paid_at = membership.last_purchase_at, order.paid_at
-        purchase = Purchase(order=order, membership=membership, store_id=order.store_id, paid_at=paid_at)
-        if last is None or last < paid_at:
-            _follow(purchase, last)
-        else:
-            late.append((purchase, max((at for at in bought[match.pair] if at < paid_at), default=None)))
-        bought[match.pair].append(paid_at)
-        membership.first_purchase_at = min(membership.first_purchase_at or paid_at, paid_at)
-        membership.last_purchase_at = max(last or paid_at, paid_at)
-        purchases.append(purchase)
-    _follow_late(late)
-    Purchase.objects.bulk_create(purchases)
-    _update([memberships[pair] for pair in bought])
-    return purchases
-
-
-def _follow(purchase: Purchase, earlier: datetime | None) -> None:
-    purchase.is_first = earlier is None
-    purchase.dormant_days = None if earlier is None else (purchase.paid_at - earlier).days
-
-
-def _follow_late(late: Sequence[tuple[Purchase, datetime | None]]) -> None:
-    """Purchases are searched only for orders that come late; with each, the last one before it in its batch."""
-    if not late:
-        return
+def _relearn(rows: Sequence[Identity]) -> None:
+    names = ["key_id", "member_id", "is_hearsay", "verified_at", "seen_at", "learned_by_id", "source", "channel_id"]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT max(p.paid_at) FROM members_purchase p"
-            "  WHERE p.membership_id = w.membership_id AND p.paid_at < w.paid_at)"
-            " FROM unnest(%s::bigint[], %s::timestamptz[]) WITH ORDINALITY AS w(membership_id, paid_at, place)"
-            " ORDER BY w.place",
-            [[purchase.membership_id for purchase, _ in late], [purchase.paid_at for purchase, _ in late]],
-        )
-        for (purchase, in_batch), (before,) in zip(late, cursor.fetchall(), strict=True):
-            _follow(purchase, max((at for at in (in_batch, before) if at), default=None))
-
-
-def _update(memberships: Sequence[Membership]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE members_membership m SET first_purchase_at = w.first_at, last_purchase_at = w.last_at"
-            " FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS w(id, first_at, last_at)"
-            " WHERE m.id = w.id",
-            [
-                [row.pk for row in memberships],
-                [row.first_purchase_at for row in memberships],
-                [row.last_purchase_at for row in memberships],
-            ],
-        )
+        cursor.execute(_RELEARN, [[getattr(row, name) for row in rows] for name in names])
 
 
 # ── Somebody met, not an order ───────────────────────────────────────────────────────────────────────────────────────
 class Met(NamedTuple):
-    """Who it is, and who turned out to be the same person."""
+    """Who it is, and whether nobody had heard of them."""
 
     member_id: int
-    absorbed: frozenset[int] = frozenset()
+    is_new: bool = False
 
 
 @transaction.atomic
-def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str) -> Met:
+def meet(*, key_ids: Collection[int], name: str, at: datetime, source: str, is_verified: bool | None = None) -> Met:
     """The member known by any of these keys; made, with this name, where there is none.
 
-    `source` is sure that all keys are one person's. Keys nobody had become identities of the member; somebody of whom
-    nothing is known but what the same source told is absorbed. Of several who have a life of their own the one of the
-    weakest key, that by which they were met, stays who they are: the others are proposals for the review page. Of
-    somebody who asked to be forgotten no name is kept.
+    `is_verified`: the source has seen to it that all keys are one person's, as WeCom and a registration do unless
+    said otherwise. Members it makes one are merged by a job; until then the answer is whoever they are in WeCom, or
+    signed in as. An import is believed, where nothing speaks against it, and merges nobody. Of somebody who asked to
+    be forgotten no name is kept.
     """
     if privacy.are_suppressed(key_ids):
         name = ""
-    owner_of, strength = _known(key_ids)
-    owned = list(dict.fromkeys(owner_of[key] for key in sorted(owner_of, key=strength.__getitem__)))
-    hollow = _hollow(owned, source) if len(owned) > 1 else set()
-    lived = [member_id for member_id in owned if member_id not in hollow]
-    if lived:
-        member_id = lived[-1]
-    else:
-        member_id = owned[0] if owned else Member.objects.create(name=name[:64], created_at=at).pk
-    absorbed = frozenset(hollow - {member_id})
-    if absorbed:
-        Identity._base_manager.filter(member__in=absorbed).update(member_id=member_id)
-        Member._base_manager.filter(pk__in=absorbed).update(merged_into=member_id)
-    if owned and name:
-        Member._base_manager.filter(pk=member_id, name="").update(name=name[:64])
-    Identity.objects.bulk_create(
-        [
-            Identity(member_id=member_id, key_id=key_id, source=source, seen_at=at)
-            for key_id in sorted(key_ids)
-            if key_id not in owner_of
-        ],
-        ignore_conflicts=True,
-    )
-    return Met(member_id, absorbed)
+    is_sure = source in (WECOM, REGISTER) if is_verified is None else is_verified
+    knowledge = _known(key_ids)
+    ranked = knowledge.ranked(key_ids)
+    keys = tuple(reversed(ranked)) if source == WECOM else ranked
+    proven = frozenset(key for key in keys if is_sure and knowledge.types[key] in OWN)
+    found = knowledge.find(Told(keys, at, proven, is_sure=is_sure, is_believed=source in (IMPORT, REGISTER)))
+    is_new = found.member_id < 0
+    _write([found], knowledge, dict.fromkeys(keys, _Origin(source, None, at)), name)
+    if name and not is_new:
+        Member._base_manager.filter(pk=found.member_id, name="").update(name=name[:64])
+    doubts.propose(pairs=found.pairs, source=source, order_id=None, now=at)
+    return Met(found.member_id, is_new)
+
+
+def person(member_id: int) -> Person:
+    """What the rules ask of a member."""
+    rows = Identity._base_manager.filter(member=member_id, is_hearsay=False).select_related("key")
+    keys = [(row.key_id, row.key.type, row.verified_at) for row in rows]
+    proven = {key for key, kind, at in keys if kind == BuyerKey.Type.UNIONID and at}
+    return Person(is_own=any(kind in OWN for _, kind, _ in keys), unionids=proven)
+
+
+def known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The members of these keys, locked until commit, and how little each key proves."""
+    knowledge = _known(key_ids)
+    owners = {key: held.member_id for key, held in knowledge.held.items()}
+    return owners, {key: STRENGTH[kind] for key, kind in knowledge.types.items()}
 
 
 def asked_to_be_forgotten(member_id: int) -> bool:
@@ -312,14 +262,6 @@ def asked_to_be_forgotten(member_id: int) -> bool:
     # A clerk's page may read no keys; that somebody wants to be left alone is for everybody to know.
     with database.published(scope.EVERYTHING):
         return privacy.are_suppressed(keys)
-
-
-def _hollow(member_ids: Collection[int], source: str) -> set[int]:
-    """Those who never bought, and are known by nothing but what this source told."""
-    known_otherwise = Identity._base_manager.filter(member__in=member_ids).exclude(source=source)
-    bought = Purchase._base_manager.filter(membership__member__in=member_ids)
-    lived = {*known_otherwise.values_list("member", flat=True), *bought.values_list("membership__member", flat=True)}
-    return set(member_ids) - lived
 
 
 @transaction.atomic

@@ -318,8 +318,12 @@ JOB_KINDS = {
     "wecom_event": _("处理企业微信回调"),
     "wecom_welcome": _("发欢迎语"),
     "wecom_call": _("调用企业微信"),
+    "tags_send": _("同步标签到企业微信"),
+    "tags_told": _("核对同步的标签"),
+    "tags_look": _("再看一次顾客的标签"),
     "make_export": _("生成导出文件"),
     "erase_member": _("抹去会员"),
+    "join_members": _("自动合并会员"),
 }
 _PAYLOAD = {
     "order_id": ("order", _("订单")),

@@ -56,7 +56,9 @@ def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
 
     It ends as if they had been settled one after another. Jobs that waited for it have nothing left to do.
     """
-    done = _each(intake.settle_orders, among.exclude(settled_version=F("version")), now, how)
+    verb = partial(intake.settle_orders, is_bulk=True)
+    done = _each(verb, among.exclude(settled_version=F("version")), now, how)
+    intake.catch_up(now=now)
     intake.end_needless_jobs(now=now)
     return done
 
@@ -64,7 +66,10 @@ def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
 def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """Post what those refunds of the orders take back that never did."""
     waiting = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
-    return _each(intake.settle_refunds, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
+    verb = partial(intake.settle_refunds, is_bulk=True)
+    done = _each(verb, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
+    intake.catch_up(now=now)
+    return done
 
 
 def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:

@@ -9,7 +9,7 @@ row of `retail_exportfile` is there only for the person in `daogou.person`.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -84,7 +84,7 @@ def _publish(stores: str, person: str) -> None:
         cursor.execute(said, [stores, person])
 
 
-def planned(statement: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def planned(statement: str, given: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """Run a statement that the server plans once for each connection, and return its rows.
 
     For the few that run hundreds of times a second: planning takes as long as running them. Django's own cursors put

@@ -12,11 +12,13 @@ from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
-from commissions import closing, plans
+from clerks import book
+from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
+from members import profiles, spending
 from members.models import Membership
-from retail import intake, periodic, privacy, rights, seals
-from retail.models import Job, Order
+from retail import intake, periodic, rights, rotation, seals
+from retail.models import Job, Order, Refund
 
 SAMPLE = 2_000  # orders judged again in a night, about: more where there are so many that it took too many nights
 NIGHTS = 64  # after at most so many every order had its turn
@@ -80,6 +82,127 @@ def _purchase_dates(_look: Look) -> Iterator[str]:
         yield f"membership {pk}"
 
 
+def _profiles_follow(look: Look) -> Iterator[str]:
+    """What is rolled up of a membership is what it bought and gave back."""
+    ids = _settled_members(look).values_list("pk", flat=True)
+    yield from (f"membership {pk}" for pk in profiles.otherwise(membership_ids=ids.iterator(), now=look.now))
+
+
+def _books_follow(look: Look) -> Iterator[str]:
+    """The list of customers on a clerk's phone is what relations, friendships, purchases and tags say."""
+    ids = _settled_members(look).values_list("member", flat=True)
+    yield from (f"member {pk}" for pk in book.otherwise(member_ids=ids.iterator()))
+
+
+def _settled_members(look: Look) -> models.QuerySet[Membership]:
+    """Those of tonight of whom nothing waits to be settled."""
+    waiting = Order.objects.exclude(settled_version=F("version")).values("pk")
+    refunded = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
+    return _in_turn(Membership.objects.order_by("pk"), look).exclude(
+        Q(purchases__order__in=waiting) | Q(purchases__order__in=refunded)
+    )
+
+
+def _points_add_up(_look: Look) -> Iterator[str]:
+    """The points of a membership are the sum of its entries."""
+    yield from _rows(
+        "SELECT format('membership %s has %s points, its entries add up to %s', m.id, m.points, coalesce(e.points, 0))"
+        " FROM members_membership m LEFT JOIN (SELECT membership_id, sum(points) AS points FROM members_pointsentry"
+        "  GROUP BY 1) e ON e.membership_id = m.id WHERE m.points <> coalesce(e.points, 0) ORDER BY m.id"
+    )
+
+
+def _points_where_they_belong(_look: Look) -> Iterator[str]:
+    """Points stand at the membership whose order or adjustment gave them; no more is given back than was used."""
+    yield from _rows(
+        "SELECT format('membership %s holds %s points of %s, which is another one''s', e.membership_id, sum(e.points),"
+        " coalesce('order ' || e.order_id, 'adjustment ' || e.adjustment_id)) FROM members_pointsentry e"
+        " LEFT JOIN members_purchase p ON p.order_id = e.order_id"
+        " LEFT JOIN members_pointsadjustment a ON a.id = e.adjustment_id WHERE e.kind <> 'expire'"
+        " AND e.membership_id IS DISTINCT FROM coalesce(p.membership_id, a.membership_id)"
+        " GROUP BY e.order_id, e.adjustment_id, e.membership_id HAVING sum(e.points) <> 0 ORDER BY 1"
+    )
+    yield from _rows(
+        "SELECT format('order %s: %s points used, %s given back', order_id, -used, back) FROM (SELECT order_id,"
+        "  coalesce(sum(points) FILTER (WHERE kind = 'burn'), 0) AS used,"
+        "  sum(points) FILTER (WHERE kind = 'unburn') AS back"
+        "  FROM members_pointsentry WHERE order_id IS NOT NULL GROUP BY 1) of_order"
+        " WHERE back < 0 OR back > -used ORDER BY order_id"
+    )
+
+
+def _purchases_worth(look: Look) -> Iterator[str]:
+    """A purchase is worth what was paid, less what came back."""
+    yield from _rows(
+        "SELECT format('order %s: worth %s fen, paid %s', o.id, p.net_fen, o.paid_fen) FROM members_purchase p"
+        " JOIN retail_order o ON o.id = p.order_id WHERE o.settled_version = o.version AND p.net_fen <> o.paid_fen"
+        " AND NOT EXISTS (SELECT FROM retail_refund r WHERE r.order_id = o.id) ORDER BY o.id"
+    )
+    refunded = _orders_of_tonight(look).filter(refunds__settled_at__isnull=False, purchase__isnull=False).distinct()
+    ids = list(refunded.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), PAGE):
+        some = Order.objects.filter(pk__in=ids[start : start + PAGE]).select_related("purchase").order_by("pk")
+        for order in some.prefetch_related("refunds"):
+            back = returns.tally(lines=order.all_lines, refunds=order.all_refunds).back
+            worth = sum(spending.left(paid_fen=line.paid_fen, came=back.get(line.pk)) for line in order.all_lines)
+            if worth != order.purchase.net_fen:
+                yield f"order {order.pk}: worth {order.purchase.net_fen} fen, to be {worth}"
+
+
+def _coupons_as_moved(_look: Look) -> Iterator[str]:
+    """A coupon stands where its last move put it, and the order that used it names it and counts."""
+    yield from _rows(
+        "SELECT format('coupon %s is %s; its last move: %s', c.id, c.state, coalesce(m.state, 'none'))"
+        " FROM members_coupon c LEFT JOIN LATERAL ("
+        "  SELECT state, order_id FROM members_couponmove WHERE coupon_id = c.id ORDER BY id DESC LIMIT 1"
+        " ) AS m ON true WHERE m.state IS DISTINCT FROM c.state"
+        " OR c.state = 'redeemed' AND m.order_id IS DISTINCT FROM c.order_id ORDER BY c.id"
+    )
+    yield from _rows(
+        "SELECT format('coupon %s: used by order %s, which it does not count for', c.id, c.order_id)"
+        " FROM members_coupon c LEFT JOIN members_couponuse u ON u.coupon_id = c.id AND u.order_id = c.order_id"
+        " WHERE c.order_id IS NOT NULL AND u.outcome IS DISTINCT FROM 'counted' ORDER BY c.id"
+    )
+
+
+def _coupons_within_limits(_look: Look) -> Iterator[str]:
+    """Of no type more coupons were made than it allows, and no clerk gave more than their quota; both are counted."""
+    yield from _rows(
+        "SELECT format('coupon type %s: %s made, %s counted, limit %s', t.id, count(c.id), t.issued, t.\"limit\")"
+        " FROM members_coupontype t LEFT JOIN members_coupon c ON c.type_id = t.id GROUP BY t.id"
+        ' HAVING count(c.id) <> t.issued OR count(c.id) > t."limit" ORDER BY t.id'
+    )
+    yield from _rows(
+        "SELECT format('coupon quota %s: %s given, %s counted, limit %s', q.id, count(c.id), q.given, q.\"limit\")"
+        " FROM members_couponquota q LEFT JOIN members_coupon c ON c.type_id = q.type_id"
+        " AND c.issued_by_id = q.staff_id GROUP BY q.id"
+        ' HAVING count(c.id) <> q.given OR count(c.id) > q."limit" ORDER BY q.id'
+    )
+
+
+def _merged_hold_nothing(_look: Look) -> Iterator[str]:
+    """Who was merged into somebody has no identity, purchase or clerk of their own, and who did it is on record."""
+    yield from _rows(
+        "SELECT format('member %s, merged into %s, has %s', m.id, m.merged_into_id, held.what) FROM members_member m,"
+        " LATERAL (SELECT 'an identity' AS what FROM members_identity i WHERE i.member_id = m.id"
+        "  UNION SELECT 'purchases' FROM members_membership s JOIN members_purchase p ON p.membership_id = s.id"
+        "   WHERE s.member_id = m.id"
+        "  UNION SELECT 'points' FROM members_membership s WHERE s.member_id = m.id AND s.points <> 0"
+        "  UNION SELECT 'a clerk' FROM clerks_binding b WHERE b.member_id = m.id AND b.ended_at IS NULL) held"
+        " WHERE m.merged_into_id IS NOT NULL ORDER BY m.id"
+    )
+    yield from _rows(
+        "SELECT format('member %s is merged into %s, and no merge says so', m.id, m.merged_into_id)"
+        " FROM members_member m WHERE m.merged_into_id IS NOT NULL AND NOT EXISTS (SELECT FROM clerks_merge g"
+        "  WHERE g.drop_id = m.id AND g.keep_id = m.merged_into_id AND g.undone_at IS NULL) ORDER BY m.id"
+    )
+    yield from _rows(
+        "SELECT format('merge %s stands, and member %s is not merged into %s', g.id, g.drop_id, g.keep_id)"
+        " FROM clerks_merge g JOIN members_member m ON m.id = g.drop_id"
+        " WHERE g.undone_at IS NULL AND m.merged_into_id IS DISTINCT FROM g.keep_id ORDER BY g.id"
+    )
+
+
 def _no_send_after_stop(_look: Look) -> Iterator[str]:
     """Nobody was contacted who had asked to be left alone, for as long as they had not taken it back.
 
@@ -111,17 +234,20 @@ def _entries_follow(look: Look) -> Iterator[str]:
 
 
 def _orders_of_tonight(look: Look) -> models.QuerySet[Order]:
-    """Every order in its turn, by its number and the day: nothing has to be remembered, and nothing left to chance.
+    return _in_turn(Order.objects.filter(settled_version=F("version")), look)
+
+
+def _in_turn(rows: models.QuerySet[Any], look: Look) -> models.QuerySet[Any]:
+    """Every row in its turn, by its number and the day: nothing has to be remembered, and nothing left to chance.
 
     The number of nights only doubles. So an order of today waits, while orders come, for two rounds at the most.
     """
-    settled = Order.objects.filter(settled_version=F("version"))
     if look.sample is None:
-        return settled
-    nights, count = 1, settled.count()
+        return rows
+    nights, count = 1, rows.count()
     while nights < NIGHTS and count > nights * look.sample:
         nights *= 2
-    return settled.alias(turn=F("pk") % nights).filter(turn=timezone.localtime(look.now).toordinal() % nights)
+    return rows.alias(turn=F("pk") % nights).filter(turn=timezone.localtime(look.now).toordinal() % nights)
 
 
 def _judged_otherwise(order_ids: Sequence[int], now: datetime) -> list[str]:
@@ -205,8 +331,8 @@ def _guards_stand(_look: Look) -> Iterator[str]:
 
 def _keys_open(_look: Look) -> Iterator[str]:
     """Our keys open what they sealed, where it was sealed, and find what they index."""
-    yield from privacy.faults()
-    if count := privacy.unbound():
+    yield from rotation.faults()
+    if count := rotation.unbound():
         yield f"{count} values would open in any row: run `manage.py rotate_privacy_keys`"
 
 
@@ -262,6 +388,14 @@ def _rows(sql: str) -> Iterator[str]:
 INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "one_active_binding": _one_active_binding,
     "purchase_dates": _purchase_dates,
+    "profiles_follow_the_facts": _profiles_follow,
+    "points_add_up": _points_add_up,
+    "points_where_they_belong": _points_where_they_belong,
+    "purchases_worth": _purchases_worth,
+    "books_follow_the_facts": _books_follow,
+    "coupons_as_moved": _coupons_as_moved,
+    "coupons_within_limits": _coupons_within_limits,
+    "merged_hold_nothing": _merged_hold_nothing,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,

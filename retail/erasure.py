@@ -2,8 +2,10 @@
 
 Two persons agree to it (`members.erasure.ask`), then a job does it. On the server `manage.py erase` does it at once.
 
-    sealed texts of WeCom that mention them · notices about them · tags · files · errors of jobs   (looked up by value)
-    their identities, each a suppression · their names                          (last: then nothing can be looked up)
+    sealed texts of WeCom that mention them · notices · tags · files, lists given in · errors of jobs
+                                                                                            (looked up by value)
+    their behaviour · their identities, each a suppression · names, birthdays
+                                                                  (last: then nothing can be looked up any more)
 """
 
 from collections.abc import Collection
@@ -14,12 +16,13 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from clerks import forgetting
+from clerks import book, forgetting
 from clerks.models import Notice
 from clerks.outreach import notices
 from members import erasure
 from members.models import Member
 from retail import approvals, audit, exports, jobs, privacy
+from retail.imports import members
 from retail.models import ExportFile, Job, Staff
 from retail.wecom import inbox, outbox
 
@@ -34,6 +37,7 @@ class Erased(NamedTuple):
     messages: int
     calls: int
     notices: int
+    lists: int
 
 
 @approvals.kind(erasure.KIND, name=gettext_lazy("抹去会员"), permission="members.decide_member")
@@ -57,7 +61,7 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     """Forget everything about a person; who was forgotten before stays so. Raises approvals.Refused."""
     whole = erasure.person(member)
     if whole.is_forgotten:
-        return Erased(0, 0, 0, 0)
+        return Erased(0, 0, 0, 0, 0)
     if objection := erasure.why_not(whole, now=now) or erasure.tells_who(whole, reason):
         raise approvals.Refused(objection)
     # A short one, a number of some shop's own, stands in many texts by chance.
@@ -66,9 +70,11 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     messages = inbox.forget_about(values=values, now=now)
     calls = outbox.forget_about(values=values, keys=calls_about)
     files = exports.forget_about(member_ids=whole.member_ids, key_ids=whole.key_ids)
+    lists = members.forget_all()
     _forget_errors([key.masked for key in whole.keys])
     identities = erasure.forget(whole=whole, by=by, reason=reason, now=now)
-    found = Erased(identities, messages, calls, told)
+    book.refresh(member_ids=whole.member_ids, now=now)  # made of what is left
+    found = Erased(identities, messages, calls, told, lists)
     audit.record(by=by, action="erase", target=whole.member, now=now, after=found._asdict(), reason=reason)
     for member in Member._base_manager.filter(pk__in=whole.member_ids):  # asked of one who was merged since, too
         approvals.lapse(kind=erasure.KIND, target=member, why=_("已经另行抹去。"), by=by, now=now)

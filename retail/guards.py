@@ -45,6 +45,11 @@ TRIGGERS = {
     " EXECUTE FUNCTION public.refuse_other_figures()",
     ("commissions_statement", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_change()",
+    ("members_membership", "points_by_entries"): "BEFORE UPDATE FOR EACH ROW WHEN"
+    " ((old.points IS DISTINCT FROM new.points)) EXECUTE FUNCTION public.refuse_other_points()",
+    ("members_membership", "points_from_zero"): "BEFORE INSERT FOR EACH ROW WHEN ((new.points <> 0))"
+    " EXECUTE FUNCTION public.refuse_other_points()",
+    ("members_pointsentry", "balance"): _ON_WRITTEN + "public.add_points()",
     ("retail_apitoken", "stays_revoked"): "BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION public.refuse_revival()",
     ("retail_user", "power_from_the_server"): "BEFORE INSERT OR UPDATE FOR EACH ROW"
     " EXECUTE FUNCTION public.refuse_power()",
@@ -57,13 +62,19 @@ POLICIES = {
 }
 # The functions those call: the start of the SHA-256 over the statement that makes one.
 FUNCTIONS = {
+    "add_points()": "3d8711d726f4d6e9de5206a7a810bfe4",
     "daogou_sees_key(wanted bigint)": "8daea54664064bff0d1c5f3062b89534",
+    "name_grams(name text)": "c0d695b0559b4938fbf6b2a4faae596e",
+    "name_sought(name text)": "d7772478961150d5f838a2c26ebe70f4",
+    "drop_event_months(before date)": "0cae954bd6088d1a56de12aa89cc882f",
+    "make_event_month(day date)": "bc8f7bd679530d4fddf46b5f9732de62",
     "refuse_change()": "3e49f50ded122e39186776418c0359c8",
     "refuse_closed_period()": "8f91dbbf439f6e20eadd428a98656696",
     "refuse_gap()": "6bf9d90f9dc87d81aaae068e73d32197",
     "refuse_other_case()": "8b0982a4f64638702e219f5cb3f9736a",
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "4c94d24dbca52f60921ce6a3d61e5a32",
+    "refuse_other_points()": "c7f6595b2eab3a246969d2574e73cd46",
     "refuse_overpaying()": "ec55be8772e6ec4ba429a21dffe90013",
     "refuse_power()": "7ec820ddc520ce36f7a1374295880273",
     "refuse_reopening()": "6db62811438ba3f8296cf67579c7ba01",

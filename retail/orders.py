@@ -45,7 +45,7 @@ class Taken:
 
 
 # ── Orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-class _Label(NamedTuple):
+class Label(NamedTuple):
     """What an order needs to know of a brand; the model row of a channel's brand has the same names."""
 
     id: int
@@ -53,18 +53,18 @@ class _Label(NamedTuple):
     corp: str
 
 
-class _Shop(NamedTuple):
+class Shop(NamedTuple):
     """What an order needs to know of a store."""
 
     id: int
-    brand: _Label
+    brand: Label
 
 
 @dataclass(slots=True)
 class _References:
     """What the codes of a batch stand for."""
 
-    stores: dict[str, _Shop]
+    stores: dict[str, Shop]
     products: dict[str, catalog.Sold]
     labels: set[str]
 
@@ -117,28 +117,28 @@ def _references(data: Sequence[shapes.Order]) -> _References:
     codes = {code for row in data for code in (row.store_code, row.fulfil_store_code) if code}
     labels = {line.brand for row in data for line in row.lines if line.brand}
     return _References(
-        stores=_stores(codes) if codes else {},
+        stores=stores(codes) if codes else {},
         products=catalog.products_by_sku({line.sku for row in data for line in row.lines}),
         labels=set(Brand.objects.filter(code__in=labels).values_list("code", flat=True)) if labels else set(),
     )
 
 
-def _stores(codes: Iterable[str]) -> dict[str, _Shop]:
+def stores(codes: Iterable[str]) -> dict[str, Shop]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.code, s.id, b.id, b.code, b.corp FROM retail_store s JOIN retail_brand b ON b.id = s.brand_id"
             " WHERE s.code = ANY(%s)",
             [list(codes)],
         )
-        return {code: _Shop(pk, _Label(*brand)) for code, pk, *brand in cursor.fetchall()}
+        return {code: Shop(pk, Label(*brand)) for code, pk, *brand in cursor.fetchall()}
 
 
 def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolved | list[Fault]:
     faults: list[Fault] = []
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these orders are taken for {channel.code!r}"))
-    faults += _time_faults("paid_at", row.paid_at)
-    faults += _time_faults("delivered_at", row.delivered_at)
+    faults += time_faults("paid_at", row.paid_at)
+    faults += time_faults("delivered_at", row.delivered_at)
     store = known.stores.get(row.store_code) if row.store_code else None
     fulfil = known.stores.get(row.fulfil_store_code) if row.fulfil_store_code else None
     if row.store_code and store is None:
@@ -150,7 +150,7 @@ def _resolve(channel: Channel, row: shapes.Order, known: _References) -> _Resolv
         faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
     products = [known.products.get(line.sku) for line in row.lines]
     faults += _line_faults(row.lines, products, known.labels)
-    buyer, wrong = _identities(channel, brand, row.buyer)
+    buyer, wrong = identities(channel, brand, row.buyer)
     faults += wrong
     if faults or brand is None:
         return faults
@@ -176,54 +176,27 @@ def _line_faults(
         seen.add(line.outer_line_id)
 
 
-def _time_faults(name: str, time: datetime | None) -> list[Fault]:
+def time_faults(name: str, time: datetime | None) -> list[Fault]:
     # Most are told by their year: comparing moments of two zones takes long.
     if time is None or EARLIEST.year < time.year < LATEST.year - 1 or EARLIEST <= time < LATEST:
         return []
     return [Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")]
 
 
-class Told(NamedTuple):
-    """Of whom and where something that is no order speaks: the brand, the store, the keys the buyer is known by."""
-
-    brand_id: int
-    store_id: int | None
-    key_ids: list[int]
-
-
-def told(*, channel: Channel, data: Sequence[shapes.Event]) -> list[Told | list[Fault]]:
-    """What the codes and keys of events stand for, or what is wrong with them; in order. The keys are kept."""
-    stores = _stores({row.store_code for row in data if row.store_code})
-    return [_told(channel, row, stores) for row in data]
-
-
-def _told(channel: Channel, row: shapes.Event, stores: dict[str, _Shop]) -> Told | list[Fault]:
-    faults = _time_faults("at", row.at)
-    if row.channel != channel.code:
-        faults.append(Fault("channel", f"is {row.channel!r}, but these events are taken for {channel.code!r}"))
-    store = stores.get(row.store_code) if row.store_code else None
-    if row.store_code and store is None:
-        faults.append(Fault("store_code", f"unknown store {row.store_code!r}"))
-    brand = store.brand if store else channel.brand
-    if brand is None and not faults:
-        faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
-    keys, wrong = _identities(channel, brand, row.buyer)
-    if faults + wrong or brand is None:
-        return faults + wrong
-    ids = privacy.keep(keys)
-    return Told(brand.id, store.id if store else None, list(dict.fromkeys(ids[key] for key in keys)))
-
-
-def _identities(
-    channel: Channel, brand: _Label | Brand | None, buyer: Iterable[shapes.Buyer]
+def identities(
+    channel: Channel | None, brand: Label | Brand | None, buyer: Iterable[shapes.Buyer]
 ) -> tuple[list[privacy.Known], list[Fault]]:
     """The buyer's keys with what makes them unique: the corp of an external_userid, the channel of its own ids."""
     keys, faults = [], []
     for place, one in enumerate(buyer):
         scope = ""
         if one.type == "external_userid":
-            scope = channel.corp or (brand.corp if brand else "")
+            scope = (channel.corp if channel else "") or (brand.corp if brand else "")
+        elif one.type == "channel_id" and channel is None:
+            faults.append(Fault(f"buyer[{place}]", "channel_id: give the channel whose number it is"))
+            continue
         elif one.type == "channel_id":
+            assert channel is not None
             scope = channel.code
         elif one.type == "card":
             scope = brand.code if brand else ""
@@ -509,7 +482,7 @@ def record_refunds(*, channel: Channel, data: Sequence[shapes.Refund], now: date
 def _refund_faults(
     channel: Channel, row: shapes.Refund, order: Order | None, lines: set[tuple[str, str]]
 ) -> list[Fault]:
-    faults = _time_faults("refunded_at", row.refunded_at)
+    faults = time_faults("refunded_at", row.refunded_at)
     if row.channel != channel.code:
         faults.append(Fault("channel", f"is {row.channel!r}, but these refunds are taken for {channel.code!r}"))
     if order is not None and (row.outer_order_id, row.outer_line_id) not in lines:

@@ -1,13 +1,12 @@
 """Personal data: one table of identifying values, keys kept outside the database, masks for everything shown.
 
-A phone number, unionid or card number is stored once, as a `BuyerKey`: an HMAC to find it by, an HMAC of its last
-four characters for the counter search, and an AES-GCM cipher to show it to somebody who may. Every other table holds
-the id of that row.
+A phone number, unionid or card number is stored once, as a `BuyerKey`: an HMAC to find it by, what of it anybody may
+see, and an AES-GCM cipher to show it to somebody who may. Every other table holds the id of that row.
 
 Keys: `settings.PRIVACY_KEYS`, or a key file that the demo makes on its first start. Each key is 32 bytes with an id of
 one byte; the first one encrypts, every one decrypts. The HMAC secret is derived from the *oldest* key, so that adding
 a key at the front never loses the index; so the oldest key stays for good, only those between may be dropped once
-`rotate` has re-encrypted what they sealed (docs/privacy.md).
+`retail.rotation` has re-encrypted what they sealed (docs/privacy.md).
 """
 
 import base64
@@ -17,8 +16,7 @@ import os
 import re
 import secrets
 import stat
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -26,11 +24,9 @@ from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from retail import audit
@@ -201,6 +197,11 @@ def require_keys() -> None:
     _ring()
 
 
+def key_ids() -> tuple[int, ...]:
+    """The ids of the keys, newest first."""
+    return _ring().ids
+
+
 def new_key(id: int) -> str:
     return f"{id}:{base64.b64encode(os.urandom(32)).decode()}"
 
@@ -254,20 +255,20 @@ def mac(text: str) -> bytes:
 
 # ── Sealed ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 # 0, the id of the key, 12 random bytes, cipher and tag: bound to its place. Before there were places the id came
-# first, and what is in that form opens anywhere until `rotate` has sealed it anew; ids begin with 1.
-_BOUND = 0
+# first, and what is in that form opens anywhere until `rotation.rotate` has sealed it anew; ids begin with 1.
+BOUND = 0
 
 
 def seal(plain: bytes, *, place: str) -> bytes:
     """Encrypt with the newest key, so that it opens for this place alone."""
     ring, nonce = _ring(), os.urandom(12)
     key_id = ring.ids[0]
-    return bytes([_BOUND, key_id]) + nonce + ring.ciphers[key_id].encrypt(nonce, plain, place.encode())
+    return bytes([BOUND, key_id]) + nonce + ring.ciphers[key_id].encrypt(nonce, plain, place.encode())
 
 
 def open_sealed(sealed: bytes, *, place: str) -> bytes:
     """What was sealed for this place. Raises MissingKey when its key is gone or another, or it is of another place."""
-    is_bound = sealed[0] == _BOUND
+    is_bound = sealed[0] == BOUND
     body = sealed[1:] if is_bound else sealed
     key_id, nonce, cipher = body[0], body[1:13], body[13:]
     if key_id not in _ring().ciphers and not settings.PRIVACY_KEYS:
@@ -280,20 +281,20 @@ def open_sealed(sealed: bytes, *, place: str) -> bytes:
         ) from None
 
 
-def _place(table: str, column: str, identity: Iterable[Any]) -> str:
+def place_of(table: str, column: str, identity: Iterable[Any]) -> str:
     said = (bytes(part).hex() if isinstance(part, bytes | memoryview) else str(part) for part in identity)
     return "\x1f".join((table, column, *said))
 
 
 def _place_in(row: models.Model, name: str) -> str:
     field: Any = row._meta.get_field(name)
-    identity = [getattr(row, name) for name in _identity_of(type(row), field)]
+    identity = [getattr(row, name) for name in identity_of(type(row), field)]
     if any(part is None for part in identity):
         raise ValueError(f"{row._meta.label}.{name}: what its row is called must be known before it is sealed.")
-    return _place(row._meta.db_table, field.column, identity)
+    return place_of(row._meta.db_table, field.column, identity)
 
 
-def _identity_of(model: type[models.Model], field: SealedField) -> list[str]:
+def identity_of(model: type[models.Model], field: SealedField) -> list[str]:
     """The columns that say which row it is; attributes of a row are called the same."""
     rows: Any = model._meta
     return [str((rows.pk if name == "pk" else rows.get_field(name)).column) for name in field.of]
@@ -325,7 +326,7 @@ def row(known: Known) -> tuple[str, str, bytes, bytes, str]:
         known.type,
         known.scope,
         print_,
-        seal(known.value.encode(), place=_place("retail_buyerkey", "cipher", [print_])),
+        seal(known.value.encode(), place=place_of("retail_buyerkey", "cipher", [print_])),
         mask(known.type, known.value),
     )
 
@@ -352,18 +353,18 @@ def _insert(rows: list[tuple[str, str, bytes, bytes, str]]) -> dict[bytes, int]:
             "INSERT INTO retail_buyerkey (type, scope, hmac, cipher, masked)"
             " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::text[])"
             " ON CONFLICT (hmac) DO NOTHING RETURNING hmac, id",
-            [types, scopes, _array(hmacs), _array(ciphers), masks],
+            [types, scopes, as_array(hmacs), as_array(ciphers), masks],
         )
         return {bytes(print_): key_id for print_, key_id in cursor.fetchall()}
 
 
 def _ids(fingerprints: list[bytes]) -> dict[bytes, int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT hmac, id FROM retail_buyerkey WHERE hmac = ANY(%s::bytea[])", [_array(fingerprints)])
+        cursor.execute("SELECT hmac, id FROM retail_buyerkey WHERE hmac = ANY(%s::bytea[])", [as_array(fingerprints)])
         return {bytes(print_): key_id for print_, key_id in cursor.fetchall()}
 
 
-def _array(values: Iterable[bytes]) -> str:
+def as_array(values: Iterable[bytes]) -> str:
     """A bytea[] as PostgreSQL spells it: psycopg takes longer to dump such a list than the statement takes to run."""
     return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
 
@@ -386,8 +387,7 @@ def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: dat
     if not 2 <= len(reason.strip()) <= 200:
         raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
     with transaction.atomic():
-        with connection.cursor() as cursor:  # the same person in two windows counts one after the other
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('unmask', %s))", [by.pk])
+        audit.one_by_one(by=by, action=UNMASK)
         if unmasked_today(by=by, now=now) >= most_a_day():
             words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
             raise QuotaUsed(words % {"count": most_a_day()})
@@ -407,8 +407,7 @@ def most_a_day() -> int:
 
 def unmasked_today(*, by: Any, now: datetime) -> int:
     """How many values this person has seen since midnight, here."""
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    return audit.AuditRow._base_manager.filter(by=by, action=UNMASK, at__gte=midnight).count()
+    return audit.count_of_today(by=by, action=UNMASK, now=now)
 
 
 # ── Forgotten ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -451,150 +450,6 @@ def suppressed(identities: Iterable[Known]) -> dict[Known, datetime]:
     wanted = {fingerprint(known): known for known in identities}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT hmac, max(at) FROM retail_suppression WHERE hmac = ANY(%s::bytea[]) GROUP BY 1", [_array(wanted)]
+            "SELECT hmac, max(at) FROM retail_suppression WHERE hmac = ANY(%s::bytea[]) GROUP BY 1", [as_array(wanted)]
         )
         return {wanted[bytes(print_)]: at for print_, at in cursor.fetchall()}
-
-
-# ── New keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-class KeyInUse(ValueError):
-    """This key cannot go yet, or ever."""
-
-
-def key_ids() -> tuple[int, ...]:
-    """The ids of the keys, newest first."""
-    return _ring().ids
-
-
-class _Column(NamedTuple):
-    """A column of sealed values, by its names, and the columns that its place is made of."""
-
-    model: type[models.Model]
-    name: str
-    of: list[str]
-
-    @property
-    def sql(self) -> dict[str, str]:
-        """How SQL spells them; `key` is the id of the key that sealed a value."""
-        quote = connection.ops.quote_name
-        table, name = quote(self.model._meta.db_table), quote(self.name)
-        key = f"CASE get_byte({name}, 0) WHEN {_BOUND} THEN get_byte({name}, 1) ELSE get_byte({name}, 0) END"
-        return {"table": table, "name": name, "key": key, "of": ", ".join(map(quote, self.of))}
-
-    def place(self, identity: Iterable[Any]) -> str:
-        return _place(self.model._meta.db_table, self.name, identity)
-
-
-def _columns() -> list[_Column]:
-    return [
-        _Column(model, str(field.column), _identity_of(model, field))
-        for model in apps.get_models()
-        for field in model._meta.concrete_fields
-        if isinstance(field, SealedField)
-    ]
-
-
-def sealed_by() -> dict[int, int]:
-    """How many values each key has sealed."""
-    counts: Counter[int] = Counter()
-    with connection.cursor() as cursor:
-        for column in _columns():
-            cursor.execute(
-                "SELECT {key}, count(*) FROM {table} WHERE {name} IS NOT NULL GROUP BY 1".format(**column.sql)
-            )
-            counts.update(dict(cursor.fetchall()))
-    return dict(sorted(counts.items()))
-
-
-def rotate(*, batch: int = 2000) -> Iterator[int]:
-    """Seal anew what the newest key has not sealed for its place; yields the size of each batch, committed by itself.
-
-    Where it was stopped, it goes on: what is done is told by the first two bytes.
-    """
-    for column in _columns():
-        yield from _rotate(column, batch)
-
-
-def _rotate(column: _Column, batch: int) -> Iterator[int]:
-    done, last_id = bytes([_BOUND, key_ids()[0]]), 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id, {name}, {of} FROM {table} WHERE id > %s AND substr({name}, 1, 2) <> %s"
-                " ORDER BY id LIMIT %s FOR UPDATE".format(**column.sql),
-                [last_id, done, batch],
-            )
-            rows = [(row_id, _anew(sealed, column.place(of))) for row_id, sealed, *of in cursor.fetchall()]
-            if not rows:
-                return
-            cursor.execute(
-                "UPDATE {table} k SET {name} = w.sealed"
-                " FROM unnest(%s::bigint[], %s::bytea[]) AS w(id, sealed) WHERE k.id = w.id".format(**column.sql),
-                [[row[0] for row in rows], _array(row[1] for row in rows)],
-            )
-        last_id = rows[-1][0]
-        yield len(rows)
-
-
-def _anew(sealed: bytes, place: str) -> bytes:
-    return seal(open_sealed(bytes(sealed), place=place), place=place)
-
-
-def refuse_drop(key_id: int) -> None:
-    """Raise KeyInUse unless this key may be taken away."""
-    ids = key_ids()
-    if key_id not in ids:
-        raise KeyInUse(f"There is no key {key_id}.")
-    if key_id == ids[-1]:
-        raise KeyInUse(f"Key {key_id} is the oldest: the index by which buyers are found hangs on it. It stays.")
-    if key_id == ids[0]:
-        raise KeyInUse(f"Key {key_id} is the newest: it seals what comes in.")
-    if count := sealed_by().get(key_id):
-        raise KeyInUse(f"{count} values are still sealed with key {key_id}: run rotate_privacy_keys first.")
-
-
-def unbound() -> int:
-    """How many values are sealed as before there was a place: they would open in any row."""
-    with connection.cursor() as cursor:
-        count = 0
-        for column in _columns():
-            cursor.execute(
-                "SELECT count(*) FROM {table} WHERE get_byte({name}, 0) <> %s".format(**column.sql), [_BOUND]
-            )
-            count += cursor.fetchone()[0]
-    return count
-
-
-def faults() -> list[str]:
-    """What is wrong between the keys and the tables: values no key opens, or an index made with another oldest key.
-
-    Of each column the first and the last value that each of the keys has sealed are opened.
-    """
-    missing = sorted(set(sealed_by()) - set(key_ids()))
-    found = [f"Key {key_id} is missing, and values are sealed with it." for key_id in missing]
-    for column in _columns():
-        found += [fault for row in _ends_of(column, key_ids()) if (fault := _fault_of(row, column.name))]
-    return list(dict.fromkeys(found))
-
-
-def _ends_of(column: _Column, keys: Collection[int]) -> Iterator[models.Model]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT min(id), max(id) FROM {table} WHERE {name} IS NOT NULL AND {key} = ANY(%s) GROUP BY {key}".format(
-                **column.sql
-            ),
-            [list(keys)],
-        )
-        ids = {row_id for ends in cursor.fetchall() for row_id in ends}
-    yield from column.model._base_manager.filter(pk__in=ids).order_by("pk")
-
-
-def _fault_of(row: models.Model, name: str) -> str:
-    """What is wrong with one sealed value, in words; "" when nothing is."""
-    try:
-        plain = opened(row, name)
-    except MissingKey as error:
-        return f"{row._meta.label} {row.pk}: {error}"
-    if isinstance(row, BuyerKey) and fingerprint(Known(row.type, row.scope, plain.decode())) != bytes(row.hmac):
-        return "The oldest key is not the one the index was made with: buyers would not be found again."
-    return ""

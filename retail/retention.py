@@ -1,14 +1,12 @@
 """What is kept how long, in one table: periodic work runs it, `manage.py retention` prints it."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
-from django.conf import settings
-
+from members import behaviour
 from retail import exports, jobs
+from retail.imports import leftovers, members
 from retail.models import ApiCall
 from retail.wecom import inbox, limits, outbox
 from retail.wecom.models import Use
@@ -36,20 +34,6 @@ def _answers(before: datetime) -> int:
     return ApiCall.objects.filter(created_at__lt=before).delete()[0]
 
 
-def _failed_rows(before: datetime) -> int:
-    """Files of rows that were not imported, wherever they lie, and the notes that named them."""
-    gone = 0
-    for note in _notes().glob("*.path"):
-        path = Path(note.read_text(encoding="utf-8"))
-        if not path.name.endswith(FAILED) or not path.exists():
-            note.unlink(missing_ok=True)
-        elif path.stat().st_mtime < before.timestamp():
-            path.unlink(missing_ok=True)
-            note.unlink(missing_ok=True)
-            gone += 1
-    return gone
-
-
 def _wecom_texts(before: datetime) -> int:
     """That they came and went stays, with the outcome."""
     return inbox.forget(before=before) + outbox.forget(before=before)
@@ -64,22 +48,20 @@ def _files(before: datetime) -> int:
     return exports.forget(before=before)
 
 
-FAILED = ".failed.csv"
+def _lists(before: datetime) -> int:
+    """What was given in to be imported; what became of it stays."""
+    return members.forget(before=before)
 
 
-def _notes() -> Path:
-    return Path(settings.VAR_DIR) / "failed-rows"
-
-
-def remember(path: Path) -> None:
-    """A file of failed rows was written: it is to go when its time is over."""
-    _notes().mkdir(parents=True, exist_ok=True)
-    whole = str(path.resolve())
-    (_notes() / f"{hashlib.sha256(whole.encode()).hexdigest()[:16]}.path").write_text(whole, encoding="utf-8")
+def _behaviour(before: datetime) -> int:
+    """Whole months: one goes when the last day of it is past its time."""
+    return behaviour.forget(before=before)
 
 
 TABLE = (
-    Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", _failed_rows),
+    Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", leftovers.forget),
+    Kept("lists of members given in", 7, "let refused rows be corrected; sealed", _lists),
+    Kept("behaviour events, by the month", behaviour.KEPT.days, "show what somebody likes, a year back", _behaviour),
     Kept("exported files", 1, "let the asker download what a second person agreed to; sealed", _files),
     Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
     Kept("done jobs", 7, "show what ran; failed jobs stay until they are replayed", _done_jobs),

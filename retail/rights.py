@@ -24,6 +24,9 @@ APPEND_ONLY = (
     "commissions_disputestep",
     "commissions_entry",
     "commissions_payout",
+    "members_consent",
+    "members_pointsentry",
+    "members_couponmove",
     "retail_auditrow",
     "retail_orderversion",
     "retail_refundversion",
@@ -34,9 +37,11 @@ DELETABLE = {
     "auth_group_permissions": "what a role may do, brought up to date",
     "axes_accessattempt": "forgotten after a sign-in that worked",
     "axes_accessattemptexpiration": "likewise",
+    "clerks_customer": "a row of clerks.book, made of facts: the relation ended",
     "clerks_department": "a mirror of WeCom's address book",
     "clerks_friendmove": "a conclusion gives way to what was told",
     "clerks_groupchatmember": "a mirror of who is in a group chat",
+    "clerks_tagwish": "a tag on its way to WeCom that has arrived",
     "commissions_actionrate": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainment": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainmentstep": "likewise",
@@ -44,6 +49,8 @@ DELETABLE = {
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",
+    "members_behind": "what is rolled up of them has caught up",
+    "members_segmentmember": "somebody leaves a segment; the move stays",
     "otp_static_staticdevice": "recovery codes, replaced by new ones",
     "otp_static_statictoken": "a recovery code, used up",
     "otp_totp_totpdevice": "a second factor, replaced or taken away",
@@ -66,6 +73,9 @@ CLOCK = (
     "django_celery_beat_solarschedule",
 )
 READ_ONLY = {WEB: ("django_migrations", "retail_seal", *CLOCK), JOB: ("django_migrations",)}
+
+# What of the owner's powers others may use, by a function that does one thing: who may call which.
+FUNCTIONS = {"make_event_month(date)": (WEB, JOB), "drop_event_months(date)": (JOB,)}
 
 
 def of(login: str, table: str) -> frozenset[str]:
@@ -98,6 +108,9 @@ def grant() -> None:
         for (login, rights), tables in _by_rights(cursor).items():
             names = ", ".join(map(connection.ops.quote_name, tables))
             cursor.execute(f"GRANT {', '.join(sorted(rights))} ON {names} TO {login}")
+        for function, callers in FUNCTIONS.items():
+            cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC, {both}")
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {', '.join(callers)}")
 
 
 def _by_rights(cursor: CursorWrapper) -> dict[tuple[str, frozenset[str]], list[str]]:
@@ -147,6 +160,7 @@ def faults() -> Iterator[str]:
         if {WEB, JOB} <= known.keys():
             yield from _wrong_rights(connection.introspection.table_names(cursor))
             yield from _powers_by_the_way(cursor)
+            yield from _wrong_callers(cursor)
     yield from guards.faults(append_only=APPEND_ONLY)
 
 
@@ -172,3 +186,18 @@ FROM pg_db_role_setting, unnest(setconfig) said WHERE said ~ '^session_replicati
 def _powers_by_the_way(cursor: CursorWrapper) -> Iterator[str]:
     cursor.execute(_BY_THE_WAY, [[WEB, JOB], [WEB, JOB]])
     yield from (said for (said,) in cursor.fetchall())
+
+
+# A function that runs as its owner does what its caller may not: so each of them is named, with its callers.
+_CALLERS = """
+SELECT p.oid::regprocedure::text, login FROM pg_proc p, unnest(%s::text[]) login
+WHERE pronamespace = 'public'::regnamespace AND prosecdef AND has_function_privilege(login, p.oid, 'EXECUTE')
+"""
+
+
+def _wrong_callers(cursor: CursorWrapper) -> Iterator[str]:
+    cursor.execute(_CALLERS, [[WEB, JOB]])
+    found = set(cursor.fetchall())
+    wanted = {(function, login) for function, callers in FUNCTIONS.items() for login in callers}
+    yield from (f"{login} may call {function}" for function, login in sorted(found - wanted))
+    yield from (f"{login} may not call {function}" for function, login in sorted(wanted - found))

@@ -152,8 +152,10 @@ METRICS_TOKEN = env.str("DAOGOU_METRICS_TOKEN", default="")
 PRIVACY_KEYS = env.list("DAOGOU_PRIVACY_KEYS", default=[])
 PRIVACY_KEY_FILE = VAR_DIR / "privacy.keys"
 UNMASK_PER_DAY = env.int("DAOGOU_UNMASK_PER_DAY", default=20)  # whole numbers one person may see on one day
+TAIL_SEARCHES_PER_DAY = env.int("DAOGOU_TAIL_SEARCHES_PER_DAY", default=100)  # of one clerk, in their own customers
 # Fen that a recompute may move, without signs, before it takes a second person.
 RECOMPUTE_ALONE_FEN = env.int("DAOGOU_RECOMPUTE_ALONE_FEN", default=500_000)
+POINTS_ALONE = env.int("DAOGOU_POINTS_ALONE", default=1_000)
 EXPORT_ROWS_PER_DAY = env.int("DAOGOU_EXPORT_ROWS_PER_DAY", default=2000)  # one person may take away alone
 
 # ── WeCom (企业微信): the vendor's limits with a margin (docs/wecom.md) ──────────────────────────────────────────────
@@ -185,6 +187,7 @@ WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many 
 SITE_URL = env.str("DAOGOU_SITE_URL", default="http://127.0.0.1:8000" if DEMO or TESTING else "")
 OUTREACH_HOURS = (9, 21)  # between these hours of Shanghai customers may hear from us unasked
 OUTREACH_MOST_TOUCHES = (3, 7)  # so many times in so many days, by whomever
+DORMANT_DAYS = env.int("DAOGOU_DORMANT_DAYS", default=60)  # who bought since then is not asleep
 WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
 WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does
 
@@ -250,7 +253,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
-UPLOAD_MAX_BYTES = {"/admin/wecom/media/add/": 21 * 1024 * 1024}  # pages that take a file, which goes to a customer
+UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members
+    "/admin/wecom/media/add/": 21 * 1024 * 1024,
+    "/admin/members/memberimport/add/": 21 * 1024 * 1024,
+}
 FORM_MAX_BYTES = 1024 * 1024  # what people send from pages; the feed may send DATA_UPLOAD_MAX_MEMORY_SIZE
 
 # ── What a browser may do with our pages ─────────────────────────────────────────────────────────────────────────────

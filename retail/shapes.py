@@ -4,7 +4,7 @@ Amounts are integer fen of the whole line; times are ISO 8601 with an offset. Un
 Shapes never point back at themselves, so the collector of garbage need not look at them (`gc=False`).
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -81,19 +81,73 @@ class Refund(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=
             raise ValueError("Give exactly one of `fen`, `cumulative_fen` and `qty`")
 
 
-class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """Something a buyer did other than buying. So far `register`: they became a member of the brand.
+EventType = Literal[
+    "register",
+    "view",
+    "cart",
+    "favourite",
+    "visit",
+    "live_watch",
+    "order_placed",
+    "order_closed",
+    "asked",
+    "replied",
+    "complained",
+]
 
-    share_code: of the clerk who recruited them.
+
+class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Something a buyer did other than buying.
+
+    `register`: they became a member of the brand, recruited by the clerk of `share_code`. Elsewhere `share_code` says
+    whose link led there. seconds: how long they looked or watched; order: the number of the order it is about.
     """
 
     channel: Code
     outer_event_id: Code
-    type: Literal["register"]
+    type: EventType
     at: Moment
     buyer: Annotated[tuple[Buyer, ...], Meta(min_length=1, max_length=20)]
+    sku: Code | None = None
     store_code: Code | None = None
     share_code: Code | None = None
+    live_event: Code | None = None
+    seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    order: Code | None = None
+
+
+class Consent(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """What a member allowed, or took back, by which version of a text.
+
+    marketing: being written to about offers; profiling: what is worked out about them, and leads; phone: their number
+    given to `company`, the code of a franchisee. Without `company` it was given to the group itself.
+    """
+
+    purpose: Literal["marketing", "profiling", "phone"]
+    is_given: bool
+    at: Moment
+    text_version: Annotated[str, Meta(max_length=32, pattern=r"^[^\x00]*$")] | None = None
+    company: Code | None = None
+
+
+class Member(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Somebody the group already knew, by any of the ways it knows them. What is left out stays as it is.
+
+    channel: the one whose buyer number a `channel_id` is; clerk: whose customer they are; points: the balance they
+    bring along; tags: by name.
+    """
+
+    channel: Code | None = None
+    buyer: Annotated[tuple[Buyer, ...], Meta(min_length=1, max_length=20)]
+    name: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")] | None = None
+    birthday: date | None = None
+    registered_at: Moment | None = None
+    store_code: Code | None = None
+    clerk: StaffCode | None = None
+    tier: Code | None = None
+    points: Annotated[int, Meta(ge=0, le=10**9)] | None = None
+    tags: Annotated[tuple[Code, ...], Meta(max_length=50)] = ()
+    consents: Annotated[tuple[Consent, ...], Meta(max_length=20)] = ()
 
 
 def encode(shape: Struct) -> bytes:

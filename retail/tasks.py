@@ -1,15 +1,34 @@
 """The table of everything a worker can do, and the Celery tasks that do it. Ids in, fetch, one call."""
 
+from datetime import date, timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import callbacks
-from clerks.callbacks import sync
+from clerks import book, callbacks, oneid, tagging
+from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
-from retail import approvals, doctor, erasure, exports, intake, jobs, periodic, retention, runs, scope, seals
+from members import behaviour, coupons, doubts, model_tags, points, profiles, segments, tiers
+from members.coupons import issuing
+from members.models import Segment
+from retail import (
+    approvals,
+    doctor,
+    dossier,  # noqa: F401  writes one kind of the exported files
+    erasure,
+    exports,
+    intake,
+    jobs,
+    periodic,
+    retention,
+    runs,
+    scope,
+    seals,
+)
 from retail.desk import roles  # noqa: F401  whose invariant is one of the doctor's
+from retail.imports import members
 from retail.wecom import inbox, media, outbox
 
 
@@ -23,6 +42,10 @@ def _settle_refund(refund_id: int) -> None:
 
 def _settle_refunds(order_id: int) -> None:
     intake.settle_refunds_of(order_id=order_id, now=timezone.now())
+
+
+def _join_members(doubt_id: int) -> None:
+    oneid.join(doubt_id=doubt_id, now=timezone.now())
 
 
 @jobs.apart
@@ -64,12 +87,36 @@ def _wecom_call(call_id: int) -> None:
     outbox.send(call_id=call_id, now=timezone.now())
 
 
+@jobs.apart
+def _tags_told(call_id: int) -> None:
+    marks.told(call_id=call_id, now=timezone.now())
+
+
+@jobs.apart
+def _tags_look(friend_id: int, wish_id: int) -> None:
+    marks.look(friend_id=friend_id, wish_id=wish_id, now=timezone.now())
+
+
+def _tags_send(friend_id: int) -> None:
+    tagging.send(friend_id=friend_id, now=timezone.now())
+
+
 def _make_export(export_id: int) -> None:
     exports.make(export_id=export_id, now=timezone.now())
 
 
+@jobs.apart
+def _import_members(import_id: int) -> None:
+    members.work(import_id=import_id, now=timezone.now)
+
+
 def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
+
+
+@jobs.apart
+def _coupon_issue(issue_id: int) -> None:
+    issuing.work(issue_id=issue_id, now=timezone.now())
 
 
 def _erase_member(member_id: int) -> None:
@@ -80,6 +127,13 @@ def _attain(period_id: int, is_booking: bool) -> None:
     attaining.run(period_id=period_id, is_booking=is_booking, now=timezone.now())
 
 
+def _refresh_segment(segment_id: int) -> None:
+    """One that ended meanwhile stays as it was."""
+    segment = Segment.objects.filter(pk=segment_id, ended_at=None).first()
+    if segment is not None:
+        segments.refresh(segment=segment, now=timezone.now())
+
+
 @jobs.apart
 def _run(run_id: int) -> None:
     runs.work(run_id=run_id, now=timezone.now())
@@ -88,6 +142,7 @@ def _run(run_id: int) -> None:
 # Job kind → function; how to add one: docs/architecture.md.
 REGISTRY: jobs.Registry = {
     "settle_order": _settle_order,
+    doubts.JOIN: _join_members,
     "settle_refund": _settle_refund,
     "settle_refunds": _settle_refunds,
     "wecom_event": _wecom_event,
@@ -97,16 +152,23 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    tagging.SEND: _tags_send,
+    tagging.TOLD: _tags_told,
+    tagging.LOOK: _tags_look,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
+    issuing.JOB: _coupon_issue,
     erasure.JOB: _erase_member,
+    members.JOB: _import_members,
     RUN: _run,
     attaining.JOB: _attain,
+    segments.JOB: _refresh_segment,
 }
 
 
 FAST_SWEEP_EXPIRES = 5  # seconds: by then the next two have been sent
 NIGHT = 2  # o'clock, in Shanghai
+SUNDAY = 6
 
 
 @shared_task(name="retail.run_jobs")
@@ -161,6 +223,32 @@ def sync_wecom() -> int:
         return sync.start_due(now=timezone.now())
 
 
+@shared_task(name="retail.coupons")
+def end_coupons() -> int:
+    """Coupons whose time is over end; what did not count lately is judged by what is known by now."""
+    now = timezone.now()
+    with scope.within(scope.EVERYTHING):
+        return coupons.expire(now=now) + intake.settle_coupons_again(now=now)
+
+
+@shared_task(name="retail.segments")
+def refresh_segments() -> int:
+    """Who fits moves with time, too: see to it that each segment is looked at every hour."""
+    with scope.within(scope.EVERYTHING):
+        return segments.enqueue_due(now=timezone.now())
+
+
+@shared_task(name="retail.behaviour")
+def tend_behaviour() -> int:
+    """Make the months to come, and give what nobody had done to those who became known since."""
+    now, task = timezone.now(), "retail.behaviour"
+    behaviour.prepare(now=now)
+    ran = periodic.last(task=task)
+    count, until = behaviour.adopt(since=int(ran.found.get("until", 0)) if ran else 0)
+    periodic.note(task=task, now=now, found={"until": until})
+    return count
+
+
 @shared_task(name="retail.attain")
 def attain() -> int:
     """Count what everybody sold this month; once a night, from 02:00 on, book the bonuses that follow."""
@@ -172,6 +260,33 @@ def attain() -> int:
     with scope.within(scope.EVERYTHING):
         count = attaining.enqueue(now=now, is_night=is_night)
     periodic.note(task="retail.attain", now=now, found={"booked_on": today.isoformat() if is_night else booked_on})
+    return count
+
+
+@shared_task(name="retail.members_night")
+def members_by_night() -> int:
+    """Once a night, from 02:00 on: points that expire, sums that move with the days, tiers, computed tags, the books.
+
+    Tags of those whose profile has changed, on Sundays everybody's.
+    """
+    now = timezone.now()
+    today, local = timezone.localdate(now), timezone.localtime(now)
+    ran = periodic.last(task="retail.members_night")
+    last_on = date.fromisoformat(ran.found["on"]) if ran and "on" in ran.found else None
+    if local.hour < NIGHT or last_on == today:
+        return 0
+    with scope.within(scope.EVERYTHING):
+        expired = points.expire(now=now, since=last_on - timedelta(days=1) if last_on else None)
+        count = profiles.refresh_all(now=now)
+        moved = tiers.nightly(now=now)
+        if ran is None or local.weekday() == SUNDAY:
+            changed = model_tags.recompute(now=now)
+        else:
+            changed = model_tags.recompute_changed(since=ran.at, now=now)
+        book.refresh_all(now=now)
+        tagging.forget(before=now - timedelta(days=1))
+    found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
+    periodic.note(task="retail.members_night", now=now, found=found)
     return count
 
 

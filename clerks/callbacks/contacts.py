@@ -9,6 +9,7 @@ from clerks.friends import Listed, Move, Reading, Settled
 from clerks.models import ContactWay, FriendMove
 from clerks.outreach import codes, contact, welcome
 from retail.wecom.errors import Rejected
+from retail.wecom.gateway import Gateway
 
 Kind = FriendMove.Kind
 NOBODYS = frozenset({84061, 40096})  # not a customer of anybody the application sees
@@ -93,7 +94,7 @@ def started_chat(heard: Heard) -> Outcome:
 def _settled(heard: Heard, kind: str | None) -> Settled:
     """Ask WeCom about the customer and put the answer and the event together."""
     external_userid = heard.named("ExternalUserID")
-    reading = read(heard, external_userid)
+    reading = read(heard.gateway, external_userid=external_userid, at=heard.now)
     moves = _moves(heard, kind) if kind else ()
     return friends.settle(
         corp=heard.corp, external_userid=external_userid, moves=moves, reading=reading, now=heard.now
@@ -104,17 +105,17 @@ def _moves(heard: Heard, kind: str) -> tuple[Move, ...]:
     return (Move(heard.named("UserID"), kind, heard.told_at, heard.text("State")[:64], heard.at),)
 
 
-def read(heard: Heard, external_userid: str) -> Reading:
+def read(gateway: Gateway, *, external_userid: str, at: datetime) -> Reading:
     """What WeCom says about a customer now."""
     try:
-        told = heard.gateway.contact(external_userid=external_userid)
+        told = gateway.contact(external_userid=external_userid)
     except Rejected as error:
         if error.errcode not in NOBODYS:
             raise
-        return Reading(heard.now, ())
+        return Reading(at, ())
     person = told.get("external_contact", {})
-    listed = tuple(listed_of(one, at=heard.now) for one in told.get("follow_user", []))
-    return Reading(heard.now, listed, str(person.get("name", "")), str(person.get("unionid", "")))
+    listed = tuple(listed_of(one, at=at) for one in told.get("follow_user", []))
+    return Reading(at, listed, str(person.get("name", "")), str(person.get("unionid", "")))
 
 
 def listed_of(told: dict[str, object], *, at: datetime) -> Listed:

@@ -1,24 +1,32 @@
 """Clerks and their customers: who is whose, who is whose friend in WeCom, and what was said to whom."""
 
 from clerks.models.binding import Binding
+from clerks.models.book import Customer, Note
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
+from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
+from clerks.models.wishes import TagWish
 
 __all__ = [
     "Binding",
     "ContactWay",
     "CorpTag",
+    "Customer",
     "Department",
     "Friend",
     "FriendMove",
     "Greeting",
     "GroupChat",
     "GroupChatMember",
+    "Merge",
+    "MergeMove",
+    "Note",
     "Notice",
     "Shift",
     "SyncRun",
+    "TagWish",
     "Touch",
     "Welcome",
     "WelcomePart",

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from clerks import book
 from clerks.models import Binding, Friend, Touch
 from members import consent, identity
 from retail.models import Staff
@@ -88,7 +89,10 @@ def touch(
 ) -> Touch:
     """Write down that a customer was contacted, or answered. `effect` names the cause: the same again is one touch."""
     given = {"member_id": member_id, "corp": corp, "purpose": purpose, "staff": by, "store_id": store_id, "at": now}
-    return Touch._base_manager.get_or_create(effect=effect, defaults=given)[0]
+    made, is_new = Touch._base_manager.get_or_create(effect=effect, defaults=given)
+    if is_new:
+        book.refresh(member_ids=[member_id], now=now)
+    return made
 
 
 def welcome(

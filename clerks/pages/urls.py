@@ -4,7 +4,19 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from clerks.pages.views import customers, earned, home, me, notices, sidebar, sign_in, statements
+from clerks.pages.views import (
+    customer,
+    customers,
+    earned,
+    home,
+    me,
+    notices,
+    sidebar,
+    sign_in,
+    statements,
+    vouchers,
+    wishes,
+)
 
 
 class DayConverter:
@@ -40,13 +52,21 @@ urlpatterns = [
     path("n/<int:notice_id>/open/", notices.open_record, name="notice_open"),
     path("n/<int:notice_id>/done/", notices.done, name="notice_done"),
     path("customers/", customers.customers, name="customers"),
-    path("customers/<int:member_id>/", customers.customer, name="customer"),
-    path("customers/<int:member_id>/chat/", customers.chat, name="chat"),
-    path("customers/<int:member_id>/send/", customers.send, name="send"),
+    path("customers/search/", customers.search, name="customers_search"),
+    path("customers/<int:member_id>/", customer.customer, name="customer"),
+    path("customers/<int:member_id>/story/", customer.story, name="story"),
+    path("customers/<int:member_id>/coupons/", customer.give, name="customer_give"),
+    path("customers/<int:member_id>/tags/", customer.tag, name="customer_tag"),
+    path("customers/<int:member_id>/notes/", customer.note, name="note"),
+    path("customers/<int:member_id>/notes/<int:note_id>/delete/", customer.delete_note, name="note_delete"),
+    path("customers/<int:member_id>/chat/", customer.chat, name="chat"),
+    path("customers/<int:member_id>/send/", customer.send, name="send"),
+    path("customers/<int:member_id>/wishes/", wishes.wishes, name="wishes"),
     path("sidebar/", sidebar.sidebar, name="sidebar"),
     path("sidebar/customer/", sidebar.customer, name="sidebar_customer"),
     path("sidebar/signatures/", sidebar.signatures, name="signatures"),
     path("me/", me.me, name="me"),
+    path("me/coupons/", vouchers.vouchers, name="vouchers"),
     path("me/type/", me.type_size, name="type_size"),
     path("me/sign-out/", me.sign_out, name="sign_out"),
     path("sign-in/", sign_in.sign_in, name="sign_in"),

@@ -315,7 +315,7 @@ class Migration(migrations.Migration):
                     ('fen', models.BigIntegerField(verbose_name='金额')),
                     ('reason', models.CharField(blank=True, default='', max_length=24, verbose_name='没有的原因')),
                     ('of', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='commissions.actionevent', verbose_name='收回哪一笔')),
-                    ('cause', models.CharField(blank=True, choices=[('unfriended', '好友被删除'), ('merged', '和另一位会员是同一个人'), ('returned', '货全退了')], default='', max_length=12, verbose_name='为什么收回')),
+                    ('cause', models.CharField(blank=True, choices=[('unfriended', '好友被删除'), ('merged', '和另一位会员是同一个人'), ('returned', '货全退了'), ('unused', '订单不再用这张券')], default='', max_length=12, verbose_name='为什么收回')),
                     ('entry', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='commissions.entry', verbose_name='佣金流水')),
                     ('judged_at', models.DateTimeField(verbose_name='判定时间')),
                 ],

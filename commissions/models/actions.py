@@ -30,7 +30,7 @@ KIND_OF = {
     **dict.fromkeys((ActionType.OPENED, ActionType.COUPON, ActionType.REPLY), Entry.Kind.CPR),
 }
 # Those that some room tells `commissions.actions.act` of; a room that begins to adds its own. Forms offer no others.
-CONNECTED = (ActionType.REGISTER, ActionType.FRIEND, ActionType.WAKE)
+CONNECTED = (ActionType.REGISTER, ActionType.FRIEND, ActionType.WAKE, ActionType.COUPON)
 
 
 class ActionRate(Scoped):
@@ -106,6 +106,7 @@ class ActionEvent(Scoped):
         UNFRIENDED = "unfriended", _("好友被删除")
         MERGED = "merged", _("和另一位会员是同一个人")
         RETURNED = "returned", _("货全退了")
+        UNUSED = "unused", _("订单不再用这张券")
 
     number = models.CharField(_("编号"), max_length=96)
     brand = loose(Brand, _("品牌"))

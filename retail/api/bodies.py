@@ -42,6 +42,12 @@ class EventBatch(Struct, forbid_unknown_fields=True):
     events: Annotated[tuple[shapes.Event, ...], Meta(min_length=1, max_length=MAX_ROWS)]
 
 
+class MemberBatch(Struct, forbid_unknown_fields=True):
+    """1 to 500 people who are members already."""
+
+    members: Annotated[tuple[shapes.Member, ...], Meta(min_length=1, max_length=MAX_ROWS)]
+
+
 class BadBody(ValueError):
     """Nothing of the body can be used; the message says where and why."""
 
@@ -65,7 +71,7 @@ class Decoder(Generic[Row]):
     """
 
     def __init__(self, *, batch: type[Struct], row: type[Row], number: str) -> None:
-        """`number` names the field that tells rows apart, to be echoed for a row that cannot be used."""
+        """`number` names the field that tells rows apart, to be echoed for a row that cannot be used; "": none."""
         (self.name,) = batch.__struct_fields__
         self.number = number
         fields = [(self.name, Raw)]

@@ -1,4 +1,4 @@
-"""The feed: batches of orders and refunds from one channel, answered row by row.
+"""The feed: batches of orders, refunds, events and members from one channel, answered row by row.
 
 Good rows are kept whatever their neighbours are; the answer says of each row what became of it.
 """
@@ -54,6 +54,10 @@ class EventResult(_Result, omit_defaults=True, kw_only=True):
     outer_event_id: str | None = None
 
 
+class MemberResult(_Result, omit_defaults=True, kw_only=True):
+    """What became of one row, counted from 0. `id`: the member's number, the same for all rows of one person."""
+
+
 class OrderAnswer(Struct):
     """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
 
@@ -78,6 +82,14 @@ class EventAnswer(Struct):
     rejected: int
 
 
+class MemberAnswer(Struct):
+    """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
+
+    results: list[MemberResult]
+    accepted: int
+    rejected: int
+
+
 class TooLarge(APIException):
     status_code = 413
 
@@ -85,6 +97,10 @@ class TooLarge(APIException):
 class Conflict(APIException):
     status_code = 409
     default_detail = "This Idempotency-Key was used for another request."
+
+
+Result = OrderResult | RefundResult | EventResult | MemberResult
+Answer = OrderAnswer | RefundAnswer | EventAnswer | MemberAnswer
 
 
 # ── Views ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,8 +111,8 @@ class Feed(ViewSet):
     schema = schema.Schema()
     decoder: ClassVar[bodies.Decoder[Any]]
     take: ClassVar[Callable[..., list[Taken]]]
-    answer: ClassVar[type[OrderAnswer | RefundAnswer | EventAnswer]]
-    result: ClassVar[type[OrderResult | RefundResult | EventResult]]
+    answer: ClassVar[type[Answer]]
+    result: ClassVar[type[Result]]
 
     def create(self, request: Request) -> HttpResponse:
         body, key, now = _body(request), _key(request), timezone.now()
@@ -127,18 +143,17 @@ class Feed(ViewSet):
         answer = self._answer(rows, outcomes)
         return _json(msgspec.json.encode(answer), 422 if answer.rejected else 200)
 
-    def _answer(self, rows: Sequence[Any], outcomes: list[Taken]) -> OrderAnswer | RefundAnswer | EventAnswer:
+    def _answer(self, rows: Sequence[Any], outcomes: list[Taken]) -> Answer:
         number, taken = self.decoder.number, iter(outcomes)
         results = []
         for place, row in enumerate(rows):
             if isinstance(row, bodies.Refused):
                 outcome, outer_id = Taken("rejected", faults=row.faults), row.number
             else:
-                outcome, outer_id = next(taken), getattr(row, number)
+                outcome, outer_id = next(taken), getattr(row, number, None)
             errors = tuple(words.problem(fault) for fault in outcome.faults)
-            results.append(
-                self.result(row=place, status=outcome.status, id=outcome.id, errors=errors, **{number: outer_id})
-            )
+            named = {number: outer_id} if number else {}
+            results.append(self.result(row=place, status=outcome.status, id=outcome.id, errors=errors, **named))
         rejected = sum(result.status == "rejected" for result in results)
         return self.answer(results, len(results) - rejected, rejected)
 
@@ -174,14 +189,29 @@ class Refunds(Feed):
     request=bodies.EventBatch,
     answer=EventAnswer,
     summary="Post events",
-    text="`register`: the buyer became a member, recruited by the clerk of `share_code`. Who is a member already is "
-    "`unchanged`.",
+    text="`register`: the buyer became a member, recruited by the clerk of `share_code`; who is a member already is "
+    "`unchanged`. All other types are kept as they are told, for 400 days: the same event again is `unchanged`, with "
+    "other content it is `corrected`. A buyer nobody knows is known later.",
 )
 class Events(Feed):
     decoder = bodies.Decoder(batch=bodies.EventBatch, row=shapes.Event, number="outer_event_id")
     take = intake.take_events
     answer = EventAnswer
     result = EventResult
+
+
+@schema.feed(
+    request=bodies.MemberBatch,
+    answer=MemberAnswer,
+    summary="Post members",
+    text="People the group already knew, told apart by their keys: the same row again is `unchanged`. Keys of several "
+    "members are rejected, since nobody is merged by a feed; so is who asked to be forgotten.",
+)
+class Members(Feed):
+    decoder = bodies.Decoder(batch=bodies.MemberBatch, row=shapes.Member, number="")
+    take = intake.take_members
+    answer = MemberAnswer
+    result = MemberResult
 
 
 def _body(request: Request) -> bytes:

@@ -19,6 +19,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from commissions.models import Entry
+from members import segments
+from members.models import Segment, SegmentMember
 from retail import scope
 from retail.api import schema, tokens
 from retail.models import Order, OrderLine, Post, Product, Refund, Staff, Store
@@ -338,6 +340,62 @@ class People(Read):
     def get_queryset(self) -> QuerySet:
         posts = _posts().select_related("store", "region", "franchisee")
         return Staff.objects.prefetch_related(Prefetch("posts", posts.order_by("starts_at", "pk")))
+
+
+# ── Segments ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+class SegmentFilters(_Filters):
+    brand = _code("brand")
+    kind = filters.ChoiceFilter(choices=Segment.Kind.choices)
+    is_ended = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull", exclude=True)
+
+
+class SegmentDetail(serializers.ModelSerializer):
+    """People of a brand who fit a condition; `frozen`: who did when the list was drawn."""
+
+    brand = _coded()
+
+    class Meta:
+        model = Segment
+        fields = ("id", "brand", "name", "kind", "created_at", "refreshed_at", "ended_at")
+        read_only_fields = fields
+
+
+class Segments(Read):
+    """Segments (人群) of the brands of the token. Who is in them: /segment-members/."""
+
+    serializer_class = SegmentDetail
+    filterset_class = SegmentFilters
+
+    def get_queryset(self) -> QuerySet:
+        return Segment.objects.select_related("brand")
+
+
+class SegmentMemberFilters(_Filters):
+    segment = filters.NumberFilter(min_value=0, max_value=2**63 - 1)
+    entered_from = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="gte")
+    entered_before = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="lt")
+
+
+class SegmentMemberDetail(serializers.ModelSerializer):
+    """`member`: the person; `membership`: their standing with the brand of the segment."""
+
+    member = serializers.IntegerField(source="membership.member_id", read_only=True)
+
+    class Meta:
+        model = SegmentMember
+        fields = ("id", "segment", "member", "membership", "entered_at")
+        read_only_fields = fields
+
+
+class SegmentMembers(Read):
+    """Who is in the segments in use, as of their last refresh, of those whom the token may see."""
+
+    serializer_class = SegmentMemberDetail
+    filterset_class = SegmentMemberFilters
+
+    def get_queryset(self) -> QuerySet:
+        in_use = Segment.objects.filter(ended_at=None).order_by().values("pk")
+        return segments.shown(SegmentMember.objects.filter(segment__in=in_use)).select_related("membership")
 
 
 # ── Entries ──────────────────────────────────────────────────────────────────────────────────────────────────────────

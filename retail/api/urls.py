@@ -16,9 +16,12 @@ router = SimpleRouter()
 router.register("orders", Orders, basename="order")
 router.register("refunds", feed.Refunds, basename="refund")
 router.register("events", feed.Events, basename="event")
+router.register("members", feed.Members, basename="member")
 router.register("products", read.Products, basename="product")
 router.register("stores", read.Stores, basename="store")
 router.register("staff", read.People, basename="staff")
+router.register("segments", read.Segments, basename="segment")
+router.register("segment-members", read.SegmentMembers, basename="segmentmember")
 router.register("entries", read.Entries, basename="entry")
 
 urlpatterns = [

@@ -87,6 +87,6 @@ def analyze(*labels: str) -> None:
 
 
 def _tables(*labels: str, numbered: bool = False) -> list[str]:
-    """Those of these apps, else of all; `numbered`: only those with a sequence."""
-    models = [model for app in labels or APPS for model in apps.get_app_config(app).get_models()]
+    """Those of these apps, else of all; `numbered`: only those with a sequence. Without those made by hand."""
+    models = [one for app in labels or APPS for one in apps.get_app_config(app).get_models() if one._meta.managed]
     return [model._meta.db_table for model in models if model._meta.auto_field or not numbered]

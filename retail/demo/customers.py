@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate, count
 from random import Random
 
@@ -109,7 +109,7 @@ class Registry:
         self._brands = shops.brands
         self._stores = shops.stores_of
         self._identities = copying.Writer("members_identity", _IDENTITY, bundle=20_000)
-        self._members = copying.Writer("members_member", "id, name, created_at", bundle=20_000)
+        self._members = copying.Writer("members_member", "id, name, created_at, born_on", bundle=20_000)
         self._ids = count(1)
 
     def fill(self, wanted: int, *, progress: Callable[[int], None]) -> Customers:
@@ -134,7 +134,7 @@ class Registry:
             brands = [store.brand]
         customers = [self._membership(person, brand, store) for brand in brands]
         since = min(customer.registered_at for customer in customers)
-        self._members.add((person, staff.name if staff else names.of_customer(rng), since))
+        self._members.add((person, staff.name if staff else names.of_customer(rng), since, _birthday(person)))
         self._know_person(person, customers, staff, since)
         for customer in customers:
             self._know_customer(customer)
@@ -189,22 +189,35 @@ class Registry:
         self._identities.add((person, key, source, channel.pk if channel else None, seen_at, verified_at))
 
 
+def _birthday(person: int) -> date | None:
+    """Two of three have told it; now and then somebody has typed a year of the next century."""
+    if person % 3 == 0:
+        return None
+    year = 2077 if person % 4001 == 1 else 1958 + person * 7 % 48
+    return date(year, 1 + person % 12, 1 + person % 28)
+
+
 _MEMBERSHIP = (
-    "id, brand_id, member_id, tier_id, registered_at, registered_store_id, registered_by_id, first_purchase_at,"
-    " last_purchase_at"
+    "id, brand_id, member_id, tier_id, tier_since, tier_until, registered_at, registered_store_id, registered_by_id,"
+    " first_purchase_at, last_purchase_at"
 )
 
 
-def write_memberships(customers: Customers, shops: Shops) -> None:
-    """Write where everybody stands, once their purchases up to now are known."""
-    copying.copy("members_membership", _MEMBERSHIP, _memberships(customers, shops))
+def write_memberships(customers: Customers, shops: Shops, now: datetime) -> None:
+    """Write where everybody stands, once their purchases up to now are known.
+
+    The tier they had before this year; it is kept to some day of the next, and what they bought may give a better one.
+    """
+    copying.copy("members_membership", _MEMBERSHIP, _memberships(customers, shops, now))
 
 
-def _memberships(customers: Customers, shops: Shops) -> Iterator[tuple[object, ...]]:
+def _memberships(customers: Customers, shops: Shops, now: datetime) -> Iterator[tuple[object, ...]]:
     for one in customers.all:
-        tier = shops.tiers[one.brand.pk][sum(one.liking >= step for step in _TIER_STEPS)]
+        place = sum(one.liking >= step for step in _TIER_STEPS)
+        tier = shops.tiers[one.brand.pk][place]
+        until = now + timedelta(days=1 + one.id % seasons.YEAR) if place else None
         by = one.registered_by.pk if one.registered_by else None
         yield (
-            *(one.id, one.brand.pk, one.person, tier.pk),
+            *(one.id, one.brand.pk, one.person, tier.pk, one.registered_at, until),
             *(one.registered_at, one.store.pk, by, one.first_at, one.last_at),
         )

@@ -23,7 +23,7 @@ _REFUND = (
     "channel_id, outer_refund_id, version, outer_order_id, outer_line_id, order_id, refunded_at, fen, cumulative_fen,"
     " qty, received_at, trouble, excess"
 )
-_PURCHASE = "order_id, membership_id, store_id, paid_at, is_first, dormant_days"
+_PURCHASE = "order_id, membership_id, store_id, paid_at, net_fen, is_first, dormant_days"
 
 
 class Event(NamedTuple):
@@ -82,7 +82,8 @@ class Journal:
         last = customer.last_at
         store_id = sale.store.pk if sale.store else None
         dormant = None if last is None else (at - last).days
-        self._purchases.append((order_id, customer.id, store_id, at, last is None, dormant))
+        paid_fen = sum(line.paid_fen for line in sale.data.lines)  # what came back is taken off when it is settled
+        self._purchases.append((order_id, customer.id, store_id, at, paid_fen, last is None, dormant))
         customer.first_at, customer.last_at = customer.first_at or at, at
         if sale.channel.kind == Channel.Kind.POS and sale.served_by and sale.store and not customer.first_sale:
             customer.first_sale = (at, sale.served_by, sale.store, order_id)

@@ -128,11 +128,18 @@ class Market:
             fulfilling_clerk=shipper.code if shipper else None,
             share_code=shared_by.share_code if shared_by else None,
             live_event=f"LIVE-{at:%Y%m%d}" if kind == KINDS.VIDEO_LIVE else None,
-            coupons=(f"C{at:%y%m}{int(rng.random() * 100):02d}",) if rng.random() < 0.12 else (),
+            coupons=self._coupons(customer),
             points_used=int(rng.random() * 20) * 100 if customer and rng.random() < 0.05 else 0,
             lines=tuple(item.line for item in items),
         )
         return Sale(data, channel, customer, [key for _, key in known], items, store, served_by, fulfil_store)
+
+    def _coupons(self, customer: Customer | None) -> tuple[str, ...]:
+        """One in twenty shows a coupon; whose it is, and what it gives, is written later (`demo.vouchers`)."""
+        if self.rng.random() >= 0.12:
+            return ()
+        drawn = self.rng.random()
+        return (f"{int(drawn * 2**53):014X}",) if customer and drawn < 0.45 else ()
 
     def _refund(self, sale: Sale) -> shapes.Refund | None:
         """Sometimes money goes back on one line, some days later."""

@@ -11,7 +11,8 @@ KINDS = Channel.Kind
 _BRANDS = [("XL", "絮澜女装"), ("LY", "砾野运动生活")]
 _REGIONS = ["华东", "华南", "华北", "华中", "西南"]
 _FRANCHISEES = ["临渚衡禾商贸有限公司", "岭南拓穗服饰有限公司", "蓉溪云栈商业有限公司"]
-_TIERS = [("basic", "普卡"), ("silver", "银卡"), ("gold", "金卡"), ("diamond", "黑钻")]
+# Code, name, and the fen of a year that give it.
+_TIERS = [("basic", "普卡", 0), ("silver", "银卡", 80_000), ("gold", "金卡", 300_000), ("diamond", "黑钻", 800_000)]
 
 
 class _Place(NamedTuple):
@@ -161,9 +162,9 @@ def _digest(token: str) -> str:
 
 def _tiers(brands: list[Brand]) -> dict[int, list[Tier]]:
     rows = [
-        Tier(pk=4 * (brand.pk - 1) + rank, brand=brand, code=code, name=name, rank=rank)
+        Tier(pk=4 * (brand.pk - 1) + rank, brand=brand, code=code, name=name, rank=rank, threshold=threshold)
         for brand in brands
-        for rank, (code, name) in enumerate(_TIERS, start=1)
+        for rank, (code, name, threshold) in enumerate(_TIERS, start=1)
     ]
     Tier.objects.bulk_create(rows)
     return {brand.pk: [tier for tier in rows if tier.brand_id == brand.pk] for brand in brands}

@@ -20,16 +20,23 @@ from retail.demo import (
     copying,
     customers,
     deeds,
+    doubles,
     facts,
     goods,
+    jottings,
     keys,
     paydays,
     people,
     seasons,
+    segments,
     settling,
     shops,
+    standing,
     stories,
     tariffs,
+    traces,
+    vouchers,
+    words,
 )
 from retail.demo.shopping import Market
 from retail.models import Brand, Order
@@ -49,7 +56,7 @@ class Size:
     orders: int
 
 
-FULL = Size(heads=23, products=2_000, members=100_000, orders=120_000)
+FULL = Size(heads=23, products=2_000, members=100_000, orders=70_000)
 
 
 def scaled(scale: float) -> Size:
@@ -84,8 +91,17 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("招募与好友奖励", 1, 1)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
+        vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
+        doubles.run(now=now)
         copying.analyze("commissions")
         paydays.run(now=now)
+        standing.by_hand(now=now)
+        traces.write(now=now)
+        words.run(now=now)
+        progress("人群", 0, 1)
+        segments.write(now=now)
+        progress("人群", 1, 1)
+        jottings.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
@@ -98,16 +114,18 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
         shelves = goods.write(rng, brands=places.brands, wanted=size.products)
         tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
+        standing.write(shops=places, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR))
         progress("门店、员工、商品", 1, 1)
         registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
         known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
         market = Market(rng, places, staff, known, shelves, now)
         journal = _write_sales(market, size.orders, progress)
         progress("会员等级、购买与专属导购", 0, 1)
-        customers.write_memberships(known, places)
+        customers.write_memberships(known, places, now)
         journal.write_purchases()
         bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()
+    vouchers.write(brands=places.brands, now=now)
     progress("会员等级、购买与专属导购", 1, 1)
     return journal.events
 

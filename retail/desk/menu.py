@@ -33,7 +33,33 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
+            Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
+            Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
+        ],
+    ),
+    (
+        _("会员资料"),
+        [
+            Page("members.memberimport", pgettext_lazy("plural", "导入会员"), "upload_file"),
+            Page("members.doubt", pgettext_lazy("plural", "疑似同一人"), "people"),
+            Page("clerks.merge", pgettext_lazy("plural", "会员合并"), "merge"),
+            Page("members.event", pgettext_lazy("plural", "会员行为"), "visibility"),
+            Page("members.consent", pgettext_lazy("plural", "同意记录"), "fact_check"),
+            Page("members.stop", pgettext_lazy("plural", "不要联系"), "do_not_disturb_on"),
+        ],
+    ),
+    (
+        _("会员权益"),
+        [
             Page("members.tier", pgettext_lazy("plural", "会员等级"), "military_tech"),
+            Page("members.tierrule", pgettext_lazy("plural", "等级规则"), "stairs"),
+            Page("members.pointsrule", pgettext_lazy("plural", "积分规则"), "rule"),
+            Page("members.pointsentry", pgettext_lazy("plural", "积分流水"), "toll"),
+            Page("members.coupontype", pgettext_lazy("plural", "券种"), "confirmation_number"),
+            Page("members.couponissue", pgettext_lazy("plural", "批量发券"), "send"),
+            Page("members.couponquota", pgettext_lazy("plural", "发券额度"), "card_giftcard"),
+            Page("members.coupon", pgettext_lazy("plural", "优惠券"), "local_activity"),
+            Page("members.couponuse", pgettext_lazy("plural", "券核销"), "fact_check"),
         ],
     ),
     (

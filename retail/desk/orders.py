@@ -17,6 +17,7 @@ from unfold.decorators import display
 from commissions import explain
 from commissions.admin.journal import known, person_of, state_of, told
 from commissions.models import ClaimRow, Entry
+from members import quality
 from members.models import Purchase
 from retail import privacy, scope
 from retail.admin import refund_amount
@@ -61,6 +62,22 @@ class LineInline(ScopedTabularInline):
     @display(description=_("解释"))
     def why(self, line: OrderLine) -> SafeString:
         return _link("retail_orderline_why", line.pk, _("为什么是这个数"))
+
+
+class BuyerFilter(admin.SimpleListFilter):
+    """Of the last days, as the page of data quality counts them."""
+
+    title = _("谁买的")
+    parameter_name = "buyer"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        return [("unknown", _("不知道是谁买的（近 %(days)s 天）") % {"days": quality.DAYS})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() != "unknown":
+            return queryset
+        settled = queryset.filter(paid_at__gte=quality.since(timezone.now()), settled_at__isnull=False)
+        return settled.filter(purchase=None)
 
 
 class RefundInline(ScopedTabularInline):
@@ -139,7 +156,7 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
     paginator = EstimatedPaginator
     list_display = ("outer_order_id", "channel", "store", "paid", "paid_on", "clerk", "settled")
     list_select_related = ("channel", "store")
-    list_filter = ("channel", "brand", "store", "paid_at", "settled_at")
+    list_filter = ("channel", "brand", "store", "paid_at", "settled_at", BuyerFilter)
     search_fields = ("outer_order_id__startswith",)
     search_help_text = _("单号的开头")
     ordering = ("-paid_at", "-id")

@@ -37,6 +37,11 @@ EXTRA = {
     "retail.decide_apitoken": "决定可读的接口令牌",
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
+    "members.decide_pointsadjustment": "决定大额积分调整",
+    "members.stop_member": "登记不要联系",
+    "members.correct_member": "更正会员资料",
+    "members.export_member": "提出导出会员资料",
+    "members.merge_member": "合并会员和撤销合并",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -57,6 +62,13 @@ _ORDERS = [
 ]
 _MEMBERS = [
     *("members.member", "members.membership", "members.identity", "members.purchase", "members.tier"),
+    *("members.pointsentry", "members.tiermove"),
+    *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
+    "members.segment",
+    "members.membertag",
+    *("members.consent", "members.stop", "members.event"),
+    *("members.consent", "members.stop", "members.event"),
+    "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
@@ -70,7 +82,9 @@ _PLACES = [
     "retail.employment",
 ]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
-_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tier"]
+_REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
+_COUPONS = ["members.coupontype", "members.couponquota"]
+_STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tag", *_REWARDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
 _PARTS = [
     *("commissions.rule", "commissions.share", "commissions.attainment", "commissions.attainmentstep"),
@@ -87,9 +101,14 @@ _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
+_MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
-_MACHINERY = [*_SETTLED, *_BETWEEN, *_RUNS, "retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM]
+_LISTS = ["members.memberimport", "members.couponissue"]
+_MACHINERY = [
+    *(*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
+    *("retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM),
+]
 
 
 def _may(models: list[str], *verbs: str) -> frozenset[str]:
@@ -100,7 +119,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute"}
+) | {"commissions.answer_dispute", "members.stop_member"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -108,6 +127,7 @@ _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MAC
 _DECIDES = frozenset(
     {
         *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
+        "members.decide_pointsadjustment",
         *("commissions.decide_run", "commissions.answer_dispute", "commissions.decide_dispute"),
     }
 )
@@ -122,10 +142,15 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _TAKES_PAYROLL
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, "retail.user", "commissions.target"], "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
+    | _may(["commissions.target", "members.segment"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
+    | _may(_LISTS, "add", "change")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
+    | _may(["members.pointsadjustment", "members.tiermove"], "add")
+    | {"members.stop_member", "members.correct_member", "members.export_member"}
+    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

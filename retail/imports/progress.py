@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import IO
 
-from retail import retention
-from retail.imports import table
+from retail.imports import leftovers, table
 from retail.imports.table import Row, Table, TableError
 
 
@@ -63,7 +62,7 @@ class FailedRows:
     """
 
     def __init__(self, source: Table, *, keep_bytes: int) -> None:
-        self.path = source.path.with_name(source.path.name.removesuffix(".csv") + retention.FAILED)
+        self.path = leftovers.path_of(source.path)
         self._source = source
         if keep_bytes:
             if not self.path.exists() or self.path.stat().st_size < keep_bytes:
@@ -74,9 +73,9 @@ class FailedRows:
 
     def add(self, rows: Iterable[tuple[Row, str]]) -> int:
         """Append and make durable; returns the size of the file."""
-        with open(self.path, "a", encoding="utf-8", newline="", opener=_private) as file:
+        with open(self.path, "a", encoding="utf-8", newline="", opener=leftovers.private) as file:
             if not file.tell():
-                retention.remember(self.path)
+                leftovers.remember(self.path)
                 file.write("\ufeff")  # without it spreadsheets take UTF-8 for something else
                 csv.writer(file).writerow([*self._source.columns, *table.NOTES])
             write = csv.writer(file).writerow
@@ -85,10 +84,6 @@ class FailedRows:
             file.flush()
             os.fsync(file.fileno())
             return file.tell()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 class Meter:

@@ -46,6 +46,16 @@ class Table:
             self.header = [name.strip() for name in next(csv.reader(file), [])]
         self._check_header(required)
 
+    @classmethod
+    def header_of(cls, path: Path) -> list[str]:
+        """The first row of a file whose columns are anybody's guess. Raises TableError."""
+        codec, _ = _encoding(path)
+        with path.open(encoding=codec, errors="replace", newline="") as file:
+            try:
+                return [name.strip() for name in next(csv.reader(file), [])]
+            except csv.Error as error:
+                raise TableError(f"no CSV: {error}") from None
+
     def _check_header(self, required: Sequence[str]) -> None:
         if not any(self.header):
             raise TableError("is empty: the first row has to name the columns")
@@ -54,7 +64,7 @@ class Table:
             raise TableError(f"unknown columns: {', '.join(repr(name) for name in unknown)}; known are {known}")
         if missing := [name for name in sorted(required) if name not in self.header]:
             raise TableError(f"missing columns: {', '.join(missing)}")
-        if twice := sorted({name for name in self.header if self.header.count(name) > 1}):
+        if twice := sorted({name for name in self.header if name and self.header.count(name) > 1}):
             raise TableError(f"columns that appear twice: {', '.join(twice)}")
 
     def rows(self) -> Iterator[Row]:

@@ -390,7 +390,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('model', models.CharField(max_length=64, verbose_name='内容')),
-                    ('format', models.CharField(choices=[('xlsx', 'Excel'), ('csv', 'CSV')], max_length=4, verbose_name='格式')),
+                    ('format', models.CharField(choices=[('xlsx', 'Excel'), ('csv', 'CSV'), ('zip', 'ZIP')], max_length=4, verbose_name='格式')),
                     ('ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), editable=False, size=None, verbose_name='选中的行')),
                     ('count', models.PositiveIntegerField(verbose_name='行数')),
                     ('filter', models.CharField(blank=True, default='', max_length=500, verbose_name='筛选')),

@@ -22,6 +22,7 @@ class ExportFile(Scoped):
     class Format(models.TextChoices):
         XLSX = "xlsx", "Excel"
         CSV = "csv", "CSV"
+        ZIP = "zip", "ZIP"
 
     class State(models.TextChoices):
         WAITING = "waiting", _("等人同意")

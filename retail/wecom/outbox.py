@@ -38,6 +38,8 @@ REPEATABLE = frozenset(
         "externalcontact/cancel_groupmsg_send",
     }
 )
+# Path → kind of the job that is to hear the outcome, with the id of the call; rooms above add theirs.
+FOLLOWED: dict[str, str] = {}
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -75,22 +77,22 @@ def send(*, call_id: int, now: datetime) -> None:
         answer = Gateway(call.app).call("POST", call.path, body=body)
     except Unreachable as error:
         if error.may_have_worked and not _may_repeat(call, body, now):
-            _end(call, State.UNKNOWN)
+            _end(call, State.UNKNOWN, now=now)
             return
         if error.may_have_worked:
-            _end(call, State.WAITING)
+            _end(call, State.WAITING, now=now)
         else:
-            _put_back(call)
+            _put_back(call, now)
         raise
     except Rejected as error:
-        _end(call, State.FAILED, errcode=error.errcode)
+        _end(call, State.FAILED, now=now, errcode=error.errcode)
     except WeComError:
-        _put_back(call)
+        _put_back(call, now)
         raise
     else:
         is_nobodys = call.path == MESSAGES and _reached_nobody(body, answer)
         state, errcode = (State.FAILED, NOBODY) if is_nobodys else (State.SENT, 0)
-        _end(call, state, errcode=errcode, answer=_kept(answer))
+        _end(call, state, now=now, errcode=errcode, answer=_kept(answer))
 
 
 def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
@@ -133,16 +135,19 @@ def _may_repeat(call: Call, body: dict[str, Any], now: datetime) -> bool:
     return call.path in REPEATABLE
 
 
-def _put_back(call: Call) -> None:
+def _put_back(call: Call, now: datetime) -> None:
     """Nothing came of it: as if it had not been tried."""
     call.attempts -= 1
     call.sent_at = call.sent_at if call.attempts else None
-    _end(call, State.WAITING)
+    _end(call, State.WAITING, now=now)
 
 
-def _end(call: Call, state: str, *, errcode: int | None = None, answer: Any = None) -> None:
+@transaction.atomic
+def _end(call: Call, state: str, *, now: datetime, errcode: int | None = None, answer: Any = None) -> None:
     call.state, call.errcode, call.answer = state, errcode, answer or {}
     call.save(update_fields=["state", "errcode", "answer", "sent_at", "attempts"])
+    if state != State.WAITING and call.path in FOLLOWED:
+        jobs.enqueue(work=[Work(FOLLOWED[call.path], {"call_id": call.pk})], now=now)
 
 
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
+    *("lists", "night", "segments"),
 )
 
 
@@ -53,12 +54,26 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from django.core.management import call_command
 
     from retail import scope
-    from tests.bench import bulk, callbacks, closing, commission, feeding, peers, scoping, trying, welcomes
+    from tests.bench import (
+        bulk,
+        callbacks,
+        closing,
+        commission,
+        feeding,
+        lists,
+        peers,
+        scoping,
+        segmenting,
+        tagging,
+        trying,
+        welcomes,
+    )
     from tests.bench.worlds import Shop
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    by_name = dict(zip(NAMES, (*benchmarks, *edges), strict=True))
+    rooms = (lists.lists, tagging.night, segmenting.segmenting)
+    by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
     with scope.within(scope.EVERYTHING):

@@ -17,6 +17,7 @@ from retail.jobs import Job
 from retail.models import StaffAccount
 from tests import factories
 from tests.factories import NOW, World, rated
+from tests.factories.coupons import coupon_type, given, member, quota
 
 pytestmark = pytest.mark.usefixtures("everything")
 CORP = "ww-rewards"
@@ -89,6 +90,7 @@ def test_two_contacts_who_are_one_person_are_paid_for_once(shop):
     tell("anna", "added", who="wm-one", **read)
     tell("bing", "added", NOW + timedelta(hours=1), who="wm-two", **read)
 
+    factories.join_members()
     assert Identity.objects.values("member").distinct().count() == 1
     assert owed(shop) == {"anna": 500, "bing": 0}
     assert ActionEvent.objects.get(cause="merged").staff == shop.staff["bing"]
@@ -193,3 +195,26 @@ def test_nobody_is_paid_for_who_came_by_themselves(shop):
 def test_an_event_of_an_unknown_store_is_rejected(shop):
     assert register(shop, store_code="nowhere") == "store_code"
     assert not Membership.objects.exists()
+
+
+# ── Coupons ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_coupon_pays_who_gave_it_when_it_is_used_and_nobody_for_their_own(shop):
+    rated(shop, coupon={"fen": 200, "once_per": "customer", "void_days": 15})
+    type, anna = coupon_type(shop), shop.staff["anna"]
+    quota(type, anna)
+    theirs, again = (given(type, member(shop, PHONE.value), anna) for _ in range(2))
+    own = given(type, member(shop, "13900000009"), anna)
+    anna.phone_key = own.membership.member.identities.get().key
+    anna.save()
+    rows = [
+        shop.order(coupons=(coupon.code,), buyer=(buyer,), lines=[{"paid_fen": 26_000}])
+        for coupon, buyer in ((theirs, PHONE), (again, PHONE), (own, shapes.Buyer("phone", "13900000009")))
+    ]
+    shop.settle(*rows)
+    assert [(e.fen, e.reason) for e in ActionEvent.objects.order_by("pk")] == [(200, ""), (0, "already_paid")]
+    assert Entry.objects.filter(kind="cpr", staff=anna).get().fen == 200
+
+    shop.refund(rows[0], fen=26_000)
+    shop.refund(rows[0], fen=26_000)
+    assert list(Entry.objects.filter(kind="cpr", staff=anna).values_list("fen", flat=True)) == [200, -200]
+    assert ActionEvent.objects.get(fen__lt=0).cause == "returned"

@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from clerks import friends
+from clerks import friends, oneid
 from clerks.friends import Listed, Move, Reading
 from clerks.models import Binding, Friend, FriendMove
 from members.models import Identity, Member, Membership
@@ -116,6 +116,7 @@ def hear(story: Story, told: Told, place: int) -> None:
     at = NOW + place * SECOND
     reading = read(story, told.key, at) if told.has_reading else None
     friends.settle(corp=CORP, external_userid=KEYS[told.key], moves=[told.move], reading=reading, now=at)
+    factories.join_members()
 
 
 def read(story: Story, key: int, at: datetime) -> Reading:
@@ -123,7 +124,7 @@ def read(story: Story, key: int, at: datetime) -> Reading:
 
 
 def join(number: int) -> None:
-    """As a merge of two members does it: the keys go over, and the friendships with them."""
+    """Somebody merges two members, or knows before WeCom does that both keys are one's."""
     first, other = (Member.objects.filter(identities__key=key_id(one)).first() for one in (0, number))
     if first is None and other is None:
         first = Member.objects.create(created_at=NOW)
@@ -132,9 +133,7 @@ def join(number: int) -> None:
         if owner is None or not Identity.objects.filter(key=key_id(one)).exists():
             give(kept, key_id(one))
     if first and other and first != other:
-        Identity.objects.filter(member=other).update(member=first)
-        Member.objects.filter(pk=other.pk).update(merged_into=first)
-        friends.follow(member_ids={first.pk, other.pk}, now=NOW)
+        oneid.merge(keep=first.pk, drop=other.pk, evidence={}, by=None, now=NOW)
 
 
 def lived(story: Story, arrival: list[Told | Joined], shop: World) -> dict[str, Any]:
@@ -146,6 +145,7 @@ def lived(story: Story, arrival: list[Told | Joined], shop: World) -> dict[str, 
         for key in sorted({one.key for one in story.told}):
             at = NOW + DAY
             friends.settle(corp=CORP, external_userid=KEYS[key], reading=read(story, key, at), now=at)
+            factories.join_members()
         outcome = end()
         transaction.set_rollback(True)
     return outcome
@@ -232,6 +232,7 @@ def claim(key: int, userid: str, at: datetime, unionid: str = UNIONID) -> None:
     reading = Reading(at, (Listed(userid, at),), "小鹿", unionid)
     moves = [Move(userid, "added", at)]
     friends.settle(corp=CORP, external_userid=KEYS[key], moves=moves, reading=reading, now=at)
+    factories.join_members()
 
 
 def test_a_colleague_scanned_with_another_wechat_takes_nobody_away(shop: World) -> None:

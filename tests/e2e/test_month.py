@@ -1,5 +1,6 @@
 """A month, as those live it who work with it: a clerk doubts a sale, finance closes and pays, the manager corrects."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
@@ -65,7 +66,8 @@ def press(page: Page, button: str, *, then: str, **given: str) -> None:
 
     A dialog that was accepted leads to a page. Whoever goes elsewhere before that might take the question back.
     """
-    page.get_by_role("link", name=button).or_(page.get_by_role("button", name=button)).first.click()
+    named = re.compile(f"{button}$")  # 同意, and not 同意记录 of the menu
+    page.get_by_role("link", name=named).or_(page.get_by_role("button", name=named)).first.click()
     dialog = page.locator("#dialog")
     for label, text in given.items():
         dialog.get_by_label(label).fill(text)

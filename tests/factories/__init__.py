@@ -9,8 +9,10 @@ from typing import Any
 
 from django.db import connection
 
+from clerks import oneid
 from commissions import plans
 from commissions.models import ActionRate, Attainment, AttainmentStep, Plan, PlanVersion, Rule, Share
+from members.models import Doubt
 from retail import intake, scope, shapes
 from retail.models import Brand, Category, Channel, Employment, Franchisee, Post, Product, Region, Staff, Store, User
 from retail.orders import Taken
@@ -178,6 +180,12 @@ def franchisee() -> Franchisee:
 def user(**fields: Any) -> User:
     n = number()
     return User.objects.create_user(username=f"user{n}", password="a-long-password", **fields)
+
+
+def join_members(*, now: datetime = NOW) -> None:
+    """What the jobs do with members whom a rule calls one person."""
+    for doubt_id in Doubt.objects.filter(state=Doubt.State.SURE).order_by("pk").values_list("pk", flat=True):
+        oneid.join(doubt_id=doubt_id, now=now)
 
 
 def settle_at_once(taken: list[Taken]) -> list[Exception]:

@@ -14,7 +14,7 @@ from django.urls import URLResolver, get_resolver
 
 from clerks.models import Notice
 from commissions.models import Attained, Dispute, Statement
-from members.models import Member
+from members.models import Member, Segment, SegmentMember
 from retail.models import Order, Product, Staff, Store
 from tests.signing_in import signed_in
 
@@ -28,6 +28,7 @@ WHOSE = ("ours", "beside", "theirs")
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _API = {"order": Order, "product": Product, "store": Store, "staff": Staff}
+_API |= {"segment": Segment, "segmentmember": SegmentMember}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        named = "path:object_id|int:(?:line|order|member|notice|statement|attained|dispute)_id|id"
+        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute)_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
@@ -92,8 +93,11 @@ def _model(name: str, route: str) -> type[Model] | None:
     if name.endswith("-detail"):
         return _API.get(name.removesuffix("-detail")) or apps.get_model("commissions", "Entry")
     rows = {"clerks:sale": Order, "clerks:customer": Member, "clerks:chat": Member, "clerks:send": Member}
+    rows["clerks:wishes"] = Member
     rows |= dict.fromkeys((f"clerks:statement{verb}" for verb in ("", "_confirm", "_dispute")), Statement)
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
+    of_member = ("story", "customer_give", "customer_tag", "note", "note_delete")
+    rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

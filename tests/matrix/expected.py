@@ -14,12 +14,14 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch",
+    " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
+    " consent stop event",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier",
+    "BRANDS": "brand product channel tier coupontype segment",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
-    " attainment target plancase staff user contactway welcome media",
+    " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
+    " segment",
 }
 
 PEOPLE = """
@@ -33,6 +35,7 @@ add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
 add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             guarantee -    *       302 302 403  403 403 403  403 200 403
 add             paycycle -     *       302 302 403  403 403 403  403 200 403
+add             memberimport - *       302 302 403  403 403 403  200 403 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -48,6 +51,7 @@ change          exportfile ours GET    302 302 403  403 403 404  200 404 404
 change          exportfile *   GET     302 302 403  403 403 404  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          media    *     POST    302 302 403  403 403 403  302 403 403
+change          tierrule *     POST    302 302 403  403 403 403  403 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
 change          app      *     POST    302 302 403  403 403 403  200 403 403
@@ -58,7 +62,14 @@ history         exportfile ours *      302 302 403  404 404 404  302 404 404
 history         exportfile *   *       302 302 403  404 404 404  404 404 404
 history         *        *     *       302 302 403  404 404 404  302 302 302
 bare            *        *     *       302 302 403  302 302 302  302 302 302
+portrait        member   ours  READ    302 302 403  200 200 200  200 200 200
+portrait        member   other READ    302 302 403  404 404 404  200 200 200
+portrait        member   *     *       302/405 302/405 403  405 405 405  405 405 405
 unattributed    *        -     *       302 302 403  200 200 200  200 200 200
+quality         doubt    -     *       302 302 403  404 404 404  200 200 200
+merge           doubt    *     *       302 302 403  403 403 403  200 403 403
+keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
+undo            merge    *     *       302 302 403  403 403 403  200 403 403
 why             *        ours  *       302 302 403  200 200 200  200 200 200
 why             *        other *       302 302 403  404 404 404  200 200 200
 add_rule        *        *     *       302 302 403  403 403 403  302 403 403
@@ -108,11 +119,46 @@ download        exportfile *   POST    302 302 403  403 403 404  404 404 404
 download        exportfile *   *       405 405 403  405 405 405  405 405 405
 erase           member   ours  *       302 302 403  403 403 403  200 403 403
 erase           member   other *       302 302 403  403 403 403  200 403 403
+adjust_points   membership *   *       302 302 403  403 403 403  200 403 403
+give_tier       membership *   *       302 302 403  403 403 403  200 403 403
+try_out         tierrule *     POST    302 302 403  403 403 403  200 403 403
+try_out         tierrule *     *       302 302 403  403 403 403  200 200 200
+issue           coupontype *   *       302 302 403  403 403 403  200 403 403
+quotas          coupontype *   *       302 302 403  403 403 403  200 403 403
+codes           coupontype *   *       302 302 403  403 403 403  200 403 403
+stop            couponissue *  *       302 302 403  403 403 403  200 403 403
+void            coupon   *     *       302 302 403  403 403 403  200 403 403
+leave_alone     member   ours  *       302 302 403  200 200 200  200 403 403
+leave_alone     member   other *       302 302 403  403 403 403  200 403 403
+correct         member   *     *       302 302 403  403 403 403  200 403 403
+take_out        member   *     *       302 302 403  403 403 403  200 403 403
+lift            stop     ours  *       302 302 403  200 200 200  200 403 403
+lift            stop     other *       302 302 403  403 403 403  200 403 403
+progress        memberimport * *       302 302 403  403 403 403  200 200 200
+columns         memberimport * POST    302 302 403  403 403 403  302 403 403
+start           memberimport * POST    302 302 403  403 403 403  302 403 403
+refused         memberimport * POST    302 302 403  403 403 403  302 403 403
+columns         memberimport * *       302 302 403  405 405 405  405 405 405
+start           memberimport * *       302 302 403  405 405 405  405 405 405
+refused         memberimport * *       302 302 403  405 405 405  405 405 405
 code            contactway *   *       302 302 403  404 404 404  404 404 404
+refresh_now     segment  *     *       302 302 403  403 403 403  200 403 403
+end             segment  *     *       302 302 403  403 403 403  200 403 403
+people          segment  theirs *      302 302 403  404 404 404  200 200 200
+people          segment  *     *       302 302 403  200 200 200  200 200 200
+moves           segment  theirs *      302 302 403  404 404 404  200 200 200
+moves           segment  *     *       302 302 403  200 200 200  200 200 200
+values          segment  -     *       302 302 403  403 403 403  200 403 403
+preview         segment  -     POST    302 302 403  403 403 403  200 403 403
+preview         segment  -     *       302 302 403  403 403 403  405 403 403
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403
 switch_on       app      *     *       302 302 403  403 403 403  403 403 403
+put_on          tag      *     *       302 302 403  403 403 403  200 403 403
+take_off        tag      *     *       302 302 403  403 403 403  200 403 403
+switch_off      tag      *     *       302 302 403  403 403 403  200 403 403
+switch_on       tag      *     *       302 302 403  403 403 403  403 403 403
 sync_now        syncrun  -     *       302 302 403  403 403 403  200 403 403
 unmask          staff    ours  *       302 302 403  403 403 403  404 403 403
 unmask          staff    other *       302 302 403  404 404 404  404 403 403
@@ -165,17 +211,32 @@ clerks:sale_dispute *    other POST    302 404 403  404 403 403  403 403 403
 clerks:dispute_withdraw * ours POST    302 302 403  404 403 403  403 403 403
 clerks:dispute_withdraw * other POST   302 404 403  404 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
+clerks:customers_search * -    POST    302 200 403  200 403 403  403 403 403
+clerks:story    *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:story    *        other READ    302 404 403  404 403 403  403 403 403
+clerks:customer_give *   ours  POST    302 400 403  400 403 403  403 403 403
+clerks:customer_give *   other POST    302 404 403  404 403 403  403 403 403
+clerks:customer_tag *    ours  POST    302 400 403  400 403 403  403 403 403
+clerks:customer_tag *    other POST    302 404 403  404 403 403  403 403 403
+clerks:note     *        ours  POST    302 400 403  400 403 403  403 403 403
+clerks:note     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:note_delete *     ours  POST    302 302/404 403  302/404 403 403  403 403 403
+clerks:note_delete *     other POST    302 404 403  404 403 403  403 403 403
 clerks:customer *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:customer *        other READ    302 404 403  404 403 403  403 403 403
 clerks:send     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:send     *        other POST    302 404 403  404 403 403  403 403 403
 clerks:chat     *        ours  POST    302 409 403  409 403 403  403 403 403
 clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
+clerks:wishes   *        ours  READ    302 200 403  200 403 403  403 403 403
+clerks:wishes   *        other READ    302 404 403  404 403 403  403 403 403
+clerks:wishes   *        *     POST    302 404 403  404 403 403  403 403 403
 clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200
 clerks:notice   *        ours  READ    302 200 403  404 404 404  404 404 404
 clerks:notice   *        other READ    302 404 403  404 404 404  404 404 404
@@ -213,10 +274,12 @@ schema          *        -     *       405 405 403  405 405 405  405 405 405
 order-*         *        *     *       401 401 403  401 401 401  401 401 401
 refund-*        *        *     *       401 401 403  401 401 401  401 401 401
 event-*         *        *     *       401 401 403  401 401 401  401 401 401
+member-*        *        *     *       401 401 403  401 401 401  401 401 401
 product-*       *        *     *       401 401 403  401 401 401  401 401 401
 store-*         *        *     *       401 401 403  401 401 401  401 401 401
 staff-*         *        *     *       401 401 403  401 401 401  401 401 401
 entry-*         *        *     *       401 401 403  401 401 401  401 401 401
+segment*        *        *     *       401 401 403  401 401 401  401 401 401
 """  # noqa: E501
 
 # Reading takes `can_read`, which the feed's token has not; posting takes a channel, which only it has.
@@ -228,12 +291,16 @@ refund-list     *        -     OPTIONS 200 200 200 200 403
 refund-list     *        -     READ    405 405 405 405 403
 event-list      *        -     OPTIONS 200 200 200 200 403
 event-list      *        -     READ    405 405 405 405 403
+member-list     *        -     OPTIONS 200 200 200 200 403
+member-list     *        -     READ    405 405 405 405 403
 *-list          *        -     SAFE    200 200 200 200 403
 order-list      *        -     POST    403 403 403 403 415
 refund-list     *        -     POST    403 403 403 403 415
 event-list      *        -     POST    403 403 403 403 415
+member-list     *        -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
+segment-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     OPTIONS 200 200 200 200 403
 *-detail        *        ours  READ    200 200 200 200 403
 *-detail        *        beside READ   404 404 404 200 403

@@ -17,15 +17,19 @@ from clerks.models import (
     Binding,
     ContactWay,
     CorpTag,
+    Customer,
     Department,
     Friend,
     FriendMove,
     Greeting,
     GroupChat,
     GroupChatMember,
+    Merge,
+    Note,
     Notice,
     Shift,
     SyncRun,
+    TagWish,
     Touch,
     Welcome,
     WelcomePart,
@@ -60,7 +64,38 @@ from commissions.models import (
     Statement,
     Target,
 )
-from members.models import Identity, Member, Membership, Purchase, Stop, Tier
+from members import behaviour, coupons
+from members.models import (
+    Consent,
+    Coupon,
+    CouponIssue,
+    CouponMove,
+    CouponQuota,
+    CouponSkip,
+    CouponType,
+    CouponUse,
+    Doubt,
+    Event,
+    Identity,
+    Member,
+    MemberImport,
+    Membership,
+    MemberTag,
+    PointsAdjustment,
+    PointsEntry,
+    PointsRule,
+    Profile,
+    Purchase,
+    Segment,
+    SegmentMember,
+    SegmentMove,
+    SegmentSize,
+    Stop,
+    Tag,
+    Tier,
+    TierMove,
+    TierRule,
+)
 from retail import audit, jobs, privacy, shapes
 from retail.api import tokens
 from retail.approvals import Approval
@@ -160,6 +195,10 @@ def _part(mark: str, *, brand: World | None = None) -> Part:
         )
         pos = Channel.objects.create(code=f"{mark}-pos", name=f"{mark}门店", kind="pos", brand=made, corp=mark)
         Tier.objects.create(brand=made, code=f"{mark}-T", name=f"{mark}等级", rank=1)
+        TierRule.objects.create(brand=made)
+        PointsRule.objects.create(brand=made, name=f"{mark}积分规则", starts_on=LONG_AGO.date())
+        offer = {"kind": "gift", "gift": f"{mark}礼", "starts_at": LONG_AGO, "per_member": 9}
+        CouponType.objects.create(brand=made, code=f"{mark}-CT", name=f"{mark}券", **offer)
     store = Store.objects.create(
         code=f"{mark}-S", name=f"{mark}门店", brand=made, region=region, franchisee=company, city=f"{mark}市"
     )
@@ -316,12 +355,14 @@ def _sample(part: Part) -> None:
         Category: world.product.category,
         AuditRow: AuditRow.objects.get(reason=part.mark),
         Binding: Binding.objects.get(member=membership.member, brand=world.brand),
+        Customer: Customer.objects.get(member=membership.member, brand=world.brand),
     }
+    part.rows |= _segment(part, membership)
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
     part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
     clerk = part.rows[Staff]
-    for model in (Entry, ClaimRow, Binding):
+    for model in (Entry, ClaimRow, Binding, Customer):
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
@@ -331,11 +372,47 @@ def _sample(part: Part) -> None:
     part.colleagues[Attained] = _attained_by(part, manager)
     part.rows[ActionEvent] = _deed(part, clerk)
     part.colleagues[ActionEvent] = _deed(part, manager)
+    part.rows |= _issued(part, membership)
+    part.rows |= _given(part, membership, clerk)
+    part.colleagues |= _given(part, membership, manager)
     of_manager = _settled(part, manager)
     part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:
+    """A coupon somebody gave out of their quota."""
+    type, place = part.rows[CouponType], {"staff": staff, "store": part.world.store}
+    quota = CouponQuota.objects.create(type=type, limit=9, **place)
+    coupon = coupons.give(type=type, membership=membership, by=None, now=NOW, **place)
+    return {CouponQuota: quota, Coupon: coupon, CouponMove: coupon.moves.get()}
+
+
+def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """A giving to a segment, and somebody who got none."""
+    type = CouponType.objects.get(brand=part.world.brand)
+    issue = CouponIssue.objects.create(type=type, segment=part.rows[Segment], total=1, asked_at=NOW)
+    skip = CouponSkip.objects.create(issue=issue, membership=membership, reason="enough")
+    used = CouponUse.objects.filter(order__outer_order_id=f"{part.mark}-O1").earliest("pk")
+    return {CouponType: type, CouponIssue: issue, CouponSkip: skip, CouponUse: used}
+
+
+def _segment(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """A segment of the brand, with somebody of this world in it."""
+    brand = part.world.brand
+    made = Segment.objects.filter(brand=brand).first() or Segment.objects.create(
+        brand=brand,
+        name=f"{brand.code}人群",
+        condition={"match": "all", "of": [{"kind": "orders", "is": "ge", "count": 1}]},
+        created_at=NOW,
+        refreshed_at=NOW,
+    )
+    moved = {"segment": made, "membership": membership}
+    SegmentSize.objects.get_or_create(segment=made, at=NOW, size=1, entered=1, left=0, left_out=0)
+    SegmentMove.objects.create(**moved, is_entry=True, at=NOW)
+    return {Segment: made, SegmentMember: SegmentMember.objects.create(**moved, entered_at=NOW)}
 
 
 def _deed(part: Part, staff: Staff) -> ActionEvent:
@@ -427,6 +504,7 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
     notice = {"kind": "told", "title": f"{mark}通知", "text": f"{mark}内容", "friend": friend, "created_at": NOW}
     return {
         Friend: friend,
+        TagWish: TagWish.objects.create(friend=friend, tag=_word(part, mark), is_on=True, created_at=NOW),
         FriendMove: FriendMove.objects.create(friend=friend, kind="added", at=NOW),
         GroupChat: chat,
         GroupChatMember: GroupChatMember.objects.create(chat=chat, userid=mark),
@@ -435,19 +513,44 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
         Welcome: welcome,
         WelcomePart: WelcomePart.objects.create(welcome=welcome, kind="link", title=f"{mark}题", url="https://a.test"),
         Greeting: Greeting.objects.create(message=message, welcome=welcome, received_at=NOW, **key, **place),
+        Note: Note.objects.create(member=member, text=f"{mark}备注", created_at=NOW, brand=part.world.brand, **place),
         Touch: Touch.objects.create(corp=part.mark, member=member, purpose="service", at=NOW, **said),
         Notice: Notice.objects.create(**notice, **said),
     }
 
 
+def _word(part: Part, mark: str) -> Tag:
+    """A tag of the brand, which every store of it may put on: it names the brand, and no store."""
+    brand = part.world.brand
+    return Tag.objects.create(kind="company", brand=brand, code=mark, name=f"{brand.code}标签")
+
+
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
+    like, same = (Member.objects.create(created_at=NOW, name=f"{mark}影{n}") for n in range(2))
     return {
+        Doubt: Doubt.objects.create(one=member, other=like, found_at=NOW),
+        Merge: Merge.objects.create(keep=member, drop=same, at=NOW),
         Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
+        Tag: (word := _word(part, mark)),
+        MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),
+        Profile: Profile.objects.get(membership__member=member, membership__brand=part.world.brand),
+        Consent: Consent.objects.create(member=member, purpose="marketing", is_given=True, at=NOW, noted_at=NOW),
+        Event: _event(part, member),
+        MemberImport: MemberImport.objects.create(
+            brand=part.world.brand, name=f"{mark}.csv", digest=mark, made_at=NOW
+        ),
         CorpTag: CorpTag.objects.create(corp=mark, tag_id=f"{mark}-et", name=f"{mark}标签"),
         Department: Department.objects.create(corp=mark, number=1, name=f"{mark}部门"),
         SyncRun: SyncRun.objects.create(corp=mark, started_at=NOW),
     }
+
+
+def _event(part: Part, member: Member) -> Event:
+    seen = behaviour.Seen(part.mark, NOW, Event.Kind.VISIT, part.world.brand.pk, (), None, part.world.store.pk)
+    behaviour.keep(channel_id=part.world.pos.pk, events=[seen], now=NOW)
+    Event.objects.filter(outer_event_id=part.mark).update(member=member)
+    return Event.objects.get(outer_event_id=part.mark)
 
 
 def _app(mark: str) -> App:
@@ -456,8 +559,12 @@ def _app(mark: str) -> App:
 
 def _parts(part: Part, order: Order, membership: Membership) -> list[tuple[type[Model], Any]]:
     draft = PlanVersion.objects.get(plan__brand=part.world.brand, number=9001)
+    told = {"membership": membership, "reason": part.mark}
     return [
         (Identity, Identity.objects.filter(member=membership.member).earliest("pk")),
+        (PointsEntry, order.points_entries.earliest("pk")),
+        (PointsAdjustment, PointsAdjustment.objects.create(**told, points=1, at=NOW)),
+        (TierMove, TierMove.objects.create(**told, cause="manual", at=NOW)),
         (Purchase, order.purchase),
         (OrderVersion, order.versions.get()),
         (RefundVersion, RefundVersion.objects.get(refund__order=order)),
@@ -477,6 +584,8 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (Franchisee, Franchisee.objects.get(stores=part.world.store)),
         (StoreGroup, StoreGroup.objects.get(stores=part.world.store)),
         (Tier, Tier.objects.get(brand=part.world.brand)),
+        (TierRule, TierRule.objects.get(brand=part.world.brand)),
+        (PointsRule, PointsRule.objects.get(brand=part.world.brand)),
         (Period, Period.objects.filter(brand=part.world.brand).first()),
         (Plan, Plan.objects.get(brand=part.world.brand)),
         (PlanVersion, PlanVersion.objects.filter(plan__brand=part.world.brand, number=9001).get()),

@@ -9,12 +9,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from clerks.models import Friend, Notice
+from clerks import book
+from clerks.models import Customer, Friend, Note, Notice
 from commissions.models import Entry
+from members import behaviour, consent, identity
 from members import erasure as members_erasure
-from members import identity
-from members.models import Identity, Member
-from retail import approvals, audit, erasure, jobs, privacy, shapes, tasks
+from members.models import Consent, Event, Identity, Member, MemberImport, Membership, PointsAdjustment, Stop, TierMove
+from retail import approvals, audit, erasure, intake, jobs, privacy, rotation, shapes, tasks
+from retail.imports import members
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression, User
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
@@ -22,9 +24,13 @@ from tests.factories import LONG_AGO, NOW, user, wecom, world
 from tests.figures import figure
 from tests.signing_in import signed_in
 
+READING = "ouyangshaobing"
 NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
+BORN = "1977-07-07"
 WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
-MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
+MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM), BORN]
+BORN = "1987-05-04"
+MARKS = [NAME, PHONE, BORN, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
 WHY = "本人来信要求"
 
 
@@ -36,7 +42,7 @@ def everything_written() -> str:
         for (table,) in cursor.fetchall():
             cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')
             said += [row for (row,) in cursor.fetchall()]
-        for column in privacy._columns():
+        for column in rotation.columns():
             rows = column.model._base_manager.exclude(**{column.name: None})
             said += [privacy.opened(row, column.name).decode() for row in rows]
     return "\n".join(said)
@@ -66,16 +72,37 @@ def export(order: Order, text: str, by: User | None = None) -> ExportFile:
     return file
 
 
+def told(shop, member: Member) -> None:
+    """They looked at something before and after we knew them, allowed this and not that, and stand in a list."""
+    buyer = (shapes.Buyer("phone", PHONE),)
+    said = {"channel": shop.pos.code, "type": "view", "at": NOW, "buyer": buyer, "sku": shop.product.sku}
+    intake.take_events(channel=shop.pos, data=[shapes.Event(outer_event_id="E1", **said)], now=NOW)
+    keys = [privacy.BuyerKey.objects.get(type="card").pk]
+    seen = behaviour.Seen("E2", NOW, "view", shop.brand.pk, tuple(keys))
+    behaviour.keep(channel_id=shop.pos.pk, events=[seen], now=NOW)
+    Event.objects.filter(outer_event_id="E2").update(member=None)
+    words = [consent.Word(member.pk, "ww1", purpose, purpose == "phone", NOW) for purpose in ("marketing", "phone")]
+    consent.note(words=words, source="feed", now=NOW)
+    content = f"手机号,姓名,生日\n{PHONE},{NAME},{BORN}\nx,{NAME},\n".encode()
+    given = members.give_in(name="list.csv", content=content, brand=shop.brand, by=None, now=NOW)
+    members.check(given=given, now=NOW, is_here=True)
+    members.work(import_id=given.pk, now=lambda: NOW)
+
+
 @pytest.fixture
 def member(shop) -> Member:
     """Somebody who bought, is a friend in WeCom, was looked at, told of, and failed in a job."""
     buyer = [shapes.Buyer("phone", PHONE), shapes.Buyer("card", CARD), shapes.Buyer("external_userid", WM)]
     shop.settle(shop.order(serving_clerk="A1", buyer=tuple(buyer)))
     member = Identity.objects.get(key__type="phone").member
-    Member.objects.filter(pk=member.pk).update(name=NAME)
+    Member.objects.filter(pk=member.pk).update(name=NAME, born_on=BORN)
+    told(shop, member)
     phone = privacy.BuyerKey.objects.get(type="phone")
     privacy.unmask(key=phone, about=member, by=user(), reason=f"来电 {PHONE} 核对", now=NOW)
     key = privacy.BuyerKey.objects.get(type="external_userid")
+    standing = Membership.objects.get(member=member)
+    PointsAdjustment.objects.create(membership=standing, points=1, reason=f"{NAME} 投诉", at=NOW)
+    TierMove.objects.create(membership=standing, cause="manual", reason=f"{NAME} 是老顾客", at=NOW)
     friend = Friend.objects.create(
         corp="ww1", userid="a1", key=key, member=member, staff=shop.staff["A1"], tags=["et1"]
     )
@@ -88,6 +115,15 @@ def member(shop) -> Member:
         effect="e",
         created_at=NOW,
     )
+    Note.objects.create(
+        brand=shop.brand,
+        member=member,
+        staff=shop.staff["A1"],
+        store=shop.store,
+        text=f"{NAME} 爱旗袍",
+        created_at=NOW,
+    )
+    book.refresh(member_ids=[member.pk], now=NOW)
     app = wecom.app(slug="demo", corp_id="ww1")
     for change in ("add", "edit"):
         xml = f"<xml><Event>x</Event><ExternalUserID>{WM}</ExternalUserID><C>{change}</C></xml>".encode()
@@ -124,14 +160,20 @@ def money():
 
 def test_nothing_of_the_person_is_left_in_any_table(shop, member):
     assert set(left()) >= {NAME, PHONE, "139****5678", CARD, WM}, "the search finds them"
+    assert READING in everything_written() and Customer.objects.get().tails
     before, others = money(), Message.objects.count()
 
     gone = erasure.erase(member=member, by=None, reason=WHY, now=NOW)
 
-    assert left() == []
-    assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1)
+    assert left() == [] and READING not in everything_written()
+    assert Customer.objects.get().tails == "" and list(book.otherwise()) == []
+    assert gone == erasure.Erased(identities=3, messages=2, calls=3, notices=1, lists=1)
     assert money() == before and Message.objects.count() == others
     assert Suppression.objects.count() == 3
+    assert set(Event.objects.values_list("outer_event_id", "member")) == {("E1", None), ("E2", None)}
+    assert (Consent.objects.count(), Stop.objects.count()) == (2, 1), "what they allowed stays, and that they said no"
+    given = MemberImport.objects.get()
+    assert (given.content, given.refused, given.counts) == (None, None, {"known": 1, "bad": 1})
     figure("P22", f"{len(MARKS)} sentinels of a member in all tables after the erasure: 0")
 
 

@@ -44,6 +44,7 @@ FACTS = {
     "retail_orderline": "order_id, outer_line_id, product_id, qty, tag_fen, paid_fen",
     "retail_refund": "order_id, refunded_at, fen, cumulative_fen, qty",
     "clerks_binding": "brand_id, member_id, staff_id, source, ended_at",
+    "members_membertag": "member_id, brand_id, source, staff_id, why",
     "commissions_entry": "kind, order_id, role, staff_id, fen, earned_on",
 }
 
@@ -86,7 +87,7 @@ def test_two_worlds_of_one_day_are_the_same(demo):
 def test_it_has_what_it_promises():
     assert Post.objects.filter(role="store_manager").count() == 30
     assert Store.objects.exclude(franchisee=None).count() == 8
-    assert Order.objects.count() == 1200
+    assert Order.objects.exclude(outer_order_id__startswith="MPD").count() == 1200  # those of people known twice apart
     assert set(Order.objects.values_list("channel__kind", flat=True)) == set(shops.SHARE_OF)
     assert Refund.objects.exists()
     assert OrderLine.objects.filter(is_gift=True).exists()
@@ -162,7 +163,9 @@ def test_memberships_know_their_purchases():
     spans = Membership.objects.annotate(first=Min("purchases__paid_at"), last=Max("purchases__paid_at"))
     assert not spans.exclude(first=None).exclude(first_purchase_at=F("first"), last_purchase_at=F("last")).exists()
     assert not spans.filter(first=None).exclude(first_purchase_at=None).exists()
-    firsts = Membership.objects.annotate(firsts=Count("purchases", filter=Q(purchases__is_first=True)))
+    firsts = Membership.objects.filter(member__merges=None).annotate(
+        firsts=Count("purchases", filter=Q(purchases__is_first=True))
+    )
     assert not firsts.filter(firsts__gt=1).exists()
 
 

@@ -118,8 +118,10 @@ def test_no_form_breaks_a_page(person, shop):
         page = person.get(address)
         if page.status_code != 200:
             continue
-        names = list(page.context["adminform"].form.fields)
-        inlines = [inline.formset.management_form for inline in page.context["inline_admin_formsets"]]
+        form = page.context["adminform"].form if "adminform" in page.context else page.context["form"]
+        names = list(form.fields)
+        formsets = page.context.get("inline_admin_formsets", [])
+        inlines = [inline.formset.management_form for inline in formsets]
         for place, (kind, value) in enumerate(FORM_VALUES.items()):
             count = ("0", "x")[place % 2]
             counts = {form[name].html_name: count for form in inlines for name in form.fields}

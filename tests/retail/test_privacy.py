@@ -20,7 +20,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from retail import jobs, logs, privacy, retention
+from retail import jobs, logs, privacy, retention, rotation
+from retail.imports import leftovers
 from retail.models import AuditRow, BuyerKey, Job
 from retail.privacy import Known
 from tests import factories
@@ -141,7 +142,7 @@ def test_rotation_seals_everything_with_the_newest_key(keys):
 
     rotate("--batch", "7")
 
-    assert privacy.sealed_by() == {3: 50}
+    assert rotation.sealed_by() == {3: 50}
     assert privacy.keep(phones(50)) == before
     assert {privacy.reveal(key) for key in BuyerKey.objects.all()} == {known.value for known in phones(50)}
 
@@ -151,15 +152,15 @@ def test_a_rotation_that_was_stopped_goes_on(keys):
     keys(OLD)
     privacy.keep(phones(30))
     keys(NEW, OLD)
-    halves = privacy.rotate(batch=10)
+    halves = rotation.rotate(batch=10)
     next(halves)
     halves.close()
-    assert privacy.sealed_by() == {1: 20, 3: 10}
+    assert rotation.sealed_by() == {1: 20, 3: 10}
 
     rotate()
 
-    assert privacy.sealed_by() == {3: 30}
-    assert list(privacy.rotate()) == []
+    assert rotation.sealed_by() == {3: 30}
+    assert list(rotation.rotate()) == []
 
 
 @pytest.mark.django_db
@@ -171,7 +172,7 @@ def test_erased_values_are_no_matter_for_a_rotation(keys):
 
     rotate()
 
-    assert privacy.sealed_by() == {3: 1}
+    assert rotation.sealed_by() == {3: 1}
     assert BuyerKey.objects.get(pk=kept).cipher is not None
 
 
@@ -201,7 +202,7 @@ def test_the_whole_life_of_a_key_file(key_file):
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     rotate("--new")
     rotate("--new")
-    assert privacy.sealed_by() == {3: 3}
+    assert rotation.sealed_by() == {3: 3}
 
     assert "Key 2 is gone" in rotate("--drop", "2")
 
@@ -232,13 +233,13 @@ def test_another_oldest_key_is_noticed_before_anything_is_done(keys):
     privacy.keep(phones(1))
     keys(OLD, spelled(9, b"x"))
 
-    assert "oldest key is not the one" in privacy.faults()[0]
+    assert "oldest key is not the one" in rotation.faults()[0]
     with pytest.raises(CommandError, match="oldest key"):
         rotate()
     keys(spelled(9, b"x"))
-    assert "Key 1 is missing" in privacy.faults()[0]
+    assert "Key 1 is missing" in rotation.faults()[0]
     keys(spelled(1, b"x"))
-    assert "missing or was changed" in privacy.faults()[0]
+    assert "missing or was changed" in rotation.faults()[0]
 
 
 # ── Sealed for its row ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,7 +259,7 @@ def test_a_cipher_copied_into_another_row_does_not_open_there():
     with pytest.raises(privacy.MissingKey, match="where it was not sealed"):
         privacy.reveal(BuyerKey.objects.get(pk=ids[mine]))
     assert privacy.reveal(BuyerKey.objects.get(pk=ids[other])) == other.value
-    assert f"BuyerKey {ids[mine]}" in privacy.faults()[0]
+    assert f"BuyerKey {ids[mine]}" in rotation.faults()[0]
 
 
 @pytest.mark.django_db
@@ -280,11 +281,11 @@ def test_what_was_sealed_before_still_opens_and_a_rotation_binds_it(keys):
     for one in known:
         BuyerKey.objects.filter(pk=ids[one]).update(cipher=sealed_as_before(one.value.encode()))
     assert {privacy.reveal(key) for key in BuyerKey.objects.all()} == {one.value for one in known}
-    assert (privacy.unbound(), privacy.faults(), privacy.sealed_by()) == (5, [], {1: 5})
+    assert (rotation.unbound(), rotation.faults(), rotation.sealed_by()) == (5, [], {1: 5})
 
     rotate("--batch", "2")
 
-    assert (privacy.unbound(), privacy.faults(), privacy.sealed_by()) == (0, [], {1: 5})
+    assert (rotation.unbound(), rotation.faults(), rotation.sealed_by()) == (0, [], {1: 5})
     assert {privacy.reveal(key) for key in BuyerKey.objects.all()} == {one.value for one in known}
 
 
@@ -293,11 +294,11 @@ def test_every_key_is_tried_not_the_newest_alone(keys):
     for count, ring in enumerate(([OLD], [MIDDLE, OLD], [NEW, MIDDLE, OLD]), start=1):
         keys(*ring)
         privacy.keep(phones(count))
-    assert (privacy.faults(), privacy.sealed_by()) == ([], {1: 1, 2: 1, 3: 1})
+    assert (rotation.faults(), rotation.sealed_by()) == ([], {1: 1, 2: 1, 3: 1})
 
     keys(NEW, spelled(2, b"x"), OLD)
 
-    assert "Key 2" in privacy.faults()[0]
+    assert "Key 2" in rotation.faults()[0]
 
 
 def test_production_refuses_what_is_no_key(keys, settings, tmp_path):
@@ -566,19 +567,19 @@ def test_what_is_past_its_time_goes_and_nothing_else(settings, tmp_path, everyth
         file = tmp_path / f"{name}.failed.csv"
         file.write_text("phone\n13800000000")
         os.utime(file, ((now - timedelta(days=days)).timestamp(),) * 2)
-        retention.remember(file)
+        leftovers.remember(file)
         Job.objects.create(kind=name, state="done", created_at=now, due_at=now, ended_at=now - timedelta(days=days))
     mine = tmp_path / "mine.csv"
     mine.write_text("keep")
     os.utime(mine, (0, 0))
-    retention.remember(mine)
+    leftovers.remember(mine)
 
     gone = retention.forget(now=now)
 
     assert gone["failed-row files of imports"] == 1 and gone["done jobs"] == 1
     assert {path.name for path in tmp_path.glob("*.csv")} == {"new.failed.csv", "mine.csv"}
     assert list(Job.objects.values_list("kind", flat=True)) == ["new"]
-    assert len(list(retention._notes().iterdir())) == 1
+    assert len(list(leftovers.notes().iterdir())) == 1
 
 
 def test_the_document_shows_the_table():

@@ -6,11 +6,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from members.models import PointsRule, TierRule
 from retail import intake, shapes
-from tests.factories import NOW, World, world
+from tests.factories import LONG_AGO, NOW, World, world
 
 # Of a member nobody knew, bound by it; and of one whose relation it prolongs.
-FIRST, LATER = 25, 20
+FIRST, LATER = 38, 33
 
 
 @pytest.fixture
@@ -20,6 +21,8 @@ def shop(everything) -> World:
     shop.hire("M1", role="store_manager")
     split = [{"role": "serve", "weight": 7}, {"role": "bound", "weight": 2}, {"role": "manager", "weight": 1}]
     shop.plan({"id": "base", "calc": {"type": "rate", "ppm": 30_000}, "split": split})
+    TierRule.objects.create(brand=shop.brand)
+    PointsRule.objects.create(brand=shop.brand, name="基础", starts_on=LONG_AGO.date())
     settle(shop, 1, phone="13900000000", days_ago=9)  # compiles the plan, makes the periods
     return shop
 

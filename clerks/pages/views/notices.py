@@ -105,8 +105,7 @@ def _own_dispute(notice: Notice) -> str | None:
 def _may_see(request: HttpRequest, customer: Member) -> bool:
     if request.post.role not in ROLES or customer.merged_into_id is not None:
         return False
-    seen = portraits.relation(post=request.post, member_id=customer.pk)
-    return portraits.portrait(post=request.post, seen=seen) is not None
+    return portraits.of_post(post=request.post, member_id=customer.pk, now=timezone.now()).portrait is not None
 
 
 def _record(notice: Notice) -> dict[str, Any]:

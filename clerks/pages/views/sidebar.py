@@ -38,12 +38,12 @@ def customer(request: HttpRequest) -> HttpResponse:
     member_id = _member_id(app.corp_id, given) if app else None
     if member_id is None:
         return render(request, "clerks/sidebar/_stranger.html", {"app": app})
-    seen = portraits.relation(post=request.post, member_id=member_id)
-    portrait = portraits.portrait(post=request.post, seen=seen)
+    now = timezone.now()
+    relation, portrait = portraits.of_post(post=request.post, member_id=member_id, now=now)
     if portrait is None:
-        return render(request, "clerks/sidebar/_colleague.html", {"relation": seen, "now": timezone.now()})
-    name = privacy.without_numbers(portrait.membership.member.name)
-    context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=name)}
+        return render(request, "clerks/sidebar/_colleague.html", {"relation": relation, "now": now})
+    context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=portrait.given_name)}
+    context |= portraits.standing(portrait, now=now)._asdict()
     return render(request, "clerks/sidebar/_customer.html", context)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from clerks import binding
+from clerks import binding, book
 from retail import scope
 from retail.models import Brand
 
@@ -30,6 +30,7 @@ class Command(BaseCommand):
                 raise CommandError("--months: give at least 1.")
             now = timezone.now()
             bound, ties = binding.bind_from_history(brand=found, since=now - timedelta(days=30 * months), now=now)
+            book.refresh_all(now=now)
         self.stdout.write(f"{bound:,} members bound; {len(ties):,} tie between clerks and are left to their manager.")
         if ties:
             more = f" and {len(ties) - _SHOWN:,} more" if len(ties) > _SHOWN else ""

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from retail import privacy
+from retail import privacy, rotation
 from retail.management.base import TablesCommand
 
 
@@ -21,7 +21,7 @@ class Command(TablesCommand):
         parser.add_argument("--batch", type=int, default=2000, metavar="ROWS")
 
     def handle(self, *args: Any, new: bool, drop: int | None, batch: int, **options: Any) -> None:
-        if faults := privacy.faults():
+        if faults := rotation.faults():
             raise CommandError(" ".join(faults))
         if drop is not None:
             self._drop(drop)
@@ -32,10 +32,10 @@ class Command(TablesCommand):
         if new:
             self._add()
         count = 0
-        for done in privacy.rotate(batch=max(1, batch)):
+        for done in rotation.rotate(batch=max(1, batch)):
             count += done
             self.stdout.write(f"{count} re-encrypted")
-        used = ", ".join(f"key {key_id}: {rows}" for key_id, rows in privacy.sealed_by().items()) or "none"
+        used = ", ".join(f"key {key_id}: {rows}" for key_id, rows in rotation.sealed_by().items()) or "none"
         self.stdout.write(f"Done. Values by key: {used}.")
 
     def _add(self) -> None:
@@ -49,8 +49,8 @@ class Command(TablesCommand):
 
     def _drop(self, key_id: int) -> None:
         try:
-            privacy.refuse_drop(key_id)
-        except privacy.KeyInUse as error:
+            rotation.refuse_drop(key_id)
+        except rotation.KeyInUse as error:
             raise CommandError(str(error))
         if settings.PRIVACY_KEYS:
             self.stdout.write(f"Key {key_id} seals nothing: take it out of DAOGOU_PRIVACY_KEYS.")

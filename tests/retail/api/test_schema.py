@@ -24,16 +24,17 @@ def test_every_address_is_described(document):
         "/api/v1/orders/": ["get", "post"],
         "/api/v1/refunds/": ["post"],
         "/api/v1/events/": ["post"],
+        "/api/v1/members/": ["post"],
         **{
             f"/api/v1/{name}/{rest}": ["get"]
-            for name in ("orders", "products", "stores", "staff", "entries")
+            for name in ("orders", "products", "stores", "staff", "segments", "segment-members", "entries")
             for rest in ("", "{id}/")
             if (name, rest) != ("orders", "")
         },
     }
 
 
-@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/refunds/", "/api/v1/events/"])
+@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/refunds/", "/api/v1/events/", "/api/v1/members/"])
 def test_a_feed_says_what_it_takes_and_answers(document, path):
     post = document["paths"][path]["post"]
 

@@ -1,29 +1,38 @@
 """Admin pages of members: masked identities, memberships and tiers. Members are made by the feed, not by hand."""
 
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from members import erasure
-from members.models import Identity, Member, Membership, Purchase, Tier
+from members import erasure, quality, tag_words, tags
+from members.admin.points import PointsByHand, PointsEntryInline
+from members.admin.tiers import TierByHand, TierMoveInline
+from members.models import Identity, Member, Membership, MemberTag, Purchase
+from members.rights.admin import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
+from retail.scoped_admin import EstimatedPaginator, ScopedTabularInline, moment
 
 
 class IdentityInline(ScopedTabularInline):
     model = Identity
-    fields = ("kind", "masked", "source_channel", "seen_at", "verified_at")
+    fields = ("kind", "masked", "source_channel", "seen_at", "verified_at", "is_hearsay")
     is_read_only = True
     verbose_name_plural = _("怎么认出这位会员")
 
@@ -40,7 +49,7 @@ class IdentityInline(ScopedTabularInline):
 
     @display(description=_("来自"))
     def source_channel(self, row: Identity) -> str:
-        return row.channel.name if row.channel else row.source
+        return row.channel.name if row.channel else row.get_source_display()
 
 
 class _Joined:
@@ -73,6 +82,38 @@ class MembershipInline(_Joined, ScopedTabularInline):
     show_change_link = True
 
 
+class TagInline(ScopedTabularInline):
+    """What is in force, without clerks' own words, nor what was computed of purchases that are not for these eyes."""
+
+    model = MemberTag
+    fields = ("word", "sort", "who", "reason", "since")
+    is_read_only = True
+    verbose_name_plural = pgettext_lazy("plural", "标签")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = tags.shown(super().get_queryset(request)).select_related("tag", "staff", "brand")
+        return rows.annotate(is_staff_known=Exists(Staff.objects.filter(pk=OuterRef("staff"))))
+
+    @display(description=_("标签"))
+    def word(self, row: MemberTag) -> str:
+        return " · ".join(filter(None, (row.tag.group_name, row.tag.name)))
+
+    @display(description=_("来源"))
+    def sort(self, row: MemberTag) -> str:
+        return row.get_source_display()
+
+    @display(description=_("谁打的"))
+    def who(self, row: Any) -> str:
+        if row.staff is None:
+            return "–"
+        return str(row.staff) if row.is_staff_known else _("其他门店的同事")
+
+    @display(description=_("依据"))
+    def reason(self, row: MemberTag) -> str:
+        said = tag_words.sentence(row)
+        return _("%(why)s（算于 %(day)s）") % {"why": said, "day": row.as_of} if said else "–"
+
+
 class Why(BaseDialogForm):
     reason = forms.CharField(
         label=_("为什么抹去"),
@@ -91,17 +132,59 @@ ERASE = ActionDialog(
 )
 
 
+class QualityFilter(admin.SimpleListFilter):
+    """What the page of data quality counts, as a list."""
+
+    title = _("数据质量")
+    parameter_name = "quality"
+    names: dict[str, object] = {}
+    checks: dict[str, Callable[[datetime], QuerySet]] = {}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
+        return list(self.names.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        check = self.checks.get(self.value() or "")
+        return queryset.filter(pk__in=check(timezone.now()).values("pk")) if check else queryset
+
+
+class MemberQuality(QualityFilter):
+    names = {
+        "keyless": _("没有手机号、unionid 或企业微信"),
+        "nameless": _("没有称呼"),
+        "no_birthday": _("没有生日"),
+        "unborn": _("生日不可能"),
+    }
+    checks = quality.CHECKS
+
+
+class MembershipQuality(QualityFilter):
+    names = {"early": _("购买早于入会一年以上"), "ahead": _("入会时间在将来")}
+    checks = quality.OF_MEMBERSHIPS
+
+
 @admin.register(Member)
-class MemberAdmin(UnmaskingAdmin):
+class MemberAdmin(WithRights, UnmaskingAdmin):
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
-    list_filter = ("created_at",)
-    search_fields = buyer_names = ("name",)
+    list_filter = ("created_at", MemberQuality)
+    search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
-    fields = ("title", "created_at", "merged_into")
-    inlines = (IdentityInline, MembershipInline)
-    actions_detail = ("erase",)
+    fields = ("title", "whole", "created_at", "merged_into")
+    inlines = (IdentityInline, MembershipInline, TagInline, StopInline, ConsentInline)
+    actions_detail = ("leave_alone", "correct", "take_out", "erase")
+
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
+        """Files of one person each: see retail.exports."""
+        return set(member_ids)
+
+    @display(description=_("画像"))
+    def whole(self, row: Member) -> SafeString | str:
+        """Everything about them on one page (retail.desk.portraits); of who was merged away there is none."""
+        if row.merged_into_id is not None:
+            return "–"
+        return format_html('<a class="text-link" href="{}">{}</a>', reverse("portrait", args=[row.pk]), _("打开画像"))
 
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)
@@ -134,19 +217,20 @@ class PurchaseInline(ScopedTabularInline):
 
 
 @admin.register(Membership)
-class MembershipAdmin(_Joined, ScopedAdmin):
+class MembershipAdmin(_Joined, PointsByHand, TierByHand):
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "brand", "tier", "registered", "joined_in", "joined_through", "last_purchase")
+    list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
     list_select_related = ("member", "brand", "tier")
-    list_filter = ("brand", "tier", "registered_at", "last_purchase_at")
-    search_fields = buyer_names = ("member__name",)
+    list_filter = ("brand", "tier", "registered_at", "last_purchase_at", MembershipQuality)
+    search_fields = buyer_names = ("member__name__spelled",)
     ordering = ("-pk",)
     fields = (
-        "member", "brand", "tier", "registered_at", "joined_in", "joined_through",
+        "member", "brand", "standing", "balance", "registered_at", "joined_in", "joined_through",
         "first_purchase_at", "last_purchase_at",
     )  # fmt: skip
-    inlines = (PurchaseInline,)
+    inlines = (PurchaseInline, PointsEntryInline, TierMoveInline)
+    actions_detail = ("adjust_points", "give_tier")
 
     registered = moment("registered_at", _("入会"))
     last_purchase = moment("last_purchase_at", _("最近购买"))
@@ -154,11 +238,3 @@ class MembershipAdmin(_Joined, ScopedAdmin):
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
         return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
-
-
-@admin.register(Tier)
-class TierAdmin(ScopedAdmin):
-    is_everyday = True
-    list_display = ("name", "code", "brand", "rank")
-    list_select_related = ("brand",)
-    list_filter = ("brand",)

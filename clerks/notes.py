@@ -1,0 +1,32 @@
+"""备注: what people of a store write about a customer for each other. It moves with them and goes with them."""
+
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from clerks.models import Note
+from retail.models import Post
+
+LONGEST = 500
+
+
+class BadNote(ValueError):
+    """This cannot be kept; the words are for who wrote it."""
+
+
+def write(*, post: Post, member_id: int, text: str, now: datetime) -> Note:
+    """The caller has made sure that the writer may see this customer. Raises BadNote."""
+    said = " ".join(text.replace("\x00", "").split())
+    if not said:
+        raise BadNote(_("请先写几个字。"))
+    if len(said) > LONGEST:
+        raise BadNote(_("备注最多 %(count)s 个字。") % {"count": LONGEST})
+    assert post.store is not None
+    given = {"brand_id": post.store.brand_id, "staff_id": post.staff_id, "store_id": post.store_id}
+    return Note._base_manager.create(**given, member_id=member_id, text=said, created_at=now)
+
+
+def delete(*, post: Post, member_id: int, note_id: int, now: datetime) -> bool:
+    """Take one's own note away, words and all; whether it was there."""
+    own = Note._base_manager.filter(pk=note_id, member=member_id, staff=post.staff_id, deleted_at=None)
+    return bool(own.update(text="", deleted_at=now))

@@ -1,0 +1,7 @@
+"""Admin pages of members: who they are, points, tiers; coupons and segments have rooms of their own."""
+
+from members.admin import people, points, tiers
+from members.coupons import admin as coupons
+from members.segments import admin as segments
+
+__all__ = ["coupons", "people", "points", "segments", "tiers"]

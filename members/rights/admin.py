@@ -1,0 +1,278 @@
+"""What a member may ask for, on their admin page: to be left alone, to have something put right, to get all we hold.
+
+And the pages of behaviour, of wishes and of consents. Erasing stands in members.admin, the file in retail.dossier.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.dataclasses import ActionDialog
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
+
+from members import consent
+from members.models import Consent, Event, Member, Stop
+from members.rights import access, corrections
+from retail import approvals, exports, privacy
+from retail.models import Brand
+from retail.scoped_admin import (
+    Badge,
+    Confirm,
+    DecidingAdmin,
+    EstimatedPaginator,
+    ScopedAdmin,
+    ScopedTabularInline,
+    moment,
+)
+
+
+# ── On the page of a member ──────────────────────────────────────────────────────────────────────────────────────────
+class ConsentInline(ScopedTabularInline):
+    model = Consent
+    fields = ("purpose", "is_given", "company", "text_version", "source_label", "at")
+    ordering = ("-at", "-pk")
+    is_read_only = True
+    per_page = 10
+    verbose_name_plural = _("同意记录")
+
+    @display(description=_("来源"))
+    def source_label(self, row: Consent) -> object:
+        return {"import": _("导入"), "feed": _("接口")}.get(row.source, row.source)
+
+
+class StopInline(ScopedTabularInline):
+    model = Stop
+    fields = ("purpose_label", "at", "lifted_at")
+    ordering = ("-at", "-pk")
+    is_read_only = True
+    show_change_link = True
+    verbose_name_plural = _("不要联系")
+
+    @display(description=_("不要"))
+    def purpose_label(self, row: Stop) -> str:
+        return row.purpose_name
+
+
+class WishForm(BaseDialogForm):
+    purpose = forms.ChoiceField(
+        label=_("顾客不要什么"),
+        choices=Stop.Purpose.choices,
+        required=False,
+        initial="",
+        widget=UnfoldAdminRadioSelectWidget(),
+    )
+
+
+class _Day(UnfoldAdminTextInputWidget):
+    input_type = "date"
+
+
+def _text(**attrs: Any) -> UnfoldAdminTextInputWidget:
+    return UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", **attrs})
+
+
+class CorrectionForm(BaseDialogForm):
+    """Only what is filled in is changed."""
+
+    name = forms.CharField(label=_("称呼"), max_length=64, required=False, widget=_text())
+    born_on = forms.DateField(label=_("生日"), required=False, widget=_Day())
+    phone = forms.CharField(label=_("新手机号"), max_length=32, required=False, widget=_text(inputmode="tel"))
+    tail = forms.RegexField(
+        label=_("换掉的号码后四位"),
+        regex=r"^\d{4}$",
+        required=False,
+        help_text=_("有几个手机号时才要写。"),
+        widget=_text(inputmode="numeric"),
+    )
+    reason = forms.CharField(
+        label=_("为什么更正"),
+        min_length=2,
+        max_length=200,
+        help_text=_("例如：本人到店出示证件。不要写姓名和号码。"),
+        widget=_text(),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not any(given.get(field) for field in ("name", "born_on", "phone")):
+            raise forms.ValidationError(_("请至少填一项要更正的。"))
+        return given
+
+
+LEAVE_ALONE = ActionDialog(
+    title=_("顾客不要联系？"),
+    description=_("马上生效：所有品牌、所有同事都不再主动联系。导入和重新同意都不会取消它，只有人能取消。"),
+    form_class=WishForm,
+    form_submit_text=_("记下"),
+)
+CORRECT = ActionDialog(
+    title=_("更正资料"),
+    description=_("只填要改的。操作记录里只有改了哪一项和原因，没有内容。"),
+    form_class=CorrectionForm,
+    form_submit_text=_("更正"),
+)
+
+
+class WhyForm(BaseDialogForm):
+    reason = forms.CharField(
+        label=_("为什么导出"),
+        min_length=2,
+        max_length=200,
+        help_text=_("例如：本人来信要求。不要写姓名和号码。"),
+        widget=_text(),
+    )
+
+
+TAKE_OUT = ActionDialog(
+    title=_("导出这位会员的全部资料？"),
+    description=_("另一个人同意后，在“导出文件”里下载，24 小时内有效。文件里有完整号码，只能交给本人。"),
+    form_class=WhyForm,
+    form_submit_text=_("提交审批"),
+)
+
+
+class WithRights(DecidingAdmin):
+    """For the page of a member. The names of the buttons go into its `actions_detail`."""
+
+    refusals = (corrections.Refused, exports.Refused, approvals.Refused)
+
+    def has_take_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.row(request, object_id) is not None and request.user.has_perm("members.export_member")
+
+    def has_leave_alone_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.row(request, object_id) is not None and request.user.has_perm("members.stop_member")
+
+    def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.row(request, object_id) is not None and request.user.has_perm("members.correct_member")
+
+    @action(description=_("不要联系"), icon="do_not_disturb_on", permissions=["leave_alone"], dialog=LEAVE_ALONE)
+    def leave_alone(self, request: HttpRequest, form: WishForm, object_id: str) -> HttpResponse:
+        def verb(member: Member) -> str:
+            corps = Brand._base_manager.filter(memberships__member=member).values_list("corp", flat=True).distinct()
+            for corp in sorted(corps):
+                purpose = form.cleaned_data["purpose"]
+                consent.stop(member=member, corp=corp, purpose=purpose, by=request.user, now=timezone.now())
+            return str(_("已记下，马上生效。"))
+
+        return self.attempt(request, object_id, verb)
+
+    @action(description=_("更正资料"), icon="edit", permissions=["correct"], dialog=CORRECT)
+    def correct(self, request: HttpRequest, form: CorrectionForm, object_id: str) -> HttpResponse:
+        def verb(member: Member) -> str:
+            names = ("name", "born_on", "phone", "tail", "reason")
+            given = {name: form.cleaned_data[name] for name in names}
+            changed = corrections.correct(member=member, **given, by=request.user, now=timezone.now())
+            return str(_("已更正。") if changed else _("和原来的一样，没有改动。"))
+
+        return self.attempt(request, object_id, verb)
+
+    @action(description=_("导出全部资料"), icon="folder_shared", permissions=["take_out"], dialog=TAKE_OUT)
+    def take_out(self, request: HttpRequest, form: WhyForm, object_id: str) -> HttpResponse:
+        def verb(member: Member) -> str:
+            reason = form.cleaned_data["reason"]
+            access.ask(member=member, by=request.user, post=request.post, reason=reason, now=timezone.now())
+            return str(_("已经放进双人审批。另一个人同意后，在“导出文件”里下载。"))
+
+        return self.attempt(request, object_id, verb)
+
+
+# ── Pages of their own ───────────────────────────────────────────────────────────────────────────────────────────────
+def _called(member: Member | None) -> str:
+    if member is None:
+        return str(_("还不知道是谁"))
+    return privacy.without_numbers(member.name) or str(_("会员 %(number)s") % {"number": member.pk})
+
+
+@admin.register(Event)
+class EventAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("who", "kind", "when", "brand", "product", "store", "seconds")
+    list_select_related = ("member", "brand", "product", "store")
+    list_filter = ("kind", "brand", "at")
+    lookups = ("member__id__exact",)
+    ordering = ("-pk",)
+    fields = (
+        "who", "kind", "when", "channel", "brand", "product", "store", "seconds", "live_event", "share_code",
+        "outer_order_id", "outer_event_id", "received", "corrected",
+    )  # fmt: skip
+
+    when = moment("at", _("时间"))
+    received = moment("received_at", _("收到"))
+
+    @display(description=_("会员"))
+    def who(self, row: Event) -> str:
+        return _called(row.member)
+
+    @display(description=_("更正过"))
+    def corrected(self, row: Event) -> str:
+        return str(_("%(count)s 次") % {"count": len(row.former)}) if row.former else "–"
+
+
+LIFT = ActionDialog(
+    title=_("可以重新联系？"),
+    description=_("要顾客亲口说可以，才能取消。会记下是您取消的。"),
+    form_class=Confirm,
+    form_submit_text=_("顾客说可以了"),
+)
+
+
+@admin.register(Stop)
+class StopAdmin(DecidingAdmin):
+    is_read_only = True
+    list_display = ("who", "purpose_label", "since", "state_label")
+    list_select_related = ("member",)
+    list_filter = ("purpose", "at")
+    ordering = ("-pk",)
+    fields = ("who", "purpose_label", "since", "state_label", "lifted")
+    actions_detail = ("lift",)
+
+    since = moment("at", _("从"))
+    lifted = moment("lifted_at", _("取消"))
+
+    @display(description=_("会员"))
+    def who(self, row: Stop) -> str:
+        return _called(row.member)
+
+    @display(description=_("不要"))
+    def purpose_label(self, row: Stop) -> str:
+        return row.purpose_name
+
+    @display(description=_("状态"), label={"open": "danger", "lifted": "info"})
+    def state_label(self, row: Stop) -> Badge:
+        return Badge("lifted", _("已取消")) if row.lifted_at else Badge("open", _("有效"))
+
+    def has_lift_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.row(request, object_id)
+        return row is not None and row.lifted_at is None and request.user.has_perm("members.stop_member")
+
+    @action(description=_("取消不要联系"), icon="undo", permissions=["lift"], dialog=LIFT)
+    def lift(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        def verb(stop: Stop) -> tuple[str, Member]:
+            consent.lift(stop=stop, by=request.user, now=timezone.now())
+            return str(_("已取消。")), stop.member
+
+        return self.attempt(request, object_id, verb)
+
+
+@admin.register(Consent)
+class ConsentAdmin(ScopedAdmin):
+    is_read_only = True
+    paginator = EstimatedPaginator
+    list_display = ("who", "purpose", "is_given", "company", "text_version", "said")
+    list_select_related = ("member", "company")
+    list_filter = ("purpose", "is_given", "at")
+    ordering = ("-pk",)
+    fields = ("who", "purpose", "is_given", "company", "text_version", "source", "said", "noted")
+
+    said = moment("at", _("时间"))
+    noted = moment("noted_at", _("记下"))
+
+    @display(description=_("会员"))
+    def who(self, row: Consent) -> str:
+        return _called(row.member)

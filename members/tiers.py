@@ -1,0 +1,370 @@
+"""等级: who stands where with a brand, by what they bought or collected in its rolling window.
+
+A member rises at once, with the order that caused it, and keeps the tier until its date; then it is looked at anew. A
+refund changes nothing before that day, but shows what will happen on it (`standing`). A protected tier is given by
+hand alone and never lapses; a tier given by hand lapses on its date like any other.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from members import by_hand
+from members.models import Membership, Tier, TierMove, TierRule
+from retail import approvals, audit, logs
+
+CHUNK = 5_000  # memberships changed in one transaction of the nightly work
+_Metric, _Cause = TierRule.Metric, TierMove.Cause
+# What one purchase `p` counts for.
+_EACH = {
+    _Metric.SPEND: "p.net_fen",
+    _Metric.ORDERS: "(p.net_fen > 0)::int",
+    _Metric.POINTS: "(SELECT sum(e.points) FROM members_pointsentry e WHERE e.order_id = p.order_id"
+    " AND e.membership_id = p.membership_id AND e.kind IN ('earn', 'back'))",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a brand gives its tiers: the rule in force, or one to try. `thresholds` by the id of the tier."""
+
+    brand_id: int
+    metric: str
+    window_days: int
+    keep_days: int
+    thresholds: Mapping[int, int]
+
+    def since(self, now: datetime) -> datetime:
+        """The start of the window: the midnight so many days ago."""
+        day = timezone.localtime(now).date() - timedelta(days=self.window_days)
+        return timezone.make_aware(datetime.combine(day, time()))
+
+    def said(self, now: datetime) -> dict[str, Any]:
+        return {
+            "brand": self.brand_id,
+            "since": self.since(now),
+            "tiers": list(self.thresholds),
+            "thresholds": list(self.thresholds.values()),
+            "keep": timedelta(days=self.keep_days),
+            "now": now,
+        }
+
+
+def schemes(*, of: Q | None = None) -> Iterator[Scheme]:
+    """Of the brands that have a rule, or of those of their rules that are meant."""
+    known = list(TierRule._base_manager.filter(of or Q()).order_by("brand"))
+    if not known:
+        return
+    tiers = list(Tier._base_manager.filter(brand__in=[rule.brand_id for rule in known], is_protected=False))
+    for rule in known:
+        thresholds = {tier.pk: tier.threshold for tier in tiers if tier.brand_id == rule.brand_id}
+        yield Scheme(rule.brand_id, rule.metric, rule.window_days, rule.keep_days, thresholds)
+
+
+# ── Judging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# What everybody of a brand has in the window, and the tier that gives: the highest they reach, by rank.
+_JUDGED = """
+WITH ladder AS MATERIALIZED (
+    SELECT t.id, t.rank, step.threshold, lead(step.threshold) OVER (ORDER BY t.rank) AS above
+    FROM unnest(%(tiers)s::bigint[], %(thresholds)s::bigint[]) AS step(id, threshold)
+    JOIN members_tier t ON t.id = step.id
+), counted AS (
+    SELECT m.id, m.tier_id, m.tier_until, m.tier_is_held, greatest(0, sum({each}))::bigint AS value
+    FROM members_membership m LEFT JOIN members_purchase p ON p.membership_id = m.id AND p.paid_at >= %(since)s
+    WHERE m.brand_id = %(brand)s {which} GROUP BY m.id
+), judged AS (
+    SELECT counted.id, counted.value, counted.tier_id AS before_id, merited.id AS after_id, merited.threshold,
+        coalesce(held.rank, -1) AS before, coalesce(merited.rank, -1) AS after,
+        coalesce(held.is_protected, false) AS is_protected,
+        counted.tier_until <= %(now)s AS is_over,
+        counted.tier_is_held AND coalesce(counted.tier_until > %(now)s, true) AS is_held
+    FROM counted LEFT JOIN members_tier held ON held.id = counted.tier_id
+    LEFT JOIN ladder merited ON counted.value >= merited.threshold
+        AND (merited.above IS NULL OR counted.value < merited.above)
+), due AS (
+    SELECT *, after > before AS rises FROM judged
+    WHERE NOT is_protected AND (is_over OR after > before AND NOT is_held)
+)
+"""
+_ALL, _THESE = "", "AND m.id = ANY(%(ids)s::bigint[])"
+
+
+def _judged(scheme: Scheme, which: str, rest: str) -> str:
+    return _JUDGED.format(each=_EACH[_Metric(scheme.metric)], which=which) + rest
+
+
+def review(*, membership_ids: Collection[int], now: datetime) -> int:
+    """Let those rise who have reached more, and look at those anew whose date has come; how many changed.
+
+    Somebody who has just bought is looked at here after their order was judged by the tier before it.
+    """
+    ids = list(membership_ids)
+    if not ids:
+        return 0
+    theirs = Q(Exists(Membership._base_manager.filter(brand=OuterRef("brand"), pk__in=ids)))
+    return sum(_change(scheme, _due(scheme, now, ids=ids), now, _Cause.EARNED) for scheme in schemes(of=theirs))
+
+
+def nightly(*, now: datetime) -> int:
+    """Look at everybody of every brand: dates that have come, and what a changed rule gives; how many changed."""
+    count = 0
+    for scheme in schemes():
+        ids = _due(scheme, now)
+        for start in range(0, len(ids), CHUNK):
+            count += _change(scheme, ids[start : start + CHUNK], now, _Cause.RULE)
+    return count
+
+
+def _due(scheme: Scheme, now: datetime, *, ids: list[int] | None = None) -> list[int]:
+    """Those whose tier changes or is prolonged now, in the order they are locked in."""
+    sql = _judged(scheme, _ALL if ids is None else _THESE, "SELECT id FROM due ORDER BY id")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**scheme.said(now), "ids": ids})
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _change(scheme: Scheme, ids: list[int], now: datetime, cause: str) -> int:
+    """`cause`: why somebody rises of whom no order tells it."""
+    if not ids:
+        return 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM members_membership WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE", [ids]
+        )
+        sql = _judged(scheme, _THESE, _CHANGED.format(each=_EACH[_Metric(scheme.metric)]))
+        cursor.execute(sql, {**scheme.said(now), "ids": ids, "cause": cause})
+        return cursor.fetchone()[0]
+
+
+# The order that caused it is the first with which everything from the start of the window on was enough. The tier
+# counts from then on; who only keeps theirs keeps it from now on.
+_CHANGED = """
+, caused AS (
+    SELECT due.*, cause.order_id, coalesce(cause.paid_at, %(now)s) AS at
+    FROM due LEFT JOIN LATERAL (
+        SELECT order_id, paid_at FROM (
+            SELECT p.order_id, p.paid_at, p.id, sum({each}) OVER (ORDER BY p.paid_at, p.id) AS value
+            FROM members_purchase p WHERE p.membership_id = due.id AND p.paid_at >= %(since)s
+        ) so_far WHERE so_far.value >= due.threshold ORDER BY so_far.paid_at, so_far.id LIMIT 1
+    ) cause ON due.rises AND due.threshold > 0 AND %(cause)s = 'earned'
+), changed AS (
+    UPDATE members_membership m SET tier_id = after_id, tier_is_held = false,
+        tier_since = CASE WHEN before_id IS DISTINCT FROM after_id THEN at ELSE tier_since END,
+        tier_until = CASE WHEN threshold > 0 THEN
+            CASE WHEN at + %(keep)s > %(now)s THEN at + %(keep)s ELSE %(now)s + %(keep)s END END
+    FROM caused WHERE m.id = caused.id RETURNING m.id
+), moved AS (
+    INSERT INTO members_tiermove (membership_id, before_id, after_id, cause, order_id, at)
+    SELECT id, before_id, after_id,
+        CASE WHEN NOT rises THEN 'lapsed' WHEN before_id IS NULL THEN 'earned' ELSE %(cause)s END, order_id, at
+    FROM caused WHERE before_id IS DISTINCT FROM after_id ORDER BY id
+)
+SELECT count(*) FROM changed
+"""
+
+
+# ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def give(
+    *,
+    membership: Membership,
+    tier: Tier | None,
+    reason: str,
+    by: Any,
+    now: datetime,
+    until: datetime | None = None,
+    is_held: bool = False,
+) -> TierMove:
+    """Give somebody a tier by hand until that moment, None = for good. `is_held`: they do not rise before it.
+
+    Raises approvals.Refused.
+    """
+    row = Membership._base_manager.select_for_update(of=("self",)).get(pk=membership.pk)
+    wrong = _why_not(row, tier, until, now) or by_hand.objection(membership=row, reason=reason, by=by)
+    if wrong:
+        raise approvals.Refused(wrong)
+    move = TierMove._base_manager.create(
+        membership=row,
+        before_id=row.tier_id,
+        after=tier,
+        cause=_Cause.MANUAL,
+        by=by,
+        reason=logs.struck(reason),
+        at=now,
+    )
+    row.tier, row.tier_since, row.tier_until, row.tier_is_held = tier, now, until, is_held
+    row.save(update_fields=["tier", "tier_since", "tier_until", "tier_is_held"])
+    audit.record(
+        by=by,
+        action="member.tier",
+        target=row,
+        now=now,
+        before={"tier": str(move.before or "")},
+        after={"tier": str(tier or ""), "until": until.isoformat() if until else None},
+        reason=reason,
+    )
+    return move
+
+
+def _why_not(row: Membership, tier: Tier | None, until: datetime | None, now: datetime) -> str:
+    if tier and tier.brand_id != row.brand_id:
+        return _("这是另一个品牌的等级。")
+    if until and until <= now:
+        return _("保留到的那天已经过了。")
+    return ""
+
+
+# ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class Standing(NamedTuple):
+    """Where somebody stands. `value` and `missing` in fen, orders or points, by `metric`.
+
+    `until`: when it is looked at anew; `then`: the tier they would have then by what counts now.
+    """
+
+    tier: Tier | None
+    until: datetime | None
+    metric: str
+    value: int
+    next: Tier | None
+    missing: int
+    then: Tier | None
+
+
+def standing(*, membership: Membership, now: datetime) -> Standing:
+    """What a page shows of somebody's tier. Without a rule of the brand there is nothing to reach."""
+    tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=membership.brand_id).order_by("rank")}
+    tier, until = tiers.get(membership.tier_id or 0), membership.tier_until
+    scheme = next(schemes(of=Q(brand=membership.brand_id)), None)
+    if scheme is None:
+        return Standing(tier, until, "", 0, None, 0, tier)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _judged(scheme, _THESE, "SELECT value, after_id FROM judged"), {**scheme.said(now), "ids": [membership.pk]}
+        )
+        value, after_id = cursor.fetchone()
+    rank = tier.rank if tier else -1
+    above = [one for one in tiers.values() if not one.is_protected and one.rank > rank and one.threshold > value]
+    if tier and tier.is_protected:
+        return Standing(tier, None, scheme.metric, value, None, 0, tier)
+    merited = tiers.get(after_id or 0)
+    following = above[0] if above else None
+    return Standing(
+        tier, until, scheme.metric, value, following, following.threshold - value if following else 0, merited
+    )
+
+
+# ── Trying a rule ────────────────────────────────────────────────────────────────────────────────────────────────────
+class Move(NamedTuple):
+    """So many members are in the one tier now and would be in the other."""
+
+    before: Tier | None
+    after: Tier | None
+    members: int
+
+
+class Case(NamedTuple):
+    membership: Membership
+    before: Tier | None
+    after: Tier | None
+    value: int
+
+
+class Total(NamedTuple):
+    """How many members of a tier there are, and would be."""
+
+    tier: Tier | None
+    now: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a scheme would make of everybody of a brand today. Who falls does so on their date, not at once."""
+
+    moves: Sequence[Move]
+    sample: Sequence[Case]
+
+    @property
+    def rising(self) -> int:
+        return sum(move.members for move in self.moves if _rank(move.after) > _rank(move.before))
+
+    @property
+    def falling(self) -> int:
+        return sum(move.members for move in self.moves if _rank(move.after) < _rank(move.before))
+
+    @property
+    def changes(self) -> list[Move]:
+        return [move for move in self.moves if move.before != move.after]
+
+    @property
+    def totals(self) -> list[Total]:
+        tiers = {tier for move in self.moves for tier in (move.before, move.after)}
+        return [
+            Total(
+                tier,
+                sum(move.members for move in self.moves if move.before == tier),
+                sum(move.members for move in self.moves if move.after == tier),
+            )
+            for tier in sorted(tiers, key=_rank)
+        ]
+
+
+def _rank(tier: Tier | None) -> int:
+    return tier.rank if tier else -1
+
+
+SAMPLE = 20
+
+
+def try_out(*, scheme: Scheme, now: datetime) -> Trial:
+    """Nothing is written. Protected tiers stay. Two statements, however many members there are."""
+    tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=scheme.brand_id)}
+    after = "CASE WHEN is_protected THEN before_id ELSE after_id END"
+    with connection.cursor() as cursor:
+        counts = f"SELECT before_id, {after} AS then_id, count(*) FROM judged GROUP BY 1, 2"
+        cursor.execute(_judged(scheme, _ALL, counts), {**scheme.said(now)})
+        moves = [Move(tiers.get(before), tiers.get(then), count) for before, then, count in cursor.fetchall()]
+        cursor.execute(_judged(scheme, _ALL, _SAMPLED), {**scheme.said(now), "sample": SAMPLE})
+        rows = cursor.fetchall()
+    memberships = Membership.objects.select_related("member", "brand").in_bulk([row[0] for row in rows])
+    sample = [
+        Case(memberships[pk], tiers.get(before), tiers.get(then), value)
+        for pk, before, then, value in rows
+        if pk in memberships
+    ]
+    moves.sort(key=lambda move: (_rank(move.before), _rank(move.after)))
+    return Trial(moves, sample)
+
+
+@transaction.atomic
+def change(*, scheme: Scheme, by: Any, now: datetime) -> None:
+    """Let this scheme hold from now on; the next night lets rise who now has enough."""
+    rule = TierRule._base_manager.select_for_update(of=("self",)).get(brand=scheme.brand_id)
+    tiers = list(Tier._base_manager.select_for_update(of=("self",)).filter(pk__in=scheme.thresholds).order_by("rank"))
+    before = _told(rule, tiers)
+    rule.metric, rule.window_days, rule.keep_days = scheme.metric, scheme.window_days, scheme.keep_days
+    rule.save()
+    for tier in tiers:
+        tier.threshold = scheme.thresholds[tier.pk]
+        tier.save(update_fields=["threshold"])
+    audit.record(by=by, action="tiers.change", target=rule, now=now, before=before, after=_told(rule, tiers))
+
+
+def _told(rule: TierRule, tiers: Sequence[Tier]) -> dict[str, str]:
+    said = {name: str(getattr(rule, name)) for name in ("metric", "window_days", "keep_days")}
+    return said | {tier.code: str(tier.threshold) for tier in tiers}
+
+
+# Those nearest to the threshold that lifts or drops them first: of them somebody will ask.
+_SAMPLED = """
+SELECT judged.id, before_id, after_id, value FROM judged LEFT JOIN ladder held ON held.id = before_id
+WHERE NOT is_protected AND before_id IS DISTINCT FROM after_id
+ORDER BY abs(value - CASE WHEN after > before THEN judged.threshold ELSE coalesce(held.threshold, 0) END), judged.id
+LIMIT %(sample)s
+"""

@@ -1,0 +1,179 @@
+"""Batches of events and members: the same shapes, answers and keys as orders have."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from clerks.models import Binding
+from members import consent, tags
+from members.models import Consent, Event, Identity, Member, Membership, MemberTag, Stop, Tier
+from retail import privacy, scope
+from retail.models import BuyerKey
+from retail.privacy import Known
+from tests import factories
+from tests.factories import number
+
+PHONE = "15400001234"
+
+
+@pytest.fixture(autouse=True)
+def _everything(shop):
+    with scope.within(scope.EVERYTHING):
+        yield
+
+
+def event(shop, **fields):
+    return {
+        "channel": shop.pos.code,
+        "outer_event_id": f"E{number()}",
+        "type": "view",
+        "at": (timezone.now() - timedelta(days=1)).isoformat(),
+        "buyer": [{"type": "phone", "value": PHONE}],
+        **fields,
+    }
+
+
+def member(**fields):
+    return {
+        "buyer": [{"type": "phone", "value": PHONE}],
+        "name": "王女士",
+        "registered_at": "2025-03-01T10:00:00+08:00",
+    } | fields
+
+
+def statuses(answer):
+    return [row["status"] for row in answer.json()["results"]]
+
+
+def codes(answer):
+    return [error["code"] for row in answer.json()["results"] for error in row.get("errors", [])]
+
+
+# ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_behaviour_is_kept_good_rows_beside_bad_ones(shop, till):
+    good, worse = event(shop, sku=shop.product.sku, seconds=12), event(shop, sku="nothing")
+    old = event(shop, at="2020-01-01T00:00:00+08:00")
+    answer = till.post("events/", {"events": [good, worse, old, event(shop, type="dream")]})
+    assert answer.status_code == 422 and statuses(answer) == ["created", "rejected", "rejected", "rejected"]
+    assert codes(answer) == ["unknown_sku", "out_of_range", "bad_choice"]
+    kept = Event.objects.get()
+    assert (kept.outer_event_id, kept.product, kept.seconds) == (good["outer_event_id"], shop.product, 12)
+
+
+def test_an_idempotency_key_answers_again_and_a_repeat_without_one_changes_nothing(shop, till):
+    batch = {"events": [event(shop), event(shop, type="asked")]}
+    first = till.post("events/", batch, **{"Idempotency-Key": "k1"})
+    again = till.post("events/", batch, **{"Idempotency-Key": "k1"})
+    assert again.headers["Idempotency-Hit"] == "true" and again.content == first.content
+    assert statuses(till.post("events/", batch)) == ["unchanged", "unchanged"]
+    assert till.post("events/", {"events": [event(shop)]}, **{"Idempotency-Key": "k1"}).status_code == 409
+    assert Event.objects.count() == 2
+
+
+# ── Members ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_member_brings_all_that_is_known_of_them(shop, till):
+    clerk = shop.hire("D0001")
+    tier = Tier.objects.create(brand=shop.brand, code="gold", name="金卡", rank=2)
+    row = member(
+        buyer=[{"type": "phone", "value": PHONE}, {"type": "card", "value": "C-100001"}],
+        birthday="1986-05-04",
+        store_code=shop.store.code,
+        clerk="D0001",
+        tier="gold",
+        consents=[
+            {"purpose": "marketing", "is_given": False, "at": "2026-01-01T00:00:00+08:00", "text_version": "v3"}
+        ],
+    )
+    answer = till.post("members/", {"members": [row]})
+    assert answer.status_code == 200 and statuses(answer) == ["created"]
+    membership = Membership.objects.select_related("member").get()
+    assert answer.json()["results"][0]["id"] == membership.member_id
+    assert (membership.member.name, str(membership.member.born_on)) == ("王女士", "1986-05-04")
+    assert (membership.tier, membership.registered_store) == (tier, shop.store)
+    assert membership.registered_at.isoformat().startswith("2025-03-01T02:00")
+    assert Binding.objects.get().staff == clerk
+    assert Consent.objects.get().text_version == "v3"
+    assert not consent.allows(
+        member_id=membership.member_id, corp=shop.brand.corp, channel="wecom", purpose="marketing"
+    )
+    assert statuses(till.post("members/", {"members": [row]})) == ["unchanged"]
+
+
+def test_tags_by_name_and_an_opening_balance_come_once(shop, till):
+    tag = tags.define(group_name="偏好", name="爱穿红色", brand=shop.brand, by=None, now=timezone.now())
+    row = member(tags=["爱穿红色"], points=1200)
+    assert statuses(till.post("members/", {"members": [row]})) == ["created"]
+    assert statuses(till.post("members/", {"members": [row]})) == ["unchanged"]
+    held = MemberTag.objects.get()
+    assert (held.tag, held.source) == (tag, "import")
+    assert Membership.objects.get().points == 1200
+    assert Membership.objects.get().profile.tag_ids == [tag.pk]
+    assert codes(till.post("members/", {"members": [member(tags=["没有的"])]})) == ["unknown_tag"]
+
+
+def test_what_is_new_corrects_and_a_lifted_stop_is_not_put_back(shop, till):
+    told = [{"purpose": "marketing", "is_given": False, "at": "2026-01-01T00:00:00+08:00"}]
+    till.post("members/", {"members": [member(consents=told)]})
+    consent.lift(stop=Stop.objects.get(), by=None, now=timezone.now())
+    assert statuses(till.post("members/", {"members": [member(consents=told)]})) == ["unchanged"]
+    assert statuses(till.post("members/", {"members": [member(name="王芳", consents=told)]})) == ["corrected"]
+    earlier = member(name="王芳", registered_at="2024-01-01T00:00:00+08:00", store_code=shop.store.code)
+    assert statuses(till.post("members/", {"members": [earlier]})) == ["corrected"]
+    assert Membership.objects.get().registered_store == shop.store
+    assert not Stop.objects.filter(lifted_at=None).exists()
+
+
+def test_nobody_is_merged_by_a_feed(shop, till):
+    union = {"type": "unionid", "value": "o6-abcdefgh"}
+    other = {"type": "phone", "value": "15400009999"}
+    till.post("members/", {"members": [member(), member(buyer=[other, union])]})
+    assert Member.objects.count() == 2
+    both = till.post("members/", {"members": [member(buyer=[{"type": "phone", "value": PHONE}, union])]})
+    second = [other, {"type": "unionid", "value": "o6-zzzzzzzz"}]
+    answer = till.post("members/", {"members": [member(buyer=second)]})
+    assert codes(both) == codes(answer) == ["several_members"]
+    assert Identity.objects.count() == 3
+
+
+def test_rows_of_one_person_in_one_batch_are_one_member(shop, till):
+    card = {"type": "card", "value": "C-100001"}
+    second = member(buyer=[{"type": "phone", "value": PHONE}, card], points=70)
+    answer = till.post("members/", {"members": [member(points=70), second, second]})
+    assert len({row["id"] for row in answer.json()["results"]}) == 1
+    assert statuses(answer)[0] == "created" and Membership.objects.get().points == 70
+    assert (Member.objects.count(), Identity.objects.count()) == (1, 2)
+
+
+def test_who_asked_to_be_forgotten_is_not_told_again(shop, till):
+    till.post("members/", {"members": [member()]})
+    privacy.erase(key_id=BuyerKey.objects.get().pk, by=None, reason="本人要求", now=timezone.now())
+    Member.objects.update(name="")
+    answer = till.post("members/", {"members": [member()]})
+    assert codes(answer) == ["forgotten"]
+    later = member(registered_at=(timezone.now() + timedelta(seconds=-1)).isoformat())
+    assert codes(till.post("members/", {"members": [later]})) == ["forgotten"]
+    assert not BuyerKey.objects.exclude(cipher=None).exists()
+    assert set(Member.objects.values_list("name", flat=True)) == {""}
+
+
+def test_who_comes_back_after_being_forgotten_has_no_name(shop, till):
+    key = privacy.keep([Known("phone", "", PHONE)])
+    privacy.erase(key_id=next(iter(key.values())), by=None, reason="本人要求", now=timezone.now() - timedelta(days=9))
+    row = member(registered_at=(timezone.now() - timedelta(days=1)).isoformat(), birthday="1986-05-04")
+    assert statuses(till.post("members/", {"members": [row]})) == ["created"]
+    assert Member.objects.values_list("name", "born_on").get() == ("", None)
+
+
+def test_a_clerk_of_another_brand_gets_nobody(shop, till):
+    factories.world().hire("D9")
+    assert codes(till.post("members/", {"members": [member(clerk="D9")]})) == ["unknown_clerk"]
+
+
+def test_bad_codes_are_named(shop, till):
+    rows = [member(clerk="nobody"), member(tier="none"), member(store_code="none"), member(channel="else"),
+            member(birthday="1700-01-01"), member(buyer=[{"type": "phone", "value": "abc"}])]  # fmt: skip
+    assert codes(till.post("members/", {"members": rows})) == [
+        "unknown_clerk", "unknown_tier", "unknown_store", "other_channel", "out_of_range", "bad_phone",
+    ]  # fmt: skip
+    assert not Member.objects.exists()
