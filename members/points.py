@@ -28,7 +28,7 @@ from members import by_hand, spending
 from members.earning import Rate, Tariff
 from members.models import Membership, PointsAdjustment, PointsEntry, Purchase
 from members.spending import Back
-from retail import approvals, audit, logs
+from retail import approvals, audit, database, logs
 from retail.models import Order
 
 _Kind = PointsEntry.Kind
@@ -368,10 +368,8 @@ class Summary(NamedTuple):
 
 def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summary:
     """What a page shows of somebody's points. Of the moves those that the scope shows."""
-    with connection.cursor() as cursor:
-        said: dict[str, Any] = {"id": membership.pk, "today": timezone.localtime(now).date(), "uses": _USES}
-        cursor.execute(_LOTS, said)
-        rows = cursor.fetchall()
+    today = timezone.localtime(now).date()
+    rows = database.planned(_LOTS, {"id": membership.pk, "today": today, "uses": _USES})
     lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
     rest = sum(points for group, _, points in rows if group == "rest")
     balance = sum(points for _, _, points in rows)
@@ -381,9 +379,9 @@ def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summar
 
 # Lots that are still good, by their last day; those that are good for ever; and the rest: past lots, uses, expiry.
 _LOTS = """
-SELECT CASE WHEN kind = 'expire' OR kind = ANY(%(uses)s) OR expires_on < %(today)s THEN 'rest'
+SELECT CASE WHEN kind = 'expire' OR kind = ANY(%(uses)s::text[]) OR expires_on < %(today)s::date THEN 'rest'
     WHEN expires_on IS NULL THEN 'for ever' ELSE 'dated' END AS part,
-    CASE WHEN expires_on >= %(today)s THEN expires_on END AS day, sum(points)::bigint
+    CASE WHEN expires_on >= %(today)s::date THEN expires_on END AS day, sum(points)::bigint
 FROM members_pointsentry WHERE membership_id = %(id)s GROUP BY 1, 2 ORDER BY 2
 """
 

@@ -5,7 +5,7 @@ refund changes nothing before that day, but shows what will happen on it (`stand
 hand alone and never lapses; a tier given by hand lapses on its date like any other.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from members import by_hand
 from members.models import Membership, Tier, TierMove, TierRule
-from retail import approvals, audit, logs
+from retail import approvals, audit, database, logs
 
 CHUNK = 5_000  # memberships changed in one transaction of the nightly work
 _Metric, _Cause = TierRule.Metric, TierMove.Cause
@@ -40,6 +40,13 @@ class Scheme:
     keep_days: int
     thresholds: Mapping[int, int]
 
+    @classmethod
+    def of(cls, rule: TierRule, tiers: Iterable[Tier]) -> "Scheme":
+        """Of the tiers those of the rule's brand count that can be reached."""
+        reached = (tier for tier in tiers if tier.brand_id == rule.brand_id and not tier.is_protected)
+        thresholds = {tier.pk: tier.threshold for tier in reached}
+        return cls(rule.brand_id, rule.metric, rule.window_days, rule.keep_days, thresholds)
+
     def since(self, now: datetime) -> datetime:
         """The start of the window: the midnight so many days ago."""
         day = timezone.localtime(now).date() - timedelta(days=self.window_days)
@@ -61,10 +68,9 @@ def schemes(*, of: Q | None = None) -> Iterator[Scheme]:
     known = list(TierRule._base_manager.filter(of or Q()).order_by("brand"))
     if not known:
         return
-    tiers = list(Tier._base_manager.filter(brand__in=[rule.brand_id for rule in known], is_protected=False))
+    tiers = list(Tier._base_manager.filter(brand__in=[rule.brand_id for rule in known]))
     for rule in known:
-        thresholds = {tier.pk: tier.threshold for tier in tiers if tier.brand_id == rule.brand_id}
-        yield Scheme(rule.brand_id, rule.metric, rule.window_days, rule.keep_days, thresholds)
+        yield Scheme.of(rule, tiers)
 
 
 # ── Judging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,14 +246,12 @@ def standing(*, membership: Membership, now: datetime) -> Standing:
     """What a page shows of somebody's tier. Without a rule of the brand there is nothing to reach."""
     tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=membership.brand_id).order_by("rank")}
     tier, until = tiers.get(membership.tier_id or 0), membership.tier_until
-    scheme = next(schemes(of=Q(brand=membership.brand_id)), None)
-    if scheme is None:
+    rule = TierRule._base_manager.filter(brand=membership.brand_id).first()
+    if rule is None:
         return Standing(tier, until, "", 0, None, 0, tier)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _judged(scheme, _THESE, "SELECT value, after_id FROM judged"), {**scheme.said(now), "ids": [membership.pk]}
-        )
-        value, after_id = cursor.fetchone()
+    scheme = Scheme.of(rule, tiers.values())
+    asked = _judged(scheme, _THESE, "SELECT value, after_id FROM judged")
+    ((value, after_id),) = database.planned(asked, {**scheme.said(now), "ids": [membership.pk]})
     rank = tier.rank if tier else -1
     above = [one for one in tiers.values() if not one.is_protected and one.rank > rank and one.threshold > value]
     if tier and tier.is_protected:
