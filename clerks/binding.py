@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from clerks.models import Binding
 from members.models import Purchase
 from members.moving import Moved, Way, give_back, take
-from retail import org
+from retail import audit, org
 from retail.models import Brand, Order
 
 Pair = tuple[int, int]
@@ -127,6 +128,108 @@ def _write(known: Iterable[Binding], prolonged: Collection[int]) -> None:
                 " FROM unnest(%s::bigint[], %s::timestamptz[]) AS w(id, until) WHERE b.id = w.id",
                 [[binding.pk for binding in longer], [binding.protected_until for binding in longer]],
             )
+
+
+# ── By hand, by handover, from the pool ──────────────────────────────────────────────────────────────────────────────
+MOST = 1000  # moves in one transaction: each takes a lock, and PostgreSQL has a table of so many
+
+
+@transaction.atomic
+def transfer(
+    *,
+    to: Mapping[Pair, org.Held],
+    source: str,
+    end: str,
+    by: Any,
+    now: datetime,
+    reason: str = "",
+    only_from: Mapping[Pair, int | None] | None = None,
+) -> dict[Pair, Binding]:
+    """Give customers to clerks, whosever they are: what was in force ends (`end`), a new relation begins now.
+
+    `to`: whose each becomes, and in which store; at most MOST at once. `only_from`: the clerk from whom they go (None:
+    nobody's), as it was when that was decided; whoever is somebody else's by now stays theirs. Returns what began; a
+    customer who has that clerk already is left out. Each change is a line of the journal. The caller refreshes the
+    books (`clerks.book`).
+    """
+    if len(to) > MOST:
+        raise ValueError(f"{len(to)} moves at once, {MOST} are the most")
+    if not to:
+        return {}
+    lock(to)
+    held = {_pair_of(row): row for row in _active(to)}
+    going = {pair: clerk for pair, clerk in to.items() if _may_go(held.get(pair), pair, clerk, only_from)}
+    ended = [held[pair] for pair in going if pair in held]
+    for row in ended:
+        row.ended_at, row.end_reason = max(now, row.started_at), end
+    Binding.objects.bulk_update(ended, ["ended_at", "end_reason"], batch_size=MOST)
+    days = dict(
+        Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in going}).values_list("pk", "protection_days")
+    )
+    began = Binding.objects.bulk_create(
+        [
+            Binding(
+                brand_id=brand_id,
+                member_id=member_id,
+                staff_id=clerk.staff_id,
+                store_id=clerk.store_id,
+                source=source,
+                by=by,
+                reason=reason[:200],
+                started_at=now,
+                protected_until=now + timedelta(days=days[brand_id]),
+            )
+            for (brand_id, member_id), clerk in going.items()
+        ]
+    )
+    _journal(began, held, by, reason, now)
+    return {_pair_of(row): row for row in began}
+
+
+def _may_go(held: Binding | None, pair: Pair, clerk: org.Held, only_from: Mapping[Pair, int | None] | None) -> bool:
+    if clerk.store_id is None:
+        return False
+    staff_id = held.staff_id if held else None
+    if only_from is not None and staff_id != only_from[pair]:
+        return False
+    return held is None or (held.staff_id, held.store_id) != (clerk.staff_id, clerk.store_id)
+
+
+@transaction.atomic
+def release(*, pairs: Collection[Pair], end: str, by: Any, now: datetime, reason: str = "") -> list[Binding]:
+    """These customers are nobody's from now on: they are in the pool of the store. At most MOST at once."""
+    if len(pairs) > MOST:
+        raise ValueError(f"{len(pairs)} moves at once, {MOST} are the most")
+    if not pairs:
+        return []
+    lock(pairs)
+    rows = list(_active(pairs))
+    for row in rows:
+        row.ended_at, row.end_reason = max(now, row.started_at), end
+    Binding.objects.bulk_update(rows, ["ended_at", "end_reason"], batch_size=MOST)
+    acts = [audit.Act(row, {"staff": row.staff_id, "store": row.store_id}, {"end": str(end)}) for row in rows]
+    audit.record_many(by=by, action="binding.change", acts=acts, now=now, reason=reason)
+    return rows
+
+
+def _active(pairs: Collection[Pair]) -> list[Binding]:
+    brands, members = zip(*pairs, strict=True)
+    rows = Binding._base_manager.filter(brand__in=set(brands), member__in=set(members), ended_at=None)
+    return [row for row in rows if _pair_of(row) in pairs]
+
+
+def _pair_of(row: Binding) -> Pair:
+    return row.brand_id, row.member_id
+
+
+def _journal(began: Iterable[Binding], held: Mapping[Pair, Binding], by: Any, reason: str, now: datetime) -> None:
+    acts = []
+    for row in began:
+        was = held.get(_pair_of(row))
+        before = {"staff": was.staff_id, "store": was.store_id} if was else None
+        after = {"staff": row.staff_id, "store": row.store_id, "source": str(row.source)}
+        acts.append(audit.Act(row, before, after))
+    audit.record_many(by=by, action="binding.change", acts=acts, now=now, reason=reason)
 
 
 def lock(pairs: Iterable[Pair]) -> None:

@@ -1,5 +1,6 @@
 """Who is whose."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,9 @@ class Binding(Scoped):
         MANUAL = "manual", _("人工指定")
         HANDOVER = "handover", _("客户继承")
         TAKEOVER = "takeover", _("企业微信里接替")
+        POOL = "pool", _("从公海分配")
+        CLAIM = "claim", _("从公海认领")
+        MATERIAL = "material", _("素材链接")
 
     class End(models.TextChoices):
         REBOUND = "rebound", _("改绑")
@@ -46,6 +50,16 @@ class Binding(Scoped):
     order = models.ForeignKey(
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # A person's hand made it: who, and why. Of what the system does by rule both are empty.
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("操作人"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    reason = models.CharField(_("原因"), max_length=200, blank=True, default="")
     started_at = models.DateTimeField(_("开始"))
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
