@@ -50,6 +50,8 @@ class Binding(Scoped):
     order = models.ForeignKey(
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # What the customer came by: the share code of a registration, the number of a material's link.
+    code = models.CharField(_("凭据"), max_length=64, blank=True, default="")
     # A person's hand made it: who, and why. Of what the system does by rule both are empty.
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -88,6 +90,32 @@ class Binding(Scoped):
             ),
         ]
         indexes = [models.Index(fields=["staff", "-started_at"], name="binding_of_staff")]
+
+    def __str__(self) -> str:
+        return f"{self.member} → {self.staff}"
+
+
+class TurnedAway(Scoped):
+    """满额未接: somebody would have become this clerk's customer, who has as many as the brand allows.
+
+    It stays so however often the same is told again; another code scanned another day is another matter.
+    """
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="turned_away")
+    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="turned_away")
+    store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="turned_away")
+    source = models.CharField(_("来源"), max_length=16, choices=Binding.Source.choices)
+    at = models.DateTimeField(_("时间"))
+    told_at = models.DateTimeField(_("告知导购"), null=True, blank=True)
+
+    scope_paths = Paths(brand="brand", store="store", staff="staff")
+
+    class Meta:
+        verbose_name = _("满额未接")
+        verbose_name_plural = _("满额未接")
+        constraints = [models.UniqueConstraint(fields=["brand", "member", "staff", "at"], name="turned_away_once")]
+        indexes = [models.Index(fields=["staff"], name="turned_away_untold", condition=Q(told_at=None))]
 
     def __str__(self) -> str:
         return f"{self.member} → {self.staff}"
