@@ -250,9 +250,14 @@ def room(*, brand: Brand, staff_ids: Collection[int], now: datetime) -> dict[int
     """
     if brand.customers_cap is None:
         return dict.fromkeys(staff_ids)
-    rows = Binding._base_manager.filter(brand=brand, staff__in=staff_ids, started_at__lte=now, ended_at=None)
-    held = dict(rows.values_list("staff").annotate(count=Count("pk")))
+    held = held_by(brand=brand, staff_ids=staff_ids)
     return {staff_id: max(0, brand.customers_cap - held.get(staff_id, 0)) for staff_id in staff_ids}
+
+
+def held_by(*, brand: Brand, staff_ids: Collection[int]) -> dict[int, int]:
+    """How many customers of the brand each of these clerks has; who has none is left out."""
+    rows = Binding._base_manager.filter(brand=brand, staff__in=staff_ids, ended_at=None)
+    return dict(rows.values_list("staff").annotate(count=Count("pk")))
 
 
 # ── By hand, by handover, from the pool ──────────────────────────────────────────────────────────────────────────────
@@ -286,8 +291,8 @@ def transfer(
     going = {pair: clerk for pair, clerk in to.items() if _may_go(held.get(pair), pair, clerk, only_from)}
     ended = [held[pair] for pair in going if pair in held]
     for row in ended:
-        row.ended_at, row.end_reason = max(now, row.started_at), end
-    Binding.objects.bulk_update(ended, ["ended_at", "end_reason"], batch_size=MOST)
+        _end(row, end, by, reason, now)
+    Binding.objects.bulk_update(ended, _ENDING, batch_size=MOST)
     days = dict(
         Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in going}).values_list("pk", "protection_days")
     )
@@ -330,11 +335,19 @@ def release(*, pairs: Collection[Pair], end: str, by: Any, now: datetime, reason
     lock(pairs)
     rows = list(_active(pairs))
     for row in rows:
-        row.ended_at, row.end_reason = max(now, row.started_at), end
-    Binding.objects.bulk_update(rows, ["ended_at", "end_reason"], batch_size=MOST)
+        _end(row, end, by, reason, now)
+    Binding.objects.bulk_update(rows, _ENDING, batch_size=MOST)
     acts = [audit.Act(row, {"staff": row.staff_id, "store": row.store_id}, {"end": str(end)}) for row in rows]
     audit.record_many(by=by, action="binding.change", acts=acts, now=now, reason=reason)
     return rows
+
+
+_ENDING = ("ended_at", "end_reason", "ended_by", "ended_why")
+
+
+def _end(row: Binding, end: str, by: Any, reason: str, now: datetime) -> None:
+    row.ended_at, row.end_reason = max(now, row.started_at), end
+    row.ended_by, row.ended_why = by, reason[:200]
 
 
 def _active(pairs: Collection[Pair]) -> list[Binding]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from clerks.models import PastPolicy
+from clerks.models import PastPolicy, Policy
 from retail import audit
 from retail.models import Brand
 
@@ -99,7 +99,7 @@ def change(*, brand: Brand, wanted: Mapping[str, Any], by: Any, now: datetime) -
 
     Who is protected now is protected by the new number of days since they last were in touch.
     """
-    row = Brand._base_manager.select_for_update(of=("self",)).get(pk=brand.pk)
+    row = Policy._base_manager.select_for_update(of=("self",)).get(pk=brand.pk)
     before = {name: getattr(row, name) for name in FIELDS}
     after = {name: wanted.get(name, before[name]) for name in FIELDS}
     names = [name for name in FIELDS if after[name] != before[name]]
@@ -125,10 +125,10 @@ def _shift(brand_id: int, days: int) -> None:
 
 
 def _journal(
-    brand: Brand, names: Iterable[str], before: Mapping[str, Any], after: Mapping[str, Any], by: Any, now: datetime
+    policy: Policy, names: Iterable[str], before: Mapping[str, Any], after: Mapping[str, Any], by: Any, now: datetime
 ) -> None:
     was, became = ({name: _plain(said[name]) for name in names} for said in (before, after))
-    audit.record(by=by, action="policy.change", target=brand, now=now, before=was, after=became)
+    audit.record(by=by, action="policy.change", target=policy, now=now, before=was, after=became)
 
 
 def _plain(value: Any) -> Any:

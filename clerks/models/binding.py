@@ -66,6 +66,16 @@ class Binding(Scoped):
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
+    # By whose hand it ended, and why, as `by` and `reason` say it of the beginning.
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("谁结束的"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    ended_why = models.CharField(_("为什么结束"), max_length=200, blank=True, default="")
     # Claims made it (clerks.rebinding) and may unmake it; what was imported or came from a person's hand they may not.
     is_judged = models.BooleanField(default=False, db_default=False, editable=False)
     # The customer deleted the clerk: the relation stays, its protection is no longer prolonged.
