@@ -123,37 +123,37 @@ class PolicyAdmin(ScopedAdmin):
     def get_urls(self) -> list[URLPattern]:
         own = {"preview": self.preview_view, "whatif": self.whatif_view}
         paths = [
-            path(f"<int:brand_id>/{name}/", self.admin_site.admin_view(view), name=f"clerks_policy_{name}")
+            path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"clerks_policy_{name}")
             for name, view in own.items()
         ]
         return [*paths, *super().get_urls()]
 
-    def _row(self, request: HttpRequest, brand_id: int) -> Policy:
+    def _row(self, request: HttpRequest, object_id: str) -> Policy:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self.get_queryset(request).filter(pk=brand_id).first()
+        row = self.get_object(request, object_id)
         if row is None:
             raise Http404
         return row
 
-    def preview_view(self, request: HttpRequest, brand_id: int) -> HttpResponse:
+    def preview_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form as it stands, in words; nothing of it is kept."""
-        row = self._row(request, brand_id)
+        row = self._row(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         form = PolicyForm(request.POST, instance=row)
         return HttpResponse(_shown(form.as_brand()) if form.is_valid() else _("还没填完。"))
 
-    def whatif_view(self, request: HttpRequest, brand_id: int) -> HttpResponse:
+    def whatif_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What another policy would have done to the customers of today. Only looks."""
-        row, now = self._row(request, brand_id), timezone.now()
+        row, now = self._row(request, object_id), timezone.now()
         form = WhatIfForm(request.GET if "months" in request.GET else None, instance=row, label_suffix="")
         context = {**self.admin_site.each_context(request), "title": _("换个规则会怎样"), "form": form, "brand": row}
         if form.is_bound and form.is_valid():
             wanted = form.as_brand()
             since = now - timedelta(days=30 * form.cleaned_data["months"])
             context["outcome"] = whatif.look(
-                brand=Brand.objects.get(pk=brand_id), rules=policies.Rules.of(wanted), cap=wanted.customers_cap,
+                brand=Brand.objects.get(pk=row.pk), rules=policies.Rules.of(wanted), cap=wanted.customers_cap,
                 since=since, now=now,
             )  # fmt: skip
             context |= {"sentences": policy_words.sentences(wanted), "since": since}

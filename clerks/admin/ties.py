@@ -60,7 +60,7 @@ class TieAdmin(ScopedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_POST(self.decide_view))
-        return [path("<int:tie_id>/decide/<int:rival_id>/", view, name="clerks_tie_decide"), *super().get_urls()]
+        return [path("<path:object_id>/decide/", view, name="clerks_tie_decide"), *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id)
@@ -78,13 +78,15 @@ class TieAdmin(ScopedAdmin):
             for rival in row.rivals.select_related("staff", "store").order_by("-fen", "pk")
         ]  # fmt: skip
 
-    def decide_view(self, request: HttpRequest, tie_id: int, rival_id: int) -> HttpResponse:
-        """One of the clerks, in a store that the reader leads."""
+    def decide_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """For one of the clerks (`rival`), in a store that the reader leads."""
         if not request.user.has_perm("clerks.assign_binding"):
             raise PermissionDenied
-        tie = self.get_queryset(request).filter(pk=tie_id).first()
-        rival = Rival.objects.filter(pk=rival_id, tie=tie_id, store__in=Store.objects.all()).first()
-        if tie is None or rival is None:
+        tie, number = self.get_object(request, object_id), request.POST.get("rival", "")
+        if tie is None or not (number.isascii() and number.isdecimal() and len(number) < 19):
+            raise Http404
+        rival = Rival.objects.filter(pk=number, tie=tie, store__in=Store.objects.all()).first()
+        if rival is None:
             raise Http404
         try:
             ties.decide(tie=tie, rival=rival, by=request.user, now=timezone.now())

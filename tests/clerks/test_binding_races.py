@@ -96,7 +96,7 @@ def give(
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_member_ends_with_one_clerk_whoever_gives_them_away_at_once(size):
-    rounds = 100 if size == "full" else 3
+    rounds = 100 if size == "full" else 2
     with scope.within(scope.EVERYTHING):
         shop = world()
         clerks = [
