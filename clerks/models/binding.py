@@ -51,7 +51,7 @@ class Binding(Scoped):
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     # What the customer came by: the share code of a registration, the number of a material's link.
-    code = models.CharField(_("凭据"), max_length=64, blank=True, default="")
+    code = models.CharField(_("凭据"), max_length=64, blank=True, default="", db_default="")
     # A person's hand made it: who, and why. Of what the system does by rule both are empty.
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -61,7 +61,7 @@ class Binding(Scoped):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    reason = models.CharField(_("原因"), max_length=200, blank=True, default="")
+    reason = models.CharField(_("原因"), max_length=200, blank=True, default="", db_default="")
     started_at = models.DateTimeField(_("开始"))
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
@@ -75,7 +75,7 @@ class Binding(Scoped):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    ended_why = models.CharField(_("为什么结束"), max_length=200, blank=True, default="")
+    ended_why = models.CharField(_("为什么结束"), max_length=200, blank=True, default="", db_default="")
     # Claims made it (clerks.rebinding) and may unmake it; what was imported or came from a person's hand they may not.
     is_judged = models.BooleanField(default=False, db_default=False, editable=False)
     # The customer deleted the clerk: the relation stays, its protection is no longer prolonged.

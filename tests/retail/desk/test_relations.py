@@ -98,8 +98,8 @@ def test_the_what_if_is_asked_by_address_and_writes_nothing(shop: World):
 
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def assign(client: Client, shop: World, clerk: str, reason: str = "老顾客要求", **more: object):
-    member, staff = Member.objects.get(), shop.staff[clerk]
-    sent = {"brand": shop.brand.pk, "member": member.pk, "store": staff.posts.get().store_id, "staff": staff.pk}
+    member, staff = more.get("member") or Member.objects.get().pk, shop.staff[clerk]
+    sent = {"brand": shop.brand.pk, "member": member, "store": staff.posts.get().store_id, "staff": staff.pk}
     return client.post("/admin/clerks/binding/assign/", {**sent, "reason": reason, **more})
 
 
