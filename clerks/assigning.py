@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -84,9 +85,21 @@ def _clerk(brand: Brand, staff: Staff, store: Store, now: datetime) -> org.Held:
     return org.Held(staff.pk, staff.code, staff.share_code, post.role, store.pk, store.franchisee_id)
 
 
+def within_reach(*, brand: Brand, member_ids: Collection[int]) -> QuerySet[Membership]:
+    """Those of the members who bought or registered in a store of the scope in force, or are a clerk's of it."""
+    bound = Binding.objects.filter(brand=brand, member__in=member_ids, ended_at=None)
+    bought = Membership.objects.filter(brand=brand, member__in=member_ids)
+    rows = Membership._base_manager.filter(brand=brand, member__in=member_ids, member__merged_into=None)
+    return rows.filter(
+        Q(pk__in=bought.values("pk"))
+        | Q(member__in=bound.values("member"))
+        | Q(registered_store__in=Store.objects.values("pk"))
+    )
+
+
 def _held(brand: Brand, member_ids: Collection[int]) -> dict[int, int]:
     """Whose they are now. Members and clerks beyond the scope are none of this manager's business."""
-    seen = Membership.objects.filter(brand=brand, member__in=member_ids, member__merged_into=None)
+    seen = within_reach(brand=brand, member_ids=member_ids)
     if set(seen.values_list("member", flat=True)) != set(member_ids):
         raise Refused(_("有的顾客不归您管，或者已经合并。"))
     rows = Binding._base_manager.filter(brand=brand, member__in=member_ids, ended_at=None)

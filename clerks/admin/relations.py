@@ -16,11 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import display
 
-from clerks import assigning
+from clerks import assigning, portraits, timeline
 from clerks.models import Binding, Friend, FriendMove
-from members.models import Membership
+from retail import scope
 from retail.models import Brand, Staff, Store
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
+
+CHANGES = 100  # of a relation, the latest
 
 
 @admin.register(Binding)
@@ -43,6 +45,17 @@ class BindingAdmin(ScopedAdmin):
         "member", "brand", "staff", "store", "source", "order", "code", "by", "reason",
         "started_at", "protected_until", "lost_at", "ended_at", "end_reason", "ended_by", "ended_why",
     )  # fmt: skip
+
+    change_form_after_template = "admin/clerks/binding/changes.html"
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """With all that ever happened between this member and our people, as far as the reader's scope goes."""
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            reader = portraits.Reader.of_scope(scope.current(), brand_id=row.brand_id, corp=row.brand.corp)
+            page = timeline.page(reader=reader, member_id=row.member_id, limit=CHANGES, only=timeline.RELATION)
+            extra_context = {**(extra_context or {}), "changes": page.rows}
+        return super().change_view(request, object_id, form_url, extra_context)
 
     @display(description=_("状态"), label={"active": "success", "ended": "info"})
     def state(self, row: Binding) -> Badge:
@@ -81,7 +94,7 @@ class BindingAdmin(ScopedAdmin):
                 )  # fmt: skip
                 words = ngettext("%(count)s 位顾客换了导购。", "%(count)s 位顾客换了导购。", count)
                 messages.success(request, words % {"count": count})
-                return redirect(_back(asked))
+                return redirect("admin:clerks_binding_changelist")
             except assigning.Refused as refusal:
                 context["problem"] = str(refusal)
         choices = assigning.choices(brand=asked.brand, store=asked.store, now=now) if asked.store else []
@@ -111,9 +124,11 @@ def _asked(request: HttpRequest) -> Asked:
     given = request.POST if request.method == "POST" else request.GET
     brand = Brand.objects.filter(pk=_number(given.get("brand", ""))).first()
     ids = [_number(one) for one in given.getlist("member")[: assigning.MOST + 1]]
-    rows = Membership.objects.filter(brand=brand, member__in=ids, member__merged_into=None).select_related("member")
-    members = list({row.member_id: str(row.member) for row in rows}.items())
-    if brand is None or not ids or {pk for pk, _name in members} != set(ids):
+    if brand is None or not ids:
+        raise Http404
+    rows = assigning.within_reach(brand=brand, member_ids=ids).select_related("member")
+    members = [(row.member_id, str(row.member)) for row in rows]
+    if {pk for pk, _name in members} != set(ids):
         raise Http404
     held = Binding.objects.filter(brand=brand, member__in=ids, ended_at=None).select_related("staff", "store")
     stores = list(Store.objects.filter(brand=brand, is_open=True).order_by("code"))
@@ -134,12 +149,6 @@ def _staff(request: HttpRequest) -> Staff:
     if row is None:
         raise Http404
     return row
-
-
-def _back(asked: Asked) -> str:
-    if len(asked.member_ids) == 1:
-        return f"{reverse('portrait', args=asked.member_ids)}?brand={asked.brand.pk}"
-    return reverse("admin:clerks_binding_changelist")
 
 
 class MoveInline(ScopedTabularInline):

@@ -39,7 +39,7 @@ def run(*, now: datetime) -> None:
     """Before the books are made (`jottings`)."""
     for brand in Brand.objects.order_by("pk"):
         _changed(brand, now - timedelta(days=150))
-        _given(brand, now - timedelta(days=20))
+        _given(brand, now)
         with connection.cursor() as cursor:
             cursor.execute(_TIES, {"brand": brand.pk, "now": now, "count": _TIED})
 
