@@ -65,8 +65,8 @@ def _friend_words(said: Said, names: Names) -> str:
 
 # ── The last contact ─────────────────────────────────────────────────────────────────────────────────────────────────
 PURPOSES: dict[str, Words] = {
-    purpose.value: purpose.label for purpose in Touch.Purpose if purpose != Touch.Purpose.REPLY
-}  # what a customer says is no contact of ours
+    one.value: one.label for one in Touch.Purpose if one not in (Touch.Purpose.REPLY, Touch.Purpose.OPENED)
+}  # what a customer says or does is no contact of ours
 
 
 def _contacted(said: Said, query: Query) -> Parts:

@@ -358,7 +358,10 @@ def _moves_of(corp: str, member_id: int) -> list[FriendMove]:
 
 
 def _claims(
-    moves: Sequence[FriendMove], brands: Mapping[int, Brand], made: Mapping[int, Made]
+    moves: Sequence[FriendMove],
+    brands: Mapping[int, Brand],
+    made: Mapping[int, Made],
+    posts: org.Roster | None = None,
 ) -> dict[int, list[Claim]]:
     """The claims of our people by brand, as of the post each held then; brands of other corps have none.
 
@@ -367,10 +370,7 @@ def _claims(
     added = [move for move in moves if move.kind == Kind.ADDED]
     if not added:
         return {}
-    times = [move.at for move in added]
-    posts = org.roster(
-        since=min(times), until=max(times), staff_ids={cast(int, move.friend.staff_id) for move in added}
-    )
+    posts = posts or _posts_of(added)
     latest = {move.friend_id: move.at for move in added}
     claims: dict[int, list[Claim]] = {}
     for move in added:
@@ -385,6 +385,41 @@ def _claims(
             if store_id := seats.get(rebinding.seat(staff_id, move.at)):
                 claims.setdefault(brand_id, []).append(Claim(move.at, staff_id, store_id, is_takeover))
     return claims
+
+
+def _posts_of(moves: Iterable[FriendMove]) -> org.Roster:
+    """Where our people in these moves worked at the time."""
+    times = [move.at for move in moves]
+    staff_ids = {cast(int, move.friend.staff_id) for move in moves}
+    return org.roster(since=min(times), until=max(times), staff_ids=staff_ids) if times else org.Roster()
+
+
+class Heard(NamedTuple):
+    """What the judge is told of one member and one brand."""
+
+    claims: list[Claim]
+    losses: Losses
+
+
+def heard_of(*, brand: Brand, made: Mapping[int, Made]) -> dict[int, Heard]:
+    """The same of many members at once, to look and not to write. `made`: what claims have made of each so far.
+
+    Three statements.
+    """
+    moves: dict[int, list[FriendMove]] = {member_id: [] for member_id in made}
+    rows = FriendMove._base_manager.filter(
+        friend__corp=brand.corp, friend__member__in=made, friend__staff__isnull=False
+    )
+    for move in rows.select_related("friend"):
+        moves[cast(int, move.friend.member_id)].append(move)
+    stores = dict.fromkeys(Store._base_manager.filter(brand=brand).values_list("pk", flat=True), brand)
+    posts = _posts_of([move for some in moves.values() for move in some])
+    heard = {}
+    for member_id, some in moves.items():
+        some.sort(key=lambda move: (*_order(move), move.friend_id))
+        claims = _claims(some, stores, {brand.pk: made[member_id]}, posts)
+        heard[member_id] = Heard(sorted(claims.get(brand.pk, ())), _losses(some))
+    return heard
 
 
 def _brands(corp: str) -> dict[int, Brand]:

@@ -16,14 +16,19 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from clerks import binding, book, friends
-from clerks.models import Merge, MergeMove, Note, Touch
+from clerks.models import Merge, MergeMove, Note, Tie, Touch, TurnedAway
 from members import doubts, erasure, identity, moving, profiles, tiers
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
 from retail import audit
 
-WAYS = (Way(Note), Way(Touch))
+WAYS = (
+    Way(Note),
+    Way(Touch),
+    Way(TurnedAway, same="brand_id, staff_id, at"),
+    Way(Tie, same="brand_id", among="decided_at IS NULL"),
+)
 STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",
     "clerks.Customer.member": "made again from the relation",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from clerks.models import Friend
+from clerks.models import Binding, Friend
 from members import points, profiles, tag_words, tiers
 from members.models import Membership, MemberTag, Tag
 from retail import database, privacy, scope
@@ -91,14 +91,26 @@ class Bond:
     lost_at: datetime | None
 
 
+class Ended(NamedTuple):
+    """They were the reader's customer once: until when, and how it ended."""
+
+    at: datetime
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a reader has to do with a member. `binding` is the active one, whoever's; it is None for nobody's."""
+    """What a reader has to do with a member. `binding` is the active one, whoever's; it is None for nobody's.
+
+    `is_turned_away`: they would be the reader's, had there been room.
+    """
 
     member_id: int
     binding: Bond | None
     is_visible: bool
     is_mine: bool = False
+    ended: Ended | None = None
+    is_turned_away: bool = False
 
 
 # ── The portrait ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,6 +273,11 @@ SELECT jsonb_build_object(
         'staff_id', who.staff_id, 'clerk', (SELECT s.name FROM retail_staff s WHERE s.id = who.staff_id),
         'store_id', who.store_id, 'started_at', who.started_at, 'protected_until', who.protected_until,
         'lost_at', who.lost_at) END,
+    'ended', (SELECT jsonb_build_array(b.ended_at, b.end_reason) FROM clerks_binding b
+        WHERE b.brand_id = who.brand_id AND b.member_id = who.member_id AND b.staff_id = %(staff_id)s
+            AND b.ended_at > b.started_at ORDER BY b.ended_at DESC LIMIT 1),
+    'is_turned_away', who.binding_id IS NULL AND EXISTS (SELECT FROM clerks_turnedaway a
+        WHERE a.brand_id = who.brand_id AND a.member_id = who.member_id AND a.staff_id = %(staff_id)s),
     'sums', (SELECT to_jsonb(sums) FROM sums),
     'contacted_at', (SELECT max(t.at) FROM clerks_touch t WHERE t.member_id = who.member_id
         AND t.purpose IN ('service', 'marketing') AND {ours("t.store_id")}),
@@ -307,8 +324,14 @@ def _seen(reader: Reader, said: Mapping[str, Any], member_id: int) -> Seen:
     is_mine = bond is not None and bond.staff_id == reader.staff_id
     is_of_my_store = bond is not None and reader.is_manager and bond.store_id == reader.store_id
     is_nobodys = bond is None and said["is_of_store"]
-    relation = Relation(member_id, bond, is_mine or is_of_my_store or is_nobodys, is_mine)
+    ended = None if is_mine or not said["ended"] else _ended(*said["ended"])
+    is_visible = is_mine or is_of_my_store or is_nobodys
+    relation = Relation(member_id, bond, is_visible, is_mine, ended, said["is_turned_away"])
     return Seen(relation, _portrait(reader, relation, said) if relation.is_visible else None)
+
+
+def _ended(at: str, reason: str) -> Ended:
+    return Ended(_at(at), str(Binding.End(reason).label))
 
 
 def _bond(said: Mapping[str, Any] | None) -> Bond | None:

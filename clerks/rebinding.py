@@ -6,11 +6,14 @@ judged again, all of them in the order they happened, each time another becomes 
     nobody's customer          → the claimant's
     still protected            → stays; the claimant is a friend and no more
     protection over            → by the brand's rule (Brand.rebind)
+    protected elsewhere only   → the claimant's, where a brand protects within a store and no further
+    the claimant has too many  → stays (or stays nobody's): `TurnedAway`, for good
     taken over (在职/离职继承) → the claimant's, at once
 
-What came about otherwise (a first sale, an import, a handover, a person's hand) is not judged: claims from before it
-are past. Nothing here deletes a row; one that turns out never to have been is ended when it began. WeCom's times are
-whole seconds and those of other systems need not be: two times are the same when their seconds are.
+Each claim is judged by the policy that held when it was made (`clerks.policies`). What came about otherwise (a first
+sale, an import, a handover, a person's hand) is not judged: claims from before it are past. Nothing here deletes a
+row; one that turns out never to have been is ended when it began. WeCom's times are whole seconds and those of other
+systems need not be: two times are the same when their seconds are.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +21,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from clerks.models import Binding, Touch
+from clerks import binding, policies
+from clerks.models import Binding, Touch, TurnedAway
+from clerks.policies import Rulebook, Rules, Sign
 from members.models import Purchase
 from retail import audit
 from retail.models import Brand, Staff
@@ -49,14 +54,11 @@ def seat(staff_id: int, at: datetime) -> Seat:
     return staff_id, second(at)
 
 
-class Rules(NamedTuple):
-    protection: timedelta
-    rebind: str
-    idle: timedelta
+class Activity(NamedTuple):
+    """The customer gave a sign of life."""
 
-    @classmethod
-    def of(cls, brand: Brand) -> "Rules":
-        return cls(timedelta(days=brand.protection_days), brand.rebind, timedelta(days=brand.rebind_idle_days))
+    at: datetime
+    sign: Sign
 
 
 @dataclass(slots=True)
@@ -77,11 +79,12 @@ Losses = dict[int, list[tuple[datetime, datetime | None]]]
 
 
 def judge(
-    *, claims: Iterable[Claim], activities: Iterable[datetime], losses: Losses, rules: Rules, held: Bond | None
+    *, claims: Iterable[Claim], activities: Iterable[Activity], losses: Losses, rules: Rulebook, held: Bond | None
 ) -> list[Bond]:
     """The relations that follow from the claims, oldest first. `held`: the one in force before them, first if any."""
     bonds = [held] if held else []
-    happened = sorted([*((claim.at, 1, claim) for claim in claims), *((at, 0, None) for at in activities)], key=_place)
+    signs = ((one.at, 0, None) for one in activities if one.sign in rules.at(one.at).counts)
+    happened = sorted([*((claim.at, 1, claim) for claim in claims), *signs], key=_place)
     for at, _, claim in happened:
         current = bonds[-1] if bonds else None
         if claim is None:
@@ -89,7 +92,7 @@ def judge(
                 current.active_at = max(current.active_at, at)
         elif current and current.staff_id == claim.staff_id:
             current.active_at = max(current.active_at, at)
-        elif current is None or claim.is_takeover or _is_free(current, at, rules):
+        elif current is None or claim.is_takeover or _is_free(current, claim, rules.at(at)):
             source = TAKEN_OVER if claim.is_takeover and current else CODE
             if current:
                 current.ended_at, current.end_reason = at, HANDED_OVER if claim.is_takeover else REBOUND
@@ -106,11 +109,13 @@ def _is_lost(losses: Losses, staff_id: int, at: datetime) -> bool:
     return any(since <= at and (until is None or at < until) for since, until in losses.get(staff_id, ()))
 
 
-def _is_free(bond: Bond, at: datetime, rules: Rules) -> bool:
-    """Whether somebody else may have this customer by now."""
-    if at < bond.active_at + rules.protection or rules.rebind == Brand.Rebind.FIRST:
+def _is_free(bond: Bond, claim: Claim, rules: Rules) -> bool:
+    """Whether the claimant may have this customer by now."""
+    if rules.is_per_store and claim.store_id != bond.store_id:
+        return True
+    if claim.at < bond.active_at + rules.protection or rules.rebind == Brand.Rebind.FIRST:
         return False
-    return rules.rebind == Brand.Rebind.LAST or at >= bond.active_at + rules.idle
+    return rules.rebind == Brand.Rebind.LAST or claim.at >= bond.active_at + rules.idle
 
 
 Made = dict[Seat, int]
@@ -125,26 +130,65 @@ def made(*, brands: Iterable[int], member_id: int) -> dict[int, Made]:
     return found
 
 
+class Facts(NamedTuple):
+    """All that is known of one member and one brand. `claims` are those that count: nobody was turned away."""
+
+    rows: Sequence[Binding]
+    claims: Sequence[Claim]
+    activities: Sequence[Activity]
+    losses: Losses
+
+
+def judged(facts: Facts, rules: Rulebook) -> tuple["Known", list[Bond]]:
+    """What follows from the facts by these rules, beside what no claim may change. Pure."""
+    known = _sorted_out(facts.rows)
+    bonds = judge(
+        claims=[claim for claim in facts.claims if known.since is None or second(claim.at) > known.since],
+        activities=[one for one in facts.activities if known.since is None or one.at > known.since],
+        losses=facts.losses,
+        rules=rules,
+        held=_held(known.base, facts, rules) if known.base else None,
+    )
+    return known, bonds
+
+
 def settle(*, brand: Brand, member_id: int, claims: Sequence[Claim], losses: Losses, now: datetime) -> None:
     """Judge all claims on a member and write what is new. The caller holds `binding.lock`.
 
     That somebody else's customer they are now is a line of the journal; whose they became first says the row itself.
     """
-    rows, rules = list(Binding._base_manager.filter(brand=brand, member=member_id)), Rules.of(brand)
-    known = _sorted_out(rows)
-    activities = _activities(brand, member_id)
-    bonds = judge(
-        claims=[claim for claim in claims if known.since is None or second(claim.at) > known.since],
-        activities=[at for at in activities if known.since is None or at > known.since],
-        losses=losses,
-        rules=rules,
-        held=_held(known.base, activities, claims, rules) if known.base else None,
-    )
+    rows, rules = list(Binding._base_manager.filter(brand=brand, member=member_id)), policies.rulebook(brand)
+    facts = Facts(rows, claims, _activities(brand, member_id), losses)
+    if brand.customers_cap is not None:
+        facts = facts._replace(claims=_accepted(brand, member_id, facts, rules, now))
+    known, bonds = judged(facts, rules)
     was = next((row.staff_id for row in rows if row.ended_at is None), None)
     _write(brand, member_id, known, bonds, losses, rules)
     held = Binding._base_manager.filter(brand=brand, member=member_id, ended_at=None).select_related("staff").first()
     if held is not None and was not in (None, held.staff_id):
         _journal(held, was, now)
+
+
+def _accepted(brand: Brand, member_id: int, facts: Facts, rules: Rulebook, now: datetime) -> list[Claim]:
+    """The claims without those of clerks who had as many customers as the brand allows when we heard of them."""
+    away = {seat(row.staff_id, row.at) for row in TurnedAway._base_manager.filter(brand=brand, member=member_id)}
+    claims = [claim for claim in facts.claims if seat(claim.staff_id, claim.at) not in away]
+    known = {seat(row.staff_id, row.started_at) for row in facts.rows}
+    while new := _new(judged(facts._replace(claims=claims), rules)[1], known):
+        if binding.room(brand=brand, staff_ids=[new.staff_id], now=now)[new.staff_id] != 0:
+            break
+        full = next(claim for claim in claims if seat(claim.staff_id, claim.at) == seat(new.staff_id, new.started_at))
+        binding.turn_away([TurnedAway(
+            brand=brand, member_id=member_id, staff_id=full.staff_id, store_id=full.store_id, source=CODE, at=full.at
+        )])  # fmt: skip
+        claims.remove(full)
+    return claims
+
+
+def _new(bonds: Sequence[Bond], known: Collection[Seat]) -> Bond | None:
+    """The relation in force, if a code is about to make it. Who takes over in WeCom was chosen by a person."""
+    last = bonds[-1] if bonds else None
+    return last if last and last.source == CODE and seat(last.staff_id, last.started_at) not in known else None
 
 
 def _journal(held: Binding, was: int, now: datetime) -> None:
@@ -153,7 +197,7 @@ def _journal(held: Binding, was: int, now: datetime) -> None:
     audit.record(by=None, action="binding.change", target=held, now=now, before=before, after=after)
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """`own`: rows that claims made and may unmake. `base`: the one before them, if it still is to be judged.
 
     `since`: the second from which on claims count, None = all of them.
@@ -164,17 +208,17 @@ class _Known(NamedTuple):
     since: datetime | None
 
 
-def _sorted_out(rows: Sequence[Binding]) -> _Known:
+def _sorted_out(rows: Sequence[Binding]) -> Known:
     starts = {second(row.started_at) for row in rows if row.is_judged}
     own = [row for row in rows if row.is_judged and _is_open_to_claims(row, starts)]
     merged = {row.pk for row in rows if row.end_reason == Binding.End.MERGED}  # gave way to what stands beside it
     fixed = [row for row in rows if row not in own and row.pk not in merged and row.ended_at != row.started_at]
     if not fixed:
-        return _Known(own, None, None)
+        return Known(own, None, None)
     last = max(fixed, key=lambda row: (row.ended_at is None, row.started_at, row.pk))
     base = last if _is_open_to_claims(last, starts) else None
     since = second(last.started_at if base else last.ended_at or last.started_at)
-    return _Known([row for row in own if second(row.started_at) > since], base, since)
+    return Known([row for row in own if second(row.started_at) > since], base, since)
 
 
 def _is_open_to_claims(row: Binding, starts: Collection[datetime]) -> bool:
@@ -184,32 +228,39 @@ def _is_open_to_claims(row: Binding, starts: Collection[datetime]) -> bool:
     return row.end_reason in (REBOUND, HANDED_OVER) and second(row.ended_at) in starts
 
 
-def _activities(brand: Brand, member_id: int) -> list[datetime]:
-    """When the customer bought, or answered."""
+SIGNS = {Touch.Purpose.REPLY: Sign.REPLY, Touch.Purpose.OPENED: Sign.MATERIAL}
+
+
+def _activities(brand: Brand, member_id: int) -> list[Activity]:
+    """When the customer bought, answered, or opened what a clerk had sent."""
     bought = Purchase._base_manager.filter(membership__brand=brand, membership__member=member_id)
-    answered = Touch._base_manager.filter(member=member_id, store__brand=brand, purpose=Touch.Purpose.REPLY)
-    return [*bought.values_list("paid_at", flat=True), *answered.values_list("at", flat=True)]
+    heard = Touch._base_manager.filter(member=member_id, store__brand=brand, purpose__in=SIGNS)
+    return [
+        *(Activity(at, Sign.PURCHASE) for at in bought.values_list("paid_at", flat=True)),
+        *(Activity(at, SIGNS[Touch.Purpose(purpose)]) for at, purpose in heard.values_list("at", "purpose")),
+    ]
 
 
-def _held(row: Binding, activities: Collection[datetime], claims: Iterable[Claim], rules: Rules) -> Bond:
+def _held(row: Binding, facts: Facts, rules: Rulebook) -> Bond:
     """A relation that no claim began.
 
     One loaded from the history is as old as the last purchase before it. Of others the protection they came with is
-    believed (an import may know of purchases that we do not), unless a purchase or a claim explains it: whether that
-    prolonged anything is for the judge to see.
+    believed (an import may know of purchases that we do not), unless a sign of life or a claim explains it: whether
+    that prolonged anything is for the judge to see.
     """
     active_at = row.started_at
+    times = [one.at for one in facts.activities]
     if row.source == Binding.Source.HISTORY:
-        active_at = max((at for at in activities if at <= row.started_at), default=row.started_at)
+        active_at = max((at for at in times if at <= row.started_at), default=row.started_at)
     else:
-        said = row.protected_until - rules.protection
-        known = [*activities, *(claim.at for claim in claims if claim.staff_id == row.staff_id)]
+        said = row.protected_until - rules.at(row.ended_at).protection
+        known = [*times, *(claim.at for claim in facts.claims if claim.staff_id == row.staff_id)]
         if not any(abs(at - said) <= timedelta(days=1) for at in known):
             active_at = max(active_at, said)
     return Bond(row.staff_id, row.store_id, row.source, row.started_at, active_at)
 
 
-def _write(brand: Brand, member_id: int, known: _Known, bonds: Sequence[Bond], losses: Losses, rules: Rules) -> None:
+def _write(brand: Brand, member_id: int, known: Known, bonds: Sequence[Bond], losses: Losses, rules: Rulebook) -> None:
     """Endings first: there is never more than one relation in force."""
     rows: Mapping[Seat, Binding] = {
         seat(row.staff_id, row.started_at): row for row in [*known.own, *([known.base] if known.base else [])]
@@ -225,7 +276,7 @@ def _write(brand: Brand, member_id: int, known: _Known, bonds: Sequence[Bond], l
             row.source, row.store_id = bond.source, bond.store_id
         _save(
             row,
-            protected_until=max(bond.started_at, bond.active_at + rules.protection),
+            protected_until=max(bond.started_at, bond.active_at + rules.at(bond.ended_at).protection),
             ended_at=bond.ended_at,
             end_reason=bond.end_reason,
             lost_at=_lost_since(losses, bond),

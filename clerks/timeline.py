@@ -7,6 +7,7 @@ the story is. What another company than the reader's did is left out (`clerks.po
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 from django.db import connection
@@ -63,8 +64,19 @@ class _Source(NamedTuple):
     words: Callable[[Mapping[str, Any]], tuple[str, str]]
 
 
-def page(*, reader: Reader, member_id: int, limit: int, below: Mark | None = None) -> Page:
-    """A page of what happened with a member whom the reader may see. One statement."""
+RELATION = frozenset({"bind", "unbind", "friend", "away", "merge"})
+"""What tells how somebody became whose customer: the evidence behind 专属导购关系."""
+
+
+def page(
+    *,
+    reader: Reader,
+    member_id: int,
+    limit: int,
+    below: Mark | None = None,
+    only: frozenset[str] | None = None,
+) -> Page:
+    """A page of what happened with a member whom the reader may see; of all kinds or `only` some. One statement."""
     given: dict[str, Any] = {
         "member_id": member_id,
         "brand_id": reader.brand_id,
@@ -78,7 +90,7 @@ def page(*, reader: Reader, member_id: int, limit: int, below: Mark | None = Non
         "limit": limit + 1,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_STATEMENT, given)
+        cursor.execute(_statement(only), given)
         rows = cursor.fetchall()
     shown = rows[:limit]
     mark = Mark(*shown[-1][:3]) if len(rows) > limit else None
@@ -97,16 +109,46 @@ def _joined(*parts: str | None) -> str:
 
 def _bound(told: Mapping[str, Any]) -> tuple[str, str]:
     title = _("成为 %(clerk)s 的专属顾客") % {"clerk": told["clerk"]}
-    return title, _joined(str(Binding.Source(told["source"]).label), told["store"])
+    return title, _joined(str(Binding.Source(told["source"]).label), told["store"], *_evidence(told))
+
+
+def _evidence(told: Mapping[str, Any]) -> list[str]:
+    """What the relation rests on: an order, a code, or somebody's hand and why."""
+    found = []
+    if told.get("order"):
+        found.append(_("订单 %(number)s") % {"number": told["order"]})
+    if told.get("way"):
+        found.append(_("活码“%(name)s”") % {"name": told["way"]})
+    if told.get("code"):
+        code = {"code": told["code"]}
+        is_link = told["source"] == Binding.Source.MATERIAL
+        found.append(_("链接 %(code)s") % code if is_link else _("分享码 %(code)s") % code)
+    return [*found, *_by_hand(told)]
+
+
+def _by_hand(told: Mapping[str, Any]) -> list[str]:
+    by = [_("%(who)s操作") % {"who": told["by"]}] if told["by"] else []
+    return [*by, _("原因：%(why)s") % {"why": told["why"]}] if told["why"] else by
 
 
 def _unbound(told: Mapping[str, Any]) -> tuple[str, str]:
     title = _("不再是 %(clerk)s 的专属顾客") % {"clerk": told["clerk"]}
-    return title, str(Binding.End(told["reason"]).label)
+    return title, _joined(str(Binding.End(told["reason"]).label), *_by_hand(told))
+
+
+def _away(told: Mapping[str, Any]) -> tuple[str, str]:
+    title = _("%(clerk)s 名额已满，没有绑定") % {"clerk": told["clerk"]}
+    return title, _joined(str(Binding.Source(told["source"]).label), told["store"])
+
+
+def _merged(told: Mapping[str, Any]) -> tuple[str, str]:
+    title = _("和另一份会员资料合并") if told["is_one"] else _("撤销了会员合并")
+    return title, _joined(*_by_hand({"by": told["by"], "why": ""}))
 
 
 def _friend(told: Mapping[str, Any]) -> tuple[str, str]:
-    return str(FriendMove.Kind(told["kind"]).label), told["clerk"] or ""
+    way = _("活码“%(name)s”") % {"name": told["way"]} if told["way"] else ""
+    return str(FriendMove.Kind(told["kind"]).label), _joined(told["clerk"], way)
 
 
 def _order(told: Mapping[str, Any]) -> tuple[str, str]:
@@ -140,8 +182,8 @@ def _note(told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _touch(told: Mapping[str, Any]) -> tuple[str, str]:
-    if told["purpose"] == Touch.Purpose.REPLY:
-        return _("顾客回复"), told["clerk"] or ""
+    if told["purpose"] in (Touch.Purpose.REPLY, Touch.Purpose.OPENED):
+        return str(Touch.Purpose(told["purpose"]).label), told["clerk"] or ""
     return _("联系"), _joined(str(Touch.Purpose(told["purpose"]).label), told["clerk"])
 
 
@@ -151,24 +193,63 @@ _BOUND_BY = "clerks_binding x JOIN retail_staff w ON w.id = x.staff_id JOIN reta
 _OF_MEMBER = "x.member_id = %(member_id)s"
 _OF_MEMBERSHIP = "x.membership_id = (SELECT id FROM one)"
 
+
+def _user(column: str) -> str:
+    """SQL: what somebody who signed in is called."""
+    return (
+        "(SELECT coalesce(s.name, u.username) FROM retail_user u LEFT JOIN retail_staff s ON s.user_id = u.id"
+        f" WHERE u.id = {column})"
+    )
+
+
+# The code through which a friend came, at the second at which a relation began.
+_WAY = (
+    "(SELECT y.name FROM clerks_friend f JOIN clerks_friendmove m ON m.friend_id = f.id AND m.kind = 'added'"
+    " JOIN clerks_contactway y ON y.state_code = m.state_code AND m.state_code <> ''"
+    " WHERE f.member_id = x.member_id AND f.staff_id = x.staff_id AND f.corp = %(corp)s"
+    " AND date_trunc('second', m.at) = date_trunc('second', x.started_at) LIMIT 1)"
+)
+
 _SOURCES: Sequence[_Source] = (
     _Source(
-        "bind", "x.started_at", "x.id", "'clerk', w.name, 'source', x.source, 'store', p.name",
+        "bind", "x.started_at", "x.id",
+        "'clerk', w.name, 'source', x.source, 'store', p.name, 'code', x.code, 'why', x.reason,"
+        " 'order', (SELECT o.outer_order_id FROM retail_order o WHERE o.id = x.order_id),"
+        f" 'way', CASE WHEN x.source = 'contact_code' THEN {_WAY} END, 'by', {_user('x.by_id')}",
         f"{_BOUND_BY} WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND x.ended_at IS DISTINCT FROM x.started_at"
         f" AND {ours('x.store_id')}",
         _bound,
     ),
     _Source(
-        "unbind", "x.ended_at", "x.id", "'clerk', w.name, 'reason', x.end_reason",
+        "unbind", "x.ended_at", "x.id",
+        f"'clerk', w.name, 'reason', x.end_reason, 'why', x.ended_why, 'by', {_user('x.ended_by_id')}",
         f"{_BOUND_BY} WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND x.ended_at > x.started_at"
         f" AND {ours('x.store_id')}",
         _unbound,
     ),
     _Source(
-        "friend", "x.at", "x.id", "'kind', x.kind, 'clerk', w.name",
+        "friend", "x.at", "x.id",
+        "'kind', x.kind, 'clerk', w.name, 'way', (SELECT y.name FROM clerks_contactway y"
+        " WHERE y.state_code = x.state_code AND x.state_code <> '' LIMIT 1)",
         f"clerks_friend f JOIN clerks_friendmove x ON x.friend_id = f.id {_OF_STAFF} f.staff_id"
         f" WHERE f.member_id = %(member_id)s AND f.corp = %(corp)s AND {ours('f.store_id')}",
         _friend,
+    ),
+    _Source(
+        "away", "x.at", "x.id", "'clerk', w.name, 'source', x.source, 'store', p.name",
+        "clerks_turnedaway x JOIN retail_staff w ON w.id = x.staff_id JOIN retail_store p ON p.id = x.store_id"
+        f" WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND {ours('x.store_id')}",
+        _away,
+    ),
+    _Source(
+        "merge", "x.at", "x.id", f"'is_one', true, 'by', {_user('x.by_id')}",
+        "clerks_merge x WHERE (x.keep_id = %(member_id)s OR x.drop_id = %(member_id)s)",
+        _merged,
+    ),
+    _Source(
+        "merge", "x.undone_at", "x.id", f"'is_one', false, 'by', {_user('x.undone_by_id')}",
+        "clerks_merge x WHERE (x.keep_id = %(member_id)s OR x.drop_id = %(member_id)s) AND x.undone_at IS NOT NULL",
+        _merged,
     ),
     _Source(
         "order", "x.paid_at", "x.id",
@@ -222,9 +303,12 @@ def _part(place: int, source: _Source) -> str:
     )
 
 
-_STATEMENT = (
-    "WITH one AS MATERIALIZED (SELECT id FROM members_membership"
-    " WHERE brand_id = %(brand_id)s AND member_id = %(member_id)s) "
-    + " UNION ALL ".join(_part(place, source) for place, source in enumerate(_SOURCES))
-    + " ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT %(limit)s"
-)
+@cache
+def _statement(only: frozenset[str] | None) -> str:
+    parts = [_part(place, source) for place, source in enumerate(_SOURCES) if only is None or source.kind in only]
+    return (
+        "WITH one AS MATERIALIZED (SELECT id FROM members_membership"
+        " WHERE brand_id = %(brand_id)s AND member_id = %(member_id)s) "
+        + " UNION ALL ".join(parts)
+        + " ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT %(limit)s"
+    )

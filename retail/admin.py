@@ -66,9 +66,11 @@ def _link(model: str, pk: int, text: object) -> SafeString:
 # ── Organisation ─────────────────────────────────────────────────────────────────────────────────────────────────────
 @admin.register(Brand)
 class BrandAdmin(ScopedAdmin):
-    list_display = ("name", "code", "corp", "share_window_days", "protection_days", "rebind")
+    """What it lays down about whose customer somebody is has a page of its own (`clerks.admin.policies`)."""
+
+    list_display = ("name", "code", "corp", "share_window_days")
     search_fields = ("code", "name")
-    fields = ("code", "name", "corp", "share_window_days", "protection_days", "rebind", "rebind_idle_days")
+    fields = ("code", "name", "corp", "share_window_days")
 
 
 class StoreOfInline(ScopedTabularInline):

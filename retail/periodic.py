@@ -33,6 +33,7 @@ TABLE = [
     Periodic("give WeCom again the files it is about to forget", "retail.wecom_media", 600),
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
     Periodic("find whose behaviour it was", "retail.behaviour", 600),
+    Periodic("tell clerks who have all the customers they may have", "retail.full_clerks", 1800),
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),
     Periodic("end the coupons whose time is over", "retail.coupons", 3600),

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clerks import book, callbacks, oneid, tagging
 from clerks.callbacks import marks, sync
-from clerks.outreach import budgets, codes, welcome
+from clerks.outreach import budgets, codes, full, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
 from members import behaviour, coupons, doubts, model_tags, points, profiles, segments, tiers
@@ -221,6 +221,13 @@ def sync_wecom() -> int:
     """Once a night look at everything WeCom holds."""
     with scope.within(scope.EVERYTHING):
         return sync.start_due(now=timezone.now())
+
+
+@shared_task(name="retail.full_clerks")
+def tell_full_clerks() -> int:
+    """Clerks to whom customers would have come, had there been room."""
+    with scope.within(scope.EVERYTHING):
+        return full.tell(now=timezone.now())
 
 
 @shared_task(name="retail.coupons")

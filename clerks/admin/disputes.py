@@ -14,13 +14,17 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from clerks import portraits, timeline
 from clerks.models import Binding
 from clerks.outreach import disputes as answers
 from commissions import disputes, explain
 from commissions.admin.journal import known, person_of
 from commissions.models import ClaimRow, Dispute, Entry
+from members.models import Purchase
+from retail import scope
 from retail.scoped_admin import Badge, DecidingAdmin, YuanField, as_yuan, link, moment
 
+CHANGES = 50  # of a relation, the latest
 COLOURS = {"overdue": "danger", "open": "warning", "adjusted": "success", "explained": "info", "withdrawn": "info"}
 
 
@@ -162,6 +166,7 @@ def _evidence(request: HttpRequest, row: Dispute) -> dict[str, Any]:
         "objection": disputes.objection(dispute=row, by=request.user) if row.is_open else "",
         "claims": [(claim, names[claim.pk], explain.why(claim)) for claim in found.claims],
         "entries": [(entry, of_entry[entry.pk], as_yuan(entry.fen)) for entry in found.entries],
+        "changes": _changes(row),
         "story": found.story,
         "taken_back": [
             (gone, of_entry.get(gone.entry.pk, "–")) for gone in (found.story.taken_back if found.story else [])
@@ -172,3 +177,14 @@ def _evidence(request: HttpRequest, row: Dispute) -> dict[str, Any]:
             for one in bindings.select_related("staff", "store").order_by("started_at", "pk")
         ],
     }
+
+
+def _changes(row: Dispute) -> list[timeline.Happened]:
+    """What the relation rested on, as far as the reader's scope goes."""
+    bought = Purchase.objects.filter(order=row.order_id).select_related("membership__brand").first()
+    if bought is None:
+        return []
+    brand = bought.membership.brand
+    reader = portraits.Reader.of_scope(scope.current(), brand_id=brand.pk, corp=brand.corp)
+    member_id = bought.membership.member_id
+    return timeline.page(reader=reader, member_id=member_id, limit=CHANGES, only=timeline.RELATION).rows

@@ -1,5 +1,6 @@
 """Who is whose."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,9 @@ class Binding(Scoped):
         MANUAL = "manual", _("人工指定")
         HANDOVER = "handover", _("客户继承")
         TAKEOVER = "takeover", _("企业微信里接替")
+        POOL = "pool", _("从公海分配")
+        CLAIM = "claim", _("从公海认领")
+        MATERIAL = "material", _("素材链接")
 
     class End(models.TextChoices):
         REBOUND = "rebound", _("改绑")
@@ -46,10 +50,32 @@ class Binding(Scoped):
     order = models.ForeignKey(
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # What the customer came by: the share code of a registration, the number of a material's link.
+    code = models.CharField(_("凭据"), max_length=64, blank=True, default="", db_default="")
+    # A person's hand made it: who, and why. Of what the system does by rule both are empty.
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("操作人"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    reason = models.CharField(_("原因"), max_length=200, blank=True, default="", db_default="")
     started_at = models.DateTimeField(_("开始"))
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
     end_reason = models.CharField(_("结束原因"), max_length=16, choices=End.choices, blank=True, default="")
+    # By whose hand it ended, and why, as `by` and `reason` say it of the beginning.
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("谁结束的"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    ended_why = models.CharField(_("为什么结束"), max_length=200, blank=True, default="", db_default="")
     # Claims made it (clerks.rebinding) and may unmake it; what was imported or came from a person's hand they may not.
     is_judged = models.BooleanField(default=False, db_default=False, editable=False)
     # The customer deleted the clerk: the relation stays, its protection is no longer prolonged.
@@ -74,6 +100,32 @@ class Binding(Scoped):
             ),
         ]
         indexes = [models.Index(fields=["staff", "-started_at"], name="binding_of_staff")]
+
+    def __str__(self) -> str:
+        return f"{self.member} → {self.staff}"
+
+
+class TurnedAway(Scoped):
+    """满额未接: somebody would have become this clerk's customer, who has as many as the brand allows.
+
+    It stays so however often the same is told again; another code scanned another day is another matter.
+    """
+
+    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="turned_away")
+    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="turned_away")
+    store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="turned_away")
+    source = models.CharField(_("来源"), max_length=16, choices=Binding.Source.choices)
+    at = models.DateTimeField(_("时间"))
+    told_at = models.DateTimeField(_("告知导购"), null=True, blank=True)
+
+    scope_paths = Paths(brand="brand", store="store", staff="staff")
+
+    class Meta:
+        verbose_name = _("满额未接")
+        verbose_name_plural = _("满额未接")
+        constraints = [models.UniqueConstraint(fields=["brand", "member", "staff", "at"], name="turned_away_once")]
+        indexes = [models.Index(fields=["staff"], name="turned_away_untold", condition=Q(told_at=None))]
 
     def __str__(self) -> str:
         return f"{self.member} → {self.staff}"

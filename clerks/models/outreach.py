@@ -154,6 +154,7 @@ class Touch(Scoped):
         SERVICE = "service", _("服务")
         MARKETING = "marketing", _("营销")
         REPLY = "reply", _("顾客回复")
+        OPENED = "opened", _("顾客打开素材")
 
     corp = models.CharField(_("企业微信"), max_length=64)
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="touches")

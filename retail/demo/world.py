@@ -23,6 +23,7 @@ from retail.demo import (
     doubles,
     facts,
     goods,
+    hands,
     jottings,
     keys,
     paydays,
@@ -101,6 +102,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
+        hands.run(now=now)
         jottings.run(now=now)
 
 

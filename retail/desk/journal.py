@@ -82,6 +82,7 @@ ACTIONS = {
     "second_factor.reset": _("重设两步验证"),
     "part_with": _("离开企业微信"),
     "binding.change": _("换专属导购"),
+    "policy.change": _("修改专属规则"),
     "link_account": _("认出企业微信账号"),
     "rename_account": _("企业微信账号改名"),
     "open_chat": _("打开聊天"),

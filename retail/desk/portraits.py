@@ -14,6 +14,7 @@ from retail import scope
 from retail.gate import framed
 
 PER_PAGE = 30
+RELATION = 100  # as many changes of a relation as are shown: a member has a handful
 
 
 @require_safe
@@ -29,7 +30,9 @@ def portrait(request: HttpRequest, member_id: int) -> HttpResponse:
     if shown is None:
         raise Http404
     page = timeline.page(reader=reader, member_id=member_id, below=_mark(request), limit=PER_PAGE)
+    changes = timeline.page(reader=reader, member_id=member_id, limit=RELATION, only=timeline.RELATION).rows
     context = {"title": shown.name, "portrait": shown, "page": page, "membership": membership, "memberships": others}
+    context |= {"relation": changes, "may_assign": request.user.has_perm("clerks.assign_binding")}
     context |= portraits.standing(shown, now=now)._asdict()
     return TemplateResponse(request, "admin/desk/portrait.html", framed(request, context))
 

@@ -42,6 +42,7 @@ EXTRA = {
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
     "members.merge_member": "合并会员和撤销合并",
+    "clerks.assign_binding": "指定专属导购",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -69,7 +70,7 @@ _MEMBERS = [
     *("members.consent", "members.stop", "members.event"),
     *("members.consent", "members.stop", "members.event"),
     "members.membertag",
-    *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
+    *("clerks.binding", "clerks.tie", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
 _PLACES = [
@@ -101,12 +102,13 @@ _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
+_POLICIES = ["clerks.policy", "clerks.pastpolicy"]
 _MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
 _LISTS = ["members.memberimport", "members.couponissue"]
 _MACHINERY = [
-    *(*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
+    *(*_POLICIES, *_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
     *("retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM),
 ]
 
@@ -119,7 +121,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute", "members.stop_member"}
+) | {"commissions.answer_dispute", "members.stop_member", "clerks.assign_binding"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -146,6 +148,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["commissions.target", "members.segment"], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(_LISTS, "add", "change")
+    | _may(["clerks.policy"], "change")
+    | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _may(["members.pointsadjustment", "members.tiermove"], "add")

@@ -1,4 +1,4 @@
-"""P5: however many tills sell to the same members at once, each member ends with one active clerk."""
+"""P5: however many tills sell to the same members at once, or managers give them away, each has one active clerk."""
 
 import random
 import threading
@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from clerks import binding
 from clerks.models import Binding
-from retail import intake, scope, shapes
+from members.models import Member
+from retail import intake, org, scope, shapes
 from tests.factories import NOW, World, world
 from tests.figures import figure
 
@@ -67,3 +69,60 @@ def test_a_member_ends_with_one_clerk_whoever_sells_at_once(size):
     figure("P5", f"{MEMBERS} members × {TILLS} tills × {rounds} rounds: {double} double, {none} none, 0 deadlocks")
     assert (double, none) == (0, 0)
     assert len({clerk for _, clerk in whose}) == TILLS, "one till was always first: nothing was tried"
+
+
+# ── Managers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+MANAGERS = 4
+
+
+def give(
+    shop: World, pairs: list[binding.Pair], clerk: org.Held, turn: int, start: threading.Barrier, failures: list
+) -> None:
+    """A manager gives everybody to this clerk, in an order of their own, some at a time."""
+    random.Random(turn * MANAGERS + clerk.staff_id).shuffle(pairs)
+    try:
+        start.wait()
+        with scope.within(scope.EVERYTHING):
+            for place in range(0, len(pairs), AT_ONCE):
+                some = dict.fromkeys(pairs[place : place + AT_ONCE], clerk)
+                at = NOW + timedelta(minutes=turn)
+                binding.transfer(to=some, source="manual", end="manual", by=None, now=at, reason="换导购")
+    except Exception as error:
+        failures.append(error)
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_member_ends_with_one_clerk_whoever_gives_them_away_at_once(size):
+    rounds = 100 if size == "full" else 2
+    with scope.within(scope.EVERYTHING):
+        shop = world()
+        clerks = [
+            org.Held(staff.pk, staff.code, staff.share_code, "clerk", shop.store.pk, None)
+            for staff in (shop.hire(f"A{n}") for n in range(MANAGERS))
+        ]
+        members = Member.objects.bulk_create(Member(created_at=NOW) for _ in range(MEMBERS))
+        failures: list[object] = []
+        last: set[int] = set()
+        for turn in range(rounds):
+            start, pairs = threading.Barrier(MANAGERS), [(shop.brand.pk, one.pk) for one in members]
+            managers = [
+                threading.Thread(target=give, args=(shop, list(pairs), clerk, turn, start, failures))
+                for clerk in clerks
+            ]
+            for manager in managers:
+                manager.start()
+            for manager in managers:
+                manager.join()
+            assert failures == []
+            whose = list(Binding.objects.active().values_list("member", "staff"))
+            double, none = len(whose) - len(dict(whose)), MEMBERS - len(dict(whose))
+            assert (double, none) == (0, 0)
+            last |= {staff_id for _, staff_id in whose}
+        moves = Binding.objects.count()
+    said = f"{MEMBERS} members × {MANAGERS} managers × {rounds} rounds, {moves} moves"
+    figure("P5", f"{said}: {double} double, {none} none, {len(failures)} deadlocks")
+    assert moves > MEMBERS * rounds, "nobody was given away twice: nothing was tried"
+    assert len(last) > 1, "one manager was always last: nothing was tried"

@@ -74,6 +74,7 @@ UNSCOPED = {
     "clerks.CorpTag": "names of a corp's tags, shown to headquarters only",
     "clerks.Department": "a corp's address book, shown to headquarters only",
     "clerks.MergeMove": "what a merge moved, read through it",
+    "clerks.Rival": "who ties for a member, read through the tie",
     "clerks.SyncRun": "how a comparison of a whole corp went, shown to headquarters only",
     "wecom.App": "who the installation is to WeCom, shown to headquarters only",
     "wecom.Credential": "sealed, shown to nobody",

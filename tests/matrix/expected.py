@@ -13,7 +13,7 @@ from tests.matrix import cells
 # Models whose pages a store's people may open; those only a region or company has besides; whose names a brand shares.
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
-    " member membership binding tier brand region store staff category product channel"
+    " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
     " consent stop event",
     "COMPANY": "franchisee",
@@ -53,6 +53,7 @@ change          *        *     GET     302 302 403  403 403 403  200 200 200
 change          media    *     POST    302 302 403  403 403 403  302 403 403
 change          tierrule *     POST    302 302 403  403 403 403  403 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
+change          policy   *     POST    302 302 403  403 403 403  200 403 403
 change          payterms *     POST    302 302 403  403 403 403  403 200 403
 change          app      *     POST    302 302 403  403 403 403  200 403 403
 change          guarantee *    POST    302 302 403  403 403 403  403 200 403
@@ -66,6 +67,12 @@ portrait        member   ours  READ    302 302 403  200 200 200  200 200 200
 portrait        member   other READ    302 302 403  404 404 404  200 200 200
 portrait        member   *     *       302/405 302/405 403  405 405 405  405 405 405
 unattributed    *        -     *       302 302 403  200 200 200  200 200 200
+assign          binding  -     *       302 302 403  404 404 404  404 403 403
+decide          tie      *     POST    302 302 403  404 404 404  404 403 403
+decide          tie      *     *       302 302 403  405 405 405  405 405 405
+preview         policy   *     POST    302 302 403  403 403 403  200 200 200
+preview         policy   *     *       302 302 403  403 403 403  405 405 405
+whatif          policy   *     *       302 302 403  403 403 403  200 200 200
 quality         doubt    -     *       302 302 403  404 404 404  200 200 200
 merge           doubt    *     *       302 302 403  403 403 403  200 403 403
 keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403

@@ -86,6 +86,10 @@ commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
+clerks.TurnedAway           o   oc  ocb
+clerks.Tie                  -   o   ob
+clerks.Policy               ob  ob  ob
+clerks.PastPolicy           ob  ob  ob
 clerks.Customer             o   oc  ocb
 clerks.Note                 o   oc  ocb
 clerks.Friend               o   oc  ocb

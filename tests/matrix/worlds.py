@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
+from clerks import policies
 from clerks.models import (
     Binding,
     ContactWay,
@@ -27,10 +28,15 @@ from clerks.models import (
     Merge,
     Note,
     Notice,
+    PastPolicy,
+    Policy,
+    Rival,
     Shift,
     SyncRun,
     TagWish,
+    Tie,
     Touch,
+    TurnedAway,
     Welcome,
     WelcomePart,
 )
@@ -372,6 +378,8 @@ def _sample(part: Part) -> None:
     part.colleagues[Attained] = _attained_by(part, manager)
     part.rows[ActionEvent] = _deed(part, clerk)
     part.colleagues[ActionEvent] = _deed(part, manager)
+    part.rows |= _laid_down(part, membership, clerk)
+    part.colleagues[TurnedAway] = _laid_down(part, membership, manager)[TurnedAway]
     part.rows |= _issued(part, membership)
     part.rows |= _given(part, membership, clerk)
     part.colleagues |= _given(part, membership, manager)
@@ -380,6 +388,21 @@ def _sample(part: Part) -> None:
     part.colleagues |= _outreach(part, membership.member, manager)
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _laid_down(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:
+    """What the brand lays down and laid down before, who was turned away from somebody full, a tie to be decided."""
+    brand, store, member = part.world.brand, part.world.store, membership.member
+    before = {name: getattr(brand, name) for name in policies.FIELDS}
+    tie = Tie.objects.get_or_create(brand=brand, member=member, defaults={"made_at": NOW})[0]
+    Rival.objects.create(tie=tie, staff=staff, store=store, fen=1)
+    away = {"brand": brand, "member": member, "staff": staff, "store": store, "source": "contact_code", "at": NOW}
+    return {
+        Policy: Policy.objects.get(pk=brand.pk),
+        PastPolicy: PastPolicy.objects.get_or_create(brand=brand, until=LONG_AGO, defaults=before)[0],
+        Tie: tie,
+        TurnedAway: TurnedAway.objects.create(**away),
+    }
 
 
 def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:

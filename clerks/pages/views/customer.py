@@ -33,8 +33,11 @@ PER_PAGE = 20
 def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """One customer who is mine, or of my store as far as I may see them; 404 for everybody else.
 
-    `notice`: the one that led here, to be done with on this page.
+    Whose customer they were once reads that it ended, and how. `notice`: the one that led here, to be done with here.
     """
+    relation, portrait = portraits.of_post(post=request.post, member_id=member_id, now=timezone.now())
+    if portrait is None and relation.ended is not None:
+        return render(request, "clerks/customers/ended.html", {"tab": "customers", "relation": relation})
     return _page(request, member_id)
 
 

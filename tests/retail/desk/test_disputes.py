@@ -67,7 +67,7 @@ def case(shop, sold, sign_in):
 def test_one_page_has_all_an_answer_needs(shop, sold, case, sign_in, django_assert_max_num_queries):
     manager = sign_in(shop, "store_manager")
     manager.get("/admin/")
-    with django_assert_max_num_queries(60):
+    with django_assert_max_num_queries(62):
         page = manager.get(f"/admin/commissions/dispute/{case.pk}/change/").content.decode()
     for said in (
         "少算了一件的",
