@@ -131,6 +131,8 @@ def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetim
         at=row.at,
     )
     rewards.of_registrations(memberships=[membership] if membership else [], now=now)
+    if membership:
+        book.refresh(membership_ids=[membership.pk], now=now)
     return membership is not None
 
 

@@ -7,6 +7,7 @@ from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, 
 from clerks.models.friends import Friend, FriendMove
 from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
+from clerks.models.pool import Pooled, PoolPolicy
 from clerks.models.wishes import TagWish
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "MergeMove",
     "Note",
     "Notice",
+    "PoolPolicy",
+    "Pooled",
     "Shift",
     "SyncRun",
     "TagWish",
