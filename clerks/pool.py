@@ -232,9 +232,13 @@ def _due(now: datetime) -> QuerySet[Pooled]:
 
 # ── Claimed on the phone ─────────────────────────────────────────────────────────────────────────────────────────────
 class Found(NamedTuple):
-    """A row of the clerk's page. `barred_until`: their own until lately, and not to be claimed before then."""
+    """A row of the clerk's page: when they bought last, in words, "" for never.
+
+    `barred_until`: they were this clerk's until lately, and are not to be claimed before then.
+    """
 
     row: Pooled
+    bought: str
     barred_until: datetime | None
 
 
@@ -243,10 +247,24 @@ def page(*, post: Post, start: int, limit: int, now: datetime) -> list[Found]:
     policy = policy_of(brand=_store(post).brand)
     rows = Pooled._base_manager.filter(store=post.store_id).select_related("member", "membership__tier")
     ordered = rows.order_by(F("bought_at").desc(nulls_last=True), "-membership")
-    return [
-        Found(row, barred_until(row=row, policy=policy) if _barred(row, policy, now) == post.staff_id else None)
-        for row in ordered[start : start + limit + 1]
-    ]
+    return [_found(row, post, policy, now) for row in ordered[start : start + limit + 1]]
+
+
+def _found(row: Pooled, post: Post, policy: PoolPolicy, now: datetime) -> Found:
+    until = barred_until(row=row, policy=policy) if _barred(row, policy, now) == post.staff_id else None
+    return Found(row, _ago((now - row.bought_at).days) if row.bought_at else "", until)
+
+
+def _ago(days: int) -> str:
+    if days < 1:
+        return _("今天买过")
+    if days < 60:
+        return ngettext("%(count)s 天前买过", "%(count)s 天前买过", days) % {"count": days}
+    if days < 730:
+        months = days // 30
+        return ngettext("%(count)s 个月前买过", "%(count)s 个月前买过", months) % {"count": months}
+    years = days // 365
+    return ngettext("%(count)s 年前买过", "%(count)s 年前买过", years) % {"count": years}
 
 
 class Allowance(NamedTuple):
