@@ -87,6 +87,8 @@ commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
 clerks.Binding              o   oc  ocb
 clerks.Customer             o   oc  ocb
+clerks.Pooled               -   o   ob
+clerks.PoolPolicy           ob  ob  ob
 clerks.Note                 o   oc  ocb
 clerks.Friend               o   oc  ocb
 clerks.FriendMove           o   oc  ocb
