@@ -1,5 +1,7 @@
 """导购的顾客: the read model behind a clerk's list. One statement makes any number of its rows from the facts.
 
+Who has no clerk is made again in the same go, as a row of the pool (`clerks.pooled`).
+
 Whoever writes what it shows calls `refresh` afterwards, in the same transaction: settling (`intake.keep_up`), friends
 and relations, contacts, tags. Nothing is ever added up by differences, so what was missed is mended by `refresh_all`,
 and `otherwise` tells what that would change.
@@ -15,6 +17,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
+from clerks import pooled
 from clerks.models import Binding
 from members import profiles
 from retail import database, privacy, scope
@@ -26,20 +29,7 @@ WITH RECURSIVE asked AS MATERIALIZED (
     FROM clerks_binding b JOIN retail_brand brand ON brand.id = b.brand_id JOIN retail_store s ON s.id = b.store_id
     LEFT JOIN members_membership m ON m.brand_id = b.brand_id AND m.member_id = b.member_id
     WHERE b.ended_at IS NULL AND b.member_id = ANY(%(ids)s::bigint[])
-), joint AS MATERIALIZED (
-    SELECT DISTINCT a.membership_id, a.franchisee_id
-    FROM asked a JOIN members_purchase p ON p.membership_id = a.membership_id JOIN retail_store s ON s.id = p.store_id
-    WHERE s.franchisee_id IS DISTINCT FROM a.franchisee_id
-), bought AS MATERIALIZED (
-    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
-    FROM joint j JOIN members_purchase p ON p.membership_id = j.membership_id
-    LEFT JOIN retail_store s ON s.id = p.store_id
-    WHERE p.store_id IS NULL OR s.franchisee_id IS NOT DISTINCT FROM j.franchisee_id
-), {profiles.ORDERS}, parts AS (
-    SELECT j.membership_id, count(o.order_id) FILTER (WHERE is_one) AS orders, coalesce(sum(paid_fen), 0) AS paid_fen,
-        max(paid_at) FILTER (WHERE is_one) AS last_at
-    FROM joint j LEFT JOIN orders o USING (membership_id) GROUP BY 1
-), facts AS (
+), {profiles.OF_COMPANY}, facts AS (
     SELECT a.id AS binding_id, a.brand_id, a.member_id, a.staff_id, a.store_id, a.tier_id, a.started_at AS bound_at,
         EXISTS (SELECT FROM clerks_friend f WHERE f.member_id = a.member_id AND f.staff_id = a.staff_id
             AND f.corp = a.corp AND f.state = 'friend') AS is_friend,
@@ -103,13 +93,15 @@ def refresh(*, now: datetime, membership_ids: Collection[int] = (), member_ids: 
             cursor.execute(_ENDED, {"ids": ids})
             changed += cursor.rowcount
             cursor.execute(_REFRESH, {"ids": ids, "now": now, "secret": secret()})
-            changed += cursor.rowcount
+            changed += cursor.rowcount + pooled.refresh(member_ids=ids, now=now)
     return changed
 
 
 def refresh_all(*, now: datetime) -> int:
-    """The same for everybody who has a clerk, or had one, each chunk in a transaction of its own."""
-    return sum(refresh(member_ids=ids, now=now) for ids in profiles.chunks(_bound()))
+    """The same for everybody, each chunk in a transaction of its own."""
+    changed = sum(refresh(member_ids=ids, now=now) for ids in profiles.chunks(_bound()))
+    with database.published(scope.EVERYTHING):
+        return changed + pooled.refresh_all(now=now)
 
 
 def otherwise(*, member_ids: Iterable[int] | None = None) -> Iterator[int]:

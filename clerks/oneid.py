@@ -32,6 +32,8 @@ WAYS = (
 STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",
     "clerks.Customer.member": "made again from the relation",
+    "clerks.Pooled.member": "made again from what there is",
+    "clerks.Pooled.membership": "likewise",
     "clerks.Friend.member": "follows its key: `friends.follow`",
     "clerks.Merge.keep": "what was merged, as it was",
     "clerks.Merge.drop": "likewise",

@@ -43,6 +43,24 @@ ORDERS = f"""
         sum(CASE WHEN back = 0 THEN tag_fen ELSE round(tag_fen::numeric * (size - back) / size) END) AS tag_fen
     FROM lines GROUP BY 1, 2, 3, 4
 )"""
+# `asked`: the memberships, each with the company that looks (membership_id, franchisee_id). Who bought in stores of
+# another company, too, is in `joint`, and in `parts` with what the company that looks may know of it. Of all others
+# that is what their profile says.
+OF_COMPANY = f"""
+joint AS MATERIALIZED (
+    SELECT DISTINCT a.membership_id, a.franchisee_id
+    FROM asked a JOIN members_purchase p ON p.membership_id = a.membership_id JOIN retail_store s ON s.id = p.store_id
+    WHERE s.franchisee_id IS DISTINCT FROM a.franchisee_id
+), bought AS MATERIALIZED (
+    SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
+    FROM joint j JOIN members_purchase p ON p.membership_id = j.membership_id
+    LEFT JOIN retail_store s ON s.id = p.store_id
+    WHERE p.store_id IS NULL OR s.franchisee_id IS NOT DISTINCT FROM j.franchisee_id
+), {ORDERS}, parts AS (
+    SELECT j.membership_id, count(o.order_id) FILTER (WHERE is_one) AS orders, coalesce(sum(paid_fen), 0) AS paid_fen,
+        max(paid_at) FILTER (WHERE is_one) AS last_at
+    FROM joint j LEFT JOIN orders o USING (membership_id) GROUP BY 1
+)"""
 _FACTS = f"""
 WITH RECURSIVE asked AS MATERIALIZED (
     SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])

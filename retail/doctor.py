@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
-from clerks import book
+from clerks import book, pooled
 from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
 from members import profiles, spending
@@ -92,6 +92,12 @@ def _books_follow(look: Look) -> Iterator[str]:
     """The list of customers on a clerk's phone is what relations, friendships, purchases and tags say."""
     ids = _settled_members(look).values_list("member", flat=True)
     yield from (f"member {pk}" for pk in book.otherwise(member_ids=ids.iterator()))
+
+
+def _pools_follow(look: Look) -> Iterator[str]:
+    """Who is in the pool of which store is what relations, purchases and registrations say."""
+    ids = _settled_members(look).values_list("member", flat=True)
+    yield from (f"member {pk}" for pk in pooled.otherwise(member_ids=ids.iterator(), now=look.now))
 
 
 def _settled_members(look: Look) -> models.QuerySet[Membership]:
@@ -393,6 +399,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "points_where_they_belong": _points_where_they_belong,
     "purchases_worth": _purchases_worth,
     "books_follow_the_facts": _books_follow,
+    "pools_follow_the_facts": _pools_follow,
     "coupons_as_moved": _coupons_as_moved,
     "coupons_within_limits": _coupons_within_limits,
     "merged_hold_nothing": _merged_hold_nothing,

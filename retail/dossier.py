@@ -26,6 +26,7 @@ from retail.sheets import plain
 # Tables that name a member and are not told.
 LEFT_OUT = {
     "clerks.Customer": "a copy of the relation, for the clerk's list",
+    "clerks.Pooled": "made of purchases and relations, which are told",
     "members.Doubt": "names somebody else, who may be another person",
     "clerks.Merge": "how rows of ours were put together; what they say is told",
     "commissions.ActionEvent": "what an employee is paid: theirs",

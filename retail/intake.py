@@ -133,10 +133,8 @@ def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetim
     rewards.of_registrations(memberships=[membership] if membership else [], now=now)
     if clerk and (membership or not identity.asked_to_be_forgotten(met.member_id)):
         brand, code = Brand.objects.get(pk=said.brand_id), row.share_code or ""
-        if binding.on_registration(
-            brand=brand, member_id=met.member_id, clerk=clerk, share_code=code, at=row.at, now=now
-        ):
-            book.refresh(member_ids=[met.member_id], now=now)
+        binding.on_registration(brand=brand, member_id=met.member_id, clerk=clerk, share_code=code, at=row.at, now=now)
+    book.refresh(member_ids=[met.member_id], now=now)
     return membership is not None
 
 

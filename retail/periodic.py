@@ -37,6 +37,7 @@ TABLE = [
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),
     Periodic("end the coupons whose time is over", "retail.coupons", 3600),
+    Periodic("in the morning share out who is nobody's customer", "retail.pool", 1800),
     Periodic("look who fits the segments now", "retail.segments", 300),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]

@@ -41,6 +41,7 @@ DELETABLE = {
     "clerks_department": "a mirror of WeCom's address book",
     "clerks_friendmove": "a conclusion gives way to what was told",
     "clerks_groupchatmember": "a mirror of who is in a group chat",
+    "clerks_pooled": "a row of clerks.pooled, made of facts: somebody has a clerk now",
     "clerks_tagwish": "a tag on its way to WeCom that has arrived",
     "commissions_actionrate": "part of a draft; a trigger keeps those of approved versions",
     "commissions_attainment": "part of a draft; a trigger keeps those of approved versions",

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import book, callbacks, oneid, tagging
+from clerks import book, callbacks, oneid, pool, tagging
 from clerks.callbacks import marks, sync
 from clerks.outreach import budgets, codes, full, welcome
 from commissions import actions, attaining
@@ -127,6 +127,10 @@ def _attain(period_id: int, is_booking: bool) -> None:
     attaining.run(period_id=period_id, is_booking=is_booking, now=timezone.now())
 
 
+def _share_pool(store_id: int) -> None:
+    pool.share_out(store_id=store_id, now=timezone.now())
+
+
 def _refresh_segment(segment_id: int) -> None:
     """One that ended meanwhile stays as it was."""
     segment = Segment.objects.filter(pk=segment_id, ended_at=None).first()
@@ -163,11 +167,13 @@ REGISTRY: jobs.Registry = {
     RUN: _run,
     attaining.JOB: _attain,
     segments.JOB: _refresh_segment,
+    pool.JOB: _share_pool,
 }
 
 
 FAST_SWEEP_EXPIRES = 5  # seconds: by then the next two have been sent
 NIGHT = 2  # o'clock, in Shanghai
+MORNING = 8  # when clerks hear of what the night decided
 SUNDAY = 6
 
 
@@ -294,6 +300,20 @@ def members_by_night() -> int:
         tagging.forget(before=now - timedelta(days=1))
     found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
     periodic.note(task="retail.members_night", now=now, found=found)
+    return count
+
+
+@shared_task(name="retail.pool")
+def share_pools() -> int:
+    """Once a day, from 08:00 on: share out the pools of the brands that want it so."""
+    now, task = timezone.now(), "retail.pool"
+    today, local = timezone.localdate(now), timezone.localtime(now)
+    ran = periodic.last(task=task)
+    if local.hour < MORNING or (ran and ran.found.get("on") == today.isoformat()):
+        return 0
+    with scope.within(scope.EVERYTHING):
+        count = pool.enqueue_daily(now=now)
+    periodic.note(task=task, now=now, found={"on": today.isoformat(), "stores": count})
     return count
 
 

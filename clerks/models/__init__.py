@@ -8,6 +8,7 @@ from clerks.models.friends import Friend, FriendMove
 from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 from clerks.models.policy import PastPolicy, Policy
+from clerks.models.pool import Pooled, PoolPolicy
 from clerks.models.ties import Rival, Tie
 from clerks.models.wishes import TagWish
 
@@ -28,6 +29,8 @@ __all__ = [
     "Notice",
     "PastPolicy",
     "Policy",
+    "PoolPolicy",
+    "Pooled",
     "Rival",
     "Shift",
     "SyncRun",

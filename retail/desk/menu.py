@@ -10,11 +10,15 @@ from django.utils.translation import pgettext_lazy
 
 
 class Page(NamedTuple):
-    """A list page of the admin: "app.model", its name when it is not the model's, and an icon."""
+    """A list page of the admin: "app.model", its name when it is not the model's, and an icon.
+
+    `address`: the name of another page, for those who may see the model.
+    """
 
     model: str
     title: str | Promise
     icon: str
+    address: str = ""
 
 
 GROUPS: list[tuple[str | Promise, list[Page]]] = [
@@ -33,6 +37,9 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
             Page("clerks.tie", pgettext_lazy("plural", "消费并列"), "balance"),
             Page("clerks.policy", pgettext_lazy("plural", "专属规则"), "gavel"),
+            Page("clerks.binding", pgettext_lazy("plural", "关系健康"), "monitor_heart", address="relations"),
+            Page("clerks.pooled", pgettext_lazy("plural", "公海"), "water"),
+            Page("clerks.poolpolicy", pgettext_lazy("plural", "公海规则"), "tune"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
@@ -160,7 +167,7 @@ def _may_open(request: HttpRequest, page: Page) -> bool:
 
 
 def _item(page: Page) -> dict[str, Any]:
-    link = reverse(f"admin:{page.model.replace('.', '_')}_changelist")
+    link = reverse(page.address or f"admin:{page.model.replace('.', '_')}_changelist")
     return {"title": page.title, "icon": page.icon, "link": link}
 
 

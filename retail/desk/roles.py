@@ -43,6 +43,7 @@ EXTRA = {
     "members.export_member": "提出导出会员资料",
     "members.merge_member": "合并会员和撤销合并",
     "clerks.assign_binding": "指定专属导购",
+    "clerks.share_pooled": "分配公海里的顾客",
 }
 
 # Who stands above whom. Nobody makes, changes or ends anybody on their own level or higher, save headquarters posts,
@@ -71,6 +72,7 @@ _MEMBERS = [
     *("members.consent", "members.stop", "members.event"),
     "members.membertag",
     *("clerks.binding", "clerks.tie", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
+    *("clerks.pooled", "clerks.poolpolicy"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
 _PLACES = [
@@ -121,7 +123,7 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute", "members.stop_member", "clerks.assign_binding"}
+) | {"commissions.answer_dispute", "members.stop_member", "clerks.assign_binding", "clerks.share_pooled"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -145,7 +147,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
-    | _may(["commissions.target", "members.segment"], "add", "change")
+    | _may(["commissions.target", "members.segment", "clerks.poolpolicy"], "add", "change")
+    | {"clerks.share_pooled"}
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(_LISTS, "add", "change")
     | _may(["clerks.policy"], "change")

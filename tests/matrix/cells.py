@@ -96,7 +96,7 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows["clerks:wishes"] = Member
     rows |= dict.fromkeys((f"clerks:statement{verb}" for verb in ("", "_confirm", "_dispute")), Statement)
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
-    of_member = ("story", "customer_give", "customer_tag", "note", "note_delete")
+    of_member = ("story", "pool_claim", "customer_give", "customer_tag", "note", "note_delete")
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)

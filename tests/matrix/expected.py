@@ -15,13 +15,13 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
-    " consent stop event",
+    " consent stop event pooled poolpolicy",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier coupontype segment",
+    "BRANDS": "brand product channel tier coupontype segment poolpolicy",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment",
+    " segment poolpolicy",
 }
 
 PEOPLE = """
@@ -73,6 +73,9 @@ decide          tie      *     *       302 302 403  405 405 405  405 405 405
 preview         policy   *     POST    302 302 403  403 403 403  200 200 200
 preview         policy   *     *       302 302 403  403 403 403  405 405 405
 whatif          policy   *     *       302 302 403  403 403 403  200 200 200
+relations       *        -     READ    302 302 403  200 200 200  200 200 200
+relations       *        -     *       302/405 302/405 403  405 405 405  405 405 405
+share           pooled   -     *       302 302 403  200 200 200  200 403 403
 quality         doubt    -     *       302 302 403  404 404 404  200 200 200
 merge           doubt    *     *       302 302 403  403 403 403  200 403 403
 keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
@@ -217,6 +220,8 @@ clerks:sale_dispute *    ours  POST    302 409 403  409 403 403  403 403 403
 clerks:sale_dispute *    other POST    302 404 403  404 403 403  403 403 403
 clerks:dispute_withdraw * ours POST    302 302 403  404 403 403  403 403 403
 clerks:dispute_withdraw * other POST   302 404 403  404 403 403  403 403 403
+clerks:pool     *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:pool_claim *      *     POST    302 409 403  409 403 403  403 403 403
 clerks:customers *       -     READ    302 200 403  200 403 403  403 403 403
 clerks:customers_search * -    POST    302 200 403  200 403 403  403 403 403
 clerks:story    *        ours  READ    302 200 403  200 403 403  403 403 403

@@ -91,6 +91,8 @@ clerks.Tie                  -   o   ob
 clerks.Policy               ob  ob  ob
 clerks.PastPolicy           ob  ob  ob
 clerks.Customer             o   oc  ocb
+clerks.Pooled               -   o   ob
+clerks.PoolPolicy           ob  ob  ob
 clerks.Note                 o   oc  ocb
 clerks.Friend               o   oc  ocb
 clerks.FriendMove           o   oc  ocb

@@ -30,6 +30,8 @@ from clerks.models import (
     Notice,
     PastPolicy,
     Policy,
+    Pooled,
+    PoolPolicy,
     Rival,
     Shift,
     SyncRun,
@@ -202,6 +204,7 @@ def _part(mark: str, *, brand: World | None = None) -> Part:
         pos = Channel.objects.create(code=f"{mark}-pos", name=f"{mark}门店", kind="pos", brand=made, corp=mark)
         Tier.objects.create(brand=made, code=f"{mark}-T", name=f"{mark}等级", rank=1)
         TierRule.objects.create(brand=made)
+        PoolPolicy.objects.create(brand=made)
         PointsRule.objects.create(brand=made, name=f"{mark}积分规则", starts_on=LONG_AGO.date())
         offer = {"kind": "gift", "gift": f"{mark}礼", "starts_at": LONG_AGO, "per_member": 9}
         CouponType.objects.create(brand=made, code=f"{mark}-CT", name=f"{mark}券", **offer)
@@ -367,6 +370,7 @@ def _sample(part: Part) -> None:
     for model, found in [*_found(part, order), *_parts(part, order, membership)]:
         part.rows.setdefault(model, found)
     part.rows |= _outreach(part, membership.member, part.rows[Staff]) | _corp(part, membership.member)
+    part.rows[Pooled] = _pooled(part)
     clerk = part.rows[Staff]
     for model in (Entry, ClaimRow, Binding, Customer):
         rows = model.objects.filter(store=world.store, staff__isnull=False).exclude(staff=clerk)
@@ -403,6 +407,16 @@ def _laid_down(part: Part, membership: Membership, staff: Staff) -> dict[type[Mo
         Tie: tie,
         TurnedAway: TurnedAway.objects.create(**away),
     }
+
+
+def _pooled(part: Part) -> Pooled:
+    """Somebody of the store who is nobody's customer."""
+    world, member = part.world, Member.objects.create(name=f"{part.mark}公海", created_at=NOW)
+    row = Membership.objects.create(
+        brand=world.brand, member=member, registered_at=LONG_AGO, registered_store=world.store
+    )
+    place = {"membership": row, "member": member, "brand": world.brand, "store": world.store}
+    return Pooled.objects.create(since=LONG_AGO, refreshed_at=NOW, **place)
 
 
 def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:
@@ -607,6 +621,7 @@ def _found(part: Part, order: Order) -> list[tuple[type[Model], Any]]:
         (Franchisee, Franchisee.objects.get(stores=part.world.store)),
         (StoreGroup, StoreGroup.objects.get(stores=part.world.store)),
         (Tier, Tier.objects.get(brand=part.world.brand)),
+        (PoolPolicy, PoolPolicy.objects.get(brand=part.world.brand)),
         (TierRule, TierRule.objects.get(brand=part.world.brand)),
         (PointsRule, PointsRule.objects.get(brand=part.world.brand)),
         (Period, Period.objects.filter(brand=part.world.brand).first()),
