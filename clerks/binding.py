@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Count
 
 from clerks.models import Binding
 from members.models import Purchase
@@ -128,6 +129,19 @@ def _write(known: Iterable[Binding], prolonged: Collection[int]) -> None:
                 " FROM unnest(%s::bigint[], %s::timestamptz[]) AS w(id, until) WHERE b.id = w.id",
                 [[binding.pk for binding in longer], [binding.protected_until for binding in longer]],
             )
+
+
+# ── How many a clerk may have ────────────────────────────────────────────────────────────────────────────────────────
+def room(*, brand: Brand, staff_ids: Collection[int], now: datetime) -> dict[int, int | None]:
+    """How many more customers of the brand each of these clerks may have; None: as many as come.
+
+    Two who come at the same moment may both be the last one: the cap is there so that customers are cared for.
+    """
+    if brand.customers_cap is None:
+        return dict.fromkeys(staff_ids)
+    rows = Binding._base_manager.filter(brand=brand, staff__in=staff_ids, started_at__lte=now, ended_at=None)
+    held = dict(rows.values_list("staff").annotate(count=Count("pk")))
+    return {staff_id: max(0, brand.customers_cap - held.get(staff_id, 0)) for staff_id in staff_ids}
 
 
 # ── By hand, by handover, from the pool ──────────────────────────────────────────────────────────────────────────────

@@ -137,6 +137,12 @@ class Migration(migrations.Migration):
                     ('protection_days', models.PositiveSmallIntegerField(default=90, verbose_name='专属保护天数')),
                     ('rebind', models.CharField(choices=[('first', '从不自动改绑'), ('last', '保护期后归最近加好友的导购'), ('idle', '保护期后且闲置满天数才改绑')], default='last', max_length=8, verbose_name='改绑规则')),
                     ('rebind_idle_days', models.PositiveSmallIntegerField(default=180, verbose_name='闲置天数')),
+                    ('counts_purchases', models.BooleanField(db_default=True, default=True, verbose_name='购买算往来')),
+                    ('counts_replies', models.BooleanField(db_default=True, default=True, verbose_name='回复算往来')),
+                    ('counts_materials', models.BooleanField(db_default=True, default=True, verbose_name='打开素材算往来')),
+                    ('exclusive', models.CharField(choices=[('brand', '全品牌只归一位导购'), ('store', '只对同店同事有效')], db_default='brand', default='brand', max_length=8, verbose_name='保护范围')),
+                    ('customers_cap', models.PositiveIntegerField(blank=True, null=True, verbose_name='每位导购最多顾客数')),
+                    ('policy_since', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='规则生效')),
                 ],
                 options={
                     'verbose_name': '品牌',

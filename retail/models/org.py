@@ -41,6 +41,10 @@ class Brand(Scoped):
         LAST = "last", _("保护期后归最近加好友的导购")
         IDLE = "idle", _("保护期后且闲置满天数才改绑")
 
+    class Exclusive(models.TextChoices):
+        BRAND = "brand", _("全品牌只归一位导购")
+        STORE = "store", _("只对同店同事有效")
+
     code = models.CharField(_("编码"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=64)
     corp = models.CharField(_("企业微信"), max_length=64, blank=True, default="")
@@ -48,6 +52,16 @@ class Brand(Scoped):
     protection_days = models.PositiveSmallIntegerField(_("专属保护天数"), default=90)
     rebind = models.CharField(_("改绑规则"), max_length=8, choices=Rebind.choices, default=Rebind.LAST)
     rebind_idle_days = models.PositiveSmallIntegerField(_("闲置天数"), default=180)
+    # What prolongs the protection besides a code scanned again.
+    counts_purchases = models.BooleanField(_("购买算往来"), default=True, db_default=True)
+    counts_replies = models.BooleanField(_("回复算往来"), default=True, db_default=True)
+    counts_materials = models.BooleanField(_("打开素材算往来"), default=True, db_default=True)
+    exclusive = models.CharField(
+        _("保护范围"), max_length=8, choices=Exclusive.choices, default=Exclusive.BRAND, db_default=Exclusive.BRAND
+    )
+    customers_cap = models.PositiveIntegerField(_("每位导购最多顾客数"), null=True, blank=True)  # empty: no cap
+    # Since when all this is so; what it was before is in `clerks.PastPolicy`.
+    policy_since = models.DateTimeField(_("规则生效"), null=True, blank=True, editable=False)
 
     scope_paths = Paths(brand="pk", store=ANY, staff=ANY)
 
