@@ -267,7 +267,9 @@ def asked_to_be_forgotten(member_id: int) -> bool:
 def who_asked_to_be_forgotten(member_ids: Collection[int]) -> set[int]:
     """The same of many. One statement."""
     with database.published(scope.EVERYTHING):
-        known = Identity._base_manager.filter(member__in=member_ids, key__hmac__in=privacy.Suppression.objects.values("hmac"))
+        known = Identity._base_manager.filter(
+            member__in=member_ids, key__hmac__in=privacy.Suppression.objects.values("hmac")
+        )
         return set(known.values_list("member_id", flat=True))
 
 

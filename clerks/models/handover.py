@@ -181,7 +181,9 @@ class FriendTransfer(Scoped):
         FULL = "full", _("接手人客户已满")
         NOT_BEGUN = "not_begun", _("没有开始")
 
-    row = models.ForeignKey(HandoverRow, verbose_name=_("继承明细"), on_delete=models.PROTECT, related_name="transfers")
+    row = models.ForeignKey(
+        HandoverRow, verbose_name=_("继承明细"), on_delete=models.PROTECT, related_name="transfers"
+    )
     corp = models.CharField(_("企业微信"), max_length=64)
     key = models.ForeignKey(
         BuyerKey, verbose_name=_("顾客标识"), on_delete=models.PROTECT, related_name="+", db_index=False
