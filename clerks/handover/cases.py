@@ -240,8 +240,10 @@ def start(
     counts = {one.pk: share.count for one, share in seen.shares.items() if share.count}
     if is_first and handover.kind == Kind.LEFT:
         along.coupons_to_give(staff_id=handover.staff_id, brand_id=handover.brand_id, counts=counts, by=by, now=now)
+    if chats_to is not None:
+        _receivers(handover, Choice(Way.ALL, {chats_to: None}), now)
     chats.plan(handover=handover, receiver_id=chats_to or next(iter(choice.receivers)))
-    after = {"way": str(choice.way), "customers": sum(counts.values()), "receivers": sorted(counts)}
+    after = {"customers": sum(counts.values()), "receivers": len(counts)}
     audit.record(by=by, action="handover.start", target=handover, now=now, after=after)
     _ring(handover.pk, now)
     return seen
@@ -320,7 +322,7 @@ def again(
     handover.state, handover.ended_at = State.RUNNING, None
     handover.started_at = handover.started_at or now
     handover.save(update_fields=["state", "ended_at", "started_at"])
-    after = {"customers": len(ids), "receivers": [receiver_id] if receiver_id else []}
+    after = {"customers": len(ids), "receivers": int(receiver_id is not None)}
     audit.record(by=by, action="handover.again", target=handover, now=now, after=after)
     _ring(handover.pk, now)
     return len(ids)
@@ -358,6 +360,11 @@ class Progress(NamedTuple):
     @property
     def under_way(self) -> int:
         return sum(self.counts.get(state, 0) for state in Row.UNDER_WAY)
+
+    @property
+    def waiting(self) -> int:
+        """Those who have nobody yet."""
+        return self.counts.get(RowState.OPEN, 0)
 
     @property
     def percent(self) -> int:

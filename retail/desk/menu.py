@@ -31,6 +31,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         [
             Page("members.membership", pgettext_lazy("plural", "会员"), "loyalty"),
             Page("clerks.binding", pgettext_lazy("plural", "专属导购"), "handshake"),
+            Page("clerks.handover", pgettext_lazy("plural", "客户继承"), "move_up"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
