@@ -28,6 +28,7 @@ STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",
     "clerks.Customer.member": "made again from the relation",
     "clerks.Friend.member": "follows its key: `friends.follow`",
+    "clerks.HandoverRow.member": "who was handed over, as it was; what is under way goes on for the relation",
     "clerks.Merge.keep": "what was merged, as it was",
     "clerks.Merge.drop": "likewise",
 }

@@ -338,7 +338,7 @@ def _keys_open(_look: Look) -> Iterator[str]:
 
 # ── Handovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _handovers_account_for_all(_look: Look) -> Iterator[str]:
-    """Every customer of a handover has one row, which is true: whose they are, what WeCom still has to say, the end."""
+    """Every customer of a handover has one row, and it is true: whose they are, what WeCom still has to say."""
     yield from _rows(
         "SELECT format('handover %s: %s customers found, %s accounted for', h.id, h.total, count(r.id))"
         " FROM clerks_handover h LEFT JOIN clerks_handoverrow r ON r.handover_id = h.id"

@@ -454,8 +454,9 @@ def heard(*, corp: str, external_userid: str, taker: str, state: str, now: datet
 
 
 def _leave_friend(transfer: FriendTransfer, now: datetime) -> None:
-    """Of members who have left WeCom tells nobody that their friends are somebody else's by now."""
-    if transfer.state != Transfer.DONE or not transfer.is_resigned or transfer.key.cipher is None:
+    """The giver's side of it: of members who have left WeCom tells it to nobody, of others its word was lost, too."""
+    is_untold = transfer.is_resigned or transfer.is_polled
+    if transfer.state != Transfer.DONE or not is_untold or transfer.key.cipher is None:
         return
     moved = Move(transfer.giver, FriendMove.Kind.TRANSFERRED, now.replace(microsecond=0))
     friends.settle(corp=transfer.corp, external_userid=privacy.reveal(transfer.key), moves=[moved], now=now)

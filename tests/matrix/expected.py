@@ -14,7 +14,8 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
-    " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
+    " friend groupchat handover handoverrow"
+    " contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
     " consent stop event",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
