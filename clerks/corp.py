@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from clerks import friends, tagging
 from clerks.models import CorpTag, Department, GroupChat, GroupChatMember
 from retail import org, privacy
+from retail.models import Staff
 
 Answer = dict[str, Any]
 CUSTOMER = 2  # WeCom's type of a member of a chat
@@ -88,6 +89,16 @@ def _mirror_members(chat: GroupChat, told: Sequence[Answer]) -> None:
         if row.pk is None or (row.joined_at, row.join_scene) != (joined_at, scene):
             row.joined_at, row.join_scene = joined_at, scene
             row.save()
+
+
+@transaction.atomic
+def give_chat(*, chat: GroupChat, owner: str, staff: Staff, now: datetime) -> None:
+    """We had WeCom give the chat to another owner, which it tells nobody."""
+    _alone(f"chat {chat.corp} {chat.chat_id}")
+    held = org.roster(since=now, until=now, staff_ids=[staff.pk]).person(at=now, staff_id=staff.pk)
+    chat.owner, chat.staff = owner, staff
+    chat.store_id = held.store_id if held else chat.store_id
+    chat.save(update_fields=["owner", "staff", "store"])
 
 
 @transaction.atomic

@@ -1,11 +1,13 @@
 """备注: what people of a store write about a customer for each other. It moves with them and goes with them."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
 from clerks.models import Note
 from retail.models import Post
+from retail.org import Held
 
 LONGEST = 500
 
@@ -30,3 +32,10 @@ def delete(*, post: Post, member_id: int, note_id: int, now: datetime) -> bool:
     """Take one's own note away, words and all; whether it was there."""
     own = Note._base_manager.filter(pk=note_id, member=member_id, staff=post.staff_id, deleted_at=None)
     return bool(own.update(text="", deleted_at=now))
+
+
+def hand_over(*, brand_id: int, member_ids: Collection[int], to: Held, now: datetime) -> int:
+    """These customers are somebody else's: what was noted about them is read in the store of theirs. How many."""
+    assert to.store_id is not None
+    kept = Note._base_manager.filter(brand=brand_id, member__in=member_ids, deleted_at=None)
+    return kept.exclude(store=to.store_id).update(store=to.store_id)

@@ -35,6 +35,7 @@ STAYS = {
     "clerks.Pooled.member": "made again from what there is",
     "clerks.Pooled.membership": "likewise",
     "clerks.Friend.member": "follows its key: `friends.follow`",
+    "clerks.HandoverRow.member": "who was handed over, as it was; what is under way goes on for the relation",
     "clerks.Merge.keep": "what was merged, as it was",
     "clerks.Merge.drop": "likewise",
 }

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from clerks.models import Friend, TagWish
 from members import profiles, tags
@@ -106,6 +107,16 @@ def send(*, friend_id: int, now: datetime) -> Call | None:
     call = outbox.put(app=app, path=PATH, body=said, key=f"tags:{friend.pk}:{waiting[-1].pk}", now=now)
     TagWish._base_manager.filter(pk__in=[wish.pk for wish in waiting]).update(call=call)
     return call
+
+
+def stop(*, staff: Staff) -> int:
+    """Somebody left: nothing is said in WeCom in their name any more. The members keep their tags. How many wishes."""
+    theirs = TagWish._base_manager.filter(friend__staff=staff, done_at=None)
+    calls = theirs.filter(call__state=Call.State.WAITING, call__attempts=0).values_list("call", flat=True)
+    for call_id in set(calls):
+        outbox.drop(call_id=call_id, reason=_("这位导购已经离职。"))
+    dropped = theirs.filter(call__state=Call.State.DROPPED) | theirs.filter(call=None)
+    return TagWish._base_manager.filter(pk__in=dropped.values("pk")).delete()[0]
 
 
 @transaction.atomic

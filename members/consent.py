@@ -28,6 +28,16 @@ def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
     return not Stop._base_manager.filter(fits, member__in=person, corp=corp, lifted_at=None).exists()
 
 
+def stopped(*, member_ids: Collection[int], corp: str, channel: str, purpose: str) -> set[int]:
+    """Those of the members of whom `allows` would say no. Two statements."""
+    persons = identity.persons(member_ids)
+    numbers = {number for person in persons.values() for number in person} | set(member_ids)
+    fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
+    stops = Stop._base_manager.filter(fits, member__in=numbers, corp=corp, lifted_at=None)
+    said = set(stops.values_list("member_id", flat=True))
+    return {pk for pk in member_ids if not said.isdisjoint(persons.get(pk, (pk,)))}
+
+
 def unprofiled(*, member_ids: Collection[int]) -> set[int]:
     """Those of whom nothing is worked out: no computed tags, no leads."""
     stops = Stop._base_manager.filter(member__in=member_ids, purpose=PROFILING, lifted_at=None)

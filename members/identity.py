@@ -264,6 +264,15 @@ def asked_to_be_forgotten(member_id: int) -> bool:
         return privacy.are_suppressed(keys)
 
 
+def who_asked_to_be_forgotten(member_ids: Collection[int]) -> set[int]:
+    """The same of many. One statement."""
+    with database.published(scope.EVERYTHING):
+        known = Identity._base_manager.filter(
+            member__in=member_ids, key__hmac__in=privacy.Suppression.objects.values("hmac")
+        )
+        return set(known.values_list("member_id", flat=True))
+
+
 @transaction.atomic
 def join(*, brand_id: int, member_id: int, store_id: int, at: datetime) -> None:
     """The member is one of the brand from then on at the latest; who joined before stays as they are."""

@@ -342,6 +342,34 @@ def _keys_open(_look: Look) -> Iterator[str]:
         yield f"{count} values would open in any row: run `manage.py rotate_privacy_keys`"
 
 
+# ── Handovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _handovers_account_for_all(_look: Look) -> Iterator[str]:
+    """Every customer of a handover has one row, and it is true: whose they are, what WeCom still has to say."""
+    yield from _rows(
+        "SELECT format('handover %s: %s customers found, %s accounted for', h.id, h.total, count(r.id))"
+        " FROM clerks_handover h LEFT JOIN clerks_handoverrow r ON r.handover_id = h.id"
+        " GROUP BY h.id HAVING count(r.id) <> h.total ORDER BY h.id"
+    )
+    yield from _rows(
+        "SELECT format('handover %s is done, but row %s is %s', h.id, r.id, r.state) FROM clerks_handover h"
+        " JOIN clerks_handoverrow r ON r.handover_id = h.id WHERE h.state = 'done'"
+        " AND r.state IN ('open', 'planned', 'asked', 'waiting') ORDER BY r.id"
+    )
+    yield from _rows(
+        "SELECT format('handover row %s waits, and WeCom was asked %s times', r.id, count(t.id))"
+        " FROM clerks_handoverrow r LEFT JOIN clerks_friendtransfer t ON t.row_id = r.id"
+        " AND t.state IN ('asked', 'waiting') WHERE r.state IN ('asked', 'waiting')"
+        " GROUP BY r.id HAVING count(t.id) <> 1 ORDER BY r.id"
+    )
+    yield from _rows(
+        "SELECT format('handover row %s: the receiver never had member %s', r.id, r.member_id)"
+        " FROM clerks_handoverrow r JOIN clerks_handover h ON h.id = r.handover_id"
+        " JOIN members_member m ON m.id = r.member_id AND m.merged_into_id IS NULL"
+        " WHERE r.moved_at IS NOT NULL AND NOT EXISTS (SELECT FROM clerks_binding b WHERE b.brand_id = h.brand_id"
+        " AND b.member_id = r.member_id AND b.staff_id = r.holder_id) ORDER BY r.id"
+    )
+
+
 # ── Work and rows ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _nothing_waits(look: Look) -> Iterator[str]:
     """No work is due for more than a day."""
@@ -403,6 +431,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "coupons_as_moved": _coupons_as_moved,
     "coupons_within_limits": _coupons_within_limits,
     "merged_hold_nothing": _merged_hold_nothing,
+    "handovers_account_for_all": _handovers_account_for_all,
     "no_send_after_stop": _no_send_after_stop,
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,

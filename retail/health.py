@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -22,6 +22,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from clerks.handover import cases
+from clerks.models import HandoverRow
 from retail import jobs, periodic
 from retail.doctor import INVARIANTS
 from retail.tasks import REGISTRY
@@ -115,6 +117,7 @@ class _Figures(Collector):
         yield self._sealed_until()
         yield self._invariants()
         yield self._wecom()
+        yield self._handovers()
 
     def _work(self) -> Iterable[Metric]:
         waiting = GaugeMetricFamily("daogou_jobs_waiting", "Jobs due or running.", labels=["kind"])
@@ -158,6 +161,15 @@ class _Figures(Collector):
         recent = Use.objects.filter(hour__gt=self.now - timedelta(hours=2)).values_list("app__slug", "path", "errcode")
         for slug, path, errcode, count in recent.annotate(Sum("count")).order_by("app__slug", "path", "errcode"):
             family.add_metric([slug, path, str(errcode)], count)
+        return family
+
+    def _handovers(self) -> Metric:
+        says = "Customers of unfinished handovers, by state: those open, refused, full, ineligible wait for a person."
+        family = GaugeMetricFamily("daogou_handover_customers", says, labels=["state"])
+        rows = HandoverRow._base_manager.filter(handover__state__in=cases.UNFINISHED).order_by()
+        counts = dict(rows.values_list("state").annotate(Count("pk")))
+        for state in HandoverRow.State.values:
+            family.add_metric([state], counts.get(state, 0))
         return family
 
 

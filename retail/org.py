@@ -158,13 +158,14 @@ ORDER BY CASE WHEN place IS NULL THEN role END, store_id IS NULL, id
 
 
 @transaction.atomic
-def part_with(*, staff: Staff, corp: str, by: Any, now: datetime) -> bool:
+def part_with(*, staff: Staff, corp: str | None, by: Any, now: datetime) -> bool:
     """Somebody left a WeCom corp: the posts of its brands end, and the employment when no post is left. Idempotent.
 
-    Who has an account in another corp of ours still works for that one. Whether anything ended.
+    Who has an account in another corp of ours still works for that one; who left us (no corp) for none. Whether
+    anything ended.
     """
     posts = Post.objects.at(now).filter(staff=staff).select_for_update(of=("self",))
-    if StaffAccount._base_manager.filter(staff=staff).exclude(corp=corp).exists():
+    if corp is not None and StaffAccount._base_manager.filter(staff=staff).exclude(corp=corp).exists():
         posts = posts.filter(store__brand__corp=corp)
     ended = [post.pk for post in posts]
     Post.objects.filter(pk__in=ended).update(ends_at=now)

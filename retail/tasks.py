@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from clerks import book, callbacks, oneid, pool, tagging
 from clerks.callbacks import marks, sync
+from clerks.handover import chats, running
 from clerks.outreach import budgets, codes, full, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -97,6 +98,30 @@ def _tags_look(friend_id: int, wish_id: int) -> None:
     marks.look(friend_id=friend_id, wish_id=wish_id, now=timezone.now())
 
 
+@jobs.apart
+def _handover_move(handover_id: int) -> None:
+    running.move(handover_id=handover_id, now=timezone.now())
+
+
+@jobs.apart
+def _handover_told(call_id: int) -> None:
+    running.told(call_id=call_id, now=timezone.now())
+
+
+@jobs.apart
+def _handover_look(handover_id: int) -> None:
+    running.look(handover_id=handover_id, now=timezone.now())
+
+
+def _handover_chats(handover_id: int) -> None:
+    chats.ask_of(handover_id=handover_id, now=timezone.now())
+
+
+@jobs.apart
+def _handover_chats_told(call_id: int) -> None:
+    running.told_of_chats(call_id=call_id, now=timezone.now())
+
+
 def _tags_send(friend_id: int) -> None:
     tagging.send(friend_id=friend_id, now=timezone.now())
 
@@ -156,6 +181,11 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    running.MOVE: _handover_move,
+    running.TOLD: _handover_told,
+    running.LOOK: _handover_look,
+    chats.ASK: _handover_chats,
+    chats.TOLD: _handover_chats_told,
     tagging.SEND: _tags_send,
     tagging.TOLD: _tags_told,
     tagging.LOOK: _tags_look,
@@ -234,6 +264,13 @@ def tell_full_clerks() -> int:
     """Clerks to whom customers would have come, had there been room."""
     with scope.within(scope.EVERYTHING):
         return full.tell(now=timezone.now())
+
+
+@shared_task(name="retail.handovers")
+def look_after_handovers() -> int:
+    """Ask WeCom what became of customers whose day to refuse is over."""
+    with scope.within(scope.EVERYTHING):
+        return running.enqueue_due(now=timezone.now())
 
 
 @shared_task(name="retail.coupons")

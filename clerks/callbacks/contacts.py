@@ -1,18 +1,13 @@
 """Customers and clerks: friends, half friends, not friends any more."""
 
-from datetime import datetime
-
-from clerks import corp as mirror
-from clerks import friends
+from clerks import friends, readings
 from clerks.callbacks.heard import Heard, Outcome
-from clerks.friends import Listed, Move, Reading, Settled
+from clerks.friends import Move, Settled
+from clerks.handover import running
 from clerks.models import ContactWay, FriendMove
 from clerks.outreach import codes, contact, welcome
-from retail.wecom.errors import Rejected
-from retail.wecom.gateway import Gateway
 
 Kind = FriendMove.Kind
-NOBODYS = frozenset({84061, 40096})  # not a customer of anybody the application sees
 TRANSFERRED = "DELETE_BY_TRANSFER"
 FAILURES = {"customer_refused": Kind.REFUSED, "customer_limit_exceed": Kind.FULL}
 
@@ -21,6 +16,7 @@ def added(heard: Heard) -> Outcome:
     """A customer is a friend now: who they are, whose customer, by which code."""
     settled = _settled(heard, Kind.ADDED)
     welcome.record(message_id=heard.message_id)
+    _taken_over(heard, settled)
     _look_at_cap(heard)
     return Outcome.DONE if _is_listed(heard, settled) else Outcome.DOUBT
 
@@ -58,6 +54,7 @@ def transfer_failed(heard: Heard) -> Outcome:
     friends.settle(
         corp=heard.corp, external_userid=heard.named("ExternalUserID"), moves=_moves(heard, kind), now=heard.now
     )
+    _end_transfer(heard, running.ENDS[kind])
     return Outcome.DONE
 
 
@@ -90,11 +87,23 @@ def started_chat(heard: Heard) -> Outcome:
     return Outcome.DONE
 
 
+def _taken_over(heard: Heard, settled: Settled) -> None:
+    """A friend whom WeCom gave to them, not one they made themselves."""
+    friend = settled.friends.get(heard.named("UserID").lower())
+    if friend is not None and friend.add_way == friends.TAKEN_OVER:
+        _end_transfer(heard, running.State.DONE)
+
+
+def _end_transfer(heard: Heard, state: str) -> None:
+    given = {"external_userid": heard.named("ExternalUserID"), "taker": heard.named("UserID")}
+    running.heard(corp=heard.corp, **given, state=state, now=heard.now)
+
+
 # ── What they share ──────────────────────────────────────────────────────────────────────────────────────────────────
 def _settled(heard: Heard, kind: str | None) -> Settled:
     """Ask WeCom about the customer and put the answer and the event together."""
     external_userid = heard.named("ExternalUserID")
-    reading = read(heard.gateway, external_userid=external_userid, at=heard.now)
+    reading = readings.read(heard.gateway, external_userid=external_userid, at=heard.now)
     moves = _moves(heard, kind) if kind else ()
     return friends.settle(
         corp=heard.corp, external_userid=external_userid, moves=moves, reading=reading, now=heard.now
@@ -103,35 +112,6 @@ def _settled(heard: Heard, kind: str | None) -> Settled:
 
 def _moves(heard: Heard, kind: str) -> tuple[Move, ...]:
     return (Move(heard.named("UserID"), kind, heard.told_at, heard.text("State")[:64], heard.at),)
-
-
-def read(gateway: Gateway, *, external_userid: str, at: datetime) -> Reading:
-    """What WeCom says about a customer now."""
-    try:
-        told = gateway.contact(external_userid=external_userid)
-    except Rejected as error:
-        if error.errcode not in NOBODYS:
-            raise
-        return Reading(at, ())
-    person = told.get("external_contact", {})
-    listed = tuple(listed_of(one, at=at) for one in told.get("follow_user", []))
-    return Reading(at, listed, str(person.get("name", "")), str(person.get("unionid", "")))
-
-
-def listed_of(told: dict[str, object], *, at: datetime) -> Listed:
-    """One relation as WeCom described it at `at`: with whole tags of one customer, with their ids of many."""
-    tags = told.get("tag_id") or [tag.get("tag_id") for tag in told.get("tags", [])]  # type: ignore[attr-defined]
-    added_at = mirror.moment(told.get("createtime"))
-    assert added_at is not None
-    way = told.get("add_way")
-    return Listed(
-        str(told["userid"]),
-        added_at,
-        str(told.get("state") or ""),
-        way if isinstance(way, int) else None,
-        tuple(sorted(str(tag) for tag in tags if tag)),  # type: ignore[attr-defined]
-        friends.by_our_clock(added_at, known_at=at),
-    )
 
 
 def _is_listed(heard: Heard, settled: Settled) -> bool:

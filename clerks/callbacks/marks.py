@@ -4,8 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from clerks import friends, tagging
-from clerks.callbacks import contacts
+from clerks import friends, readings, tagging
 from clerks.models import Friend, TagWish
 from retail import privacy
 from retail.wecom.gateway import Gateway
@@ -37,5 +36,5 @@ def _look(friend_id: int, now: datetime) -> None:
     if app is None or friend.key.cipher is None:
         return
     external_userid = privacy.reveal(friend.key)
-    reading = contacts.read(Gateway(app), external_userid=external_userid, at=now)
+    reading = readings.read(Gateway(app), external_userid=external_userid, at=now)
     friends.settle(corp=friend.corp, external_userid=external_userid, reading=reading, now=now)

@@ -1,17 +1,11 @@
 """Who works in a corp: they come, get another account, leave. What counts is what the address book says now."""
 
-from datetime import datetime
 from enum import Enum, auto
-
-from django.db import transaction
-from django.utils.translation import gettext as _
 
 from clerks import friends
 from clerks.callbacks.heard import Heard, Outcome
-from clerks.models import Friend, Notice
-from clerks.outreach import codes, notices
-from retail import gate, org
-from retail.models import Staff
+from clerks.handover import leaving
+from retail import org
 from retail.wecom.errors import Misconfigured, Rejected
 from retail.wecom.gateway import Gateway
 
@@ -63,7 +57,7 @@ _AS_SEEN = {Presence.THERE: Outcome.DONE, Presence.GONE: Outcome.DOUBT, Presence
 def _parted(heard: Heard, userid: str) -> Outcome:
     staff = org.staff_of_account(corp=heard.corp, userid=userid)
     if staff is not None:
-        part(staff=staff, corp=heard.corp, now=heard.now)
+        leaving.leave(staff=staff, corp=heard.corp, by=None, now=heard.now)
     return Outcome.DONE
 
 
@@ -79,31 +73,3 @@ def look_for(gateway: Gateway, *, userid: str) -> Presence:
         if error.errcode != OUT_OF_SIGHT:
             raise
         return Presence.HIDDEN
-
-
-@transaction.atomic
-def part(*, staff: Staff, corp: str, now: datetime) -> bool:
-    """Somebody left: posts and sessions end, codes go to the spare, the manager hears whose customers wait."""
-    store_id = _store(staff, now)
-    if not org.part_with(staff=staff, corp=corp, by=None, now=now):
-        return False
-    if staff.user is not None:
-        gate.end_sessions(user=staff.user, by=None, now=now, reason="left")
-    codes.publish(ways=codes.of_staff(staff_id=staff.pk), now=now)
-    waiting = Friend._base_manager.filter(corp=corp, staff=staff, state=Friend.State.FRIEND).count()
-    notices.tell_all(
-        staff=notices.managers_of(store_id=store_id, now=now),
-        kind=Notice.Kind.STAFF_LEFT,
-        title=_("%(name)s已经离职") % {"name": staff.name},
-        text=_("名下有 %(count)s 位企业微信顾客等人接手。") % {"count": waiting},
-        about=staff,
-        is_todo=True,
-        effect=f"left:{corp[:24]}:{now:%Y%m%d}:{staff.pk}",
-        now=now,
-    )
-    return True
-
-
-def _store(staff: Staff, now: datetime) -> int | None:
-    held = org.roster(since=now, until=now, staff_ids=[staff.pk]).person(at=now, staff_id=staff.pk)
-    return held.store_id if held else None

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 from clerks import corp as mirror
 from clerks import friends
 from clerks.callbacks import corps, people
-from clerks.callbacks.contacts import NOBODYS, listed_of
 from clerks.callbacks.people import Presence
 from clerks.friends import Listed, Reading
+from clerks.handover import leaving
 from clerks.models import Friend, GroupChat, Notice, SyncRun
 from clerks.outreach import notices
+from clerks.readings import NOBODYS, listed_of
 from retail import audit, jobs, org, privacy
 from retail.jobs import Later, Work
 from retail.models import BuyerKey, Post, StaffAccount
@@ -316,7 +317,7 @@ def _people(run: SyncRun, gateway: Gateway, present: Mapping[str, str], refused:
         presence = people.look_for(gateway, userid=account.userid)
         run.unseen += presence is Presence.HIDDEN
         if presence is Presence.GONE:
-            run.gone += people.part(staff=account.staff, corp=run.corp, now=now)
+            run.gone += leaving.leave(staff=account.staff, corp=run.corp, by=None, now=now)
 
 
 def _present(gateway: Gateway, departments: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from clerks.models.book import Customer, Note
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
+from clerks.models.handover import ChatTransfer, FriendTransfer, Handover, HandoverRow
 from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 from clerks.models.policy import PastPolicy, Policy
@@ -14,15 +15,19 @@ from clerks.models.wishes import TagWish
 
 __all__ = [
     "Binding",
+    "ChatTransfer",
     "ContactWay",
     "CorpTag",
     "Customer",
     "Department",
     "Friend",
     "FriendMove",
+    "FriendTransfer",
     "Greeting",
     "GroupChat",
     "GroupChatMember",
+    "Handover",
+    "HandoverRow",
     "Merge",
     "MergeMove",
     "Note",

@@ -3,7 +3,7 @@
 No other module calls what speaks to customers (tests/conventions/test_outreach.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,11 +14,14 @@ from django.utils.translation import gettext_lazy as _
 from clerks import book
 from clerks.models import Binding, Friend, Touch
 from members import consent, identity
+from retail import privacy
 from retail.models import Staff
+from retail.wecom import outbox
 from retail.wecom.gateway import Gateway
-from retail.wecom.models import App
+from retail.wecom.models import App, Call
 
 WECOM = "wecom"  # the channel
+GIVE, GIVE_OF_LEFT = "externalcontact/transfer_customer", "externalcontact/resigned/transfer_customer"
 Purpose = Touch.Purpose
 PROACTIVE = frozenset({Purpose.MARKETING})  # what the customer has not asked for
 ANSWERS = frozenset({Purpose.WELCOME, Purpose.REPLY})  # what the customer has just begun
@@ -117,3 +120,42 @@ def welcome(
         if not verdict.ok:
             raise Forbidden(verdict)
     Gateway(app, within=within).send_welcome(code=code, text=text, attachments=attachments)
+
+
+# ── Somebody else takes over ─────────────────────────────────────────────────────────────────────────────────────────
+def willing(*, member_ids: Collection[int], corp: str, now: datetime) -> set[int]:
+    """Those of the members who may be told that somebody else serves them from now on: `may` of many."""
+    stopped = consent.stopped(member_ids=member_ids, corp=corp, channel=WECOM, purpose=Purpose.SERVICE)
+    return set(member_ids) - stopped - identity.who_asked_to_be_forgotten(member_ids)
+
+
+def hand_over(
+    *,
+    app: App,
+    giver: str,
+    taker: str,
+    friends: Sequence[Friend],
+    is_resigned: bool,
+    message: str,
+    key: str,
+    good_until: datetime,
+    now: datetime,
+) -> Call:
+    """Have WeCom give these friends (with their keys) of one member to another. Raises Forbidden.
+
+    `message`: what the customers read once it is done, of whom all must be willing. WeCom takes none where the giver
+    has left. It is not sent later than `good_until`: by then somebody may have asked to be left alone.
+    """
+    if message:
+        member_ids = {one.member_id for one in friends if one.member_id is not None}
+        if len(willing(member_ids=member_ids, corp=app.corp_id, now=now)) < len(friends):
+            raise Forbidden(STOPPED)
+    body = {
+        "handover_userid": giver,
+        "takeover_userid": taker,
+        "external_userid": [privacy.reveal(one.key) for one in friends],
+    }
+    if message and not is_resigned:
+        body["transfer_success_msg"] = message
+    path = GIVE_OF_LEFT if is_resigned else GIVE
+    return outbox.put(app=app, path=path, body=body, key=key, now=now, good_until=good_until)

@@ -1,11 +1,12 @@
 """通知: what our own people are told. A row with read and unread, and a message in the WeCom app that opens it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from clerks.models import Friend, Notice
@@ -158,3 +159,23 @@ def read(*, notice: Notice, now: datetime) -> None:
 def done(*, notice: Notice, now: datetime) -> None:
     read(notice=notice, now=now)
     Notice._base_manager.filter(pk=notice.pk, is_todo=True, done_at=None).update(done_at=now)
+
+
+# ── Somebody goes ────────────────────────────────────────────────────────────────────────────────────────────────────
+def hand_over(*, brand_id: int, member_ids: Collection[int], to: org.Held, now: datetime) -> int:
+    """These customers are somebody else's: so is what is still to be done about them as friends. How many."""
+    todos = Notice._base_manager.filter(
+        is_todo=True,
+        done_at=None,
+        friend__member__in=member_ids,
+        friend__staff=F("staff"),
+        store__brand=brand_id,
+    )
+    return todos.exclude(staff=to.staff_id).update(staff=to.staff_id, store=to.store_id, read_at=None)
+
+
+def stop(*, staff: Staff) -> int:
+    """Somebody left: what has not gone out to them yet does not. How many."""
+    waiting = Notice._base_manager.filter(staff=staff, call__state=Call.State.WAITING, call__attempts=0)
+    calls = list(waiting.values_list("call", flat=True))
+    return sum(outbox.drop(call_id=call_id, reason=_("收件人已经离职。")) for call_id in calls)

@@ -123,10 +123,15 @@ def send(*, message_id: int, now: datetime) -> None:
     if greeting.state != State.WAITING:
         return
     welcome = greeting.welcome
-    if welcome is None or greeting.staff is None:
+    if welcome is None or greeting.staff is None or not _works(greeting.staff, now):
         _end(greeting, State.NOTHING, now)
         return
     _deliver(_Delivery(greeting, opened, now))
+
+
+def _works(staff: Staff, now: datetime) -> bool:
+    """Nobody is greeted in the name of somebody who has left meanwhile."""
+    return org.roster(since=now, until=now, staff_ids=[staff.pk]).person(at=now, staff_id=staff.pk) is not None
 
 
 def _begin(opened: Opened) -> Greeting:

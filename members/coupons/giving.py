@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -165,6 +165,39 @@ def set_quotas(*, type: CouponType, group: StoreGroup | None, limit: int, by: An
     after = {"limit": limit, "clerks": len(where), "group": group.code if group else ""}
     audit.record(by=by, action="coupon.quotas", target=type, now=now, after=after)
     return len(where)
+
+
+@transaction.atomic
+def hand_over(*, staff_id: int, brand_id: int, weights: Mapping[int, int], by: Any, now: datetime) -> int:
+    """What somebody has left to give is others' to give from now on, by these weights (staff → above 0); how many.
+
+    To the last coupon: shares that are no whole number are rounded so that none is lost or made.
+    """
+    left = CouponQuota._base_manager.select_for_update().filter(type__brand=brand_id, staff=staff_id)
+    moved = 0
+    for quota in left.filter(given__lt=F("limit")).select_related("type").order_by("pk"):
+        count, quota.limit = quota.limit - quota.given, quota.given
+        quota.save(update_fields=["limit"])
+        shares = {one: share for one, share in _split(count, weights).items() if share}
+        for receiver_id, share in shares.items():
+            given = {"store_id": quota.store_id, "limit": 0}
+            own = CouponQuota._base_manager.get_or_create(type=quota.type, staff_id=receiver_id, defaults=given)[0]
+            CouponQuota._base_manager.filter(pk=own.pk).update(limit=F("limit") + share)
+        after = {"limit": count, "clerks": len(shares)}
+        audit.record(by=by, action="coupon.quotas", target=quota.type, now=now, after=after)
+        moved += count
+    return moved
+
+
+def _split(count: int, weights: Mapping[int, int]) -> dict[int, int]:
+    """So many parts in all: each gets what its weight comes to so far, less what those before it got."""
+    whole, so_far, given = sum(weights.values()), 0, 0
+    shares = {}
+    for one, weight in sorted(weights.items()):
+        so_far += weight
+        shares[one] = count * so_far // whole - given
+        given += shares[one]
+    return shares
 
 
 def givable(*, staff: Staff, now: datetime) -> QuerySet[CouponQuota]:

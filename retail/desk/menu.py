@@ -40,6 +40,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.binding", pgettext_lazy("plural", "关系健康"), "monitor_heart", address="relations"),
             Page("clerks.pooled", pgettext_lazy("plural", "公海"), "water"),
             Page("clerks.poolpolicy", pgettext_lazy("plural", "公海规则"), "tune"),
+            Page("clerks.handover", pgettext_lazy("plural", "客户继承"), "move_up"),
             Page("clerks.friend", pgettext_lazy("plural", "企业微信好友"), "group"),
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),

@@ -8,18 +8,29 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from clerks.handover import cases, leaving
+from clerks.models import Handover
 from retail import approvals, audit, gate, privacy, scope, second_factor
 from retail.desk import roles
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Employment, Post, Staff, StaffAccount, Store, User
 from retail.scoped_admin import Confirm, ScopedAdmin, ScopedStackedInline, ScopedTabularInline, visible
+
+
+class Reason(BaseDialogForm):
+    reason = forms.CharField(
+        label=_("原因"), min_length=2, max_length=200, widget=UnfoldAdminTextInputWidget(),
+        help_text=_("会一直留在操作记录里，不要写号码。"),
+    )  # fmt: skip
+
 
 END_SESSIONS = ActionDialog(
     title=_("从所有设备退出？"),
@@ -32,6 +43,23 @@ RESET_FACTOR = ActionDialog(
     description=_("验证器和恢复码都丢了才用。请先当面或打电话确认是本人；下次登录时重新绑定。"),
     form_class=Confirm,
     form_submit_text=_("重设并全部退出"),
+)
+
+
+DISMISS = ActionDialog(
+    title=_("办理离职？"),
+    description=_(
+        "岗位马上结束，手机和电脑上的登录马上失效，活码换成备用导购，没发出去的消息不再发。"
+        "名下的顾客会开一张客户继承单，通知店长安排。不能撤回：回来上班要重新给岗位。"
+    ),
+    form_class=Reason,
+    form_submit_text=_("办理离职"),
+)
+HAND_OVER = ActionDialog(
+    title=_("把名下的顾客转给同事？"),
+    description=_("人还在岗，换店或者换岗时用。下一步再选转给谁，现在还不会动。"),
+    form_class=Reason,
+    form_submit_text=_("下一步"),
 )
 
 
@@ -126,7 +154,7 @@ class StaffAdmin(UnmaskingAdmin):
     autocomplete_fields = ("user",)
     readonly_fields = ("masked_phone",)
     inlines = (PostInline, EmploymentInline, AccountInline)
-    actions_detail = ("end_sessions",)
+    actions_detail = ("end_sessions", "hand_over", "dismiss")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         now = timezone.now()
@@ -197,6 +225,36 @@ class StaffAdmin(UnmaskingAdmin):
     def end_sessions(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return _end_sessions(request, self.get_object(request, object_id).user)
 
+    def has_dismiss_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Headquarters lets people go, those below it."""
+        staff = self.get_object(request, str(object_id)) if object_id else None
+        return staff is not None and bool(staff.held or staff.employed) and self.has_change_permission(request, staff)
+
+    @action(description=_("办理离职"), icon="person_off", permissions=["dismiss"], dialog=DISMISS)
+    def dismiss(self, request: HttpRequest, form: Reason, object_id: str) -> HttpResponse:
+        staff = self.get_object(request, object_id)
+        try:
+            leaving.dismiss(staff=staff, by=request.user, now=timezone.now(), reason=form.cleaned_data["reason"])
+            roles.follow_posts(staff=staff, now=timezone.now())
+            messages.success(request, _("%(name)s已经离职，所有登录都已失效。") % {"name": staff.name})
+        except leaving.Refused as refusal:
+            messages.error(request, str(refusal))
+        return _to_handover(staff) or HttpResponse(headers={"HX-Refresh": "true"})
+
+    def has_hand_over_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        staff = self.get_object(request, str(object_id)) if object_id else None
+        return staff is not None and bool(staff.held) and request.user.has_perm("clerks.run_handover")
+
+    @action(description=_("转移顾客"), icon="move_up", permissions=["hand_over"], dialog=HAND_OVER)
+    def hand_over(self, request: HttpRequest, form: Reason, object_id: str) -> HttpResponse:
+        """In the stores that the reader sees."""
+        staff, reason = self.get_object(request, object_id), form.cleaned_data["reason"]
+        given = {"kind": Handover.Kind.ON_JOB, "by": request.user, "reason": reason}
+        cases.open_(staff=staff, store_ids=scope.current().store_ids, now=timezone.now(), **given)
+        if (page := _to_handover(staff)) is None:
+            messages.error(request, _("%(name)s名下没有顾客。") % {"name": staff.name})
+        return page or HttpResponse(headers={"HX-Refresh": "true"})
+
     @display(description=_("现任岗位"))
     def posts_now(self, staff: Staff) -> str:
         return _("、").join(str(post) for post in staff.held)
@@ -208,6 +266,14 @@ class StaffAdmin(UnmaskingAdmin):
     @display(description=_("手机号"))
     def masked_phone(self, staff: Staff) -> str:
         return staff.phone_key.masked if staff.phone_key else ""
+
+
+def _to_handover(staff: Staff) -> HttpResponse | None:
+    """The page of their handover, if one is open where the reader sees it."""
+    row = Handover.objects.filter(staff=staff, state__in=cases.UNFINISHED).order_by("pk").first()
+    if row is None:
+        return None
+    return HttpResponse(headers={"HX-Redirect": reverse("admin:clerks_handover_change", args=[row.pk])})
 
 
 def _refuse_higher(request: HttpRequest, user: User | None) -> None:

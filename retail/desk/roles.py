@@ -38,6 +38,8 @@ EXTRA = {
     "members.erase_member": "提出抹去会员",
     "members.decide_member": "决定抹去会员",
     "members.decide_pointsadjustment": "决定大额积分调整",
+    "clerks.run_handover": "安排客户继承",
+    "clerks.export_handoverrow": "导出继承明细",
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
@@ -72,7 +74,7 @@ _MEMBERS = [
     *("members.consent", "members.stop", "members.event"),
     "members.membertag",
     *("clerks.binding", "clerks.tie", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
-    *("clerks.pooled", "clerks.poolpolicy"),
+    *("clerks.pooled", "clerks.poolpolicy", "clerks.handover", "clerks.handoverrow"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
 ]
 _PLACES = [
@@ -123,7 +125,10 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute", "members.stop_member", "clerks.assign_binding", "clerks.share_pooled"}
+) | {
+    *("commissions.answer_dispute", "members.stop_member"),
+    *("clerks.assign_binding", "clerks.share_pooled", "clerks.run_handover"),
+}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -144,7 +149,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Post.Role.FRANCHISE_OWNER: _OWN_STORES
     | _may(["retail.franchisee", *_BETWEEN], "view")
     | _TAKES_PAYROLL
-    | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
+    | {"retail.view_exportfile", "clerks.export_handoverrow"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment", "clerks.poolpolicy"], "add", "change")
@@ -156,6 +161,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
+    | {"clerks.run_handover", "clerks.export_handoverrow"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TRIES

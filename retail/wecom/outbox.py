@@ -10,7 +10,7 @@ WeCom waits for as long as it is down, however long that is.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,9 @@ REPEATABLE = frozenset(
 )
 # Path → kind of the job that is to hear the outcome, with the id of the call; rooms above add theirs.
 FOLLOWED: dict[str, str] = {}
+# Path → what else is kept of an answer, from what was asked and what was answered; rooms above add theirs. It names
+# people by their place in what was asked.
+KEEPERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {}
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -92,7 +95,7 @@ def send(*, call_id: int, now: datetime) -> None:
     else:
         is_nobodys = call.path == MESSAGES and _reached_nobody(body, answer)
         state, errcode = (State.FAILED, NOBODY) if is_nobodys else (State.SENT, 0)
-        _end(call, state, now=now, errcode=errcode, answer=_kept(answer))
+        _end(call, state, now=now, errcode=errcode, answer=_kept(call.path, body, answer))
 
 
 def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
@@ -112,10 +115,12 @@ def _begin(call_id: int, now: datetime) -> Call | None:
     if call.attempts and (is_late or not _may_repeat(call, _body(call), now)):
         call.state = State.UNKNOWN  # WeCom may have heard of it: its worker died on the way, or no answer came
         call.save(update_fields=["state"])
+        _tell(call, now)
         return None
     if is_late:
         call.state, call.reason = State.DROPPED, _("企业微信连不上，等到能发时已经过时。")
         call.save(update_fields=["state", "reason"])
+        _tell(call, now)
         return None
     call.state, call.attempts = State.SENDING, call.attempts + 1
     call.sent_at = call.sent_at or now
@@ -146,15 +151,21 @@ def _put_back(call: Call, now: datetime) -> None:
 def _end(call: Call, state: str, *, now: datetime, errcode: int | None = None, answer: Any = None) -> None:
     call.state, call.errcode, call.answer = state, errcode, answer or {}
     call.save(update_fields=["state", "errcode", "answer", "sent_at", "attempts"])
-    if state != State.WAITING and call.path in FOLLOWED:
+    if state != State.WAITING:
+        _tell(call, now)
+
+
+def _tell(call: Call, now: datetime) -> None:
+    """Whoever follows these hears that it is over."""
+    if call.path in FOLLOWED:
         jobs.enqueue(work=[Work(FOLLOWED[call.path], {"call_id": call.pk})], now=now)
 
 
-def _kept(answer: dict[str, Any]) -> dict[str, Any]:
+def _kept(path: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """Identifiers of things as they are; of lists only how long they are, they hold people."""
     kept = {name: value for name, value in answer.items() if name in KEPT}
     counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
-    return kept | counts
+    return kept | counts | (KEEPERS[path](body, answer) if path in KEEPERS else {})
 
 
 @transaction.atomic

@@ -10,13 +10,15 @@ from retail.wecom.endpoints import Endpoints
 
 ROOT = Path(settings.BASE_DIR)
 GATE = "clerks/outreach/contact.py"
-METHODS = {"send_welcome", "add_msg_template", "remind_groupmsg"}
+METHODS = {"send_welcome", "add_msg_template", "remind_groupmsg", "transfer_customer", "resigned_transfer"}
 # The same by path: what is put into the outbox, or asked of the gateway without a method.
 PATHS = {
     "externalcontact/send_welcome_msg",
     "externalcontact/add_msg_template",
     "externalcontact/remind_groupmsg_send",
     "externalcontact/add_moment_task",
+    "externalcontact/transfer_customer",
+    "externalcontact/resigned/transfer_customer",
 }
 SOURCES = sorted(
     path

@@ -14,8 +14,8 @@ from tests.matrix import cells
 GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
-    " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
-    " consent stop event pooled poolpolicy",
+    " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon"
+    " couponquota couponuse segment consent stop event pooled poolpolicy",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment poolpolicy",
@@ -79,6 +79,18 @@ share           pooled   -     *       302 302 403  200 200 200  200 403 403
 quality         doubt    -     *       302 302 403  404 404 404  200 200 200
 merge           doubt    *     *       302 302 403  403 403 403  200 403 403
 keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
+plan            handover ours  *       302 302 403  200 200 200  200 403 403
+plan            handover other *       302 302 403  403 403 403  200 403 403
+again           handover ours  POST    302 302 403  302 302 302  302 404 404
+again           handover *     *       302 302 403  404 404 404  404 404 404
+progress        handover ours  *       302 302 403  200 200 200  200 200 200
+progress        handover other *       302 302 403  404 404 404  200 200 200
+look            handover *     *       302 302 403  403 403 403  403 403 403
+cancel          handover ours  *       302 302 403  200 200 200  200 403 403
+cancel          handover other *       302 302 403  403 403 403  200 403 403
+dismiss         staff    *     *       302 302 403  403 403 403  200 403 403
+hand_over       staff    ours  *       302 302 403  200 200 200  200 403 403
+hand_over       staff    other *       302 302 403  403 403 403  200 403 403
 undo            merge    *     *       302 302 403  403 403 403  200 403 403
 why             *        ours  *       302 302 403  200 200 200  200 200 200
 why             *        other *       302 302 403  404 404 404  200 200 200

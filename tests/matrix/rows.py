@@ -106,6 +106,10 @@ clerks.WelcomePart          o   oc  ocb
 clerks.Greeting             o   oc  ocb
 clerks.Touch                o   oc  ocb
 clerks.Notice               o   oc  ocb
+clerks.Handover             o   oc  ocb
+clerks.HandoverRow          o   oc  ocb
+clerks.FriendTransfer       o   oc  ocb
+clerks.ChatTransfer         o   oc  ocb
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

@@ -16,15 +16,19 @@ from django_celery_beat.models import CrontabSchedule
 from clerks import policies
 from clerks.models import (
     Binding,
+    ChatTransfer,
     ContactWay,
     CorpTag,
     Customer,
     Department,
     Friend,
     FriendMove,
+    FriendTransfer,
     Greeting,
     GroupChat,
     GroupChatMember,
+    Handover,
+    HandoverRow,
     Merge,
     Note,
     Notice,
@@ -133,7 +137,7 @@ from retail.models import (
     User,
 )
 from retail.wecom import inbox, outbox
-from retail.wecom.models import App, Media, Message
+from retail.wecom.models import App, Call, Media, Message
 from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
@@ -553,6 +557,25 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
         Note: Note.objects.create(member=member, text=f"{mark}备注", created_at=NOW, brand=part.world.brand, **place),
         Touch: Touch.objects.create(corp=part.mark, member=member, purpose="service", at=NOW, **said),
         Notice: Notice.objects.create(**notice, **said),
+        **_handover(part, friend, chat),
+    }
+
+
+def _handover(part: Part, friend: Friend, chat: GroupChat) -> dict[type[Model], Any]:
+    """Theirs are to be somebody else's: one customer, asked of WeCom once, and a chat."""
+    staff, mark = friend.staff, friend.userid
+    case = Handover.objects.create(
+        kind="on_job", brand=part.world.brand, store=part.world.store, staff=staff, opened_at=NOW, reason=f"{mark}因"
+    )
+    row = HandoverRow.objects.create(handover=case, member=friend.member, friend=friend, holder=staff)
+    app = _app(part.mark)
+    call = Call.objects.create(app=app, path="p", key=f"{mark}-handover", created_at=NOW)
+    asked = {"corp": part.mark, "key_id": friend.key_id, "giver": mark, "taker": mark, "is_resigned": False}
+    return {
+        Handover: case,
+        HandoverRow: row,
+        FriendTransfer: FriendTransfer.objects.create(row=row, call=call, place=0, asked_at=NOW, **asked),
+        ChatTransfer: ChatTransfer.objects.create(handover=case, chat=chat, receiver=staff),
     }
 
 

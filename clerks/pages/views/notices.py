@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
-from clerks.models import ContactWay, Friend, Greeting, Notice, SyncRun
+from clerks.handover import cases
+from clerks.models import ContactWay, Friend, Greeting, Handover, Notice, SyncRun
 from clerks.outreach import codes, notices
 from clerks.pages.access import ROLES, in_post
 from commissions.models import Dispute
@@ -118,6 +119,9 @@ def _record(notice: Notice) -> dict[str, Any]:
         return {"own_dispute": _own_dispute(notice), "dispute_id": pk}
     if notice.about_type == SyncRun._meta.label_lower:
         return {"run": SyncRun.objects.filter(pk=pk).first()}
+    if notice.about_type == Handover._meta.label_lower:
+        handover = Handover._base_manager.select_related("staff").filter(pk=pk).first()
+        return {"handover": handover, "progress": handover and cases.progress(handovers=[handover])[handover.pk]}
     if notice.about_type == Staff._meta.label_lower and (leaver := Staff._base_manager.filter(pk=pk).first()):
         waiting = Friend._base_manager.filter(staff=leaver, state=Friend.State.FRIEND)
         return {"leaver": leaver, "waiting": waiting.count()}
