@@ -32,6 +32,7 @@ TABLE = [
     Periodic("let WeCom know who is on duty behind the codes", "retail.contact_ways", 60),
     Periodic("give WeCom again the files it is about to forget", "retail.wecom_media", 600),
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
+    Periodic("remind of requests for help that nobody answers", "retail.help", 300),
     Periodic("find whose behaviour it was", "retail.behaviour", 600),
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),

@@ -2,15 +2,18 @@
 
 from clerks.models.binding import Binding
 from clerks.models.book import Customer, Note
+from clerks.models.broadcasts import Broadcast
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
+from clerks.models.help import HelpRequest
 from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 from clerks.models.wishes import TagWish
 
 __all__ = [
     "Binding",
+    "Broadcast",
     "ContactWay",
     "CorpTag",
     "Customer",
@@ -20,6 +23,7 @@ __all__ = [
     "Greeting",
     "GroupChat",
     "GroupChatMember",
+    "HelpRequest",
     "Merge",
     "MergeMove",
     "Note",

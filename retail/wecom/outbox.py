@@ -40,6 +40,7 @@ REPEATABLE = frozenset(
 )
 # Path → kind of the job that is to hear the outcome, with the id of the call; rooms above add theirs.
 FOLLOWED: dict[str, str] = {}
+MISSED = "missed"  # of an answer to a message: the userids, in lower case, that it has not reached
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -98,8 +99,13 @@ def send(*, call_id: int, now: datetime) -> None:
 def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
     """Whether WeCom took a message and says that all it is for are nobody it may give it to."""
     named = {userid.lower() for userid in (body.get("touser") or "").split("|") if userid}
-    left_out = [answer.get(name) or "" for name in ("invaliduser", "unlicenseduser")]
-    return bool(named) and named <= {userid for names in left_out for userid in names.lower().split("|")}
+    return bool(named) and named <= _left_out(answer)
+
+
+def _left_out(answer: dict[str, Any]) -> set[str]:
+    """Whom WeCom says it did not give a message to, in lower case as it says them."""
+    names = [str(answer.get(name) or "").lower() for name in ("invaliduser", "unlicenseduser")]
+    return {userid for some in names for userid in some.split("|") if userid}
 
 
 @transaction.atomic
@@ -151,10 +157,14 @@ def _end(call: Call, state: str, *, now: datetime, errcode: int | None = None, a
 
 
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:
-    """Identifiers of things as they are; of lists only how long they are, they hold people."""
+    """Identifiers of things as they are; of lists only how long they are, they hold people.
+
+    Save those of our own people whom a message to many has not reached: somebody has to see to it.
+    """
     kept = {name: value for name, value in answer.items() if name in KEPT}
     counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
-    return kept | counts
+    missed = {MISSED: sorted(found)} if (found := _left_out(answer)) else {}
+    return kept | counts | missed
 
 
 @transaction.atomic
