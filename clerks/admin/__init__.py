@@ -1,5 +1,5 @@
-"""Admin pages of clerks: who is whose, friends in WeCom, codes, welcomes, notices, tags, merged members."""
+"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, requests for help, tags, merges."""
 
-from clerks.admin import codes, disputes, merging, mirror, relations, tags, talk
+from clerks.admin import broadcasts, codes, disputes, help, merging, mirror, relations, tags, talk
 
-__all__ = ["codes", "disputes", "merging", "mirror", "relations", "tags", "talk"]
+__all__ = ["broadcasts", "codes", "disputes", "help", "merging", "mirror", "relations", "tags", "talk"]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -80,6 +81,28 @@ def may_answer(*, request: HelpRequest, post: Post) -> bool:
 
 def may_hand_on(*, request: HelpRequest, post: Post) -> bool:
     return may_answer(request=request, post=post) and request.level != Level.HQ
+
+
+def answers(*, post: Post) -> bool:
+    """Whether anybody may ask the holder of this post for help."""
+    return any(post.role in roles for roles in ANSWERS.values())
+
+
+def for_post(*, post: Post) -> QuerySet[HelpRequest]:
+    """What waits in the scope in force for somebody in this post, or for those above and so is theirs to know.
+
+    Headquarters see all of it in the admin; to them comes here what got that far.
+    """
+    if not answers(post=post):
+        return HelpRequest.objects.none()
+    rows = HelpRequest.objects.open().exclude(staff=post.staff_id)
+    return rows.filter(level=Level.HQ) if post.role in org.HEADQUARTERS else rows
+
+
+def waiting_for(*, post: Post) -> int:
+    """How many of them are for this very post to answer."""
+    levels = [level for level, roles in ANSWERS.items() if post.role == roles[0]]
+    return for_post(post=post).filter(level__in=levels).count() if levels else 0
 
 
 @transaction.atomic

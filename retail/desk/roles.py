@@ -71,6 +71,7 @@ _MEMBERS = [
     "members.membertag",
     *("clerks.binding", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
+    *("clerks.broadcast", "clerks.helprequest"),
 ]
 _PLACES = [
     "retail.brand",
@@ -117,9 +118,10 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
+_TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
-) | {"commissions.answer_dispute", "members.stop_member"}
+) | {"commissions.answer_dispute", "members.stop_member", *_TELLS}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
@@ -151,6 +153,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
+    | _TELLS
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING
