@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -86,7 +86,7 @@ class HelpRequestAdmin(DecidingAdmin):
     list_filter = (StateFilter, "level", "kind", "brand", "store", "asked_at")
     search_fields = ("staff__code__exact", "staff__name__startswith")
     search_help_text = gettext_lazy("工号、姓名开头")
-    ordering = (F("closed_at").desc(nulls_first=True), "asked_at", "pk")
+    ordering = help.BY_WAITING
     list_before_template = "admin/clerks/helprequest/figures.html"
     fields = (
         "person", "store", "customer", "kind", "text", "asked", "state_label", "waited", "word",

@@ -1,7 +1,7 @@
 """求助: what a clerk cannot settle alone about a customer goes upwards, and a clock runs until somebody answers."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from members.models import Member
@@ -12,10 +12,6 @@ from retail.scope import Paths, Scoped, ScopedManager
 class HelpQuerySet(models.QuerySet["HelpRequest"]):
     def open(self) -> "HelpQuerySet":
         return self.filter(closed_at=None)
-
-    def by_waiting(self) -> "HelpQuerySet":
-        """Who waits longest first, then what is settled, the latest first."""
-        return self.order_by(F("closed_at").desc(nulls_first=True), "asked_at", "pk")
 
 
 class HelpRequest(Scoped):

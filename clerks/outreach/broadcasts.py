@@ -44,6 +44,7 @@ def roles_offered() -> tuple[str, ...]:
     return (*OF_STORES, *ABOVE_STORES) if scope.current().is_everything else OF_STORES
 
 
+@transaction.atomic
 def aim(*, broadcast: Broadcast, brands: Iterable[Any], regions: Iterable[Any], stores: Iterable[Any]) -> None:
     """Fix the stores: those of the brands that lie in the regions, as far as the writer sees them, and those named.
 
@@ -57,7 +58,9 @@ def aim(*, broadcast: Broadcast, brands: Iterable[Any], regions: Iterable[Any], 
     if named and not brand_ids and not region_ids:
         by_place = rows.none()
     found = set(by_place.values_list("pk", flat=True)) | set(rows.filter(pk__in=named).values_list("pk", flat=True))
-    broadcast.stores.set(found)
+    chosen = Broadcast.stores.through.objects  # of no scope: what was aimed at before goes, also where it is not seen
+    chosen.filter(broadcast=broadcast).exclude(store__in=found).delete()
+    chosen.bulk_create((chosen.model(broadcast=broadcast, store_id=pk) for pk in found), ignore_conflicts=True)
     broadcast.asked = {"brands": brand_ids, "regions": region_ids, "stores": named}
     broadcast.save(update_fields=["asked"])
 
@@ -73,7 +76,7 @@ def receivers(*, broadcast: Broadcast, now: datetime) -> QuerySet[Post]:
     )
     posts = Post.objects.at(now).filter(places, role__in=broadcast.roles)
     posts = posts.filter(staff__in=Employment.objects.at(now).values("staff"))
-    return posts.order_by("staff", F("store").asc(nulls_last=True), "pk").distinct("staff")
+    return posts.order_by("staff_id", F("store_id").asc(nulls_last=True), "pk").distinct("staff_id")
 
 
 class Reach(NamedTuple):

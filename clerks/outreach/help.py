@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,6 +24,8 @@ from retail import audit, org, scope
 from retail.models import Post, Staff, Store, User
 
 LONGEST, LONGEST_ANSWER = 200, 500
+# Of lists: who waits longest first, then what is settled, the latest first.
+BY_WAITING = (F("closed_at").desc(nulls_first=True), "asked_at", "pk")
 HOURS = (9, 21)  # of Shanghai, in which somebody can be expected to answer
 Level, Outcome = HelpRequest.Level, HelpRequest.Outcome
 LEVELS = (Level.STORE, Level.REGION, Level.HQ)
@@ -69,7 +71,7 @@ def withdraw(*, request: HelpRequest, staff: Staff, now: datetime) -> None:
 @transaction.atomic
 def hand_over(*, brand_id: int, member_ids: Collection[int], to: Staff, now: datetime) -> int:
     """The customers have another clerk, who is to hear the answers. How many requests that moved."""
-    open_ones = HelpRequest._base_manager.open().filter(brand=brand_id, member__in=member_ids)
+    open_ones = HelpRequest._base_manager.filter(closed_at=None, brand=brand_id, member__in=member_ids)
     return open_ones.exclude(staff=to).update(staff=to)
 
 

@@ -40,7 +40,7 @@ def every(request: HttpRequest) -> HttpResponse:
 
 
 def _shown(rows: QuerySet[HelpRequest]) -> QuerySet[HelpRequest]:
-    return rows.select_related("staff", "store", "member", "taken_by", "answered_by").by_waiting()  # type: ignore[attr-defined]
+    return rows.select_related("staff", "store", "taken_by").order_by(*help.BY_WAITING)
 
 
 @require_safe

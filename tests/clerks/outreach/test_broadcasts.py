@@ -24,14 +24,8 @@ HALF_AN_HOUR = timedelta(minutes=31)
 
 
 def written(shop: World, *, stores: object = (), **fields: object) -> Broadcast:
-    given = {
-        "title": "换价签",
-        "text": "周五打烊前换好。",
-        "roles": list(broadcasts.OF_STORES),
-        "made_at": NOW,
-        **fields,
-    }
-    row = Broadcast.objects.create(by=factories.user(), **given)
+    given = {"title": "换价签", "text": "周五打烊前换好。", "roles": list(broadcasts.OF_STORES)}
+    row = Broadcast.objects.create(by=factories.user(), made_at=NOW, **given | fields)
     broadcasts.aim(broadcast=row, brands=[], regions=[], stores=stores or [shop.store])
     return row
 
@@ -59,6 +53,7 @@ def test_one_message_serves_all_and_opens_to_each_their_own(wecom_corp: Corp) ->
     shop.hire("no-account")
     row = sent(shop)
     wecom_corp.work()
+    lost.refresh_from_db()
 
     (message,) = wecom_corp.asked("message/send")
     assert sorted(message["body"]["touser"].split("|")) == [LI, WANG, ZHOU, CHEN, "nobody_there"]
