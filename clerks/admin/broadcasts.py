@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -110,7 +110,7 @@ class BroadcastAdmin(DecidingAdmin):
         rows = super().get_queryset(request)
         if scope.current().is_everything:
             return rows
-        return rows.filter(state=State.SENT) | rows.filter(by=request.user)
+        return rows.filter(Q(state=State.SENT) | Q(by=request.user))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["help_texts"] = {

@@ -115,4 +115,4 @@ def test_help_is_answered_in_the_admin_too_and_its_list_costs_the_same(shop, sig
     with scope.within(scope.EVERYTHING):
         row.refresh_from_db()
     assert (row.outcome, row.answer, row.taken_by) == ("answered", "周六到店", region.staff)
-    assert "一半的人等不到 0 分钟" in body(region.get(HELP))
+    assert "一半在 0 分钟内答复" in body(region.get(HELP))

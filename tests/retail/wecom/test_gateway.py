@@ -381,6 +381,16 @@ def test_one_person_gets_no_more_messages_than_wecom_delivers(asked, standin, ti
     asked.send_message(touser=["li"], msgtype="text", text={"content": "x"})
 
 
+def test_a_message_to_many_counts_for_each_of_them_or_for_nobody(asked):
+    told = {"app": asked.app, "path": gateway.MESSAGES, "now": timezone.now()}
+    with pytest.raises(Limited):
+        for _ in range(50):
+            limits.take_for_members(members=["full"], **told)
+    with pytest.raises(Limited):
+        limits.take_for_members(members=["full", "free"], **told)
+    assert not Valve.objects.filter(path__endswith="@free").exists()
+
+
 ENDPOINTS = [name for name in vars(Gateway.__mro__[1]) if not name.startswith("_") and name not in ("call", "spare")]
 
 
