@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from clerks import binding, book, friends
-from clerks.models import Merge, MergeMove, Note, Tie, Touch, TurnedAway
+from clerks.models import HelpRequest, Merge, MergeMove, Note, Tie, Touch, TurnedAway
 from members import doubts, erasure, identity, moving, profiles, tiers
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
@@ -26,6 +26,7 @@ from retail import audit
 WAYS = (
     Way(Note),
     Way(Touch),
+    Way(HelpRequest),
     Way(TurnedAway, same="brand_id, staff_id, at"),
     Way(Tie, same="brand_id", among="decided_at IS NULL"),
 )

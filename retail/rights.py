@@ -37,6 +37,7 @@ DELETABLE = {
     "auth_group_permissions": "what a role may do, brought up to date",
     "axes_accessattempt": "forgotten after a sign-in that worked",
     "axes_accessattemptexpiration": "likewise",
+    "clerks_broadcast_stores": "a broadcast that is not sent yet goes to other stores",
     "clerks_customer": "a row of clerks.book, made of facts: the relation ended",
     "clerks_department": "a mirror of WeCom's address book",
     "clerks_friendmove": "a conclusion gives way to what was told",

@@ -187,6 +187,8 @@ WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many 
 SITE_URL = env.str("DAOGOU_SITE_URL", default="http://127.0.0.1:8000" if DEMO or TESTING else "")
 OUTREACH_HOURS = (9, 21)  # between these hours of Shanghai customers may hear from us unasked
 OUTREACH_MOST_TOUCHES = (3, 7)  # so many times in so many days, by whomever
+HELP_REMIND_MINUTES = env.int("DAOGOU_HELP_REMIND_MINUTES", default=30)  # of opening hours; then twice that, and so on
+HELP_ESCALATE_HOURS = env.int("DAOGOU_HELP_ESCALATE_HOURS", default=4)  # likewise; then the level above has it
 DORMANT_DAYS = env.int("DAOGOU_DORMANT_DAYS", default=60)  # who bought since then is not asleep
 WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
 WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does

@@ -8,7 +8,7 @@ from django.utils import timezone
 from clerks import book, callbacks, oneid, pool, tagging
 from clerks.callbacks import marks, sync
 from clerks.handover import chats, running
-from clerks.outreach import budgets, codes, full, welcome
+from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
 from members import behaviour, coupons, doubts, model_tags, points, profiles, segments, tiers
@@ -135,6 +135,10 @@ def _import_members(import_id: int) -> None:
     members.work(import_id=import_id, now=timezone.now)
 
 
+def _broadcast(broadcast_id: int) -> None:
+    broadcasts.send(broadcast_id=broadcast_id, now=timezone.now())
+
+
 def _budget_ended(rate_id: int) -> None:
     budgets.tell_of_end(rate_id=rate_id, now=timezone.now())
 
@@ -189,6 +193,7 @@ REGISTRY: jobs.Registry = {
     tagging.SEND: _tags_send,
     tagging.TOLD: _tags_told,
     tagging.LOOK: _tags_look,
+    broadcasts.JOB: _broadcast,
     actions.BUDGET_ENDED: _budget_ended,
     exports.MAKE: _make_export,
     issuing.JOB: _coupon_issue,
@@ -271,6 +276,13 @@ def look_after_handovers() -> int:
     """Ask WeCom what became of customers whose day to refuse is over."""
     with scope.within(scope.EVERYTHING):
         return running.enqueue_due(now=timezone.now())
+
+
+@shared_task(name="retail.help")
+def tend_help() -> int:
+    """Who was asked for help and has not answered is reminded; then the level above hears of it."""
+    with scope.within(scope.EVERYTHING):
+        return help.tend(now=timezone.now())
 
 
 @shared_task(name="retail.coupons")

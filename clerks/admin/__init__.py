@@ -1,7 +1,22 @@
-"""Admin pages of clerks: who is whose, friends in WeCom, codes, welcomes, notices, tags, merged members."""
+"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, requests for help, tags, merges."""
 
-from clerks.admin import codes, disputes, handover, merging, mirror, policies, pool, relations, tags, talk, ties
+from clerks.admin import (
+    broadcasts,
+    codes,
+    disputes,
+    handover,
+    help,
+    merging,
+    mirror,
+    policies,
+    pool,
+    relations,
+    tags,
+    talk,
+    ties,
+)
 
 __all__ = [
-    "codes", "disputes", "handover", "merging", "mirror", "policies", "pool", "relations", "tags", "talk", "ties",
-]  # fmt: skip
+    *("broadcasts", "codes", "disputes", "handover", "help", "merging", "mirror", "policies", "pool", "relations"),
+    *("tags", "talk", "ties"),
+]

@@ -2,10 +2,12 @@
 
 from clerks.models.binding import Binding, TurnedAway
 from clerks.models.book import Customer, Note
+from clerks.models.broadcasts import Broadcast
 from clerks.models.codes import ContactWay, Shift
 from clerks.models.corp import CorpTag, Department, GroupChat, GroupChatMember, SyncRun
 from clerks.models.friends import Friend, FriendMove
 from clerks.models.handover import ChatTransfer, FriendTransfer, Handover, HandoverRow
+from clerks.models.help import HelpRequest
 from clerks.models.merging import Merge, MergeMove
 from clerks.models.outreach import Greeting, Notice, Touch, Welcome, WelcomePart
 from clerks.models.policy import PastPolicy, Policy
@@ -16,6 +18,7 @@ from clerks.models.wishes import TagWish
 __all__ = [
     "Binding",
     "ChatTransfer",
+    "Broadcast",
     "ContactWay",
     "CorpTag",
     "Customer",
@@ -28,6 +31,7 @@ __all__ = [
     "GroupChatMember",
     "Handover",
     "HandoverRow",
+    "HelpRequest",
     "Merge",
     "MergeMove",
     "Note",

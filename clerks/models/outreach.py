@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from clerks.models.broadcasts import Broadcast
 from clerks.models.codes import ContactWay
 from clerks.models.friends import Friend
 from members.models import Member
@@ -189,7 +190,11 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(Scoped):
-    """通知 to one of our people: on their phone page, read or unread, and in the WeCom app; it opens its record."""
+    """通知 to one of our people: on their phone page, read or unread, and in the WeCom app; it opens its record.
+
+    Those of one `broadcast` have its words, and share the messages in the app. `reminded`: how often on the day of
+    `reminded_at`.
+    """
 
     class Kind(models.TextChoices):
         WELCOME_MISSED = "welcome_missed", _("欢迎语没发出去")
@@ -198,6 +203,8 @@ class Notice(Scoped):
         STAFF_LEFT = "staff_left", _("员工离职")
         SYNC_STOPPED = "sync_stopped", _("核对已刹车")
         ACQUISITION = "acquisition", _("获客助手")
+        BROADCAST = "broadcast", _("公告")
+        HELP = "help", _("求助")
         TOLD = "told", _("通知")
 
     staff = models.ForeignKey(Staff, verbose_name=_("收件人"), on_delete=models.PROTECT, related_name="notices")
@@ -212,12 +219,23 @@ class Notice(Scoped):
     friend = models.ForeignKey(
         Friend, verbose_name=_("顾客"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    broadcast = models.ForeignKey(
+        Broadcast,
+        verbose_name=_("公告"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="notices",
+        db_index=False,
+    )
     is_todo = models.BooleanField(_("要处理"), default=False)
     effect = models.CharField(max_length=96, unique=True)  # the same again is the same row
     call = models.ForeignKey(Call, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(_("发出"))
     read_at = models.DateTimeField(_("已读"), null=True, blank=True)
     done_at = models.DateTimeField(_("处理"), null=True, blank=True)
+    reminded_at = models.DateTimeField(_("上次提醒"), null=True, blank=True)
+    reminded = models.PositiveSmallIntegerField(_("当天提醒了几次"), default=0, db_default=0)
 
     scope_paths = Paths(brand="store__brand", store="store", staff="staff")
     objects = ScopedManager.from_queryset(NoticeQuerySet)()  # type: ignore[misc]  # replaces the base's manager
@@ -225,7 +243,12 @@ class Notice(Scoped):
     class Meta:
         verbose_name = _("通知")
         verbose_name_plural = _("通知")
-        indexes = [models.Index(fields=["staff", "-id"], name="notice_of_staff")]
+        indexes = [
+            models.Index(fields=["staff", "-id"], name="notice_of_staff"),
+            models.Index(
+                fields=["broadcast", "store"], name="notice_of_broadcast", condition=Q(broadcast__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -10,12 +10,14 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from clerks.models import Friend, Notice
+from clerks.outreach import wording
 from retail import org
 from retail.models import Post, Staff, StaffAccount
 from retail.wecom import outbox
 from retail.wecom.models import App, Call, apps_of
 
 PATH = "/m/n/{}/open/"  # leads to what a notice is about
+BROADCAST_PATH = "/m/n/all/{}/"  # leads whoever opens it to their own notice of a broadcast
 _TASK = "notice-"
 DONE, READ = "done", "read"  # keys of the buttons
 ONCE_WITHIN = timedelta(hours=4)  # the longest in which WeCom drops doubles: so long an unanswered one is asked again
@@ -58,9 +60,14 @@ def tell(
 
 
 def remind(*, notices: Iterable[Notice], now: datetime) -> int:
-    """Send the app message of unread notices once more, at most once an hour each. Returns to how many."""
+    """Send the app message of unread notices once more, at most once an hour each. Returns to how many.
+
+    Those of a broadcast are reminded of together: `broadcasts.remind`.
+    """
     count = 0
     for notice in notices:
+        if notice.broadcast_id is not None:
+            continue
         app = _app_of(notice.staff) if notice.read_at is None and settings.SITE_URL else None
         if app is not None:
             key = f"notice:{notice.pk}:{now:%Y%m%d%H}"
@@ -112,9 +119,7 @@ def _message(app: App, notice: Notice) -> dict[str, Any]:
     address = settings.SITE_URL.rstrip("/") + PATH.format(notice.pk)
     body: dict[str, Any] = {"touser": userid, "agentid": app.agent_id}
     if not notice.is_todo:
-        about = notice.text or notice.title
-        card = {"title": notice.title, "description": about, "url": address, "btntxt": _("打开")}
-        return {**body, "msgtype": "textcard", "textcard": card}
+        return body | plain_card(title=notice.title, text=notice.text, url=address)
     card = {
         "card_type": "button_interaction",
         "main_title": {"title": notice.title, "desc": notice.text[:100]},
@@ -123,6 +128,12 @@ def _message(app: App, notice: Notice) -> dict[str, Any]:
         "button_list": [{"text": _("已处理"), "style": 1, "key": DONE}],
     }
     return {**body, "msgtype": "template_card", "template_card": card}
+
+
+def plain_card(*, title: str, text: str, url: str) -> dict[str, Any]:
+    """The part of a message that says something and opens a page; as long as WeCom shows it."""
+    said = {"title": wording.within(title, 128), "description": wording.within(text or title, 512)}
+    return {"msgtype": "textcard", "textcard": {**said, "url": url, "btntxt": _("打开")}}
 
 
 def of_card(*, task_id: str) -> Notice | None:
@@ -152,7 +163,8 @@ def press(*, notice: Notice, app: App, key: str, response_code: str, now: dateti
 def read(*, notice: Notice, now: datetime) -> None:
     """Who has read it needs no message about it; one that could not be sent yet is not sent any more."""
     is_new = Notice._base_manager.filter(pk=notice.pk, read_at=None).update(read_at=now)
-    if is_new and notice.call_id is not None:
+    is_shared = notice.broadcast_id is not None  # others wait for the same message
+    if is_new and notice.call_id is not None and not is_shared:
         outbox.drop(call_id=notice.call_id, reason=_("收件人已经看过。"))
 
 

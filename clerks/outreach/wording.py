@@ -38,6 +38,13 @@ def cut(text: str) -> str:
     return text.encode()[:MOST_BYTES].decode(errors="ignore")
 
 
+def within(text: str, most: int) -> str:
+    """The text, or as much of it as fits into so many bytes with dots behind it."""
+    if len(text.encode()) <= most:
+        return text
+    return text.encode()[: most - 3].decode(errors="ignore") + "…"
+
+
 def problems(welcome: Welcome) -> list[str]:
     """Why WeCom or a customer would not take this text, in sentences; none where they would."""
     found = [

@@ -1,6 +1,6 @@
 """Who may open the clerk's pages: a signed-in person whose chosen post is in a store, for their own figures.
 
-Notices are for everybody who holds a post: regions and headquarters are told things, too.
+Notices and requests for help are for everybody who holds a post: regions and headquarters are told and asked, too.
 """
 
 from collections.abc import Callable, Collection
@@ -36,7 +36,7 @@ def in_post(view: View) -> View:
 
 def may_open(*, post: Post, path: str) -> bool:
     """Whether there is anything for the holder of a post at this address of the phone."""
-    return post.role in ROLES or path.startswith(reverse("clerks:notices"))
+    return post.role in ROLES or path.startswith((reverse("clerks:notices"), reverse("clerks:help")))
 
 
 def _guarded(view: View, roles: Collection[str]) -> View:

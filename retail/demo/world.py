@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from retail import bulk, jobs, scope
 from retail.demo import (
+    announcements,
     bonds,
     copying,
     customers,
@@ -104,6 +105,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("人群", 1, 1)
         hands.run(now=now)
         jottings.run(now=now)
+        announcements.write(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:

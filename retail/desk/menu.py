@@ -120,6 +120,8 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.welcome", pgettext_lazy("plural", "欢迎语"), "waving_hand"),
             Page("wecom.media", pgettext_lazy("plural", "素材"), "perm_media"),
             Page("clerks.greeting", pgettext_lazy("plural", "欢迎语发送"), "mark_chat_read"),
+            Page("clerks.broadcast", pgettext_lazy("plural", "公告"), "campaign"),
+            Page("clerks.helprequest", pgettext_lazy("plural", "求助"), "support"),
             Page("clerks.notice", pgettext_lazy("plural", "通知"), "notifications"),
             Page("clerks.touch", pgettext_lazy("plural", "触达"), "touch_app"),
         ],

@@ -76,6 +76,7 @@ _MEMBERS = [
     *("clerks.binding", "clerks.tie", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.pooled", "clerks.poolpolicy", "clerks.handover", "clerks.handoverrow"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
+    *("clerks.broadcast", "clerks.helprequest"),
 ]
 _PLACES = [
     "retail.brand",
@@ -123,10 +124,11 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for app, model in split for verb in verbs)
 
 
+_TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
     [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
 ) | {
-    *("commissions.answer_dispute", "members.stop_member"),
+    *("commissions.answer_dispute", "members.stop_member", *_TELLS),
     *("clerks.assign_binding", "clerks.share_pooled", "clerks.run_handover"),
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
@@ -164,6 +166,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"clerks.run_handover", "clerks.export_handoverrow"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
+    | _TELLS
     | _TRIES
     | _DECIDES,
     Post.Role.HQ_FINANCE: _EVERYTHING

@@ -1,6 +1,9 @@
 """How money, rates and codes are written on a page: fen as yuan, ppm as percent."""
 
+from datetime import datetime, timedelta
+
 from django import template
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -34,3 +37,23 @@ def percent(ppm: int | None) -> str:
         return "–"
     whole, rest = divmod(ppm, 10_000)
     return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + "%"
+
+
+@register.filter
+def waited(since: datetime, until: datetime) -> str:
+    """How long it was from one moment to another, as `duration` says it."""
+    return duration(until - since)
+
+
+@register.filter
+def duration(span: timedelta | None) -> str:
+    """How long something took, in its two largest units: "3 天 4 小时", "2 小时 5 分钟", "12 分钟"; None → "–"."""
+    if span is None:
+        return "–"
+    minutes = max(0, int(span.total_seconds())) // 60
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return _("%(days)s 天 %(hours)s 小时") % {"days": days, "hours": hours}
+    if hours:
+        return _("%(hours)s 小时 %(minutes)s 分钟") % {"hours": hours, "minutes": minutes}
+    return _("%(minutes)s 分钟") % {"minutes": minutes}

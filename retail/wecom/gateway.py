@@ -230,8 +230,8 @@ class Gateway(Endpoints):
 
         WeCom drops what is too much for one person without a word.
         """
-        for userid in filter(None, userids):
-            limits.take_for_member(app=self.app, path=path, member=privacy.blind(userid)[:16], now=now)
+        if members := [privacy.blind(userid)[:16] for userid in userids if userid]:
+            limits.take_for_members(app=self.app, path=path, members=members, now=now)
 
 
 class _Expired(WeComError):

@@ -43,6 +43,7 @@ FOLLOWED: dict[str, str] = {}
 # Path → what else is kept of an answer, from what was asked and what was answered; rooms above add theirs. It names
 # people by their place in what was asked.
 KEEPERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {}
+MISSED = "missed"  # of an answer to a message: the userids, in lower case, that it has not reached
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -101,8 +102,13 @@ def send(*, call_id: int, now: datetime) -> None:
 def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
     """Whether WeCom took a message and says that all it is for are nobody it may give it to."""
     named = {userid.lower() for userid in (body.get("touser") or "").split("|") if userid}
-    left_out = [answer.get(name) or "" for name in ("invaliduser", "unlicenseduser")]
-    return bool(named) and named <= {userid for names in left_out for userid in names.lower().split("|")}
+    return bool(named) and named <= _left_out(answer)
+
+
+def _left_out(answer: dict[str, Any]) -> set[str]:
+    """Whom WeCom says it did not give a message to, in lower case as it says them."""
+    names = [str(answer.get(name) or "").lower() for name in ("invaliduser", "unlicenseduser")]
+    return {userid for some in names for userid in some.split("|") if userid}
 
 
 @transaction.atomic
@@ -162,10 +168,14 @@ def _tell(call: Call, now: datetime) -> None:
 
 
 def _kept(path: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Identifiers of things as they are; of lists only how long they are, they hold people."""
+    """Identifiers of things as they are; of lists only how long they are, they hold people.
+
+    Save those of our own people whom a message to many has not reached: somebody has to see to it.
+    """
     kept = {name: value for name, value in answer.items() if name in KEPT}
     counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
-    return kept | counts | (KEEPERS[path](body, answer) if path in KEEPERS else {})
+    missed = {MISSED: sorted(found)} if (found := _left_out(answer)) else {}
+    return kept | counts | missed | (KEEPERS[path](body, answer) if path in KEEPERS else {})
 
 
 @transaction.atomic

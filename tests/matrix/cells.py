@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from clerks.models import Notice
+from clerks.models import Broadcast, HelpRequest, Notice
 from commissions.models import Attained, Dispute, Statement
 from members.models import Member, Segment, SegmentMember
 from retail.models import Order, Product, Staff, Store
@@ -56,8 +56,9 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute)_id|id"
+        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute|help|broadcast)_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
+        path = path.replace("<int:store_id>", "0")
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
@@ -96,7 +97,8 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows["clerks:wishes"] = Member
     rows |= dict.fromkeys((f"clerks:statement{verb}" for verb in ("", "_confirm", "_dispute")), Statement)
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
-    of_member = ("story", "pool_claim", "customer_give", "customer_tag", "note", "note_delete")
+    rows |= {"clerks:help_one": HelpRequest, "clerks:help_do": HelpRequest, "clerks:notice_of_broadcast": Broadcast}
+    of_member = ("help_ask", "story", "pool_claim", "customer_give", "customer_tag", "note", "note_delete")
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)

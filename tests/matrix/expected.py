@@ -15,7 +15,7 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon"
-    " couponquota couponuse segment consent stop event pooled poolpolicy",
+    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment poolpolicy",
@@ -31,6 +31,7 @@ changelist      COMPANY  -     *       302 302 403  403 200 200  200 200 200
 changelist      BETWEEN  -     *       302 302 403  403 403 200  200 200 200
 changelist      exportfile -   *       302 302 403  403 403 200  200 200 200
 changelist      *        -     *       302 302 403  403 403 403  200 200 200
+add             broadcast -    *       302 302 403  200 200 200  200 403 403
 add             WRITTEN  -     *       302 302 403  403 403 403  200 403 403
 add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             guarantee -    *       302 302 403  403 403 403  403 200 403
@@ -50,6 +51,7 @@ change          BETWEEN  other GET     302 302 403  403 403 404  200 200 200
 change          exportfile ours GET    302 302 403  403 403 404  200 404 404
 change          exportfile *   GET     302 302 403  403 403 404  404 404 404
 change          *        *     GET     302 302 403  403 403 403  200 200 200
+change          broadcast other POST   302 302 403  404 404 404  403 403 403
 change          media    *     POST    302 302 403  403 403 403  302 403 403
 change          tierrule *     POST    302 302 403  403 403 403  403 403 403
 change          WRITTEN  *     POST    302 302 403  403 403 403  200 403 403
@@ -156,6 +158,20 @@ correct         member   *     *       302 302 403  403 403 403  200 403 403
 take_out        member   *     *       302 302 403  403 403 403  200 403 403
 lift            stop     ours  *       302 302 403  200 200 200  200 403 403
 lift            stop     other *       302 302 403  403 403 403  200 403 403
+progress        broadcast ours *       302 302 403  200 200 200  200 200 200
+progress        broadcast other *      302 302 403  404 404 404  200 200 200
+people          broadcast ours *       302 302 403  200 200 200  200 200 200
+people          broadcast other *      302 302 403  404 404 404  200 200 200
+send            broadcast *    *       302 302 403  403 403 403  403 403 403
+cancel          broadcast *    *       302 302 403  403 403 403  403 403 403
+remind          broadcast ours *       302 302 403  200 200 200  200 403 403
+remind          broadcast other *      302 302 403  403 403 403  200 403 403
+answer          helprequest ours *     302 302 403  200 200 200  200 403 403
+answer          helprequest other *    302 302 403  403 403 403  200 403 403
+take            helprequest ours *     302 302 403  200 200 200  200 403 403
+take            helprequest other *    302 302 403  403 403 403  200 403 403
+hand_on         helprequest ours *     302 302 403  200 200 200  200 403 403
+hand_on         helprequest other *    302 302 403  403 403 403  200 403 403
 progress        memberimport * *       302 302 403  403 403 403  200 200 200
 columns         memberimport * POST    302 302 403  403 403 403  302 403 403
 start           memberimport * POST    302 302 403  403 403 403  302 403 403
@@ -262,6 +278,15 @@ clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200
+clerks:notice_of_broadcast * ours READ 302 302 403  404 404 404  404 404 404
+clerks:notice_of_broadcast * other READ 302 404 403  404 404 404  404 404 404
+clerks:help     *        -     READ    302 200 403  200 200 200  200 200 200
+clerks:help_one *        ours  READ    302 200 403  200 200 200  200 200 200
+clerks:help_one *        other READ    302 404 403  404 404 404  200 200 200
+clerks:help_do  *        ours  POST    302 400 403  400 400 400  400 400 400
+clerks:help_do  *        other POST    302 404 403  404 404 404  400 400 400
+clerks:help_ask *        ours  POST    302 400 403  400 403 403  403 403 403
+clerks:help_ask *        other POST    302 404 403  404 403 403  403 403 403
 clerks:notice   *        ours  READ    302 200 403  404 404 404  404 404 404
 clerks:notice   *        other READ    302 404 403  404 404 404  404 404 404
 clerks:notice_open *     ours  READ    302 302 403  404 404 404  404 404 404

@@ -110,6 +110,8 @@ clerks.Handover             o   oc  ocb
 clerks.HandoverRow          o   oc  ocb
 clerks.FriendTransfer       o   oc  ocb
 clerks.ChatTransfer         o   oc  ocb
+clerks.Broadcast            o   oc  ocb
+clerks.HelpRequest          o   oc  ocb
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

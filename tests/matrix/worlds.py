@@ -16,6 +16,7 @@ from django_celery_beat.models import CrontabSchedule
 from clerks import policies
 from clerks.models import (
     Binding,
+    Broadcast,
     ChatTransfer,
     ContactWay,
     CorpTag,
@@ -29,6 +30,7 @@ from clerks.models import (
     GroupChatMember,
     Handover,
     HandoverRow,
+    HelpRequest,
     Merge,
     Note,
     Notice,
@@ -542,7 +544,19 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
     welcome = Welcome.objects.create(text=f"{mark}您好", staff=staff, **named)
     said = {"effect": f"{mark}-effect", **place}
     message = Message.objects.create(app=_app(part.mark), digest=mark.encode(), event="e", received_at=NOW)
-    notice = {"kind": "told", "title": f"{mark}通知", "text": f"{mark}内容", "friend": friend, "created_at": NOW}
+    broadcast = Broadcast.objects.create(
+        title=f"{mark}公告", text=f"{mark}内容", roles=["clerk"], state="sent", made_at=NOW, sent_at=NOW
+    )
+    broadcast.stores.add(part.world.store)
+    asked = {"member": member, "brand": part.world.brand, "text": f"{mark}求助", "asked_at": NOW, "raised_at": NOW}
+    notice = {
+        "broadcast": broadcast,
+        "kind": "told",
+        "title": f"{mark}通知",
+        "text": f"{mark}内容",
+        "friend": friend,
+        "created_at": NOW,
+    }
     return {
         Friend: friend,
         TagWish: TagWish.objects.create(friend=friend, tag=_word(part, mark), is_on=True, created_at=NOW),
@@ -557,6 +571,8 @@ def _outreach(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any
         Note: Note.objects.create(member=member, text=f"{mark}备注", created_at=NOW, brand=part.world.brand, **place),
         Touch: Touch.objects.create(corp=part.mark, member=member, purpose="service", at=NOW, **said),
         Notice: Notice.objects.create(**notice, **said),
+        Broadcast: broadcast,
+        HelpRequest: HelpRequest.objects.create(kind="price", level="store", **asked, **place),
         **_handover(part, friend, chat),
     }
 

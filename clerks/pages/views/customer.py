@@ -12,8 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import notes, portraits, tagging, timeline
-from clerks.models import Friend
-from clerks.outreach import contact
+from clerks.models import Friend, HelpRequest
+from clerks.outreach import contact, help
 from clerks.pages import wecom
 from clerks.pages.access import in_store
 from clerks.pages.views import notices
@@ -50,7 +50,13 @@ def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("",
     context |= portraits.standing(portrait, now=now)._asdict()
     givable = giving.givable(staff=request.post.staff, now=now).annotate(left=F("limit") - F("given"))
     context |= {"givable": givable, "offered": _offered(request, portrait)}
+    context |= {"asked": _asked_for_help(request, member_id), "kinds": HelpRequest.Kind.choices, "now": now}
     return render(request, "clerks/customers/customer.html", context, status=400 if fault[0] else 200)
+
+
+def _asked_for_help(request: HttpRequest, member_id: int) -> HelpRequest | None:
+    """The reader's own question about them that waits."""
+    return HelpRequest.objects.open().filter(staff=request.post.staff_id, member=member_id).first()
 
 
 def _offered(request: HttpRequest, portrait: portraits.Portrait) -> list[Tag]:
@@ -99,6 +105,21 @@ def note(request: HttpRequest, *, member_id: int) -> HttpResponse:
     except notes.BadNote as error:
         return _page(request, member_id, fault=("note", str(error)), text=text[: 2 * notes.LONGEST])
     return redirect("clerks:customer", member_id=member_id)
+
+
+@require_POST
+@never_cache
+@in_store
+def ask(request: HttpRequest, *, member_id: int) -> HttpResponse:
+    """求助: a question about them to whoever stands above."""
+    shown(request, member_id)
+    post, text, kind = request.post, request.POST.get("text", ""), request.POST.get("kind", "")
+    who = {"staff": post.staff, "store": post.store, "member_id": member_id}
+    try:
+        made = help.ask(**who, kind=kind, text=text, now=timezone.now())
+    except help.Refused as error:
+        return _page(request, member_id, fault=("help", str(error)), text=text[: 2 * help.LONGEST])
+    return redirect("clerks:help_one", help_id=made.pk)
 
 
 @require_POST

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
 from clerks.handover import cases
-from clerks.models import ContactWay, Friend, Greeting, Handover, Notice, SyncRun
+from clerks.models import ContactWay, Friend, Greeting, Handover, HelpRequest, Notice, SyncRun
 from clerks.outreach import codes, notices
 from clerks.pages.access import ROLES, in_post
 from commissions.models import Dispute
@@ -42,12 +42,25 @@ def open_record(request: HttpRequest, *, notice_id: int) -> HttpResponse:
     notice = of(request, notice_id)
     if request.method == "GET":
         notices.read(notice=notice, now=timezone.now())
+    if notice.about_type == HelpRequest._meta.label_lower:
+        return redirect("clerks:help_one", help_id=int(notice.about_id))
     if (own := _own_dispute(notice)) is not None and request.post.role in ROLES:
         return redirect(own)
     customer = _customer(notice)
     if customer is not None and _may_see(request, customer):
         return redirect(f"{reverse('clerks:customer', args=[customer.pk])}?notice={notice.pk}")
     return redirect("clerks:notice", notice_id=notice.pk)
+
+
+@require_safe
+@in_post
+def of_broadcast(request: HttpRequest, *, broadcast_id: int) -> HttpResponse:
+    """The message to everybody leads here, and from here to the reader's own notice. 404 for who was not told."""
+    mine = Notice._base_manager.filter(staff=request.post.staff_id, broadcast=broadcast_id)
+    notice_id = mine.values_list("pk", flat=True).first()
+    if notice_id is None:
+        raise Http404(_("没有这条通知，或者它不是发给您的。"))
+    return redirect("clerks:notice", notice_id=notice_id)
 
 
 @require_safe
@@ -73,7 +86,7 @@ def done(request: HttpRequest, *, notice_id: int) -> HttpResponse:
 def of(request: HttpRequest, notice_id: int) -> Notice:
     """Nobody opens what somebody else was told, not even their manager. Raises Http404."""
     mine = Notice._base_manager.filter(staff=request.post.staff_id, pk=notice_id)
-    notice = mine.select_related("friend__member").first()
+    notice = mine.select_related("friend__member", "broadcast").first()
     if notice is None:
         raise Http404(_("没有这条通知，或者它不是发给您的。"))
     return notice
@@ -117,6 +130,8 @@ def _record(notice: Notice) -> dict[str, Any]:
     if notice.about_type == Dispute._meta.label_lower:
         # One's own, or that of somebody whose manager one is: answered in the admin, on the phone too.
         return {"own_dispute": _own_dispute(notice), "dispute_id": pk}
+    if notice.about_type == HelpRequest._meta.label_lower:
+        return {"help_id": int(pk)}
     if notice.about_type == SyncRun._meta.label_lower:
         return {"run": SyncRun.objects.filter(pk=pk).first()}
     if notice.about_type == Handover._meta.label_lower:

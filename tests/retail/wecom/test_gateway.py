@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from retail import jobs
-from retail.wecom import credentials, gateway, keys
+from retail.wecom import credentials, gateway, keys, limits
 from retail.wecom.errors import Busy, Limited, Misconfigured, Paused, Rejected, Unreachable, Waiting, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import Credential, Use, Valve
@@ -379,6 +379,16 @@ def test_one_person_gets_no_more_messages_than_wecom_delivers(asked, standin, ti
     with pytest.raises(Limited):
         asked.send_message(touser=["li", "zhang"], msgtype="text", text={"content": "x"})
     asked.send_message(touser=["li"], msgtype="text", text={"content": "x"})
+
+
+def test_a_message_to_many_counts_for_each_of_them_or_for_nobody(asked):
+    told = {"app": asked.app, "path": gateway.MESSAGES, "now": timezone.now()}
+    with suppress(Limited):
+        for _ in range(50):
+            limits.take_for_members(members=["full"], **told)
+    with pytest.raises(Limited):
+        limits.take_for_members(members=["full", "free"], **told)
+    assert not Valve.objects.filter(path__endswith="@free").exists()
 
 
 ENDPOINTS = [name for name in vars(Gateway.__mro__[1]) if not name.startswith("_") and name not in ("call", "spare")]
