@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "members",
     "commissions",
     "clerks",
+    "clerks.leads",
 ]
 AUTH_USER_MODEL = "retail.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

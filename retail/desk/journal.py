@@ -180,7 +180,7 @@ class ThingFilter(_Choice):
         return sorted(((m._meta.label_lower, str(m._meta.verbose_name)) for m in own), key=lambda pair: pair[1])
 
 
-_ROOMS = ("retail", "members", "commissions", "clerks", "django_celery_beat")
+_ROOMS = ("retail", "members", "commissions", "clerks", "leads", "django_celery_beat")
 
 
 class PersonFilter(_Choice):

@@ -100,6 +100,8 @@ clerks.WelcomePart          o   oc  ocb
 clerks.Greeting             o   oc  ocb
 clerks.Touch                o   oc  ocb
 clerks.Notice               o   oc  ocb
+leads.IntentModel           -   -   ob
+leads.Score                 -   -   ob
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 
