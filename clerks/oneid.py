@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from clerks import binding, book, friends
+from clerks.leads.models import Lead
 from clerks.models import Merge, MergeMove, Note, Touch
 from members import doubts, erasure, identity, moving, profiles, tiers
 from members.matching import NUMBER
@@ -23,7 +24,7 @@ from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
 from retail import audit
 
-WAYS = (Way(Note), Way(Touch))
+WAYS = (Way(Note), Way(Touch), Way(Lead, same="brand_id, kind", among="closed_at IS NULL"))
 STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",
     "clerks.Customer.member": "made again from the relation",

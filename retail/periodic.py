@@ -37,6 +37,7 @@ TABLE = [
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),
     Periodic("end the coupons whose time is over", "retail.coupons", 3600),
     Periodic("look who fits the segments now", "retail.segments", 300),
+    Periodic("see whom clerks should talk to, and what became of it", "retail.leads", 300),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]
 DEMO_TABLE = [

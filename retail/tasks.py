@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from clerks import book, callbacks, oneid, tagging
 from clerks.callbacks import marks, sync
+from clerks.leads import push
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -168,6 +169,7 @@ REGISTRY: jobs.Registry = {
 
 FAST_SWEEP_EXPIRES = 5  # seconds: by then the next two have been sent
 NIGHT = 2  # o'clock, in Shanghai
+MORNING = 8
 SUNDAY = 6
 
 
@@ -236,6 +238,20 @@ def refresh_segments() -> int:
     """Who fits moves with time, too: see to it that each segment is looked at every hour."""
     with scope.within(scope.EVERYTHING):
         return segments.enqueue_due(now=timezone.now())
+
+
+@shared_task(name="retail.leads")
+def tend_leads() -> int:
+    """What is over ends, what fired becomes leads; from 08:00 on those of the morning, at hours of day the digests."""
+    now, task = timezone.now(), "retail.leads"
+    today = timezone.localdate(now).isoformat()
+    ran = periodic.last(task=task)
+    is_morning = timezone.localtime(now).hour >= MORNING and (ran is None or ran.found.get("on") != today)
+    with scope.within(scope.EVERYTHING):
+        count = push.run(now=now, is_morning=is_morning)
+    found = {"on": today} if is_morning else ran.found if ran else {}
+    periodic.note(task=task, now=now, found=found)
+    return count
 
 
 @shared_task(name="retail.behaviour")

@@ -4,6 +4,7 @@ What a customer said or did stops everything, also what they began themselves. H
 lately, stops only what they have not asked for.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from clerks.leads import rules
-from clerks.leads.models import LeadPolicy
+from clerks.leads.models import Lead, LeadPolicy
 from retail.models import Brand
 
 UPSET = timedelta(days=30)  # after a complaint
@@ -50,7 +51,7 @@ WHEN EXISTS (SELECT FROM members_event e WHERE e.member_id = {member} AND e.bran
 WHEN EXISTS (SELECT FROM members_membership m JOIN members_purchase p ON p.membership_id = m.id
     JOIN retail_refund r ON r.order_id = p.order_id
     WHERE m.member_id = {member} AND m.brand_id = %(brand)s AND r.refunded_at > %(returning_since)s
-    AND r.refunded_at <= %(now)s AND p.paid_at > %(returning_since)s::timestamptz - interval '200 days') THEN 'refunding'
+    AND r.refunded_at <= %(now)s) THEN 'refunding'
 END"""
 _CONTACTS = """(SELECT count(*) FROM clerks_touch t WHERE t.member_id = {{member}} AND t.corp = %(corp)s
     AND t.purpose = 'marketing' AND t.at > %(now)s - interval '{days} days') >= %({most})s"""
@@ -99,3 +100,17 @@ def why(*, brand: Brand, member_id: int, now: datetime) -> str:
     with connection.cursor() as cursor:
         cursor.execute(_WHY, asked)
         return cursor.fetchone()[0] or ""
+
+
+_LEFT_ALONE = f"""
+SELECT l.id FROM leads_lead l
+WHERE l.id = ANY(%(leads)s) AND {STOP.format(member="l.member_id", service="(l.rank <= 2)")} IS NOT NULL
+"""
+
+
+def left_alone(*, brand: Brand, leads: Iterable[Lead], now: datetime) -> set[int]:
+    """Of these leads those whose customer is to be left alone by now. One statement."""
+    asked = given(brand=brand, policy=rules.of(brand), now=now)
+    with connection.cursor() as cursor:
+        cursor.execute(_LEFT_ALONE, {**asked, "leads": [lead.pk for lead in leads]})
+        return {pk for (pk,) in cursor.fetchall()}

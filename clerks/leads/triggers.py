@@ -110,7 +110,8 @@ ORDER BY e.member_id, e.place, e.expires_at, e.source
 """
 # A birthday, or the day somebody joined, within three days. Who was born on 29 February has it on the 28th.
 _DATE = f"""
-SELECT DISTINCT ON (e.member_id) e.member_id, e.code || ':' || e.member_id || ':' || extract(year FROM e.day) AS source,
+SELECT DISTINCT ON (e.member_id) e.member_id,
+    e.code || ':' || e.member_id || ':' || extract(year FROM e.day) AS source,
     NULL::bigint AS product_id, jsonb_build_array(jsonb_build_object('code', e.code, 'years', e.years,
         'in', e.day - %(today)s::date)) AS said,
     {_UNSCORED}, (e.day + 2)::timestamp AT TIME ZONE 'Asia/Shanghai' AS expires_at, {_NO_ROOM}
@@ -156,8 +157,8 @@ ORDER BY e.member_id, e.at DESC, e.id DESC
 # How many more customers each clerk can take today: `rules.most` less those with an open lead, whoever is held out.
 ROOM = """
 room AS MATERIALIZED (
-    SELECT b.staff_id, greatest(0, greatest(%(clerk_least)s, least(%(clerk_most)s, b.reachable * %(book_ppm)s / 1000000))
-        - b.busy)::int AS left
+    SELECT b.staff_id, greatest(0, greatest(%(clerk_least)s, least(%(clerk_most)s,
+        b.reachable * %(book_ppm)s / 1000000)) - b.busy)::int AS free
     FROM (SELECT c.staff_id, count(*) AS reachable, count(o.member_id) AS busy
         FROM clerks_customer c LEFT JOIN (SELECT DISTINCT member_id FROM leads_lead WHERE brand_id = %(brand)s
             AND closed_at IS NULL AND contacted_at IS NULL) o ON o.member_id = c.member_id
@@ -167,16 +168,16 @@ room AS MATERIALIZED (
 _BEST = f"""
 WITH {ROOM}, best AS (
     SELECT c.staff_id, c.member_id, s.score, s.expected_fen, s.scored_on, p.orders, p.orders_90, p.first_at, p.last_at,
-        room.left, row_number() OVER (PARTITION BY c.staff_id ORDER BY s.score DESC, c.member_id) AS place
+        room.free, row_number() OVER (PARTITION BY c.staff_id ORDER BY s.score DESC, c.member_id) AS place
     FROM leads_score s JOIN clerks_customer c ON c.brand_id = s.brand_id AND c.member_id = s.member_id
-    JOIN room ON room.staff_id = c.staff_id AND room.left > 0
+    JOIN room ON room.staff_id = c.staff_id AND room.free > 0
     JOIN members_membership m ON m.brand_id = s.brand_id AND m.member_id = s.member_id
     JOIN members_profile p ON p.membership_id = m.id
     WHERE s.brand_id = %(brand)s AND c.is_friend AND NOT c.is_lost AND {{who}}
 )
 SELECT member_id, '{{name}}:' || member_id || ':' || scored_on AS source, NULL::bigint AS product_id,
     {{said}} AS said, score, expected_fen, %(now)s + interval '{{days}} days' AS expires_at, {{room}} AS room
-FROM best WHERE place <= 2 * left + 5
+FROM best WHERE place <= 2 * free + 5
 """
 _SINCE = "extract(day FROM %(now)s - last_at)::int"
 _LIKELY = _BEST.format(
@@ -185,7 +186,7 @@ _LIKELY = _BEST.format(
     who="s.band IN ('high', 'middle') AND m.last_purchase_at <= %(now)s - make_interval(days => %(fresh_days)s)"
     " AND m.last_purchase_at > %(now)s - make_interval(days => %(dormant_days)s)",
     # One place of four is left for those who sleep.
-    room="left - left / 4",
+    room="free - free / 4",
     said=f"""jsonb_build_array(
         jsonb_build_object('code', 'rhythm', 'since', {_SINCE}, 'gap',
             greatest(1, round(extract(epoch FROM last_at - first_at) / 86400 / greatest(1, orders - 1)))::int),
@@ -196,7 +197,7 @@ _DORMANT = _BEST.format(
     name="dormant",
     days=14,
     who="s.band <> 'none' AND m.last_purchase_at <= %(now)s - make_interval(days => %(dormant_days)s)",
-    room="left",
+    room="free",
     said=f"""jsonb_build_array(jsonb_build_object('code', 'slept', 'since', {_SINCE}, 'count', orders),
         CASE WHEN expected_fen > 0 THEN jsonb_build_object('code', 'spends', 'fen', expected_fen) END)""",
 )

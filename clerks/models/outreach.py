@@ -197,6 +197,7 @@ class Notice(Scoped):
         STAFF_LEFT = "staff_left", _("员工离职")
         SYNC_STOPPED = "sync_stopped", _("核对已刹车")
         ACQUISITION = "acquisition", _("获客助手")
+        LEADS = "leads", _("线索")
         TOLD = "told", _("通知")
 
     staff = models.ForeignKey(Staff, verbose_name=_("收件人"), on_delete=models.PROTECT, related_name="notices")

@@ -111,9 +111,7 @@ def _is_too_often(member_id: int, corp: str, limits: Limits, now: datetime) -> b
     since = now - timedelta(days=max(days for _times, days in limits.windows))
     rows = Touch._base_manager.filter(member=member_id, corp=corp, purpose__in=PROACTIVE, at__gt=since)
     times = list(rows.values_list("at", flat=True))
-    return any(
-        sum(at > now - timedelta(days=days) for at in times) >= most for most, days in limits.windows
-    )
+    return any(sum(at > now - timedelta(days=days) for at in times) >= most for most, days in limits.windows)
 
 
 def alone(member_id: int) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from members.models import Member
 from retail.models import Brand, Order, Product, Staff, Store
-from retail.scope import ANY, Paths, Scoped, ScopedManager
+from retail.scope import Paths, Scoped, ScopedManager
 
 
 class LeadPolicy(Scoped):
