@@ -89,6 +89,13 @@ def of_customer(*, post: Post, member_id: int, now: datetime) -> Card | None:
     return Card(leads[0], leads, called({member_id})[member_id]) if leads else None
 
 
+def of_lead(*, post: Post, lead: Lead, now: datetime) -> Card:
+    """One lead with what else there is to do for its customer."""
+    card = of_customer(post=post, member_id=lead.member_id, now=now)
+    others = [one for one in card.leads if one.pk != lead.pk] if card else []
+    return Card(lead, [lead, *others], called({lead.member_id}).get(lead.member_id, ""))
+
+
 def called(member_ids: set[int]) -> Mapping[int, str]:
     """What customers are called; who gives ids may know it. One statement."""
     rows = Member._base_manager.filter(pk__in=member_ids).values_list("pk", "name")

@@ -68,15 +68,13 @@ def _is_due(row: dict[str, Any], told: list[datetime], hour: int) -> bool:
 def _tell(person: Staff, policy: LeadPolicy, row: dict[str, Any], number: int, now: datetime) -> None:
     people = min(row["people"], policy.clerk_most)
     with wording.for_others():
-        title = ngettext("今天有 %(count)s 位顾客值得联系", "今天有 %(count)s 位顾客值得联系", people) % {
-            "count": people
-        }
+        said = ngettext("今天有 %(count)s 位顾客值得联系", "今天有 %(count)s 位顾客值得联系", people)
+        title = said % {"count": people}
         if row["best"] <= _SERVICE:
             title = _("有顾客在等您：%(title)s") % {"title": title}
         text = _("打开就能看到是谁、为什么、说什么。")
-    only = Lead._base_manager.filter(staff=person, arm=Lead.Arm.TREATED, closed_at=None, state__in=Lead.WAITING)
-    about = (
-        only.get(expires_at__gt=now) if row["people"] == 1 and only.filter(expires_at__gt=now).count() == 1 else None
-    )
+    rows = Lead._base_manager.filter(staff=person, arm=Lead.Arm.TREATED, closed_at=None, state__in=Lead.WAITING)
+    only = list(rows.filter(expires_at__gt=now)[:2])
+    about = only[0] if len(only) == 1 else None  # opens that one, else the list
     effect = f"leads:{rules.day_of(now)}:{number}"
     notices.tell(staff=person, kind=Notice.Kind.LEADS, title=title, text=text, about=about, effect=effect, now=now)

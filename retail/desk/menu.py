@@ -115,6 +115,13 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         ],
     ),
     (
+        _("线索"),
+        [
+            Page("leads.lead", pgettext_lazy("plural", "线索"), "lightbulb"),
+            Page("leads.leadpolicy", pgettext_lazy("plural", "线索规则"), "tune"),
+        ],
+    ),
+    (
         _("企业微信"),
         [
             Page("wecom.app", pgettext_lazy("plural", "应用"), "forum"),

@@ -81,6 +81,8 @@ _PLACES = [
     "retail.post",
     "retail.employment",
 ]
+_LEADS = ["leads.lead"]
+_LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
 _COUPONS = ["members.coupontype", "members.couponquota"]
@@ -118,10 +120,11 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 
 _OWN_STORES = _may(
-    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
+    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, *_LEADS, "commissions.statement", "commissions.dispute", *_ATTAINED],
+    "view",
 ) | {"commissions.answer_dispute", "members.stop_member"}
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
-_EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
+_EVERYTHING = _may([*_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
@@ -143,7 +146,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.view_exportfile"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
-    | _may(["commissions.target", "members.segment"], "add", "change")
+    | _may(["commissions.target", "members.segment", *_LEAD_RULES], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(_LISTS, "add", "change")
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
