@@ -24,8 +24,8 @@ LEFT JOIN LATERAL (
         WHERE e.brand_id = %(brand)s AND e.member_id = {member} AND e.share_code <> ''
             AND e.at > %(now)s - interval '30 days' AND e.at <= %(now)s
         UNION ALL
-        SELECT f.staff_id, f.store_id, 3, f.since FROM clerks_friend f
-        WHERE f.member_id = {member} AND f.corp = %(corp)s AND f.state = 'friend' AND f.staff_id IS NOT NULL
+        SELECT w.staff_id, w.store_id, 3, w.since FROM clerks_friend w
+        WHERE w.member_id = {member} AND w.corp = %(corp)s AND w.state = 'friend' AND w.staff_id IS NOT NULL
         UNION ALL
         SELECT b.staff_id, b.store_id, 4, b.ended_at FROM clerks_binding b
         WHERE b.brand_id = %(brand)s AND b.member_id = {member} AND b.ended_at > %(now)s - interval '180 days'

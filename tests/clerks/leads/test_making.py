@@ -23,6 +23,7 @@ def scene(everything: None) -> Scene:
 
 def test_each_thing_that_happens_fires_its_type_with_its_numbers(scene: Scene) -> None:
     product = scene.shop.product.pk
+    LeadPolicy.objects.update(clerk_least=10)
     who = {name: scene.member() for name in ("asked", "unpaid", "cart", "viewed", "live", "coupon", "slept", "likely")}
     scene.did(who["asked"], "asked", hours_ago=1)
     scene.did(who["unpaid"], "order_placed", hours_ago=2, outer_order_id="N1", product_id=product)
@@ -91,11 +92,11 @@ def quieted(scene: Scene, member: Member, why: str) -> None:
         case "refunding":
             order = scene.shop.order(paid_at=NOW - timedelta(days=9))
             (order_id,) = scene.shop.settle(order)
-            row = scene.shop.refund(order, fen=100)
+            row = scene.shop.refund(order, fen=100, now=NOW - timedelta(days=1))
             member.memberships.get(brand=brand).purchases.create(
                 order_id=order_id, paid_at=NOW - timedelta(days=9), is_first=False
             )
-            assert Refund.objects.get(pk=row.id).refunded_at == NOW
+            assert Refund.objects.get(pk=row.id).refunded_at == NOW - timedelta(days=1)
         case "often" | "resting":
             days = {"often": (4, 6), "resting": (2,)}[why]
             for day in days:
