@@ -1,8 +1,8 @@
 """What came back of orders, for many at once: SQL that takes the steps of `commissions.returns.tally`.
 
 `RETURNED` are parts of a WITH RECURSIVE that another statement begins with `bought (order_id, …)`; their last one is
-`returned (id, back, pieces)`: how much of a line came back, as a magnitude, and how many pieces. `returned_by` says the
-same of the refunds in a table that the other statement names.
+`returned (id, back, pieces)`: how much of a line came back, as a magnitude, and how many pieces. `returned_by` makes
+them of such refunds alone as stand in a table that the other statement names.
 """
 
 from collections.abc import Collection

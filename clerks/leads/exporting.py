@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 def scores(*, brand: Brand, day: date, horizon_days: int, now: datetime) -> tuple[Iterator[Row], IntentModel | None]:
-    """Of everybody who bought before the day, the likeliest first, and the model it comes from. It is put on record."""
+    """Of everybody who bought before the day, the likeliest first, and the model. It is put on record."""
     model = scoring.known_by(brand_id=brand.pk, day=day, horizon_days=horizon_days)
     found = scoring.past(brand_id=brand.pk, day=day, model=model)
     said = {"day": day.isoformat(), "members": len(found), "model": model.pk if model else None}

@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from clerks.leads import features, reasons
 from clerks.leads.models import IntentModel, Score
+from members.models import Membership
 from retail.models import Brand
 
 HORIZON = 30  # days; leads live a week, and a month of labels is what a shop of 500 customers can learn from
@@ -145,8 +147,11 @@ def score(*, brand_id: int, as_of: date, now: datetime) -> int:
 
 def score_all(*, as_of: date, now: datetime) -> int:
     """The same for every brand that is in business, each in a transaction of its own; how many members that are."""
-    brands = Brand._base_manager.filter(memberships__isnull=False).distinct().order_by("pk")
-    return sum(score(brand_id=pk, as_of=as_of, now=now) for pk in brands.values_list("pk", flat=True))
+    return sum(score(brand_id=brand.pk, as_of=as_of, now=now) for brand in in_business())
+
+
+def in_business() -> QuerySet[Brand]:
+    return Brand._base_manager.filter(Exists(Membership._base_manager.filter(brand=OuterRef("pk")))).order_by("pk")
 
 
 # ── A day of the past ────────────────────────────────────────────────────────────────────────────────────────────────

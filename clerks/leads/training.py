@@ -59,6 +59,17 @@ def train(
     return _keep(model, trained, now)
 
 
+def train_all(*, as_of: date, now: datetime) -> dict[str, str]:
+    """The same for every brand in business; by code what came of it: "on", the gate it did not pass, "none".
+
+    Nothing where what trains is not installed: the page of models says so.
+    """
+    if not is_possible():
+        return {}
+    made = {brand.code: train(brand=brand, as_of=as_of, is_trial=False, now=now) for brand in scoring.in_business()}
+    return {code: "none" if model is None else model.refusal or "on" for code, model in made.items()}
+
+
 def cut_days(*, first: date, as_of: date, horizon_days: int) -> list[date]:
     """The past days to learn from, the newest first: as many as the history has."""
     days = (as_of - timedelta(days=horizon_days + APART * place) for place in range(CUTS))

@@ -19,17 +19,17 @@ class Command(TablesCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--brand", required=True, help="code of the brand")
-        parser.add_argument("--as-of", type=date.fromisoformat, help="YYYY-MM-DD; without it today")
+        parser.add_argument("--as-of", help="YYYY-MM-DD; without it today")
         parser.add_argument("--horizon", type=at_least_one, default=scoring.HORIZON, help="days looked ahead")
 
-    def handle(self, *, brand: str, as_of: date | None, horizon: int, **options: Any) -> None:
+    def handle(self, *, brand: str, as_of: str | None, horizon: int, **options: Any) -> None:
         if not training.is_possible():
             raise CommandError("scikit-learn is not installed: it comes with the extra `train`.")
         now = timezone.now()
         with scope.within(scope.EVERYTHING):
             model = training.train(
                 brand=named(brand),
-                as_of=as_of or timezone.localdate(now),
+                as_of=day_said(as_of) if as_of else timezone.localdate(now),
                 horizon_days=horizon,
                 is_trial=as_of is not None,
                 now=now,
@@ -42,6 +42,13 @@ def named(code: str) -> Brand:
     if brand is None:
         raise CommandError(f"There is no brand {code!r}.")
     return brand
+
+
+def day_said(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{text!r} is no day: YYYY-MM-DD.") from None
 
 
 def said(model: IntentModel) -> str:
