@@ -35,6 +35,7 @@ TABLE = [
     Periodic("find whose behaviour it was", "retail.behaviour", 600),
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),
+    Periodic("at night who is likely to buy, on Sundays by new models", "retail.intent", 1800),
     Periodic("end the coupons whose time is over", "retail.coupons", 3600),
     Periodic("look who fits the segments now", "retail.segments", 300),
     Periodic("see whom clerks should talk to, and what became of it", "retail.leads", 300),

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clerks import book, callbacks, oneid, tagging
 from clerks.callbacks import marks, sync
-from clerks.leads import push
+from clerks.leads import push, scoring, training
 from clerks.outreach import budgets, codes, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -303,6 +303,21 @@ def members_by_night() -> int:
         tagging.forget(before=now - timedelta(days=1))
     found = {"on": today.isoformat(), "expired": expired, "profiles": count, "tiers": moved, **changed._asdict()}
     periodic.note(task="retail.members_night", now=now, found=found)
+    return count
+
+
+@shared_task(name="retail.intent")
+def judge_intent() -> int:
+    """Once a night, as soon as the sums of the night are done: who is likely to buy. On Sundays new models first."""
+    now, task = timezone.now(), "retail.intent"
+    today = timezone.localdate(now)
+    ran, rolled_up = periodic.last(task=task), periodic.last(task="retail.members_night")
+    if (ran and ran.found.get("on") == today.isoformat()) or not rolled_up or rolled_up.found.get("on") != str(today):
+        return 0
+    with scope.within(scope.EVERYTHING):
+        trained = training.train_all(as_of=today, now=now) if today.weekday() == SUNDAY else {}
+        count = scoring.score_all(as_of=today, now=now)
+    periodic.note(task=task, now=now, found={"on": today.isoformat(), "members": count, "models": trained})
     return count
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from clerks.leads import reasons
 from clerks.leads.models import Lead
-from retail.templatetags.figures import yuan
 
 K = Lead.Kind
 
@@ -54,12 +54,13 @@ UNFED = frozenset({str(K.STOCK)})  # no feed tells us of stock or prices yet: th
 def sentence(reason: Mapping[str, Any], *, product: str = "") -> str:
     """One reason, {"code": …, numbers}, in the plain words a clerk reads. "" for a code nobody knows any more."""
     said: dict[str, Any] = {"what": product or _("商品"), **reason}
-    write = _SENTENCES.get(str(reason.get("code")))
+    code = str(reason.get("code"))
+    write = _SENTENCES.get(code) or reasons.SENTENCES.get(code)
     return write(said) if write else ""
 
 
-def sentences(reasons: Sequence[Mapping[str, Any]], *, product: str = "", most: int = 3) -> list[str]:
-    found = (sentence(one, product=product) for one in reasons)
+def sentences(said: Sequence[Mapping[str, Any]], *, product: str = "", most: int = 3) -> list[str]:
+    found = (sentence(one, product=product) for one in said)
     return [words for words in found if words][:most]
 
 
@@ -79,10 +80,6 @@ def _day(said: dict[str, Any]) -> str:
     return ngettext("%(count)s 天后", "%(count)s 天后", days) % {"count": days}
 
 
-def _rhythm(said: dict[str, Any]) -> str:
-    return _("常 %(gap)s 天买一次，已经 %(since)s 天没买") % said
-
-
 _SENTENCES = {
     "asked": lambda said: _("%(when)s问过，还没有回复") % {"when": _hours(said)},
     "replied": lambda said: _("%(when)s回复了，还没有接上话") % {"when": _hours(said)},
@@ -97,9 +94,6 @@ _SENTENCES = {
     "birthday": lambda said: _("%(when)s生日") % {"when": _day(said)},
     "anniversary": lambda said: _("%(when)s入会满 %(years)s 年") % {**said, "when": _day(said)},
     "after_sale": lambda said: _("买了“%(what)s”%(days)s 天，问问合不合适") % said,
-    "rhythm": _rhythm,
-    "lately": lambda said: _("近 90 天买了 %(count)s 次") % said,
-    "spends": lambda said: _("每次大约花 ¥%(yuan)s") % {"yuan": yuan(int(said["fen"]))},
     "slept": lambda said: _("%(since)s 天没来，以前一共买过 %(count)s 次") % said,
     "live": lambda said: _("看了直播 %(minutes)s 分钟，没有下单") % said,
 }

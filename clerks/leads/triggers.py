@@ -167,7 +167,7 @@ room AS MATERIALIZED (
 # Twice the room and some: of those who come first, some are to be left alone.
 _BEST = f"""
 WITH {ROOM}, best AS (
-    SELECT c.staff_id, c.member_id, s.score, s.expected_fen, s.scored_on, p.orders, p.orders_90, p.first_at, p.last_at,
+    SELECT c.staff_id, c.member_id, s.score, s.expected_fen, s.scored_on, s.reasons, p.orders, p.last_at,
         room.free, row_number() OVER (PARTITION BY c.staff_id ORDER BY s.score DESC, c.member_id) AS place
     FROM leads_score s JOIN clerks_customer c ON c.brand_id = s.brand_id AND c.member_id = s.member_id
     JOIN room ON room.staff_id = c.staff_id AND room.free > 0
@@ -187,11 +187,7 @@ _LIKELY = _BEST.format(
     " AND m.last_purchase_at > %(now)s - make_interval(days => %(dormant_days)s)",
     # One place of four is left for those who sleep.
     room="free - free / 4",
-    said=f"""jsonb_build_array(
-        jsonb_build_object('code', 'rhythm', 'since', {_SINCE}, 'gap',
-            greatest(1, round(extract(epoch FROM last_at - first_at) / 86400 / greatest(1, orders - 1)))::int),
-        CASE WHEN orders_90 > 0 THEN jsonb_build_object('code', 'lately', 'count', orders_90) END,
-        CASE WHEN expected_fen > 0 THEN jsonb_build_object('code', 'spends', 'fen', expected_fen) END)""",
+    said="reasons",  # what stands out of them, by the model (`reasons`)
 )
 _DORMANT = _BEST.format(
     name="dormant",

@@ -41,6 +41,7 @@ ACTIONS = {
     "erase": _("抹去个人标识"),
     "export": _("导出"),
     "export.download": _("下载导出文件"),
+    "intent.export": _("导出意向分"),
     "segment.end": _("停用人群"),
     "segment.copy": _("复制人群"),
     "token.read": _("改令牌权限"),

@@ -35,6 +35,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
             Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
+            Page("leads.intentmodel", pgettext_lazy("plural", "意向模型"), "model_training"),
         ],
     ),
     (

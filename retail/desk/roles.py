@@ -103,12 +103,13 @@ _SETTLED = [
     *("commissions.period", "commissions.statement", "commissions.payoutbatch", "commissions.paycycle"),
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
+_INTENT = ["leads.intentmodel"]
 _MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
 _LISTS = ["members.memberimport", "members.couponissue"]
 _MACHINERY = [
-    *(*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
+    *(*_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS, *_INTENT),
     *("retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM),
 ]
 

@@ -14,13 +14,19 @@ class IntentModel(Scoped):
     """意向模型: one version of a brand's coefficients, learned from what was known before `as_of`, and how good it is.
 
     A member's score is 1 ÷ (1 + e^−z), z = intercept + Σ weight × feature. `means`: of the features, over the members
-    it was learned from; what a member has above them is why they stand out. It never changes, but for being in force:
+    it was learned from; what a member has above them is why they stand out. Of those who bought twice or more, about
+    one in ten score `high_from` or more, the next two in ten `middle_from`. It never changes, but for being in force:
     at most one of a brand is, and one made for a past date (`is_trial`) never.
     """
 
     class Kind(models.TextChoices):
         LOGISTIC = "logistic", _("逻辑回归")
         RFM = "rfm", _("RFM 排位")
+
+    class Gate(models.TextChoices):
+        AUC = "auc", _("排序不如在用的")
+        ECE = "ece", _("概率不准")
+        AP = "ap", _("不如 RFM 排位")
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="intent_models")
     kind = models.CharField(_("方法"), max_length=8, choices=Kind.choices)
@@ -31,8 +37,10 @@ class IntentModel(Scoped):
     weights = ArrayField(models.FloatField(), verbose_name=_("系数"))
     means = ArrayField(models.FloatField(), verbose_name=_("平均值"))
     intercept = models.FloatField(_("截距"))
+    middle_from = models.FloatField(_("中：从"))
+    high_from = models.FloatField(_("高：从"))
     metrics = models.JSONField(_("指标"), default=dict)
-    refusal = models.CharField(_("未启用原因"), max_length=16, blank=True, default="")  # the gate it did not pass
+    refusal = models.CharField(_("没有通过"), max_length=3, choices=Gate.choices, blank=True, default="")
     trained_at = models.DateTimeField(_("训练时间"))
     active_from = models.DateTimeField(_("启用"), null=True, blank=True)
     active_until = models.DateTimeField(_("停用"), null=True, blank=True)

@@ -72,7 +72,15 @@ class Scene:
         Membership.objects.filter(pk=membership.pk).update(first_purchase_at=first_at, last_purchase_at=at)
         known = {"orders": orders, "first_at": first_at, "last_at": at, "refreshed_at": NOW}
         Profile.objects.update_or_create(membership=membership, defaults={**known, "last_store": self.shop.store})
-        said = {"score": score, "band": band, "rank_basis": "logistic", "expected_fen": 32000, "scored_on": NOW.date()}
+        why = [{"code": "rhythm", "gap": 40, "since": 37}]
+        said = {
+            "reasons": why,
+            "score": score,
+            "band": band,
+            "rank_basis": "logistic",
+            "expected_fen": 32000,
+            "scored_on": NOW.date(),
+        }
         Score.objects.update_or_create(brand=self.shop.brand, member=member, defaults=said)
 
     def did(self, member: Member, kind: str, *, hours_ago: float, now: datetime = NOON, **fields: Any) -> None:
