@@ -7,7 +7,7 @@ CODE := retail members commissions clerks
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check bench bench-full screenshots messages lock clean system
+.PHONY: help demo test test-full check bench bench-full bench-leads screenshots messages lock clean system
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -56,6 +56,9 @@ bench: .venv/.test ## speeds measured on this machine, quick sizes (ARGS="bulk c
 bench-full: .venv/.test ## speeds measured on this machine, full sizes
 	$(PY) -m tests.bench --full $(ARGS)
 
+bench-leads: .venv/.test ## how well purchases are foretold on a public log, and what scoring a million members costs
+	$(PY) -m tests.bench --full $(ARGS) foretelling intent
+
 screenshots: .venv/.test system ## pictures of the pages for the documentation
 	$(PY) -m tests.e2e.screenshots
 
@@ -66,7 +69,7 @@ messages: .venv/.test ## the English catalogue: takes in new texts, compiles (ne
 	for one in retail/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o $${one%.po}.mo $$one || exit 1; done
 
 lock: .venv/.made ## constraints.txt anew: the newest versions that pyproject.toml allows
-	@$(call requirements,demo prod bench test) > .venv/all.txt
+	@$(call requirements,demo prod bench train test) > .venv/all.txt
 	$(PY) -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -r .venv/all.txt
 	$(PY) -m pip freeze | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
@@ -106,7 +109,7 @@ install = @echo "Installing Python packages ($(1)) …"; \
 	$(call install,demo)
 
 .venv/.test: pyproject.toml constraints.txt | .venv/.made
-	$(call install,demo prod bench test)
+	$(call install,demo prod bench train test)
 
 .venv/.made:
 	@command -v $(PYTHON) >/dev/null || { $(call apt,python3 python3-venv); }

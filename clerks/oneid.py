@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from clerks import binding, book, friends
+from clerks.leads.models import Lead
 from clerks.models import HelpRequest, Merge, MergeMove, Note, Tie, Touch, TurnedAway
 from members import doubts, erasure, identity, moving, profiles, tiers
 from members.matching import NUMBER
@@ -27,6 +28,7 @@ WAYS = (
     Way(Note),
     Way(Touch),
     Way(HelpRequest),
+    Way(Lead, same="brand_id, kind", among="closed_at IS NULL"),
     Way(TurnedAway, same="brand_id, staff_id, at"),
     Way(Tie, same="brand_id", among="decided_at IS NULL"),
 )

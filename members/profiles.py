@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from members.models import Membership
-from members.returned import RETURNED
+from members.returned import RETURNED, returned_by
 
 CHUNK = 2_000  # memberships in one statement
 YEAR = 365
@@ -24,17 +24,16 @@ _TAG_IDS = """ARRAY(
         AND (held.brand_id IS NULL OR held.brand_id = {membership}.brand_id) ORDER BY 1
 )"""
 # `bought`: a table of the orders asked for (membership_id, order_id, paid_at, store_id).
-LINES = f"""
-{RETURNED}, lines AS (
+_LINES = """, lines AS (
     SELECT bought.*, l.product_id, l.category_label, l.qty, l.tag_fen, l.paid_fen, coalesce(r.back, 0) AS back,
         coalesce(r.pieces, 0) AS pieces, coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size
     FROM bought JOIN retail_orderline l ON l.order_id = bought.order_id LEFT JOIN returned r ON r.id = l.id
 )
 """
+LINES = f"\n{RETURNED}{_LINES}"
 # What each bought order is by now: one that came back whole was none; a line of a negative quantity is an exchange and
 # makes no order by itself.
-ORDERS = f"""
-{LINES}, orders AS (
+_ORDERS = """, orders AS (
     SELECT membership_id, order_id, paid_at, store_id,
         bool_or(qty > 0 AND back < size) AS is_one,
         sum(qty - sign(qty) * CASE WHEN back >= size THEN abs(qty) ELSE least(pieces, abs(qty)) END) AS pieces,
@@ -43,6 +42,14 @@ ORDERS = f"""
         sum(CASE WHEN back = 0 THEN tag_fen ELSE round(tag_fen::numeric * (size - back) / size) END) AS tag_fen
     FROM lines GROUP BY 1, 2, 3, 4
 )"""
+ORDERS = f"{LINES}{_ORDERS}"
+
+
+def orders_by(refunds: str) -> str:
+    """`ORDERS` as the refunds in this table leave them, which the statement names before."""
+    return f"{returned_by(refunds)}{_LINES}{_ORDERS}"
+
+
 # `asked`: the memberships, each with the company that looks (membership_id, franchisee_id). Who bought in stores of
 # another company, too, is in `joint`, and in `parts` with what the company that looks may know of it. Of all others
 # that is what their profile says.

@@ -1,7 +1,8 @@
 """What came back of orders, for many at once: SQL that takes the steps of `commissions.returns.tally`.
 
 `RETURNED` are parts of a WITH RECURSIVE that another statement begins with `bought (order_id, …)`; their last one is
-`returned (id, back, pieces)`: how much of a line came back, as a magnitude, and how many pieces.
+`returned (id, back, pieces)`: how much of a line came back, as a magnitude, and how many pieces. `returned_by` makes
+them of such refunds alone as stand in a table that the other statement names.
 """
 
 from collections.abc import Collection
@@ -11,13 +12,13 @@ from typing import NamedTuple
 from django.db import connection
 
 # Refunds are added up in the order of their own times; a cumulative one covers all that came before it.
-RETURNED = """
+_RETURNED = """
 refunded AS MATERIALIZED (
     SELECT l.id, l.paid_fen, greatest(abs(l.qty), 1)::bigint AS all_pieces,
         coalesce(nullif(abs(l.paid_fen), 0), nullif(abs(l.qty), 0), 1) AS size,
         r.fen, r.cumulative_fen, r.qty::bigint AS qty,
         row_number() OVER (PARTITION BY l.id ORDER BY r.refunded_at, r.outer_refund_id COLLATE "C") AS turn
-    FROM bought JOIN retail_refund r ON r.order_id = bought.order_id
+    FROM bought JOIN {refunds} r ON r.order_id = bought.order_id
     JOIN retail_orderline l ON l.order_id = r.order_id AND l.outer_line_id = r.outer_line_id
 ), folded AS (
     SELECT id, 0::bigint AS turn, 0::bigint AS back, 0::bigint AS pieces FROM refunded WHERE turn = 1
@@ -35,6 +36,13 @@ refunded AS MATERIALIZED (
 ), returned AS (
     SELECT DISTINCT ON (id) id, back, pieces FROM folded ORDER BY id, turn DESC
 )"""
+
+
+def returned_by(refunds: str) -> str:
+    return _RETURNED.format(refunds=refunds)
+
+
+RETURNED = returned_by("retail_refund")
 
 
 class Net(NamedTuple):

@@ -15,7 +15,7 @@ class RetailConfig(AppConfig):
             from retail import privacy
 
             privacy.require_keys()  # better no start than values that nobody can read again
-        post_migrate.connect(_grant_rights, sender=apps.get_app_config("clerks"))
+        post_migrate.connect(_grant_rights, sender=apps.get_app_config("leads"))
 
 
 def _register_periodic_work(**_options: object) -> None:

@@ -15,6 +15,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from clerks import attribution, binding, book, rewards
+from clerks.leads import dealing as leads
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers
@@ -280,6 +281,7 @@ def _settle(order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> N
     purchases |= {order.pk: order.purchase for order in corrected if hasattr(order, "purchase")}
     points.earn_many(orders=waiting, purchases=purchases, back=back, now=now)
     rewards.of_coupons(changes=redeemed, now=now)
+    leads.close_won(purchases=purchases, now=now)
     _mark_settled(waiting, now)
     _follow({purchase.membership_id for purchase in purchases.values()}, now, is_bulk)
 

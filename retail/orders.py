@@ -18,7 +18,7 @@ from retail import catalog, privacy, shapes
 from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund, RefundVersion
 
 # Outside of these years a time is a mistake; near year 1 and 9999 Python cannot even read back what it wrote.
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Fault(NamedTuple):

@@ -38,9 +38,11 @@ TABLE = [
     Periodic("tell clerks who have all the customers they may have", "retail.full_clerks", 1800),
     Periodic("count what everybody sold", "retail.attain", 1800),
     Periodic("at night points that expire, sums, tiers and computed tags", "retail.members_night", 1800),
+    Periodic("at night who is likely to buy, on Sundays by new models", "retail.intent", 1800),
     Periodic("end the coupons whose time is over", "retail.coupons", 3600),
     Periodic("in the morning share out who is nobody's customer", "retail.pool", 1800),
     Periodic("look who fits the segments now", "retail.segments", 300),
+    Periodic("see whom clerks should talk to, and what became of it", "retail.leads", 300),
     Periodic("look whether the invariants hold", "retail.doctor", 86_400),
 ]
 DEMO_TABLE = [

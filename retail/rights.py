@@ -51,6 +51,7 @@ DELETABLE = {
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",
+    "leads_score": "a row of clerks.leads.scoring, made of purchases: there are none left",
     "members_behind": "what is rolled up of them has caught up",
     "members_segmentmember": "somebody leaves a segment; the move stays",
     "otp_static_staticdevice": "recovery codes, replaced by new ones",

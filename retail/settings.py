@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "members",
     "commissions",
     "clerks",
+    "clerks.leads",
 ]
 AUTH_USER_MODEL = "retail.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -186,9 +187,10 @@ WECOM_BREAKER = (5, 30)  # so many failures in a row close the line for so many 
 # The address people reach this installation under: messages in the WeCom app open it. Empty = they are not sent.
 SITE_URL = env.str("DAOGOU_SITE_URL", default="http://127.0.0.1:8000" if DEMO or TESTING else "")
 OUTREACH_HOURS = (9, 21)  # between these hours of Shanghai customers may hear from us unasked
-OUTREACH_MOST_TOUCHES = (3, 7)  # so many times in so many days, by whomever
 HELP_REMIND_MINUTES = env.int("DAOGOU_HELP_REMIND_MINUTES", default=30)  # of opening hours; then twice that, and so on
 HELP_ESCALATE_HOURS = env.int("DAOGOU_HELP_ESCALATE_HOURS", default=4)  # likewise; then the level above has it
+# So many times in so many days, by whomever and on whatever channel; a brand may set others (LeadPolicy).
+OUTREACH_CAPS = ((1, 1), (2, 7), (6, 30))
 DORMANT_DAYS = env.int("DAOGOU_DORMANT_DAYS", default=60)  # who bought since then is not asleep
 WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
 WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does

@@ -8,6 +8,7 @@ from django.utils import timezone
 from clerks import book, callbacks, oneid, pool, tagging
 from clerks.callbacks import marks, sync
 from clerks.handover import chats, running
+from clerks.leads import push, scoring, training
 from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -300,6 +301,20 @@ def refresh_segments() -> int:
         return segments.enqueue_due(now=timezone.now())
 
 
+@shared_task(name="retail.leads")
+def tend_leads() -> int:
+    """What is over ends, what fired becomes leads; from 08:00 on those of the morning, at hours of day the digests."""
+    now, task = timezone.now(), "retail.leads"
+    today = timezone.localdate(now).isoformat()
+    ran = periodic.last(task=task)
+    is_morning = timezone.localtime(now).hour >= MORNING and (ran is None or ran.found.get("on") != today)
+    with scope.within(scope.EVERYTHING):
+        count = push.run(now=now, is_morning=is_morning)
+    found = {"on": today} if is_morning else ran.found if ran else {}
+    periodic.note(task=task, now=now, found=found)
+    return count
+
+
 @shared_task(name="retail.behaviour")
 def tend_behaviour() -> int:
     """Make the months to come, and give what nobody had done to those who became known since."""
@@ -363,6 +378,21 @@ def share_pools() -> int:
     with scope.within(scope.EVERYTHING):
         count = pool.enqueue_daily(now=now)
     periodic.note(task=task, now=now, found={"on": today.isoformat(), "stores": count})
+    return count
+
+
+@shared_task(name="retail.intent")
+def judge_intent() -> int:
+    """Once a night, as soon as the sums of the night are done: who is likely to buy. On Sundays new models first."""
+    now, task = timezone.now(), "retail.intent"
+    today = timezone.localdate(now)
+    ran, rolled_up = periodic.last(task=task), periodic.last(task="retail.members_night")
+    if (ran and ran.found.get("on") == today.isoformat()) or not rolled_up or rolled_up.found.get("on") != str(today):
+        return 0
+    with scope.within(scope.EVERYTHING):
+        trained = training.train_all(as_of=today, now=now) if today.weekday() == SUNDAY else {}
+        count = scoring.score_all(as_of=today, now=now)
+    periodic.note(task=task, now=now, found={"on": today.isoformat(), "members": count, "models": trained})
     return count
 
 

@@ -1,4 +1,4 @@
-"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, requests for help, tags, merges."""
+"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, leads, requests for help, merges."""
 
 from clerks.admin import (
     broadcasts,
@@ -6,6 +6,8 @@ from clerks.admin import (
     disputes,
     handover,
     help,
+    intent,
+    leads,
     merging,
     mirror,
     policies,
@@ -17,6 +19,19 @@ from clerks.admin import (
 )
 
 __all__ = [
-    *("broadcasts", "codes", "disputes", "handover", "help", "merging", "mirror", "policies", "pool", "relations"),
-    *("tags", "talk", "ties"),
+    "broadcasts",
+    "codes",
+    "disputes",
+    "handover",
+    "help",
+    "intent",
+    "leads",
+    "merging",
+    "mirror",
+    "policies",
+    "pool",
+    "relations",
+    "tags",
+    "talk",
+    "ties",
 ]

@@ -17,8 +17,8 @@ from clerks.models.wishes import TagWish
 
 __all__ = [
     "Binding",
-    "ChatTransfer",
     "Broadcast",
+    "ChatTransfer",
     "ContactWay",
     "CorpTag",
     "Customer",

@@ -205,6 +205,7 @@ class Notice(Scoped):
         ACQUISITION = "acquisition", _("获客助手")
         BROADCAST = "broadcast", _("公告")
         HELP = "help", _("求助")
+        LEADS = "leads", _("线索")
         TOLD = "told", _("通知")
 
     staff = models.ForeignKey(Staff, verbose_name=_("收件人"), on_delete=models.PROTECT, related_name="notices")

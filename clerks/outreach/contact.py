@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +36,21 @@ class Verdict(NamedTuple):
     words: Any = ""
 
 
+class Limits(NamedTuple):
+    """How often a customer may be contacted who has not asked for it: (times, days), over all people and channels.
+
+    `hours`: between these hours of Shanghai alone.
+    """
+
+    windows: tuple[tuple[int, int], ...]
+    hours: tuple[int, int]
+
+
+def usual() -> Limits:
+    """What holds where a brand has set nothing."""
+    return Limits(settings.OUTREACH_CAPS, settings.OUTREACH_HOURS)
+
+
 class Forbidden(Exception):
     """The gate said no; `verdict` says why."""
 
@@ -52,10 +68,20 @@ NOT_YOURS = Verdict(False, "not_yours", _("不是您的顾客，也没有加您�
 TOO_OFTEN = Verdict(False, "too_often", _("这几天已经联系过好几次了，先让顾客歇一歇。"))
 
 
-def may(*, member_id: int | None, corp: str, purpose: str, by: Staff | None, now: datetime) -> Verdict:
+def may(
+    *,
+    member_id: int | None,
+    corp: str,
+    purpose: str,
+    by: Staff | None,
+    now: datetime,
+    limits: Limits | None = None,
+    is_theirs: bool = False,
+) -> Verdict:
     """Whether this clerk (None: the house) may contact a member for this purpose now. Asked again at each sending.
 
     Whom nobody knows nobody may contact: they may have asked for it to stop under a name we have not found yet.
+    `limits`: those of the brand, if it has any of its own. `is_theirs`: the customer was given to this clerk for now.
     """
     if member_id is None:
         return UNKNOWN
@@ -65,15 +91,16 @@ def may(*, member_id: int | None, corp: str, purpose: str, by: Staff | None, now
         return FORGOTTEN
     if purpose not in PROACTIVE:
         return YES
-    if _is_quiet(now):
+    limits = limits or usual()
+    if _is_quiet(limits, now):
         return QUIET
-    if by is not None and not _is_theirs(member_id, by):
+    if by is not None and not is_theirs and not _is_theirs(member_id, by):
         return NOT_YOURS
-    return TOO_OFTEN if _touches(member_id, corp, now) >= settings.OUTREACH_MOST_TOUCHES[0] else YES
+    return TOO_OFTEN if _is_too_often(member_id, corp, limits, now) else YES
 
 
-def _is_quiet(now: datetime) -> bool:
-    first, last = settings.OUTREACH_HOURS
+def _is_quiet(limits: Limits, now: datetime) -> bool:
+    first, last = limits.hours
     return not first <= timezone.localtime(now).hour < last
 
 
@@ -82,9 +109,18 @@ def _is_theirs(member_id: int, by: Staff) -> bool:
     return friends.exists() or Binding._base_manager.filter(member=member_id, staff=by, ended_at=None).exists()
 
 
-def _touches(member_id: int, corp: str, now: datetime) -> int:
-    since = now - timedelta(days=settings.OUTREACH_MOST_TOUCHES[1])
-    return Touch._base_manager.filter(member=member_id, corp=corp, purpose__in=PROACTIVE, at__gt=since).count()
+def _is_too_often(member_id: int, corp: str, limits: Limits, now: datetime) -> bool:
+    """Days are of 24 hours each: so no day, no week and no month of the calendar holds more either."""
+    since = now - timedelta(days=max(days for _times, days in limits.windows))
+    rows = Touch._base_manager.filter(member=member_id, corp=corp, purpose__in=PROACTIVE, at__gt=since)
+    times = list(rows.values_list("at", flat=True))
+    return any(sum(at > now - timedelta(days=days) for at in times) >= most for most, days in limits.windows)
+
+
+def alone(member_id: int) -> None:
+    """Nobody else asks for, or notes, a contact with this customer before our commit: of two only one gets through."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('touch', %s))", [member_id])
 
 
 def touch(

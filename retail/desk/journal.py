@@ -32,12 +32,16 @@ ACTIONS = {
     "password": _("改密码"),
     "unmask": _("查看完整号码"),
     "search_tail": _("用手机尾号找顾客"),
+    "lead.claim": _("认领线索"),
+    "lead.kind_off": _("停用一类线索"),
+    "lead.kind_on": _("启用一类线索"),
     "member.merge": _("合并会员"),
     "member.unmerge": _("撤销合并"),
     "doubt.apart": _("认定不是同一人"),
     "erase": _("抹去个人标识"),
     "export": _("导出"),
     "export.download": _("下载导出文件"),
+    "intent.export": _("导出意向分"),
     "segment.end": _("停用人群"),
     "segment.copy": _("复制人群"),
     "token.read": _("改令牌权限"),
@@ -195,7 +199,7 @@ class ThingFilter(_Choice):
         return sorted(((m._meta.label_lower, str(m._meta.verbose_name)) for m in own), key=lambda pair: pair[1])
 
 
-_ROOMS = ("retail", "members", "commissions", "clerks", "django_celery_beat")
+_ROOMS = ("retail", "members", "commissions", "clerks", "leads", "django_celery_beat")
 
 
 class PersonFilter(_Choice):

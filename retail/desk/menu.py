@@ -45,6 +45,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.groupchat", pgettext_lazy("plural", "客户群"), "groups"),
             Page("members.tag", pgettext_lazy("plural", "标签"), "sell"),
             Page("members.segment", pgettext_lazy("plural", "人群"), "filter_alt"),
+            Page("leads.intentmodel", pgettext_lazy("plural", "意向模型"), "model_training"),
         ],
     ),
     (
@@ -124,6 +125,13 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.helprequest", pgettext_lazy("plural", "求助"), "support"),
             Page("clerks.notice", pgettext_lazy("plural", "通知"), "notifications"),
             Page("clerks.touch", pgettext_lazy("plural", "触达"), "touch_app"),
+        ],
+    ),
+    (
+        _("线索"),
+        [
+            Page("leads.lead", pgettext_lazy("plural", "线索"), "lightbulb"),
+            Page("leads.leadpolicy", pgettext_lazy("plural", "线索规则"), "tune"),
         ],
     ),
     (

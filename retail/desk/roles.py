@@ -87,6 +87,8 @@ _PLACES = [
     "retail.post",
     "retail.employment",
 ]
+_LEADS = ["leads.lead"]
+_LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
 _COUPONS = ["members.coupontype", "members.couponquota"]
@@ -108,12 +110,13 @@ _SETTLED = [
     *("commissions.payout", "commissions.dispute", *_TERMS, *_ATTAINED),
 ]
 _POLICIES = ["clerks.policy", "clerks.pastpolicy"]
+_INTENT = ["leads.intentmodel"]
 _MERGING = ["members.doubt", "clerks.merge"]
 _BETWEEN = ["commissions.companyaccount", "commissions.companyleg"]
 _RUNS = ["commissions.run", "commissions.runfigure"]
 _LISTS = ["members.memberimport", "members.couponissue"]
 _MACHINERY = [
-    *(*_POLICIES, *_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS),
+    *(*_POLICIES, *_SETTLED, *_BETWEEN, *_RUNS, *_MERGING, *_LISTS, *_INTENT),
     *("retail.job", "retail.auditrow", *_PEOPLE, *_SCHEDULE, *_WECOM),
 ]
 
@@ -126,13 +129,14 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
-    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, "commissions.statement", "commissions.dispute", *_ATTAINED], "view"
+    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, *_LEADS, "commissions.statement", "commissions.dispute", *_ATTAINED],
+    "view",
 ) | {
     *("commissions.answer_dispute", "members.stop_member", *_TELLS),
     *("clerks.assign_binding", "clerks.share_pooled", "clerks.run_handover"),
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
-_EVERYTHING = _may([*_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
+_EVERYTHING = _may([*_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
@@ -154,7 +158,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"retail.view_exportfile", "clerks.export_handoverrow"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
-    | _may(["commissions.target", "members.segment", "clerks.poolpolicy"], "add", "change")
+    | _may(["commissions.target", "members.segment", "clerks.poolpolicy", *_LEAD_RULES], "add", "change")
     | {"clerks.share_pooled"}
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(_LISTS, "add", "change")

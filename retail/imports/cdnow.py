@@ -2,7 +2,7 @@
 
 The text file comes inside the PyPI package lifetimes (extra `bench`), of which nothing else is used. Each of its rows
 (customer, day, number of CDs, dollars) becomes an order of one line; a cent stands as a fen. Two things are made up:
-every customer has a store, and all of it happens twenty years later, since the feed takes no payment before 2000.
+every customer has a store, and all of it happens twenty years later, when there were phones to scan a code with.
 """
 
 from collections import Counter

@@ -128,12 +128,19 @@
   }
 
   // ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // The words the clerk is about to paste; a client without a clipboard opens the chat all the same.
+  function copy(name) {
+    const words = name && document.getElementById(name);
+    if (words && navigator.clipboard) navigator.clipboard.writeText(words.textContent.trim()).catch(() => {});
+  }
+
   async function openChat(form) {
     if (!isInside) return say(root.dataset.outside);
     try {
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
       const told = await answer.json();
       if (!answer.ok) return say(told.said);
+      copy(form.dataset.copies);
       await ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
     } catch {
       say(root.dataset.failed);

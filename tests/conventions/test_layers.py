@@ -14,7 +14,7 @@ from retail.scope import Scoped
 
 ROOT = Path(settings.BASE_DIR)
 PACKAGES = ("retail", "members", "commissions", "clerks")
-APP_LEVEL = {"wecom": -1, "retail": 0, "members": 1, "commissions": 1, "clerks": 2}
+APP_LEVEL = {"wecom": -1, "retail": 0, "members": 1, "commissions": 1, "clerks": 2, "leads": 3}
 
 
 def sources() -> list[Path]:

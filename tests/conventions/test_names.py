@@ -12,7 +12,7 @@ from django.db import models
 import retail.urls  # noqa: F401  registers every page
 from retail.desk import journal
 
-OURS = {"retail", "wecom", "members", "commissions", "clerks"}
+OURS = {"retail", "wecom", "members", "commissions", "clerks", "leads"}
 CJK = re.compile("[\u4e00-\u9fff]")
 # Words that are the same in Chinese.
 SAME = {"ID", "SKU", "AppID", "AgentId", "Secret", "Token", "EncodingAESKey"}

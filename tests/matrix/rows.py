@@ -112,6 +112,8 @@ clerks.FriendTransfer       o   oc  ocb
 clerks.ChatTransfer         o   oc  ocb
 clerks.Broadcast            o   oc  ocb
 clerks.HelpRequest          o   oc  ocb
+leads.IntentModel           -   -   ob
+leads.Score                 -   -   ob
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

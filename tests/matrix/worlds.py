@@ -14,6 +14,7 @@ from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
 from clerks import policies
+from clerks.leads.models import IntentModel, Score
 from clerks.models import (
     Binding,
     Broadcast,
@@ -383,6 +384,7 @@ def _sample(part: Part) -> None:
         if row := rows.order_by("pk").first():
             part.colleagues[model] = row
     manager = world.staff[f"{part.mark}-store_manager"]
+    part.rows |= _intent(part, membership)
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
     part.colleagues[Attained] = _attained_by(part, manager)
@@ -431,6 +433,19 @@ def _given(part: Part, membership: Membership, staff: Staff) -> dict[type[Model]
     quota = CouponQuota.objects.create(type=type, limit=9, **place)
     coupon = coupons.give(type=type, membership=membership, by=None, now=NOW, **place)
     return {CouponQuota: quota, Coupon: coupon, CouponMove: coupon.moves.get()}
+
+
+def _intent(part: Part, membership: Membership) -> dict[type[Model], Any]:
+    """What was learned of a brand's purchases, and what it says of a customer."""
+    model = IntentModel.objects.create(
+        brand=membership.brand, kind="logistic", as_of=NOW.date(), horizon_days=30, features=["orders"], weights=[0.5],
+        means=[1.0], intercept=-1.0, trained_at=NOW,
+    )  # fmt: skip
+    score = Score.objects.create(
+        brand=membership.brand, member=membership.member, score=0.5, rank_basis="logistic", band="high",
+        expected_fen=10000, version=model, scored_on=NOW.date(),
+    )  # fmt: skip
+    return {IntentModel: model, Score: score}
 
 
 def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:

@@ -16,7 +16,7 @@ from retail import sheets
 from retail.sheets import Column
 from tests.figures import figure
 
-ROOMS = ("retail", "members", "commissions", "clerks")
+ROOMS = ("retail", "members", "commissions", "clerks", "leads")
 TEXTS = [
     f"{model._meta.label}.{field.name}"
     for model in apps.get_models()

@@ -12,11 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import notes, portraits, tagging, timeline
+from clerks.leads import dealing
 from clerks.models import Friend, HelpRequest
 from clerks.outreach import contact, help
 from clerks.pages import wecom
 from clerks.pages.access import in_store
-from clerks.pages.views import notices
+from clerks.pages.views import leads, notices
 from members import tags
 from members.coupons import giving
 from members.models import Member, Membership, Tag
@@ -48,6 +49,7 @@ def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("",
     context = {"tab": "customers", "portrait": portrait, "app": wecom.app_of(request), "notice": notice}
     context |= {"faults": dict([fault]), "text": text}
     context |= portraits.standing(portrait, now=now)._asdict()
+    context |= leads.beside(request, portrait=portrait, now=now)
     givable = giving.givable(staff=request.post.staff, now=now).annotate(left=F("limit") - F("given"))
     context |= {"givable": givable, "offered": _offered(request, portrait)}
     context |= {"asked": _asked_for_help(request, member_id), "kinds": HelpRequest.Kind.choices, "now": now}
@@ -230,6 +232,7 @@ def send(request: HttpRequest, *, member_id: int) -> HttpResponse:
         return _no(_("还没有接入企业微信。"))
     if "sent" in request.POST:
         asked.touch(effect="words", store_id=request.post.store_id, now=now)
+        dealing.sent(member_id=member_id, by=request.post.staff, now=now)
         return JsonResponse({})
     return JsonResponse({}) if asked.verdict.ok else _no(asked.verdict.words)
 

@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from clerks.leads import cards as leads
 from clerks.models import Notice
 from clerks.outreach import help
 from clerks.pages import cards
@@ -27,5 +28,6 @@ def home(request: HttpRequest) -> HttpResponse:
         "summary": earnings.summary(staff_id=staff_id, today=today),
         "cards": cards.of(page.sales),
         "has_more": page.mark is not None,
+        "board": leads.board(post=request.post, now=timezone.now()),
     }
     return render(request, "clerks/home.html", context)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
 from clerks.handover import cases
+from clerks.leads.models import Lead
 from clerks.models import ContactWay, Friend, Greeting, Handover, HelpRequest, Notice, SyncRun
 from clerks.outreach import codes, notices
 from clerks.pages.access import ROLES, in_post
@@ -46,6 +47,8 @@ def open_record(request: HttpRequest, *, notice_id: int) -> HttpResponse:
         return redirect("clerks:help_one", help_id=int(notice.about_id))
     if (own := _own_dispute(notice)) is not None and request.post.role in ROLES:
         return redirect(own)
+    if notice.kind == Notice.Kind.LEADS and request.post.role in ROLES:
+        return redirect(_of_lead(notice))
     customer = _customer(notice)
     if customer is not None and _may_see(request, customer):
         return redirect(f"{reverse('clerks:customer', args=[customer.pk])}?notice={notice.pk}")
@@ -102,6 +105,15 @@ def _customer(notice: Notice) -> Member | None:
     keys = Greeting._base_manager.filter(pk=int(notice.about_id)).values("key")
     friend = Friend._base_manager.filter(staff=notice.staff_id, key__in=keys).select_related("member").first()
     return friend.member if friend else None
+
+
+def _of_lead(notice: Notice) -> str:
+    """The list, or the one lead there was, as long as it is the reader's."""
+    if notice.about_type == Lead._meta.label_lower:
+        lead = Lead.objects.filter(pk=notice.about_id, staff=notice.staff_id).first()
+        if lead is not None:
+            return reverse("clerks:lead", args=[lead.pk])
+    return reverse("clerks:leads")
 
 
 def _own_dispute(notice: Notice) -> str | None:

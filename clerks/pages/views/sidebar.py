@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from clerks import portraits
 from clerks.pages import scripts, wecom
 from clerks.pages.access import in_store
+from clerks.pages.views import leads
 from members import identity
 from retail import database, privacy, scope
 from retail.wecom import js_sdk
@@ -44,6 +45,7 @@ def customer(request: HttpRequest) -> HttpResponse:
         return render(request, "clerks/sidebar/_colleague.html", {"relation": relation, "now": now})
     context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=portrait.given_name)}
     context |= portraits.standing(portrait, now=now)._asdict()
+    context |= leads.beside(request, portrait=portrait, now=now)
     return render(request, "clerks/sidebar/_customer.html", context)
 
 
