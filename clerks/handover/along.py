@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from clerks import notes
-from clerks.outreach import notices
+from clerks.leads import dealing
+from clerks.outreach import help, notices
 from members.coupons import giving
 from retail.org import Held
 
@@ -17,7 +18,7 @@ class Verb(Protocol):
 
 
 # A later room joins in one line.
-VERBS: tuple[Verb, ...] = (notes.hand_over, notices.hand_over)
+VERBS: tuple[Verb, ...] = (notes.hand_over, notices.hand_over, help.hand_over, dealing.hand_over)
 
 
 def move(*, brand_id: int, member_ids: Collection[int], to: Held, now: datetime) -> None:

@@ -69,10 +69,10 @@ def withdraw(*, request: HelpRequest, staff: Staff, now: datetime) -> None:
 
 
 @transaction.atomic
-def hand_over(*, brand_id: int, member_ids: Collection[int], to: Staff, now: datetime) -> int:
+def hand_over(*, brand_id: int, member_ids: Collection[int], to: org.Held, now: datetime) -> int:
     """The customers have another clerk, who is to hear the answers. How many requests that moved."""
     open_ones = HelpRequest._base_manager.filter(closed_at=None, brand=brand_id, member__in=member_ids)
-    return open_ones.exclude(staff=to).update(staff=to)
+    return open_ones.exclude(staff=to.staff_id).update(staff=to.staff_id)
 
 
 # ── Those who are asked ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -119,7 +119,8 @@ def test_a_manager_asks_the_region_and_without_one_headquarters(shop: World) -> 
 def test_the_answer_goes_to_whoever_has_the_customer_by_then(shop: World) -> None:
     now = timezone.now()
     row = asked(shop, now=now)
-    assert help.hand_over(brand_id=row.brand_id, member_ids=[row.member_id], to=shop.staff["A2"], now=now) == 1
+    held = org.roster(since=now, until=now, codes=["A2"]).person(at=now, code="A2")
+    assert help.hand_over(brand_id=row.brand_id, member_ids=[row.member_id], to=held, now=now) == 1
     help.answer(request=row, text="可以", post=post_of(shop.staff["M1"]), by=factories.user(), now=now)
     assert told(shop.staff["A2"]) == ["您的求助有答复了"] and not told(shop.staff["A1"])
 
