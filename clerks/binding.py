@@ -233,7 +233,7 @@ def _claim(
         staff_id=clerk.staff_id,
         store_id=clerk.store_id,
         source=source,
-        code=code[:64],
+        came_by=code[:64],
         started_at=at,
         protected_until=at + timedelta(days=brand.protection_days),
     )
