@@ -196,7 +196,8 @@ def claim_by_link(
     """A member opened what a clerk had sent: nobody's customer becomes that clerk's, of others it prolongs the
     protection where the brand counts it. `link` is its number; of one link and day only the first opening is kept.
 
-    Returns the relation that began. The clerk must have held a post in a store of the brand at that moment.
+    Returns the relation that began. The clerk must have held a post in a store of the brand at that moment. The
+    caller refreshes the books (`clerks.book`).
     """
     clerk = org.roster(since=at, until=at, staff_ids=[staff_id]).person(at=at, staff_id=staff_id)
     if clerk is None or not _is_of(brand, clerk):
@@ -232,7 +233,7 @@ def _claim(
         staff_id=clerk.staff_id,
         store_id=clerk.store_id,
         source=source,
-        code=code[:64],
+        came_by=code[:64],
         started_at=at,
         protected_until=at + timedelta(days=brand.protection_days),
     )

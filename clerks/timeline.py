@@ -213,7 +213,7 @@ _WAY = (
 _SOURCES: Sequence[_Source] = (
     _Source(
         "bind", "x.started_at", "x.id",
-        "'clerk', w.name, 'source', x.source, 'store', p.name, 'code', x.code, 'why', x.reason,"
+        "'clerk', w.name, 'source', x.source, 'store', p.name, 'code', x.came_by, 'why', x.reason,"
         " 'order', (SELECT o.outer_order_id FROM retail_order o WHERE o.id = x.order_id),"
         f" 'way', CASE WHEN x.source = 'contact_code' THEN {_WAY} END, 'by', {_user('x.by_id')}",
         f"{_BOUND_BY} WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND x.ended_at IS DISTINCT FROM x.started_at"

@@ -193,7 +193,7 @@ def register(shop: World, phone: str, share_code: str = "s-anna", at: datetime =
 def test_registering_by_a_clerks_code_binds_who_is_nobodys(shop: World) -> None:
     register(shop, "13800000001")
     row = Binding.objects.get()
-    assert (row.staff, row.source, row.code, row.started_at) == (shop.staff["anna"], "registration", "s-anna", NOW)
+    assert (row.staff, row.source, row.came_by, row.started_at) == (shop.staff["anna"], "registration", "s-anna", NOW)
     assert row.customer.staff == row.staff  # the clerk's list has them
 
     register(shop, "13800000001", "s-bing", NOW + DAY)
@@ -204,6 +204,6 @@ def test_registering_by_a_clerks_code_binds_who_is_nobodys(shop: World) -> None:
 def test_opening_a_clerks_link_binds_who_is_nobodys_and_only_that(shop: World) -> None:
     buy(shop, NOW - DAY)
     row = open_link(shop, NOW)
-    assert row is not None and (row.staff, row.source, row.code) == (shop.staff["anna"], "material", "L7")
+    assert row is not None and (row.staff, row.source, row.came_by) == (shop.staff["anna"], "material", "L7")
     assert open_link(shop, NOW + DAY, "bing") is None
     assert Binding.objects.get(ended_at=None).staff == shop.staff["anna"]

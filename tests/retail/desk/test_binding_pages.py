@@ -188,9 +188,9 @@ def test_the_page_tells_what_each_change_rests_on_in_few_statements(shop: World)
     assert [(row.kind, row.title) for row in rows] == [
         ("unbind", "不再是 员工A1 的专属顾客"),
         ("bind", "成为 员工A2 的专属顾客"),
-        ("friend", "顾客删除"),
-        ("friend", "添加"),
-        ("friend", "添加"),
+        ("friend", "顾客删除了导购"),
+        ("friend", "成为好友"),
+        ("friend", "成为好友"),
         ("bind", "成为 员工A1 的专属顾客"),
     ]
     assert "员工M1操作 · 原因：常在周末来" in rows[0].text and "员工M1操作 · 原因：常在周末来" in rows[1].text

@@ -72,6 +72,7 @@ def test_one_page_has_all_an_answer_needs(shop, sold, case, sign_in, django_asse
     for said in (
         "少算了一件的",
         "顾客的专属导购",
+        "的专属顾客",
         "付款时",
         "业绩归因",
         "付款时是会员的专属导购",
