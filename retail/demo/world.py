@@ -27,6 +27,7 @@ from retail.demo import (
     keys,
     paydays,
     people,
+    pools,
     seasons,
     segments,
     settling,
@@ -102,6 +103,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         segments.write(now=now)
         progress("人群", 1, 1)
         jottings.run(now=now)
+        pools.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
