@@ -141,10 +141,7 @@ def _people(made: Crowd) -> None:
             %(now)s::timestamptz - make_interval(mins => {_pick("n", 6, DAYS * 1440)}) AS since
         FROM (
             SELECT n, mod(n::bigint * 7919, {made.size})::int AS place FROM generate_series(1, {made.size}) AS n
-        ) AS numbered
-        FROM (SELECT n, mod(n::bigint * 7919, {made.size})::int AS place
-            FROM generate_series(1, {made.size}) AS n) AS numbered
-        ORDER BY n""",
+        ) AS numbered ORDER BY n""",
         surnames=_SURNAMES,
         given=_GIVEN,
         now=NOW,
