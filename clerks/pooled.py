@@ -115,7 +115,7 @@ def refresh(*, member_ids: Collection[int], now: datetime) -> int:
         if not given["ids"]:
             return 0
         cursor.execute(_REFRESH, given)
-        changed = int(cursor.fetchone()[0])
+        ((changed,),) = cursor.fetchall()
         cursor.execute(_BOUND_MEANWHILE, given)
         return changed
 
