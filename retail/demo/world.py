@@ -29,6 +29,7 @@ from retail.demo import (
     keys,
     paydays,
     people,
+    pools,
     seasons,
     segments,
     settling,
@@ -106,6 +107,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         hands.run(now=now)
         jottings.run(now=now)
         announcements.write(now=now)
+        pools.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
