@@ -261,7 +261,9 @@ def _choice(sent: QueryDict) -> cases.Choice:
 
 def _digest(seen: cases.Preview) -> str:
     """What was shown, so that something else is not started."""
-    return ",".join(f"{one.pk}:{share.count}" for one, share in seen.shares.items()) + f",left:{seen.left.count}"
+    return (
+        ",".join(f"{one.pk}:{share.customers}" for one, share in seen.shares.items()) + f",left:{seen.left.customers}"
+    )
 
 
 def _people(found: Sequence[Post], row: Handover, asked: QueryDict, now: Any) -> list[dict[str, Any]]:

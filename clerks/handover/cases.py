@@ -183,8 +183,9 @@ def _receivers(handover: Handover, choice: Choice, now: datetime) -> list[Receiv
         raise Refused(_("%(names)s现在不能接手：不在岗，或不是同一家公司的门店。") % {"names": _("、").join(names)})
     rooms = binding.room(brand=handover.brand, staff_ids=choice.receivers, now=now)
     return [
-        Receiver(staff_id, known[staff_id].store_id, rooms[staff_id], tag_id)
+        Receiver(staff_id, store_id, rooms[staff_id], tag_id)
         for staff_id, tag_id in choice.receivers.items()
+        if (store_id := known[staff_id].store_id) is not None
     ]
 
 
@@ -237,7 +238,7 @@ def start(
     handover.message = logs.struck(message.strip())
     handover.plan = {"way": choice.way, "receivers": sorted(choice.receivers)}
     handover.save()
-    counts = {one.pk: share.count for one, share in seen.shares.items() if share.count}
+    counts = {one.pk: share.customers for one, share in seen.shares.items() if share.customers}
     if is_first and handover.kind == Kind.LEFT:
         along.coupons_to_give(staff_id=handover.staff_id, brand_id=handover.brand_id, counts=counts, by=by, now=now)
     if chats_to is not None:

@@ -94,7 +94,7 @@ def _transfer(handover: Handover, rows: Sequence[HandoverRow], to: Mapping[int, 
     """In our books they are the receiver's from now on, with all that goes along; whoever is somebody else's stays."""
     pairs = {(handover.brand_id, row.member_id): row for row in rows if row.member.merged_into_id is None}
     began = binding.transfer(
-        to={pair: to[row.receiver_id] for pair, row in pairs.items()},
+        to={pair: to[_receiver(row)] for pair, row in pairs.items()},
         source=Binding.Source.HANDOVER,
         end=Binding.End.HANDED_OVER,
         by=handover.started_by,
@@ -113,12 +113,18 @@ def _transfer(handover: Handover, rows: Sequence[HandoverRow], to: Mapping[int, 
         is_theirs = (row.member_id, row.receiver_id) in theirs  # theirs before, or by an earlier try
         if (handover.brand_id, row.member_id) in began or is_theirs:
             row.holder_id, row.moved_at = row.receiver_id, row.moved_at or now
-            moved.setdefault(row.receiver_id, []).append(row.member_id)
+            moved.setdefault(_receiver(row), []).append(row.member_id)
         else:
             row.state, row.why, row.ended_at = State.GONE, "", now
     for receiver_id, member_ids in moved.items():
         along.move(brand_id=handover.brand_id, member_ids=member_ids, to=to[receiver_id], now=now)
     book.refresh(member_ids=[row.member_id for row in rows], now=now)
+
+
+def _receiver(row: HandoverRow) -> int:
+    """Who is to have them: nobody gets here without one."""
+    assert row.receiver_id is not None
+    return row.receiver_id
 
 
 def _stick(row: HandoverRow, why: str, now: datetime, errcode: int | None = None) -> None:
@@ -143,7 +149,7 @@ def _ask(handover: Handover, rows: Iterable[HandoverRow], now: datetime) -> None
     for row in rows:
         if row.friend is None or row.friend.key.cipher is None or row.friend.state != Friend.State.FRIEND:
             row.state, row.ended_at = State.LOCAL, now
-        elif app is None or not _account(accounts, row.receiver_id, handover.brand.corp):
+        elif app is None or not _account(accounts, _receiver(row), handover.brand.corp):
             _stick(row, Why.NO_ACCOUNT, now)
         else:
             there.append(row)
@@ -155,8 +161,7 @@ def _ask(handover: Handover, rows: Iterable[HandoverRow], now: datetime) -> None
             _put(handover, app, batch, accounts[batch.receiver_id], some[start : start + MOST], now)
 
 
-def _account(known: dict[int, str], staff_id: int | None, corp: str) -> str:
-    assert staff_id is not None
+def _account(known: dict[int, str], staff_id: int, corp: str) -> str:
     if staff_id not in known:
         known[staff_id] = org.account_of(staff_id=staff_id, corp=corp)
     return known[staff_id]
@@ -188,8 +193,7 @@ def _batches(handover: Handover, rows: Sequence[HandoverRow], now: datetime) -> 
     found: dict[_Batch, list[HandoverRow]] = {}
     for row in rows:
         assert row.friend is not None
-        assert row.receiver_id is not None
-        batch = _Batch(row.friend.userid, row.receiver_id, row.member_id in told)
+        batch = _Batch(row.friend.userid, _receiver(row), row.member_id in told)
         found.setdefault(batch, []).append(row)
     return found
 
