@@ -261,9 +261,8 @@ def _choice(sent: QueryDict) -> cases.Choice:
 
 def _digest(seen: cases.Preview) -> str:
     """What was shown, so that something else is not started."""
-    return (
-        ",".join(f"{one.pk}:{share.customers}" for one, share in seen.shares.items()) + f",left:{seen.left.customers}"
-    )
+    shares = [f"{one.pk}:{share.customers}" for one, share in seen.shares.items()]
+    return ",".join([*shares, f"left:{seen.left.customers}"])
 
 
 def _people(found: Sequence[Post], row: Handover, asked: QueryDict, now: Any) -> list[dict[str, Any]]:

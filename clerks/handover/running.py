@@ -79,10 +79,10 @@ def _move_some(handover_id: int, now: datetime) -> int:
     for row in some:
         if row.receiver_id not in to:
             _stick(row, Why.RECEIVER_GONE, now)
-            # Their receiver is nobody any more: whoever has them already keeps them until somebody else is named.
-            row.state, row.receiver_id = (
-                (State.OPEN, None) if row.moved_at is None else (State.INELIGIBLE, row.holder_id)
-            )
+            if row.moved_at is None:
+                row.state, row.receiver_id, row.ended_at = State.OPEN, None, None
+            else:  # whoever has them already keeps them until somebody else is named
+                row.receiver_id = row.holder_id
     _transfer(handover, there, to, now)
     _ask(handover, [row for row in there if row.state == State.PLANNED], now)
     fields = ["state", "why", "errcode", "holder", "receiver", "tries", "moved_at", "asked_at", "ended_at"]
