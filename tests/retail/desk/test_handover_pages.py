@@ -1,4 +1,4 @@
-"""客户继承 and 办理离职 in the admin: who sees which, what is started is what was shown, and how much is asked for it."""
+"""客户继承 and 办理离职 in the admin: what is started is what was shown, and how much is asked for."""
 
 import re
 
