@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clerks.handover import cases, running
 from clerks.models import Binding, Handover, HandoverRow
-from retail import org, scope, shapes
+from retail import doctor, org, scope, shapes
 from retail.models import AuditRow, Post
 from tests.factories import World
 
@@ -85,6 +85,10 @@ def test_who_has_room_gets_no_more_than_that_and_the_rest_waits(shop, case, sign
         assert sorted(rows.values_list("state", "why")) == [("local", "")] * 2 + [("open", "no_room")] * 3
         case.refresh_from_db()
         assert case.state == "running"
+        check = doctor.INVARIANTS["handovers_account_for_all"]
+        assert [*check(doctor.Look(timezone.now(), None))] == []
+        Handover.objects.update(total=6)
+        assert len([*check(doctor.Look(timezone.now(), None))]) == 1
     manager = sign_in(shop, "store_manager")
     chosen = {"row": [row.pk for row in rows.order_by("-pk")], "receiver": shop.staff["ZHOU"].pk}
     manager.post(f"/admin/clerks/handover/{case.pk}/again/", **chosen)
@@ -129,4 +133,4 @@ def test_the_pages_ask_the_same_however_long(shop, case, sign_in, django_assert_
         manager.get(f"/admin/clerks/handover/{case.pk}/change/")
 
 
-LIST, PAGE = 13, 22
+LIST, PAGE = 13, 23
