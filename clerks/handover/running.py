@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -85,9 +85,27 @@ def _move_some(handover_id: int, now: datetime) -> int:
                 row.receiver_id = row.holder_id
     _transfer(handover, there, to, now)
     _ask(handover, [row for row in there if row.state == State.PLANNED], now)
-    fields = ["state", "why", "errcode", "holder", "receiver", "tries", "moved_at", "asked_at", "ended_at"]
-    HandoverRow._base_manager.bulk_update(some, fields, batch_size=500)
+    _write(some)
     return len(some)
+
+
+def _write(rows: Sequence[HandoverRow]) -> None:
+    """A thousand rows in one statement: Django's bulk_update takes longer than all else together."""
+    for row in rows:
+        row.state, row.why = str(row.state), str(row.why)  # plain text for the driver
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE, [[getattr(row, name) for row in rows] for name in _WRITTEN])
+
+
+_WRITTEN = ("pk", "state", "why", "errcode", "holder_id", "receiver_id", "tries", "moved_at", "asked_at", "ended_at")
+_UPDATE = """
+UPDATE clerks_handoverrow r SET state = w.state, why = w.why, errcode = w.errcode, holder_id = w.holder,
+    receiver_id = w.receiver, tries = w.tries, moved_at = w.moved_at, asked_at = w.asked_at, ended_at = w.ended_at
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::int[],
+    %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+    AS w(id, state, why, errcode, holder, receiver, tries, moved_at, asked_at, ended_at)
+WHERE r.id = w.id
+"""
 
 
 def _transfer(handover: Handover, rows: Sequence[HandoverRow], to: Mapping[int, Held], now: datetime) -> None:
