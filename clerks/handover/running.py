@@ -276,7 +276,7 @@ def told(*, call_id: int, now: datetime) -> None:
             errcodes = [call.errcode or -1] * len(transfers)
         for transfer, errcode in zip(transfers, errcodes, strict=True):
             if call.state == Call.State.DROPPED:
-                _not_begun(transfer, now)
+                _not_begun(transfer, now, is_heard=False)
             elif errcode in BEGUN:
                 _wait(transfer)
             else:
@@ -313,15 +313,16 @@ def _refused_by_wecom(transfer: FriendTransfer, errcode: int, now: datetime) -> 
     _end(transfer, Transfer.NOT_BEGUN, now, errcode=errcode)
 
 
-def _not_begun(transfer: FriendTransfer, now: datetime, errcode: int | None = None) -> None:
-    """WeCom did not begin, through no fault of the customer's: asked anew, for so many times."""
+def _not_begun(transfer: FriendTransfer, now: datetime, errcode: int | None = None, *, is_heard: bool = True) -> None:
+    """WeCom did not begin, through no fault of the customer's: asked anew. TRIES times, if it heard us at all."""
     row = transfer.row
-    if row.tries >= TRIES:
+    if is_heard and row.tries >= TRIES:
         _end(transfer, Transfer.NOT_BEGUN, now, errcode=errcode)
         return
     transfer.state, transfer.errcode, transfer.ended_at = Transfer.NOT_BEGUN, errcode, now
     transfer.save(update_fields=["state", "errcode", "ended_at"])
-    HandoverRow._base_manager.filter(pk=row.pk, state__in=(State.ASKED, State.WAITING)).update(state=State.PLANNED)
+    asked = HandoverRow._base_manager.filter(pk=row.pk, state__in=(State.ASKED, State.WAITING))
+    asked.update(state=State.PLANNED, tries=row.tries if is_heard else max(0, row.tries - 1))
     jobs.enqueue(work=[Work(MOVE, {"handover_id": row.handover_id}, cases.shard_of(row.handover_id))], now=now)
 
 
