@@ -27,6 +27,7 @@ from retail.demo import (
     hands,
     jottings,
     keys,
+    partings,
     paydays,
     people,
     pools,
@@ -108,6 +109,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         jottings.run(now=now)
         announcements.write(now=now)
         pools.run(now=now)
+        partings.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:

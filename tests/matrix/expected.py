@@ -88,6 +88,7 @@ again           handover *     *       302 302 403  404 404 404  404 404 404
 progress        handover ours  *       302 302 403  200 200 200  200 200 200
 progress        handover other *       302 302 403  404 404 404  200 200 200
 look            handover *     *       302 302 403  403 403 403  403 403 403
+finish          handover *     *       302 302 403  403 403 403  403 403 403
 cancel          handover ours  *       302 302 403  200 200 200  200 403 403
 cancel          handover other *       302 302 403  403 403 403  200 403 403
 dismiss         staff    *     *       302 302 403  403 403 403  200 403 403

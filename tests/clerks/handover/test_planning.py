@@ -48,7 +48,7 @@ def test_nobody_is_lost_and_nobody_gets_more_than_fits(customers, receivers, way
     if got[None]:  # nobody had room left
         assert all(one.room == got[one.staff_id] for one in chosen)
     shares = planning.shares(customers=customers, dealt=dealt)
-    assert sum(share.count for share in shares.values()) == len(customers)
+    assert sum(share.customers for share in shares.values()) == len(customers)
     assert sum(share.spend_fen for share in shares.values()) == sum(one.spend_fen for one in customers)
 
 
