@@ -253,8 +253,8 @@ def delivery(*, broadcast: Broadcast) -> Delivery:
     told = Notice.objects.filter(broadcast=broadcast)
     states = Counter(dict(told.values_list("call__state").annotate(count=Count("pk")).order_by()))
     calls = Call.objects.filter(pk__in=told.values("call"))
-    missed = {userid for answer in calls.values_list("answer", flat=True) for userid in answer.get(outbox.MISSED, ())}
-    lost = Q(call=None) | Q(call__state=Call.State.FAILED) | Q(staff__in=_of_userids(broadcast, missed))
+    missed = {one for answer in calls.values_list("answer", flat=True) for one in answer.get(outbox.MISSED, ())}
+    lost = Q(call=None) | Q(call__state=Call.State.FAILED) | Q(staff__in=_missed(broadcast, missed))
     waiting = sum(states[state] for state in _PENDING)
     known = states[Call.State.SENT] + waiting + states[None]
     names = told.filter(lost).select_related("staff").order_by("staff__name", "pk")
@@ -267,12 +267,12 @@ def delivery(*, broadcast: Broadcast) -> Delivery:
     )
 
 
-def _of_userids(broadcast: Broadcast, userids: Collection[str]) -> list[int]:
-    """Which of those who were told these userids are; WeCom says them in lower case."""
-    if not userids:
+def _missed(broadcast: Broadcast, missed: Collection[str]) -> list[int]:
+    """Which of those who were told stand behind these stand-ins of the outbox."""
+    if not missed:
         return []
     accounts = StaffAccount._base_manager.filter(staff__in=Notice.objects.filter(broadcast=broadcast).values("staff"))
-    return [staff for staff, userid in accounts.values_list("staff", "userid") if userid.lower() in userids]
+    return [staff for staff, userid in accounts.values_list("staff", "userid") if outbox.stand_in(userid) in missed]
 
 
 # ── Once more ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -40,7 +40,7 @@ REPEATABLE = frozenset(
 )
 # Path → kind of the job that is to hear the outcome, with the id of the call; rooms above add theirs.
 FOLLOWED: dict[str, str] = {}
-MISSED = "missed"  # of an answer to a message: the userids, in lower case, that it has not reached
+MISSED = "missed"  # of an answer to a message: whom it has not reached, each as `stand_in` names them
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -102,6 +102,11 @@ def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
     return bool(named) and named <= _left_out(answer)
 
 
+def stand_in(userid: str) -> str:
+    """What stands for somebody in an answer that is kept, and does not name them."""
+    return privacy.blind(userid.lower())[:16]
+
+
 def _left_out(answer: dict[str, Any]) -> set[str]:
     """Whom WeCom says it did not give a message to, in lower case as it says them."""
     names = [str(answer.get(name) or "").lower() for name in ("invaliduser", "unlicenseduser")]
@@ -159,11 +164,11 @@ def _end(call: Call, state: str, *, now: datetime, errcode: int | None = None, a
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:
     """Identifiers of things as they are; of lists only how long they are, they hold people.
 
-    Save those of our own people whom a message to many has not reached: somebody has to see to it.
+    Whom of our own people a message to many has not reached can be found out by who knows their userids.
     """
     kept = {name: value for name, value in answer.items() if name in KEPT}
     counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
-    missed = {MISSED: sorted(found)} if (found := _left_out(answer)) else {}
+    missed = {MISSED: sorted(map(stand_in, found))} if (found := _left_out(answer)) else {}
     return kept | counts | missed
 
 
