@@ -168,8 +168,8 @@ def _put_out(row: Broadcast, told: Sequence[Notice], *, title: str, key: str, no
             some = reached[start : start + AT_ONCE]
             body = {"touser": "|".join(userid for userid, _notice in some), "agentid": app.agent_id, **card}
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": int(PAUSE.total_seconds())}
-            said = {"path": "message/send", "body": body, "key": f"{key}:{app.pk}:{start}"}
-            call = outbox.put(app=app, **said, now=now, good_until=now + notices.STALE)
+            ends, name = now + notices.STALE, f"{key}:{app.pk}:{start}"
+            call = outbox.put(app=app, path="message/send", body=body, key=name, now=now, good_until=ends)
             Notice._base_manager.filter(pk__in=[notice.pk for _userid, notice in some]).update(call=call)
             count += len(some)
     return count
