@@ -244,6 +244,11 @@ class Delivery(NamedTuple):
     without: int
     missed: list[str]
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no message was put out at all: WeCom was not connected."""
+        return not (self.sent or self.waiting or self.failed)
+
 
 _PENDING = (Call.State.WAITING, Call.State.SENDING)
 
