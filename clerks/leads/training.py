@@ -31,7 +31,7 @@ LEAST_HISTORY = 90  # days
 
 # The gates.
 WORSE_THAN_OLD = 0.005  # AUC
-WORST_ECE = 0.03
+WORST_ECE = 0.03  # beyond what chance alone makes of so few members
 
 
 def is_possible() -> bool:
@@ -82,7 +82,7 @@ def refusal(metrics: dict[str, Any]) -> str:
         return ""
     if "old" in metrics and metrics["auc"] < metrics["old"]["auc"] - WORSE_THAN_OLD:
         return IntentModel.Gate.AUC
-    if metrics["ece"] > WORST_ECE:
+    if metrics["ece"] - metrics["ece_by_chance"] > WORST_ECE:
         return IntentModel.Gate.ECE
     return IntentModel.Gate.AP if metrics["ap"] < metrics["rfm"]["ap"] else ""
 
