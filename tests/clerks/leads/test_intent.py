@@ -73,7 +73,7 @@ def test_a_score_is_the_library_s_to_the_last_digits(shop):
         intercept=float(line.intercept_[0] - weights @ scaler.mean_), middle_from=0.1, high_from=0.2,
     )  # fmt: skip
 
-    found = scoring.past(brand_id=shop.shop.brand.pk, day=AS_OF, model=model)
+    found = list(scoring.past(brand_id=shop.shop.brand.pk, day=AS_OF, model=model))
 
     wanted = dict(zip(known, library.predict_proba(x)[:, 1], strict=True))
     assert len(found) == len(known) > 600
@@ -172,7 +172,7 @@ def test_a_model_foretells_better_than_places_and_says_how_sure_it_is(shop):
     model = IntentModel.objects.get()
     later = shop.bought(since=AS_OF, until=AS_OF + timedelta(days=30))
 
-    found, places = (scoring.past(brand_id=shop.shop.brand.pk, day=AS_OF, model=one) for one in (model, None))
+    found, places = (list(scoring.past(brand_id=shop.shop.brand.pk, day=AS_OF, model=one)) for one in (model, None))
 
     auc, of_places = (
         roc_auc_score([row.who in later for row in some], [row.score for row in some]) for some in (found, places)
@@ -205,8 +205,8 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(shop, monkeypatch):
     ("changed", "gate"),
     [
         ({}, ""),
-        ({"auc": 0.796, "old": {"auc": 0.8}}, ""),
-        ({"auc": 0.794, "old": {"auc": 0.8}}, "auc"),
+        ({"old": {"auc": 0.8, "new_auc": 0.796}}, ""),
+        ({"old": {"auc": 0.8, "new_auc": 0.794}}, "auc"),
         ({"ece": 0.041}, "ece"),
         ({"ece": 0.041, "ece_by_chance": 0.02}, ""),
         ({"ap": 0.29}, "ap"),
@@ -227,7 +227,7 @@ def test_a_young_brand_is_ranked_by_places(shop):
     day = BEGAN + timedelta(days=75)
     model = training.train(brand=shop.shop.brand, as_of=day, is_trial=True, now=NOW)
     assert model.kind == "rfm" and model.features == ["rfm"]
-    found = scoring.past(brand_id=shop.shop.brand.pk, day=day, model=model)
+    found = list(scoring.past(brand_id=shop.shop.brand.pk, day=day, model=model))
     assert all(0 < row.score < 1 for row in found) and found[0].score > found[-1].score
     assert training.train(brand=shop.shop.brand, as_of=BEGAN, is_trial=True, now=NOW) is None
     assert training.train(brand=world().brand, as_of=AS_OF, is_trial=True, now=NOW) is None
