@@ -1,6 +1,6 @@
 """How well purchases are foretold on a public log, and what it costs to score everybody.
 
-`foretelling`: CDNOW, the first day of February, March and April 1998 (in the product twenty years later), 30 days ahead.
+`foretelling`: CDNOW, the first of February, March and April 1998 (in the product twenty years later), 30 days ahead.
 `intent`: the statement that scores beside one plain aggregate over the same purchases, which is the least that scoring
 from the facts can cost.
 """
