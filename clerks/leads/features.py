@@ -126,7 +126,7 @@ SELECT d.*, (EXISTS (
 ) OR EXISTS (
     SELECT FROM waiting w WHERE w.membership_id = d.who AND w.paid_at >= %(at)s AND w.paid_at < %(until)s
 ))::int AS bought
-FROM described d ORDER BY hashint8extended(d.who, 0), d.who LIMIT %(most)s
+FROM (SELECT * FROM described ORDER BY hashint8extended(who, 0), who LIMIT %(most)s) d
 """
 
 
