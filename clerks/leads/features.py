@@ -74,14 +74,14 @@ def rolled(*, brand_id: int, day: date, features: Iterable[str], select: str = A
 
 
 # ── From the facts ───────────────────────────────────────────────────────────────────────────────────────────────────
-# Orders of a net amount, nothing of which ever came back, are what they say. The lines are read of all others: of
-# gifts and exchanges, and of those with a refund, since what is back by now was not on that day. An order that nobody
-# settled yet has no membership: its buyer is known by a key, whose number stands there, negative.
+# An order of which money is left is one, and `net_fen` is what was left of it that day, unless something came back
+# later. The lines are read of all others: gifts, exchanges, what came back whole, and what came back later. An order
+# that nobody settled yet has no membership: its buyer is known by a key, whose number stands there, negative.
 _FACTS = f"""
-back AS MATERIALIZED (
-    SELECT r.* FROM retail_refund r JOIN retail_order o ON o.id = r.order_id WHERE o.brand_id = %(brand)s
+back_later AS MATERIALIZED (
+    SELECT order_id FROM retail_refund WHERE refunded_at >= %(at)s AND order_id IS NOT NULL
 ), back_by_then AS (
-    SELECT * FROM back WHERE refunded_at < %(at)s
+    SELECT * FROM retail_refund WHERE refunded_at < %(at)s
 ), members AS (
     SELECT id FROM members_membership WHERE brand_id = %(brand)s
 ), waiting AS (
@@ -96,12 +96,12 @@ back AS MATERIALIZED (
         AND NOT EXISTS (SELECT FROM members_purchase p WHERE p.order_id = o.id)
 ), bought AS MATERIALIZED (
     SELECT membership_id, order_id, paid_at, store_id FROM members_purchase
-    WHERE (net_fen <= 0 OR order_id IN (SELECT order_id FROM back)) AND paid_at < %(at)s
+    WHERE (net_fen <= 0 OR order_id IN (SELECT order_id FROM back_later)) AND paid_at < %(at)s
         AND membership_id IN (SELECT id FROM members)
     UNION ALL SELECT * FROM waiting WHERE paid_at < %(at)s
 ), {profiles.orders_by("back_by_then")}, every AS (
     SELECT membership_id, paid_at, net_fen AS fen, true AS is_one FROM members_purchase p
-    WHERE net_fen > 0 AND paid_at < %(at)s AND NOT EXISTS (SELECT FROM back WHERE back.order_id = p.order_id)
+    WHERE net_fen > 0 AND paid_at < %(at)s AND NOT EXISTS (SELECT FROM back_later b WHERE b.order_id = p.order_id)
         AND membership_id IN (SELECT id FROM members)
     UNION ALL SELECT membership_id, paid_at, paid_fen::bigint, is_one FROM orders
 ), known AS (
