@@ -63,7 +63,7 @@ class IntentModelAdmin(ScopedAdmin):
         return _share(row.metrics.get("ece"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        rows = IntentModel.objects.filter(is_trial=False).order_by("brand", "-pk").distinct("brand")
+        rows = IntentModel.objects.filter(is_trial=False).order_by("brand_id", "-pk").distinct("brand_id")
         newest = list(rows.select_related("brand"))
         told = {"warnings": worth.warnings(newest, now=timezone.now()), "is_none_yet": not newest}
         return super().changelist_view(request, {**(extra_context or {}), **told})

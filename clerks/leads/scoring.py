@@ -131,7 +131,7 @@ def score(*, brand_id: int, as_of: date, now: datetime) -> int:
     Once more on the same day writes the same. It reads the profiles, so they have to be of this day: for one gone by
     see `past`. Raises ValueError.
     """
-    if as_of < timezone.localdate(now):
+    if as_of < timezone.localtime(now).date():
         raise ValueError(f"Scores of {as_of} are no longer to be had from what is rolled up by now.")
     Brand._base_manager.select_for_update(of=("self",), no_key=True).get(pk=brand_id)
     model = in_force(brand_id=brand_id)

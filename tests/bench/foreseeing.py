@@ -33,7 +33,7 @@ ASKED = [("auc", 0.815, True), ("ap", 0.33, True), ("lift", 4.5, True), ("ece", 
 ASKED_OF_SILENT = [("auc", 0.75, True), ("lift", 3.8, True)]
 BATCH = 1_000
 TURNS = 3
-CLERKS, BEST = 4_000, 10
+CLERKS_OF_1000, BEST = 4, 10  # four clerks to a thousand members
 GROWTH = 200  # MB
 
 
@@ -113,11 +113,12 @@ def intent(shop: Shop, *, full: bool) -> Iterator[Verdict]:
         select = f"SELECT who, {formula.sql} AS score FROM described"
         rolled = features.rolled(brand_id=brand_id, day=day, features=formula.features, select=select)
         rolled.params.update(formula.params)
+        _set_bands(model, rolled)
         plain = Way("plain GROUP BY member", made.size)
         facts, rollup = Way("all scores from the orders", made.size), Way("all scores from the rollup", made.size)
-        lists = Way(f"the best {BEST} of {CLERKS:,} clerks", CLERKS)
-        stored, growth = _stored(brand_id, day, made)
-        clerks = [made.clerks[n % len(made.clerks)].pk for n in range(CLERKS)]
+        count = made.size * CLERKS_OF_1000 // 1_000
+        lists = Way(f"the best {BEST} of {count:,} clerks", count)
+        clerks = [made.clerks[n % len(made.clerks)].pk for n in range(count)]
         ways: list[tuple[Way, Callable[[], tuple[Any, ...]]]] = [
             (plain, partial(_one, _PLAIN, {})),
             (facts, partial(_one, f"SELECT count(*), avg(score) FROM ({past.text}) s", past.params)),
@@ -126,12 +127,13 @@ def intent(shop: Shop, *, full: bool) -> Iterator[Verdict]:
         ]
         for _turn in range(TURNS):
             members, by_facts, by_rollup, best = [_timed(way, act) for way, act in ways]
-            assert members[0] == by_facts[0] >= by_rollup[0] and best[0] > 0.9 * CLERKS * BEST
+            assert members[0] == by_facts[0] >= by_rollup[0] and best[0] > 0.9 * count * BEST
             assert abs(by_facts[1] - by_rollup[1]) < 0.01
         size = f"{made.size:,} members, {members[1]:,} orders"
         yield Verdict(f"scoring everybody from the facts, {size}", facts.median / plain.median, 2, [plain, facts])
         yield Verdict(f"the same from what is rolled up, {size}", rollup.median / plain.median, 0.5, [plain, rollup])
         yield Verdict("top lists", lists.median / plain.median, 4, [plain, lists])
+        stored, growth = _stored(brand_id, day, made)
         note = f"memory of this process grew by {growth} MB, {GROWTH} are allowed; with bands, reasons and the lists"
         yield Verdict("writing down tonight's", stored.median / plain.median, None, [plain, stored], notes=[note])
         yield Verdict("memory grown by a night, in 200 MB", growth / GROWTH, 1, [])
@@ -145,6 +147,13 @@ def _model(brand: Brand, day: date) -> IntentModel:
         brand=brand, kind="logistic", as_of=day, horizon_days=HORIZON, features=names, weights=[0.1] * len(names),
         means=[1.0] * len(names), intercept=-4.0, middle_from=0.1, high_from=0.2, trained_at=NOW, active_from=NOW,
     )  # fmt: skip
+
+
+def _set_bands(model: IntentModel, rolled: features.Sql) -> None:
+    """As training sets them, or everybody would be 高."""
+    sql = f"SELECT percentile_cont(ARRAY[0.7, 0.9]) WITHIN GROUP (ORDER BY score) FROM ({rolled.text}) s"
+    model.middle_from, model.high_from = _one(sql, rolled.params)[0]
+    model.save()
 
 
 def _stored(brand_id: int, day: date, made: Crowd) -> tuple[Way, int]:
