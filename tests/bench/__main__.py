@@ -27,7 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
-    *("lists", "night", "segments", "pools", "handover"),
+    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
 )
 
 
@@ -60,6 +60,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         closing,
         commission,
         feeding,
+        foreseeing,
         handing,
         lists,
         peers,
@@ -74,7 +75,8 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    rooms = (lists.lists, tagging.night, segmenting.segmenting, pools.pools, handing.handover)
+    members = (lists.lists, tagging.night, segmenting.segmenting)
+    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
