@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -51,13 +52,13 @@ UNFED = frozenset({str(K.STOCK)})  # no feed tells us of stock or prices yet: th
 
 
 # ── What they say ────────────────────────────────────────────────────────────────────────────────────────────────────
-def sentence(reason: Mapping[str, Any], *, product: str = "", age: timedelta = timedelta()) -> str:
+def sentence(reason: Mapping[str, Any], *, product: str = "", hours: int = 0, days: int = 0) -> str:
     """One reason, {"code": …, numbers}, in the plain words a clerk reads. "" for a code nobody knows any more.
 
-    `age`: how long ago the numbers held.
+    The numbers held so many hours ago, and so many midnights.
     """
     said: dict[str, Any] = {"what": product or _("商品"), **reason}
-    moved = {"hours": age // timedelta(hours=1), "since": age.days, "in": -age.days}
+    moved = {"hours": hours, "since": days, "in": -days}
     said |= {name: int(said[name]) + by for name, by in moved.items() if name in said}
     code = str(reason.get("code"))
     write = _SENTENCES.get(code) or reasons.SENTENCES.get(code)
@@ -66,8 +67,10 @@ def sentence(reason: Mapping[str, Any], *, product: str = "", age: timedelta = t
 
 def sentences(lead: Lead, *, now: datetime, most: int = 3) -> list[str]:
     """Why this customer, by a lead with its product."""
-    name, age = lead.product.name if lead.product else "", max(timedelta(), now - lead.created_at)
-    found = (sentence(one, product=name, age=age) for one in lead.reasons)
+    hours = max(0, (now - lead.created_at) // timedelta(hours=1))
+    days = max(0, (timezone.localdate(now) - timezone.localdate(lead.created_at)).days)
+    name = lead.product.name if lead.product else ""
+    found = (sentence(one, product=name, hours=hours, days=days) for one in lead.reasons)
     return [words for words in found if words][:most]
 
 

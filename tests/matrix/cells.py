@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from clerks.leads.models import Lead
 from clerks.models import Notice
 from commissions.models import Attained, Dispute, Statement
 from members.models import Member, Segment, SegmentMember
@@ -56,7 +57,7 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute)_id|id"
+        named = "path:object_id|int:(?:line|order|member|note|notice|lead|statement|attained|dispute)_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
@@ -98,6 +99,8 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows |= {"clerks:sale_dispute": Order, "clerks:dispute_withdraw": Dispute, "clerks:attained": Attained}
     of_member = ("story", "customer_give", "customer_tag", "note", "note_delete")
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
+    verbs = ("", "_contact", "_later", "_refuse", "_replied", "_claim")
+    rows |= dict.fromkeys((f"clerks:lead{verb}" for verb in verbs), Lead)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

@@ -15,13 +15,13 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tier brand region store staff category product channel"
     " friend groupchat contactway greeting notice touch pointsentry coupontype coupon couponquota couponuse segment"
-    " consent stop event",
+    " consent stop event lead",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment",
+    " segment leadpolicy",
 }
 
 PEOPLE = """
@@ -66,6 +66,10 @@ portrait        member   ours  READ    302 302 403  200 200 200  200 200 200
 portrait        member   other READ    302 302 403  404 404 404  200 200 200
 portrait        member   *     *       302/405 302/405 403  405 405 405  405 405 405
 unattributed    *        -     *       302 302 403  200 200 200  200 200 200
+monitor         lead     -     *       302 302 403  403 403 403  200 200 200
+increments      lead     -     *       302 302 403  403 403 403  200 200 200
+switch_kind     lead     -     POST    302 302 403  403 403 403  404 403 403
+switch_kind     lead     -     *       302 302 403  403 403 403  405 403 403
 quality         doubt    -     *       302 302 403  404 404 404  200 200 200
 merge           doubt    *     *       302 302 403  403 403 403  200 403 403
 keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
@@ -231,6 +235,20 @@ clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
 clerks:wishes   *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:wishes   *        other READ    302 404 403  404 403 403  403 403 403
 clerks:wishes   *        *     POST    302 404 403  404 403 403  403 403 403
+clerks:leads    *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:leads_pool *      -     READ    302 200 403  200 403 403  403 403 403
+clerks:leads_team *      -     READ    302 403 403  200 403 403  403 403 403
+clerks:lead     *        ours  READ    302 200 403  404 403 403  403 403 403
+clerks:lead     *        other READ    302 404 403  404 403 403  403 403 403
+clerks:lead_contact *    ours  POST    302 409 403  404 403 403  403 403 403
+clerks:lead_contact *    other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_claim *      *     POST    302 404 403  404 403 403  403 403 403
+clerks:lead_later *      ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_later *      other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_refuse *     ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_refuse *     other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_replied *    ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_replied *    other POST    302 404 403  404 403 403  403 403 403
 clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403

@@ -102,6 +102,10 @@ clerks.Touch                o   oc  ocb
 clerks.Notice               o   oc  ocb
 leads.IntentModel           -   -   ob
 leads.Score                 -   -   ob
+leads.Lead                  o   oc  ocb
+leads.LeadPolicy            -   -   ob
+leads.LeadRun               -   -   ob
+leads.Holdout               -   -   ob
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 
