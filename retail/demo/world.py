@@ -25,6 +25,7 @@ from retail.demo import (
     goods,
     jottings,
     keys,
+    leads,
     paydays,
     people,
     seasons,
@@ -102,6 +103,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         segments.write(now=now)
         progress("人群", 1, 1)
         jottings.run(now=now)
+        leads.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
