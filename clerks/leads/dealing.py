@@ -21,7 +21,7 @@ from clerks.leads.models import Lead
 from clerks.models import Friend
 from clerks.outreach import contact
 from members.models import Purchase
-from retail import audit
+from retail import audit, org
 from retail.models import Brand, Post, Staff
 
 State = Lead.State
@@ -201,7 +201,8 @@ def end(*, brand: Brand, now: datetime) -> int:
     lost = rows.filter(state=State.CONTACTED, contacted_at__lte=now - kinds.CONTACTED_LIVES)
     count = lost.update(state=State.LOST, closed_at=now)
     count += rows.filter(arm=Lead.Arm.WITHHELD, expires_at__lte=now).update(closed_at=now)
-    over = rows.filter(state__in=Lead.WAITING, expires_at__lte=now)
+    merged = Q(member__merged_into__isnull=False)  # the kept member has an open one of the same type
+    over = rows.filter(Q(expires_at__lte=now) | merged, state__in=Lead.WAITING)
     count += over.update(state=State.EXPIRED, closed_at=now)
     with connection.cursor() as cursor:
         cursor.execute(_CLOSED_UNPAID, {"brand": brand.pk, "now": now})
@@ -237,28 +238,23 @@ def move_on(*, brand: Brand, now: datetime) -> int:
         return cursor.rowcount
 
 
-def hand_over(*, brand_id: int, member_ids: Collection[int], to: Mapping[int, int] | Staff, now: datetime) -> int:
-    """Open leads follow their customers to whoever takes over: `to` one clerk, or member → number of the clerk.
+def hand_over(*, brand_id: int, member_ids: Collection[int], to: org.Held, now: datetime) -> int:
+    """Open leads follow their customers to whoever takes over, with a day to act from now; how many.
 
-    A day to act begins anew; also what is held out follows, so that both arms stay alike. How many.
+    Also those held out follow, so that both arms stay alike.
     """
-    given = to if isinstance(to, Mapping) else dict.fromkeys(member_ids, to.pk)
-    pairs = [(member_id, given[member_id]) for member_id in member_ids if member_id in given]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE leads_lead l SET staff_id = w.staff_id, owned_at = %(now)s, left_staff_id = l.staff_id,"
-            " left_at = %(now)s, later_until = NULL, store_id = coalesce((SELECT p.store_id FROM retail_post p"
-            "  JOIN retail_store s ON s.id = p.store_id AND s.brand_id = l.brand_id WHERE p.staff_id = w.staff_id"
-            "  AND p.starts_at <= %(now)s AND (p.ends_at IS NULL OR p.ends_at > %(now)s) ORDER BY p.id LIMIT 1),"
-            "  l.store_id)"
-            " FROM unnest(%(members)s::bigint[], %(staff)s::bigint[]) AS w(member_id, staff_id)"
-            " WHERE l.brand_id = %(brand)s AND l.member_id = w.member_id AND l.closed_at IS NULL"
-            "  AND l.staff_id IS DISTINCT FROM w.staff_id",
+            "UPDATE leads_lead SET left_staff_id = staff_id, left_at = %(now)s, staff_id = %(staff)s,"
+            " owned_at = %(now)s, later_until = NULL, store_id = coalesce(%(store)s, store_id)"
+            " WHERE brand_id = %(brand)s AND member_id = ANY(%(members)s) AND closed_at IS NULL"
+            " AND staff_id IS DISTINCT FROM %(staff)s",
             {
-                "now": now,
                 "brand": brand_id,
-                "members": [member_id for member_id, _staff in pairs],
-                "staff": [staff_id for _member, staff_id in pairs],
+                "members": list(member_ids),
+                "staff": to.staff_id,
+                "store": to.store_id,
+                "now": now,
             },
         )
         return cursor.rowcount

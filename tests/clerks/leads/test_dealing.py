@@ -12,6 +12,7 @@ from clerks.leads.models import Lead, LeadPolicy
 from clerks.models import Friend, Notice, Touch
 from clerks.outreach import contact
 from members.models import Purchase
+from retail import org
 from retail.models import Post
 from tests.clerks.leads.scene import NOON, Scene
 from tests.factories import NOW
@@ -106,7 +107,8 @@ def test_what_is_over_ends(scene: Scene) -> None:
 
 def test_leads_go_along_with_the_customer(scene: Scene) -> None:
     lead, (one, two) = carted(scene), scene.clerks
-    count = dealing.hand_over(brand_id=scene.shop.brand.pk, member_ids=[lead.member_id], to=two, now=NOW)
+    to = org.roster(since=NOW, until=NOW, staff_ids=[two.pk]).person(at=NOW, staff_id=two.pk)
+    count = dealing.hand_over(brand_id=scene.shop.brand.pk, member_ids=[lead.member_id], to=to, now=NOW)
     lead.refresh_from_db()
     assert (count, lead.staff, lead.left_staff) == (1, two, one)
 
