@@ -90,7 +90,7 @@ class LeadAdmin(ScopedAdmin):
 
     @display(description=_("理由"))
     def reason(self, row: Lead) -> str:
-        said = kinds.sentences(row.reasons, product=row.product.name if row.product else "")
+        said = kinds.sentences(row, now=row.created_at)
         return str(_("；")).join(said) or "–"
 
     @display(description=_("通常消费"))

@@ -27,6 +27,7 @@ from retail.demo import (
     hands,
     jottings,
     keys,
+    leads,
     partings,
     paydays,
     people,
@@ -110,6 +111,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         announcements.write(now=now)
         pools.run(now=now)
         partings.run(now=now)
+        leads.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
