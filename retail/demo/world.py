@@ -135,6 +135,7 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         journal.write_purchases()
         bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()
+    copying.analyze()
     vouchers.write(brands=places.brands, now=now)
     progress("会员等级、购买与专属导购", 1, 1)
     return journal.events
