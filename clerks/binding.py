@@ -89,7 +89,7 @@ class _Desks:
 
 def _away(brand_id: int, member_id: int, clerk: org.Held, source: str, at: datetime) -> TurnedAway:
     return TurnedAway(
-        brand_id=brand_id, member_id=member_id, staff_id=clerk.staff_id, store_id=clerk.store_id, source=source, at=at
+        brand_id=brand_id, member_id=member_id, staff_id=clerk.staff_id, store_id=_desk(clerk), source=source, at=at
     )
 
 
@@ -139,15 +139,20 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
     return serving
 
 
+def _desk(clerk: org.Held) -> int:
+    """The store of somebody who works in one."""
+    assert clerk.store_id is not None  # a roster's people hold posts in stores
+    return clerk.store_id
+
+
 def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
     brand_id, member_id = _pair(purchase)
     order = purchase.order
-    assert clerk.store_id is not None  # a roster's people hold posts in stores
     return Binding(
         brand_id=brand_id,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=clerk.store_id,
+        store_id=_desk(clerk),
         source=Binding.Source.FIRST_SALE,
         order=order,
         started_at=order.paid_at,
@@ -231,7 +236,7 @@ def _claim(
         brand=brand,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=clerk.store_id,
+        store_id=_desk(clerk),
         source=source,
         came_by=code[:64],
         started_at=at,
@@ -303,7 +308,7 @@ def transfer(
                 brand_id=brand_id,
                 member_id=member_id,
                 staff_id=clerk.staff_id,
-                store_id=clerk.store_id,
+                store_id=_desk(clerk),
                 source=source,
                 by=by,
                 reason=reason[:200],

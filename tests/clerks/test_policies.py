@@ -9,7 +9,7 @@ from clerks import binding, friends, policies
 from clerks.friends import Move
 from clerks.models import Binding, Notice, PastPolicy, TurnedAway
 from clerks.outreach import contact, full
-from members.models import Member
+from members.models import Member, Purchase
 from retail import intake, privacy, shapes
 from retail.models import AuditRow, Brand, StaffAccount, Store
 from tests import factories
@@ -148,7 +148,8 @@ def test_a_batch_of_first_sales_fills_a_clerk_like_one_sale_after_another(shop: 
     assert bound == sorted(ids[:2]) and TurnedAway.objects.count() == 2
 
     lay_down(shop, customers_cap=9)
-    assert intake.settle_orders(order_ids=ids, now=NOW) == []
+    bought = Purchase.objects.select_related("order__brand", "order__channel", "membership")
+    binding.on_purchases(purchases={one.order_id: one for one in bought}, now=NOW)
     assert Binding.objects.count() == 2, "settled again, the same are turned away"
 
 
