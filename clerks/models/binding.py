@@ -59,7 +59,7 @@ class Binding(Scoped):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    reason = models.CharField(_("原因"), max_length=200, blank=True, default="")
+    reason = models.CharField(_("原因"), max_length=200, blank=True, default="", db_default="")
     started_at = models.DateTimeField(_("开始"))
     protected_until = models.DateTimeField(_("保护期到"))
     ended_at = models.DateTimeField(_("结束"), null=True, blank=True)
