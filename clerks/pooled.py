@@ -16,6 +16,7 @@ next refresh, at the latest by night; who claims it meanwhile is told that someb
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -111,9 +112,10 @@ def refresh(*, member_ids: Collection[int], now: datetime) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOOSE_OF, {"ids": list(member_ids)})
-        given = {"ids": [pk for (pk,) in cursor.fetchall()], "now": now, "since": since(now)}
-        if not given["ids"]:
+        ids = [pk for (pk,) in cursor.fetchall()]
+        if not ids:
             return 0
+        given: dict[str, Any] = {"ids": ids, "now": now, "since": since(now)}
         cursor.execute(_REFRESH, given)
         ((changed,),) = cursor.fetchall()
         cursor.execute(_BOUND_MEANWHILE, given)

@@ -139,9 +139,9 @@ def _people(made: Crowd) -> None:
             END AS clerk,
             {_pick("n", 5, len(made.stores))} AS home,
             %(now)s::timestamptz - make_interval(mins => {_pick("n", 6, DAYS * 1440)}) AS since
-        FROM (
-            SELECT n, mod(n::bigint * 7919, {made.size})::int AS place FROM generate_series(1, {made.size}) AS n
-        ) AS numbered ORDER BY n""",
+        FROM (SELECT n, mod(n::bigint * 7919, {made.size})::int AS place
+            FROM generate_series(1, {made.size}) AS n) AS numbered
+        ORDER BY n""",
         surnames=_SURNAMES,
         given=_GIVEN,
         now=NOW,

@@ -76,7 +76,7 @@ def _relations(made: Crowd) -> Verdict:
     first = NOW - timedelta(days=90)
     sums = Purchase.objects.filter(paid_at__gte=first).values("store").annotate(fen=Sum("net_fen")).order_by(F("fen"))
     peer, ours = Way("sales of 90 days by store"), Way("relations of 90 days by store")
-    _in_turns(peer, lambda: list(sums), times=TIMES)
+    _in_turns(peer, lambda: list(sums.all()), times=TIMES)
     asked = relations.Asked(90)
     _in_turns(ours, lambda: relations.report(asked=asked, level="store", now=NOW), times=TIMES)
     return Verdict(f"relations of {made.size:,} members", ours.median / peer.median, 20, [peer, ours])
