@@ -65,7 +65,8 @@ def _plain(case: int, leaver: Staff, receiver: Staff) -> None:
     """The same rows of relations, journal and lists, without asking whether they may be."""
     given = {"case": case, "leaver": leaver.pk, "receiver": receiver.pk, "now": NOW}
     _run(
-        "UPDATE clerks_handoverrow SET state = 'local', receiver_id = %(receiver)s WHERE handover_id = %(case)s", given
+        "UPDATE clerks_handoverrow SET state = 'local', receiver_id = %(receiver)s, holder_id = %(receiver)s,"
+        " moved_at = %(now)s WHERE handover_id = %(case)s", given
     )
     _run(
         "CREATE TEMP TABLE bench_moved ON COMMIT DROP AS SELECT * FROM clerks_binding"
