@@ -66,7 +66,8 @@ def _plain(case: int, leaver: Staff, receiver: Staff) -> None:
     given = {"case": case, "leaver": leaver.pk, "receiver": receiver.pk, "now": NOW}
     _run(
         "UPDATE clerks_handoverrow SET state = 'local', receiver_id = %(receiver)s, holder_id = %(receiver)s,"
-        " moved_at = %(now)s WHERE handover_id = %(case)s", given
+        " moved_at = %(now)s WHERE handover_id = %(case)s",
+        given,
     )
     _run(
         "CREATE TEMP TABLE bench_moved ON COMMIT DROP AS SELECT * FROM clerks_binding"

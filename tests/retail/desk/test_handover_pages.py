@@ -1,12 +1,14 @@
 """客户继承 and 办理离职 in the admin: what is started is what was shown, and how much is asked for."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from clerks.handover import cases, running
 from clerks.models import Binding, Handover, HandoverRow
+from commissions.models import ClaimRow
 from retail import doctor, org, scope, shapes
 from retail.models import AuditRow, Post
 from tests.factories import World
@@ -115,6 +117,20 @@ def test_whoever_is_somebody_elses_by_now_stays_theirs(shop, case):
         assert row.state == "gone"
         assert Binding.objects.active().get(member=row.member_id).staff == zhou
         assert Binding.objects.active().filter(staff=wang).count() == 4
+
+
+def test_what_was_bought_before_stays_the_leavers_also_where_it_is_told_later(shop, case):
+    with scope.within(scope.EVERYTHING):
+        started = timezone.now()
+        choice = cases.Choice(cases.Way.ALL, {shop.staff["WANG"].pk: None})
+        cases.start(handover=case, choice=choice, by=None, now=started)
+        running.move(handover_id=case.pk, now=started)
+        buyer = (shapes.Buyer("phone", "13800005670"),)
+        for paid_at in (case.opened_at, started + timedelta(seconds=5)):
+            shop.settle(shop.order(serving_clerk="ZHOU", buyer=buyer, paid_at=paid_at), now=timezone.now())
+
+        bound = ClaimRow.objects.filter(role="bound", staff__code__in=("LEAVER", "WANG")).order_by("order")
+        assert [row.staff.code for row in bound][-2:] == ["LEAVER", "WANG"]
 
 
 def test_the_pages_ask_the_same_however_long(shop, case, sign_in, django_assert_num_queries):
