@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, F, Value
+from django.db.models.functions import Greatest
 
 from clerks.models import Binding
 from members.models import Purchase
@@ -173,10 +174,8 @@ def transfer(
     lock(to)
     held = {_pair_of(row): row for row in _active(to)}
     going = {pair: clerk for pair, clerk in to.items() if _may_go(held.get(pair), pair, clerk, only_from)}
-    ended = [held[pair] for pair in going if pair in held]
-    for row in ended:
-        row.ended_at, row.end_reason = max(now, row.started_at), end
-    Binding.objects.bulk_update(ended, ["ended_at", "end_reason"], batch_size=MOST)
+    ended = Binding._base_manager.filter(pk__in=[held[pair].pk for pair in going if pair in held])
+    ended.update(ended_at=Greatest(F("started_at"), Value(now)), end_reason=end)
     days = dict(
         Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in going}).values_list("pk", "protection_days")
     )

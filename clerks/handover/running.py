@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from clerks import binding, book, friends, readings
@@ -68,7 +68,8 @@ def _handover(handover_id: int) -> Handover:
 @transaction.atomic
 def _move_some(handover_id: int, now: datetime) -> int:
     rows = HandoverRow._base_manager.select_for_update(of=("self",)).filter(handover=handover_id, state=State.PLANNED)
-    some = list(rows.select_related("member", "friend__key").order_by("receiver", "pk")[: binding.MOST])
+    rows = rows.select_related("friend__key").annotate(merged_into=F("member__merged_into"))
+    some = list(rows.order_by("receiver", "pk")[: binding.MOST])
     if not some:
         return 0
     handover = _handover(handover_id)
@@ -110,7 +111,7 @@ WHERE r.id = w.id
 
 def _transfer(handover: Handover, rows: Sequence[HandoverRow], to: Mapping[int, Held], now: datetime) -> None:
     """In our books they are the receiver's from now on, with all that goes along; whoever is somebody else's stays."""
-    pairs = {(handover.brand_id, row.member_id): row for row in rows if row.member.merged_into_id is None}
+    pairs = {(handover.brand_id, row.member_id): row for row in rows if row.merged_into is None}
     began = binding.transfer(
         to={pair: to[_receiver(row)] for pair, row in pairs.items()},
         source=Binding.Source.HANDOVER,
