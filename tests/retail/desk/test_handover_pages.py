@@ -9,9 +9,10 @@ from django.utils import timezone
 from clerks.handover import cases, running
 from clerks.models import Binding, Handover, HandoverRow
 from commissions.models import ClaimRow
+from members.models import CouponQuota
 from retail import doctor, org, scope, shapes
 from retail.models import AuditRow, Post
-from tests.factories import World
+from tests.factories import World, coupons
 
 
 @pytest.fixture
@@ -48,6 +49,12 @@ def test_headquarters_lets_somebody_go(shop, leaver, sign_in):
         case = Handover.objects.get()
         assert not Post.objects.at(timezone.now()).filter(staff=leaver).exists()
         assert AuditRow.objects.filter(action="part_with", by=ops.user, target_id=str(leaver.pk)).exists()
+        quota = coupons.quota(coupons.coupon_type(shop), leaver, limit=10)
+        CouponQuota.objects.filter(pk=quota.pk).update(given=3)
+        choice = cases.Choice(cases.Way.EVEN, {shop.staff[code].pk: None for code in ("WANG", "ZHOU")})
+        cases.start(handover=case, choice=choice, by=ops.user, now=timezone.now())
+        assert CouponQuota.objects.get(staff=leaver).limit == 3
+        assert sum(CouponQuota.objects.exclude(staff=leaver).values_list("limit", flat=True)) == 7
     assert page.headers["HX-Redirect"] == f"/admin/clerks/handover/{case.pk}/change/"
     assert (case.kind, case.total, case.reason) == ("left", 5, "回老家")
     assert (
