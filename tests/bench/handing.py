@@ -16,7 +16,7 @@ from tests.factories import NOW, World, world
 
 CUSTOMERS, TURNS, RECEIVERS = 10_000, 3, 10
 PLANNED, COMMITTED = 2, 10  # seconds that a manager waits for the one and the other
-RATIO = 12  # so many times the least a database can be asked for the same rows
+RATIO = 15  # so many times the least a database can be asked for the same rows
 
 
 def handover(shop: Shop, *, full: bool) -> Iterator[Verdict]:
