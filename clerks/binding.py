@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, F, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from clerks import policies
@@ -295,10 +296,7 @@ def transfer(
     lock(to)
     held = {_pair_of(row): row for row in _active(to)}
     going = {pair: clerk for pair, clerk in to.items() if _may_go(held.get(pair), pair, clerk, only_from)}
-    ended = [held[pair] for pair in going if pair in held]
-    for row in ended:
-        _end(row, end, by, reason, now)
-    Binding.objects.bulk_update(ended, _ENDING, batch_size=MOST)
+    _end([held[pair].pk for pair in going if pair in held], end, by, reason, now)
     days = dict(
         Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in going}).values_list("pk", "protection_days")
     )
@@ -340,20 +338,16 @@ def release(*, pairs: Collection[Pair], end: str, by: Any, now: datetime, reason
         return []
     lock(pairs)
     rows = list(_active(pairs))
-    for row in rows:
-        _end(row, end, by, reason, now)
-    Binding.objects.bulk_update(rows, _ENDING, batch_size=MOST)
+    _end([row.pk for row in rows], end, by, reason, now)
     acts = [audit.Act(row, {"staff": row.staff_id, "store": row.store_id}, {"end": str(end)}) for row in rows]
     audit.record_many(by=by, action="binding.change", acts=acts, now=now, reason=reason)
     return rows
 
 
-_ENDING = ("ended_at", "end_reason", "ended_by", "ended_why")
-
-
-def _end(row: Binding, end: str, by: Any, reason: str, now: datetime) -> None:
-    row.ended_at, row.end_reason = max(now, row.started_at), end
-    row.ended_by, row.ended_why = by, reason[:200]
+def _end(keys: Collection[int], end: str, by: Any, reason: str, now: datetime) -> None:
+    Binding._base_manager.filter(pk__in=keys).update(
+        ended_at=Greatest(F("started_at"), Value(now)), end_reason=end, ended_by=by, ended_why=reason[:200]
+    )
 
 
 def _active(pairs: Collection[Pair]) -> list[Binding]:

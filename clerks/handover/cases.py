@@ -235,7 +235,7 @@ def start(
     is_first = handover.started_at is None
     handover.state, handover.ended_at = State.RUNNING, None
     handover.started_by, handover.started_at = by, handover.started_at or now
-    handover.message = logs.struck(message.strip())
+    handover.message = message.strip()
     handover.plan = {"way": choice.way, "receivers": sorted(choice.receivers)}
     handover.save()
     counts = {one.pk: share.customers for one, share in seen.shares.items() if share.customers}

@@ -18,6 +18,7 @@ from clerks.friends import Move
 from clerks.handover import along, cases, chats
 from clerks.models import Binding, Friend, FriendMove, FriendTransfer, Handover, HandoverRow
 from clerks.outreach import contact
+from members.models import Member
 from retail import jobs, org, privacy
 from retail.jobs import Later, Work
 from retail.org import Held
@@ -68,7 +69,7 @@ def _handover(handover_id: int) -> Handover:
 @transaction.atomic
 def _move_some(handover_id: int, now: datetime) -> int:
     rows = HandoverRow._base_manager.select_for_update(of=("self",)).filter(handover=handover_id, state=State.PLANNED)
-    some = list(rows.select_related("member", "friend__key").order_by("receiver", "pk")[: binding.MOST])
+    some = list(rows.select_related("friend__key").order_by("receiver", "pk")[: binding.MOST])
     if not some:
         return 0
     handover = _handover(handover_id)
@@ -110,7 +111,12 @@ WHERE r.id = w.id
 
 def _transfer(handover: Handover, rows: Sequence[HandoverRow], to: Mapping[int, Held], now: datetime) -> None:
     """In our books they are the receiver's from now on, with all that goes along; whoever is somebody else's stays."""
-    pairs = {(handover.brand_id, row.member_id): row for row in rows if row.member.merged_into_id is None}
+    merged = set(
+        Member._base_manager.filter(pk__in=[row.member_id for row in rows], merged_into__isnull=False).values_list(
+            "pk", flat=True
+        )
+    )
+    pairs = {(handover.brand_id, row.member_id): row for row in rows if row.member_id not in merged}
     began = binding.transfer(
         to={pair: to[_receiver(row)] for pair, row in pairs.items()},
         source=Binding.Source.HANDOVER,

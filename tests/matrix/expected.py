@@ -88,6 +88,7 @@ keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
 plan            handover ours  *       302 302 403  200 200 200  200 403 403
 plan            handover other *       302 302 403  403 403 403  200 403 403
 again           handover ours  POST    302 302 403  302 302 302  302 404 404
+again           handover other POST    302 302 403  404 404 404  302 404 404
 again           handover *     *       302 302 403  404 404 404  404 404 404
 progress        handover ours  *       302 302 403  200 200 200  200 200 200
 progress        handover other *       302 302 403  404 404 404  200 200 200

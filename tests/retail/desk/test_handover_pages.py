@@ -1,15 +1,18 @@
 """客户继承 and 办理离职 in the admin: what is started is what was shown, and how much is asked for."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from clerks.handover import cases, running
 from clerks.models import Binding, Handover, HandoverRow
+from commissions.models import ClaimRow
+from members.models import CouponQuota
 from retail import doctor, org, scope, shapes
 from retail.models import AuditRow, Post
-from tests.factories import World
+from tests.factories import World, coupons
 
 
 @pytest.fixture
@@ -46,6 +49,12 @@ def test_headquarters_lets_somebody_go(shop, leaver, sign_in):
         case = Handover.objects.get()
         assert not Post.objects.at(timezone.now()).filter(staff=leaver).exists()
         assert AuditRow.objects.filter(action="part_with", by=ops.user, target_id=str(leaver.pk)).exists()
+        quota = coupons.quota(coupons.coupon_type(shop), leaver, limit=10)
+        CouponQuota.objects.filter(pk=quota.pk).update(given=3)
+        choice = cases.Choice(cases.Way.EVEN, {shop.staff[code].pk: None for code in ("WANG", "ZHOU")})
+        cases.start(handover=case, choice=choice, by=ops.user, now=timezone.now())
+        assert CouponQuota.objects.get(staff=leaver).limit == 3
+        assert sum(CouponQuota.objects.exclude(staff=leaver).values_list("limit", flat=True)) == 7
     assert page.headers["HX-Redirect"] == f"/admin/clerks/handover/{case.pk}/change/"
     assert (case.kind, case.total, case.reason) == ("left", 5, "回老家")
     assert (
@@ -117,6 +126,20 @@ def test_whoever_is_somebody_elses_by_now_stays_theirs(shop, case):
         assert Binding.objects.active().filter(staff=wang).count() == 4
 
 
+def test_what_was_bought_before_stays_the_leavers_also_where_it_is_told_later(shop, case):
+    with scope.within(scope.EVERYTHING):
+        started = timezone.now()
+        choice = cases.Choice(cases.Way.ALL, {shop.staff["WANG"].pk: None})
+        cases.start(handover=case, choice=choice, by=None, now=started)
+        running.move(handover_id=case.pk, now=started)
+        buyer = (shapes.Buyer("phone", "13800005670"),)
+        for paid_at in (case.opened_at, started + timedelta(seconds=5)):
+            shop.settle(shop.order(serving_clerk="ZHOU", buyer=buyer, paid_at=paid_at), now=timezone.now())
+
+        bound = ClaimRow.objects.filter(role="bound", staff__code__in=("LEAVER", "WANG")).order_by("order")
+        assert [row.staff.code for row in bound][-2:] == ["LEAVER", "WANG"]
+
+
 def test_the_pages_ask_the_same_however_long(shop, case, sign_in, django_assert_num_queries):
     manager = sign_in(shop, "store_manager")
     manager.get("/admin/clerks/handover/")
@@ -133,4 +156,4 @@ def test_the_pages_ask_the_same_however_long(shop, case, sign_in, django_assert_
         manager.get(f"/admin/clerks/handover/{case.pk}/change/")
 
 
-LIST, PAGE = 13, 23
+LIST, PAGE = 13, 24
