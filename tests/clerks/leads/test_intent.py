@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
+import time_machine
 from django.core.management import call_command
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -15,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from clerks.leads import features, learning, reasons, scoring, training
 from clerks.leads.models import IntentModel, Score
 from members.models import Membership, Profile, Purchase
-from retail import intake, scope, shapes
+from retail import intake, periodic, scope, shapes, tasks
 from retail.models import Order, OrderLine, Refund
 from tests.clerks.leads.logs import BEGAN, SHANGHAI, log, rolled_up
 from tests.factories import world
@@ -165,6 +166,15 @@ def test_every_reason_has_a_sentence():
 def test_a_day_that_is_over_is_not_scored_from_what_is_rolled_up_by_now(shop):
     with pytest.raises(ValueError, match="no longer"):
         scoring.score(brand_id=shop.shop.brand.pk, as_of=AS_OF - timedelta(days=1), now=NOW)
+
+
+def test_a_night_scores_once_and_after_its_sums(shop):
+    rolled_up(shop, on=AS_OF)
+    with time_machine.travel(NOW, tick=False):
+        assert tasks.judge_intent() == 0
+        periodic.note(task="retail.members_night", now=NOW, found={"on": AS_OF.isoformat()})
+        assert tasks.judge_intent() == Score.objects.count() > 600
+        assert tasks.judge_intent() == 0
 
 
 # ── Learning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
