@@ -23,7 +23,7 @@ class Kind(NamedTuple):
     `asks`: what has to be told to us for it to exist, in words for headquarters.
     """
 
-    code: str
+    code: Lead.Kind
     rank: int
     lives: timedelta | None
     asks: Any
