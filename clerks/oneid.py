@@ -29,6 +29,7 @@ STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",
     "clerks.Customer.member": "made again from the relation",
     "clerks.Friend.member": "follows its key: `friends.follow`",
+    "leads.Score.member": "computed anew in the night, when the dropped member has bought nothing any more",
     "clerks.Merge.keep": "what was merged, as it was",
     "clerks.Merge.drop": "likewise",
 }

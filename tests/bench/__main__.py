@@ -27,7 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
-    *("lists", "night", "segments"),
+    *("lists", "night", "segments", "intent", "foretelling"),
 )
 
 
@@ -60,6 +60,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         closing,
         commission,
         feeding,
+        foreseeing,
         lists,
         peers,
         scoping,
@@ -72,7 +73,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    rooms = (lists.lists, tagging.night, segmenting.segmenting)
+    rooms = (lists.lists, tagging.night, segmenting.segmenting, foreseeing.intent, foreseeing.foretelling)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}

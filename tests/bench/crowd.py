@@ -142,8 +142,6 @@ def _people(made: Crowd) -> None:
         FROM (
             SELECT n, mod(n::bigint * 7919, {made.size})::int AS place FROM generate_series(1, {made.size}) AS n
         ) AS numbered
-        FROM (SELECT n, mod(n::bigint * 7919, {made.size})::int AS place
-            FROM generate_series(1, {made.size}) AS n) AS numbered
         ORDER BY n""",
         surnames=_SURNAMES,
         given=_GIVEN,

@@ -398,7 +398,7 @@ def _intent(part: Part, membership: Membership) -> dict[type[Model], Any]:
     """What was learned of a brand's purchases, and what it says of a customer."""
     model = IntentModel.objects.create(
         brand=membership.brand, kind="logistic", as_of=NOW.date(), horizon_days=30, features=["orders"], weights=[0.5],
-        means=[1.0], intercept=-1.0, trained_at=NOW,
+        means=[1.0], intercept=-1.0, middle_from=0.1, high_from=0.2, trained_at=NOW,
     )  # fmt: skip
     score = Score.objects.create(
         brand=membership.brand, member=membership.member, score=0.5, rank_basis="logistic", band="high",
