@@ -136,7 +136,8 @@ class LeadAdmin(ScopedAdmin):
         if brand is not None:
             names = {report.ALL: _("全部"), **{one.code: one.code.label for one in kinds.KINDS.values()}}
             table = report.lines(brand=brand, first=first, last=last, now=now)
-            context |= {"rows": [(names[line.kind], line) for line in table], "policy": rules.of(brand)}
+            used = {line.kind for line in table if line.treated.members or line.withheld.members} | {report.ALL}
+            context |= {"rows": [(names[line.kind], line) for line in table if line.kind in used]}
         return TemplateResponse(request, "admin/clerks/leads/increments.html", context)
 
     def switch_view(self, request: HttpRequest) -> HttpResponse:

@@ -47,7 +47,7 @@ def touch(*, lead: Lead, by: Staff, now: datetime) -> Friend:
     brand = lead.brand
     if not _open_of(lead).filter(staff=by).exists():
         raise Refused(_("这条线索已经结束了。"))
-    asked = {"member_id": lead.member_id, "corp": brand.corp, "purpose": purpose(lead), "by": by}
+    asked: dict[str, Any] = {"member_id": lead.member_id, "corp": brand.corp, "purpose": purpose(lead), "by": by}
     if why := _stop(lead, now):
         raise Refused(str(sieve.WORDS[why]))
     friend = _friend(lead, by)
@@ -165,7 +165,7 @@ def close_won(*, purchases: Mapping[int, Purchase], now: datetime) -> int:
     if not purchases:
         return 0
     rows = list(purchases.values())
-    asked = {
+    asked: dict[str, Any] = {
         "now": now,
         "orders": [row.order_id for row in rows],
         "memberships": [row.membership_id for row in rows],
@@ -229,7 +229,7 @@ WHERE l.brand_id = %(brand)s AND l.closed_at IS NULL AND l.staff_id IS NOT NULL 
 def move_on(*, brand: Brand, now: datetime) -> int:
     """What nobody acted on in time, or whose clerk has left, goes to the pool of its store; how many."""
     policy = rules.of(brand)
-    within = {
+    within: dict[str, Any] = {
         "service": rules.act_within(policy=policy, is_service=True),
         "usual": rules.act_within(policy=policy, is_service=False),
     }

@@ -23,7 +23,7 @@ class Kind(NamedTuple):
     `asks`: what has to be told to us for it to exist, in words for headquarters.
     """
 
-    code: str
+    code: Lead.Kind
     rank: int
     lives: timedelta | None
     asks: Any
@@ -68,9 +68,9 @@ def sentence(reason: Mapping[str, Any], *, product: str = "", hours: int = 0, da
 def sentences(lead: Lead, *, now: datetime, most: int = 3) -> list[str]:
     """Why this customer, by a lead with its product."""
     hours = max(0, (now - lead.created_at) // timedelta(hours=1))
-    days = max(0, (timezone.localtime(now).date() - timezone.localtime(lead.created_at).date()).days)
+    began, today = (timezone.localtime(at).date() for at in (lead.created_at, now))
     name = lead.product.name if lead.product else ""
-    found = (sentence(one, product=name, hours=hours, days=days) for one in lead.reasons)
+    found = (sentence(one, product=name, hours=hours, days=(today - began).days) for one in lead.reasons)
     return [words for words in found if words][:most]
 
 

@@ -107,7 +107,8 @@ def _made(brand: Brand, policy: LeadPolicy, kind: Kind, now: datetime) -> dict[s
         counts = {str(verdict): int(count) for verdict, count in cursor.fetchall()}
         if kind.code in triggers.AWAKE:
             cursor.execute(triggers.AWAKE[kind.code], asked)
-            counts["awake"] = int(cursor.fetchone()[0])
+            if awake := int(cursor.fetchone()[0]):
+                counts["awake"] = awake
     return counts
 
 
