@@ -169,7 +169,7 @@ def test_a_portrait_asks_as_often_for_three_orders_as_for_one(
 
     # Four of every page; the application, tier and points (4), what coupons and tags there are to give, leads or why
     # there are none (3), what waits for an answer. The one that reads the portrait is prepared, and not among those.
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(14):
         assert phone.get(f"/m/customers/{member.pk}/").status_code == 200
 
 
