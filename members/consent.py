@@ -87,7 +87,12 @@ def state(*, member: Member, corp: str) -> State:
 # ── Wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def stop(*, member: Member, corp: str, channel: str = "", purpose: str = "", by: Any, now: datetime) -> Stop:
-    """The member does not want this any more ("" = any channel, any purpose). Idempotent."""
+    """The member does not want this any more ("" = any channel, any purpose). Idempotent.
+
+    Of who was merged into somebody else it is said of that one, on whose page it can be seen and taken back.
+    """
+    root = identity.persons([member.pk])[member.pk][0]
+    member = member if member.pk == root else Member._base_manager.get(pk=root)
     _alone(member.pk)
     wish = {"member": member, "corp": "" if purpose == PROFILING else corp, "channel": channel, "purpose": purpose}
     row = Stop._base_manager.filter(**wish, lifted_at=None).first()
@@ -156,11 +161,11 @@ def note(*, words: Sequence[Word], source: str, now: datetime) -> set[int]:
         )
         news = set(cursor.fetchall())
     new = [word for word in words if (word.member_id, word.purpose, word.at) in news]
-    _stop_who_took_back([word for word in new if not word.is_given and word.company_id is None])
+    _stop_who_took_back([word for word in new if not word.is_given and word.company_id is None], now)
     return {word.member_id for word in new}
 
 
-def _stop_who_took_back(words: Sequence[Word]) -> None:
+def _stop_who_took_back(words: Sequence[Word], now: datetime) -> None:
     wishes = [word for word in words if word.purpose in (Consent.Purpose.MARKETING, Consent.Purpose.PROFILING)]
     if not wishes:
         return
@@ -171,7 +176,7 @@ def _stop_who_took_back(words: Sequence[Word]) -> None:
             " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS w(member_id, corp, purpose, at)"
             " WHERE NOT EXISTS (SELECT FROM members_consent c WHERE c.member_id = w.member_id"
             "  AND c.purpose = w.purpose AND c.company_id IS NULL AND c.is_given AND c.at > w.at)"
-            " ORDER BY w.member_id, w.corp, w.purpose, w.at ON CONFLICT DO NOTHING",
+            " ORDER BY w.member_id, w.corp, w.purpose, w.at ON CONFLICT DO NOTHING RETURNING member_id, purpose",
             [
                 [word.member_id for word in wishes],
                 ["" if word.purpose == PROFILING else word.corp for word in wishes],
@@ -179,3 +184,6 @@ def _stop_who_took_back(words: Sequence[Word]) -> None:
                 [word.at for word in wishes],
             ],
         )
+        unprofiled = [member_id for member_id, purpose in cursor.fetchall() if purpose == PROFILING]
+    if unprofiled:
+        model_tags.drop(member_ids=unprofiled, now=now)

@@ -10,10 +10,11 @@ from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 
-from members import identity
-from members.models import Identity, Member, Membership, Tag, Tier, TierMove
+from members import doubts, identity
+from members.matching import Pair
+from members.models import Identity, Member, Membership, PointsAdjustment, Tag, Tier, TierMove
 from retail.models import BuyerKey
 from retail.orders import Fault
 
@@ -36,17 +37,22 @@ class Entrant:
     channel_id: int | None = None
     tier: str | None = None
     tags: Sequence[str] = ()
+    points: int = 0  # the balance they bring along
     is_forgotten: bool = False
 
 
 @dataclass(slots=True)
 class Enrolled:
-    """What became of a row. `member_id`, `membership_id` and the tags it names only where there are no faults."""
+    """What became of a row. `member_id`, `membership_id` and the tags it names only where there are no faults.
+
+    `opening`: the points they bring along, still to be booked.
+    """
 
     status: Status
     member_id: int = 0
     membership_id: int = 0
     tag_ids: list[int] = field(default_factory=list)
+    opening: int = 0
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -63,7 +69,8 @@ class Enrolled:
 def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[Enrolled]:
     """Make or find everybody of a batch; the outcome of each row, in order.
 
-    A row whose keys are those of several people is rejected: nobody is merged by a file.
+    A row whose keys are those of several people is rejected: nobody is merged by a file. A key that was only mentioned
+    beside somebody else's is nobody's yet (`members.matching`): who is told by it is somebody of their own.
     """
     tiers = _tiers(entrants)
     words = _Words({name for one in entrants for name in one.tags})
@@ -74,6 +81,7 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
             row.faults.append(Fault("tier", f"unknown tier {row.entrant.tier!r}"))
         unknown = [name for name in row.entrant.tags if words.of(row.entrant.brand_id, name) is None]
         row.faults += [Fault("tags", f"unknown tag {name!r}") for name in unknown]
+    _open(rows)
     good = [row for row in rows if not row.faults]
     _bear(good, now)
     learned = _learn(good, source, now)
@@ -91,7 +99,9 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
         born.add(row.pair)
         status: Status = "created" if is_first else "corrected" if is_changed else "unchanged"
         tag_ids = [pk for name in row.entrant.tags if (pk := words.of(row.entrant.brand_id, name))]
-        outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids))
+        outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids, row.opening))
+        if row.opening:
+            outcomes[-1].change()
     return outcomes
 
 
@@ -101,6 +111,7 @@ class _Row:
     entrant: Entrant
     answer: "_Answer"
     tier: Tier | None
+    opening: int = 0
     faults: list[Fault] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,10 +132,14 @@ class _Row:
 
 @dataclass(slots=True)
 class _Answer:
-    """The member, a number below 0 for somebody new, and the keys nobody had; or why that cannot be said."""
+    """The member, a number below 0 for somebody new, and the keys nobody had; or why that cannot be said.
+
+    `taken`: those of the keys that were mentioned before, and with whom.
+    """
 
     member_id: int = 0
     learned: list[int] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
     fault: Fault | None = None
 
 
@@ -132,7 +147,7 @@ class _People:
     """Whom keys belong to, row after row: what an earlier row teaches a later one knows."""
 
     def __init__(self, key_ids: Collection[int]) -> None:
-        self._owner_of, self._strength = identity.known(key_ids)
+        self._owner_of, self._mentioned_with, self._strength = identity.known(key_ids)
         # Two batches may know the same people by different keys: whoever comes second waits here, and not crosswise.
         members = Member._base_manager.select_for_update(of=("self",)).filter(pk__in=set(self._owner_of.values()))
         list(members.order_by("pk").values_list("pk"))
@@ -164,7 +179,8 @@ class _People:
             member_id = self._born
         self._owner_of.update(dict.fromkeys(learned, member_id))
         self._wechats.setdefault(member_id, set()).update(unionids)
-        return _Answer(member_id, learned)
+        taken = {key_id: self._mentioned_with[key_id] for key_id in learned if key_id in self._mentioned_with}
+        return _Answer(member_id, learned, taken)
 
 
 def _bear(rows: Sequence[_Row], now: datetime) -> None:
@@ -192,8 +208,23 @@ def _learn(rows: Sequence[_Row], source: str, now: datetime) -> set[int]:
         for row in rows
         for key_id in row.learned
     ]
+    _take(rows, new, now)
     Identity.objects.bulk_create(new, ignore_conflicts=True)
     return {one.key_id for one in new}
+
+
+def _take(rows: Sequence[_Row], new: Sequence[Identity], now: datetime) -> None:
+    """Keys only mentioned so far become theirs who came by them; whether the two are one person is a question."""
+    told = {one.key_id: one for one in new}
+    former = {key_id: member_id for row in rows for key_id, member_id in row.answer.taken.items()}
+    for held in Identity._base_manager.filter(key__in=former, is_hearsay=True):
+        one = told[held.key_id]
+        held.member_id, held.is_hearsay, held.learned_by_id = one.member_id, False, None
+        if one.seen_at < held.seen_at:
+            held.seen_at, held.source, held.channel_id = one.seen_at, one.source, one.channel_id
+        held.save(update_fields=["member", "is_hearsay", "learned_by", "seen_at", "source", "channel"])
+    pairs = [Pair(told[key].member_id, other, (key,)) for key, other in former.items() if told[key].member_id != other]
+    doubts.propose(pairs=pairs, source=Identity.Source.IMPORT, order_id=None, now=now)
 
 
 def _describe(rows: Iterable[_Row]) -> set[int]:
@@ -211,6 +242,30 @@ def _describe(rows: Iterable[_Row]) -> set[int]:
             [list(told), [one.name or None for one in told.values()], [one.born_on for one in told.values()]],
         )
         return {pk for (pk,) in cursor.fetchall()}
+
+
+# ── What they bring along ────────────────────────────────────────────────────────────────────────────────────────────
+def _open(rows: Sequence[_Row]) -> None:
+    """Points are brought along once, also by who bought here before; what they have by then is added to.
+
+    Told again it is the same; another number later is refused, for we count them ourselves by now.
+    """
+    wanted = [row for row in rows if row.entrant.points and not row.faults]
+    booked = _opened({row.pair for row in wanted})
+    for row in wanted:
+        before = booked.get(row.pair)
+        if before is None:
+            row.opening = booked[row.pair] = row.entrant.points
+        elif before != row.entrant.points:
+            row.faults.append(Fault("points", f"brought {before} along before: adjust them by hand"))
+
+
+def _opened(pairs: Collection[_Pair]) -> dict[_Pair, int]:
+    """What was brought along by now; of who was two members once by both."""
+    brands, members = {brand_id for brand_id, _ in pairs}, {member_id for _, member_id in pairs}
+    rows = PointsAdjustment._base_manager.filter(membership__brand__in=brands, membership__member__in=members)
+    sums = rows.filter(is_opening=True).values_list("membership__brand", "membership__member")
+    return {(brand_id, member_id): some for brand_id, member_id, some in sums.annotate(sum=Sum("points"))}
 
 
 # ── Their standing ───────────────────────────────────────────────────────────────────────────────────────────────────

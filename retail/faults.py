@@ -46,6 +46,11 @@ _TABLE = [
     # People
     _known(r"belongs to several members: (?P<it>.*)", "several_members", _("这几个标识是不同会员的：%(it)s")),
     _known(r"is known by another unionid: (?P<it>.*)", "several_members", _("这位会员已有另一个微信：%(it)s")),
+    _known(
+        r"brought (?P<it>\d+) along before.*",
+        "opened_before",
+        _("期初积分已经按 %(it)s 分入过账，不能再改；要增减请在会员页上人工调整"),
+    ),
     _known(r"asked to be forgotten", "forgotten", _("这位顾客要求过抹去资料")),
     _known(r"has not come yet", "out_of_range", _("时间还没到")),
     _known(r"must be of the last (?P<it>\d+) days", "out_of_range", _("只收最近 %(it)s 天的")),
