@@ -36,6 +36,7 @@ SOURCES: dict[str, str | Promise] = {
     "wecom": _("企业微信说它们是同一位顾客的"),
     "register": _("注册时同时用了这些标识"),
     "import": _("导入的一行里同时有这些标识"),
+    "hand": _("有同事认为是同一个人"),
 }
 _LATEST = 5
 
