@@ -46,7 +46,7 @@ RULES = (
     Rule("new", ACTIVITY, _("新客"), "orders = 1 AND age <= 90", "'day', last_on"),
     Rule("active", ACTIVITY, _("活跃"), "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
     Rule("cooling", ACTIVITY, _("渐冷"), "age BETWEEN 91 AND 180", "'day', last_on"),
-    Rule("asleep", ACTIVITY, _("沉睡"), "age BETWEEN 181 AND 365", "'day', last_on"),
+    Rule("asleep", ACTIVITY, _("久未购买"), "age BETWEEN 181 AND 365", "'day', last_on"),
     Rule("lost", ACTIVITY, _("流失"), "age > 365", "'day', last_on"),
     Rule("value_high", VALUE, _("高消费"), "year_fen >= 500000", SPENT),
     Rule("value_mid", VALUE, _("中等消费"), "year_fen BETWEEN 150000 AND 499999", SPENT),

@@ -441,6 +441,21 @@ def unmasked_today(*, by: Any, now: datetime) -> int:
 
 
 # ── Forgotten ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def read_for_long() -> None:
+    """Whoever writes down, in a transaction of some length, what is known of people: nobody is forgotten meanwhile.
+
+    Else the copy would be there after they are, with what was read of them before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('forgetting'))")
+
+
+def forget_alone() -> None:
+    """Before somebody is forgotten: who is reading finishes first, whom nobody can stop, and who begins waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('forgetting'))")
+
+
 @transaction.atomic
 def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     """Forget one value for good; False when it was forgotten before.
