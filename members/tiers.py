@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members import by_hand
+from members import by_hand, profiles
 from members.models import Membership, Tier, TierMove, TierRule
 from retail import approvals, audit, database, logs
 
@@ -209,6 +209,7 @@ def give(
     )
     row.tier, row.tier_since, row.tier_until, row.tier_is_held = tier, now, until, is_held
     row.save(update_fields=["tier", "tier_since", "tier_until", "tier_is_held"])
+    profiles.follow(membership_ids=[row.pk], now=now)
     audit.record(
         by=by,
         action="member.tier",

@@ -228,8 +228,8 @@ def forget(*, before: datetime) -> int:
 def forget_about(*, member_ids: Collection[int], key_ids: Collection[int]) -> list[ExportFile]:
     """Empty the files in which a person stands who wants to be forgotten, or may stand; those that were emptied.
 
-    The file says why it is empty; it can be asked for again. One that is being written is waited for, and none is begun
-    before our commit (`privacy.forget_alone`, which `retail.erasure` has called).
+    The file says why it is empty; it can be asked for again. `retail.erasure` has waited for those that were
+    being written, and none is begun before our commit (`privacy.forget_alone`).
     """
     files = list(ExportFile._base_manager.filter(sealed__isnull=False).defer("sealed").select_related("asked_by"))
     pages = {file.model: _page_of(apps.get_model(file.model)) for file in files}

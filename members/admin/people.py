@@ -172,6 +172,7 @@ class QualityFilter(admin.SimpleListFilter):
 class MemberQuality(QualityFilter):
     names = {
         "keyless": _("没有手机号、unionid 或企业微信"),
+        "odd_phone": _("手机号不对"),
         "nameless": _("没有称呼"),
         "no_birthday": _("没有生日"),
         "unborn": _("生日不可能"),

@@ -83,7 +83,8 @@ STOPS: dict[str, Words] = {"service": gettext_lazy("服务通知"), "marketing":
 _MERGED = """(WITH RECURSIVE up AS (
         SELECT id, merged_into_id AS root FROM members_member WHERE merged_into_id IS NOT NULL
         UNION ALL
-        SELECT up.id, m.merged_into_id FROM up JOIN members_member m ON m.id = up.root WHERE m.merged_into_id IS NOT NULL
+        SELECT up.id, m.merged_into_id FROM up
+            JOIN members_member m ON m.id = up.root AND m.merged_into_id IS NOT NULL
     ) SELECT up.id, up.root FROM up JOIN members_member m ON m.id = up.root AND m.merged_into_id IS NULL)"""
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from clerks import book
 from clerks.models import Note
 from members import consent, identity
 from members.models import Identity, Member, Stop
@@ -144,7 +145,11 @@ def test_a_number_of_somebody_else_or_of_somebody_forgotten_is_refused(shop, mem
             Identity.objects.create(member=member, key_id=second.popitem()[1], source="x", seen_at=NOW)
         with pytest.raises(corrections.Refused, match=match):
             corrections.correct(**said, phone=phone)
+    for wrong in ({"phone": "1540000555"}, {"born_on": date(2090, 1, 1)}):
+        with pytest.raises(corrections.Refused, match="没有这样的手机号|不能在将来"):
+            corrections.correct(**said, **wrong)
     corrections.correct(**said, phone="15400005555", tail="4444")
+    assert not list(book.otherwise(member_ids=[member.pk]))
     masks = BuyerKey.objects.filter(identity__member=member).values_list("masked", flat=True)
     assert set(masks) == {"154****7777", "154****5555"}
 

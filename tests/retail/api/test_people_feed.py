@@ -174,7 +174,22 @@ def test_nobody_is_merged_by_a_feed(shop, till):
     second = [other, {"type": "unionid", "value": "o6-zzzzzzzz"}]
     answer = till.post("members/", {"members": [member(buyer=second)]})
     assert codes(both) == codes(answer) == ["several_members"]
+    assert Doubt.objects.get().state == Doubt.State.OPEN  # they may be one: somebody has to look
     assert Identity.objects.count() == 3
+
+
+def test_who_shows_anothers_card_is_not_them_but_is_looked_at(shop, till):
+    card = {"type": "card", "value": "C-100001"}
+    first = member(buyer=[{"type": "phone", "value": PHONE}, card], tier="none")  # refused, and teaches nothing
+    rows = [
+        first,
+        first | {"tier": None},
+        member(buyer=[{"type": "phone", "value": "15400009999"}, card], name="李四"),
+    ]
+    answer = till.post("members/", {"members": [*rows, member(buyer=[card])]})
+    assert statuses(answer) == ["rejected", "created", "created", "corrected"]
+    assert Member.objects.count() == 2 and Identity.objects.count() == 3
+    assert Doubt.objects.get().evidence["source"] == "import"
 
 
 def test_rows_of_one_person_in_one_batch_are_one_member(shop, till):
