@@ -17,8 +17,6 @@ from members import identity, model_tags
 from members.models import Consent, Member, Stop
 from retail import audit
 
-PROFILING = Stop.Purpose.PROFILING
-
 
 # ── Whether ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
@@ -40,7 +38,7 @@ def stopped(*, member_ids: Collection[int], corp: str, channel: str, purpose: st
 
 def unprofiled(*, member_ids: Collection[int]) -> set[int]:
     """Those of whom nothing is worked out: no computed tags, no leads."""
-    stops = Stop._base_manager.filter(member__in=member_ids, purpose=PROFILING, lifted_at=None)
+    stops = Stop._base_manager.filter(member__in=member_ids, purpose=Stop.Purpose.PROFILING, lifted_at=None)
     return set(stops.values_list("member_id", flat=True))
 
 
@@ -72,12 +70,12 @@ class State(NamedTuple):
 
     @property
     def is_profiled(self) -> bool:
-        return not any(stop.purpose == PROFILING for stop in self.stops)
+        return not any(stop.purpose == Stop.Purpose.PROFILING for stop in self.stops)
 
 
 def state(*, member: Member, corp: str) -> State:
     """Of a member, towards one corp; whether the reader may see them is asked before."""
-    theirs = Q(corp=corp) | Q(purpose=PROFILING)
+    theirs = Q(corp=corp) | Q(purpose=Stop.Purpose.PROFILING)
     stops = Stop._base_manager.filter(theirs, member=member, lifted_at=None).order_by("pk")
     said = _said_by(member.pk).select_related("company").order_by("purpose", "company_id", "-at", "-pk")
     latest = said.distinct("purpose", "company_id")
@@ -94,12 +92,13 @@ def stop(*, member: Member, corp: str, channel: str = "", purpose: str = "", by:
     root = identity.persons([member.pk])[member.pk][0]
     member = member if member.pk == root else Member._base_manager.get(pk=root)
     _alone(member.pk)
-    wish = {"member": member, "corp": "" if purpose == PROFILING else corp, "channel": channel, "purpose": purpose}
+    corp = "" if purpose == Stop.Purpose.PROFILING else corp
+    wish = {"member": member, "corp": corp, "channel": channel, "purpose": purpose}
     row = Stop._base_manager.filter(**wish, lifted_at=None).first()
     if row is None:
         row = Stop._base_manager.create(**wish, at=now)
         audit.record(by=by, action="stop", target=member, now=now, after={"channel": channel, "purpose": purpose})
-        if purpose == PROFILING:
+        if purpose == Stop.Purpose.PROFILING:
             model_tags.drop(member_ids=[member.pk], now=now)
     return row
 
@@ -111,7 +110,7 @@ def lift(*, stop: Stop, by: Any, now: datetime) -> None:
     if Stop._base_manager.filter(pk=stop.pk, lifted_at=None).update(lifted_at=now):
         after = {"channel": stop.channel, "purpose": stop.purpose}
         audit.record(by=by, action="stop.lift", target=stop.member, now=now, before=after)
-        if stop.purpose == PROFILING:
+        if stop.purpose == Stop.Purpose.PROFILING:
             ids = stop.member.memberships.values_list("pk", flat=True)
             model_tags.recompute(membership_ids=list(ids), now=now)
 
@@ -179,11 +178,11 @@ def _stop_who_took_back(words: Sequence[Word], now: datetime) -> None:
             " ORDER BY w.member_id, w.corp, w.purpose, w.at ON CONFLICT DO NOTHING RETURNING member_id, purpose",
             [
                 [word.member_id for word in wishes],
-                ["" if word.purpose == PROFILING else word.corp for word in wishes],
+                ["" if word.purpose == Stop.Purpose.PROFILING else word.corp for word in wishes],
                 [word.purpose for word in wishes],
                 [word.at for word in wishes],
             ],
         )
-        unprofiled = [member_id for member_id, purpose in cursor.fetchall() if purpose == PROFILING]
+        unprofiled = [member_id for member_id, purpose in cursor.fetchall() if purpose == Stop.Purpose.PROFILING]
     if unprofiled:
         model_tags.drop(member_ids=unprofiled, now=now)

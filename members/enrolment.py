@@ -135,11 +135,13 @@ class _Row:
 class _Answer:
     """The member, a number below 0 for somebody new, and the keys nobody had; or why that cannot be said.
 
-    `others`: keys that point to somebody else as well, and to whom. `opening`: points to be booked.
+    `taken`: those of the keys that were only mentioned so far. `others`: keys that point to somebody else as well, and
+    to whom. `opening`: points to be booked.
     """
 
     member_id: int = 0
     learned: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
     others: dict[int, int] = field(default_factory=dict)
     opening: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -187,7 +189,7 @@ class _People:
         self._owner_of.update(dict.fromkeys(learned, member_id))
         self._own.setdefault(member_id, set()).update(kinds & OWN)
         mentioned = {key_id: self._mentioned_with[key_id] for key_id in learned if key_id in self._mentioned_with}
-        return _Answer(member_id, learned, _but(mentioned | known, member_id), opening)
+        return _Answer(member_id, learned, list(mentioned), _but(mentioned | known, member_id), opening)
 
     def _found(self, ranked: Sequence[int], known: Mapping[int, int]) -> int:
         """By the strongest key somebody has; by a number alone nobody who is known by a key of their own, where this
@@ -238,15 +240,16 @@ def _learn(rows: Sequence[_Row], source: str, now: datetime) -> set[int]:
         for row in rows
         for key_id in row.learned
     ]
-    _take(new)
+    taken = {key_id for row in rows for key_id in row.answer.taken}
+    _take([one for one in new if one.key_id in taken])
     Identity.objects.bulk_create(new, ignore_conflicts=True)
     return {one.key_id for one in new}
 
 
-def _take(new: Sequence[Identity]) -> None:
+def _take(identities: Sequence[Identity]) -> None:
     """Keys only mentioned so far become theirs who came by them."""
-    told = {one.key_id: one for one in new}
-    for held in Identity._base_manager.filter(key__in=told, is_hearsay=True):
+    told = {one.key_id: one for one in identities}
+    for held in Identity._base_manager.filter(key__in=told, is_hearsay=True) if told else ():
         one = told[held.key_id]
         held.member_id, held.is_hearsay, held.learned_by_id = one.member_id, False, None
         if one.seen_at < held.seen_at:

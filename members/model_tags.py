@@ -17,9 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from members import profiles
-from members.models import MemberTag, Profile, Tag
-
-PROFILING = "profiling"  # the purpose a member stops who wants nothing worked out of them
+from members.models import MemberTag, Profile, Stop, Tag
 
 # Words are data, kept in the language of the shops; gettext only learns their English.
 ACTIVITY, VALUE, PRICE, SENSITIVITY = _("活跃度"), _("消费力"), _("价格带"), _("敏感度")
@@ -189,7 +187,7 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
         "today": today,
         "since": midnight - timedelta(days=profiles.YEAR),
         "zone": settings.TIME_ZONE,
-        "profiling": PROFILING,
+        "profiling": Stop.Purpose.PROFILING,
         "sizes": SIZES,
         "ids": list(membership_ids or ()),
     }

@@ -273,7 +273,7 @@ class MemberAdmin(ListsLiving, WithRights, UnmaskingAdmin):
 
     @display(description=_("会员"))
     def title(self, row: Member) -> str:
-        return privacy.without_numbers(row.name) or _("会员 %(number)s") % {"number": row.pk}
+        return str(row)
 
 
 class PurchaseInline(ScopedTabularInline):
@@ -307,4 +307,4 @@ class MembershipAdmin(ListsLiving, _Joined, PointsByHand, TierByHand):
 
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
-        return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
+        return str(row.member)

@@ -231,7 +231,7 @@ class PointsEntryAdmin(_Shown, ScopedAdmin):
     @display(description=_("会员"))
     def title(self, row: PointsEntry) -> str:
         member = row.membership.member
-        return privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk}
+        return str(member)
 
     @display(description=_("订单"))
     def order_link(self, row: PointsEntry) -> SafeString | str:

@@ -247,7 +247,7 @@ class TierRuleAdmin(DecidingAdmin):
 def _case(case: tiers.Case, metric: str) -> dict[str, Any]:
     member = case.membership.member
     return {
-        "title": privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk},
+        "title": str(member),
         "url": reverse("admin:members_membership_change", args=[case.membership.pk]),
         "before": case.before,
         "after": case.after,

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 from members import consent
 from members.models import Consent, Doubt, Event, Member, Stop
 from members.rights import access, corrections, suspicions
-from retail import approvals, exports, privacy
+from retail import approvals, exports
 from retail.models import Brand
 from retail.scoped_admin import (
     Badge,
@@ -221,9 +221,7 @@ class WithRights(DecidingAdmin):
 
 # ── Pages of their own ───────────────────────────────────────────────────────────────────────────────────────────────
 def _called(member: Member | None) -> str:
-    if member is None:
-        return str(_("还不知道是谁"))
-    return privacy.without_numbers(member.name) or str(_("会员 %(number)s") % {"number": member.pk})
+    return str(member or _("还不知道是谁"))
 
 
 @admin.register(Event)

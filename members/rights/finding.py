@@ -28,7 +28,7 @@ def find(*, phone: str, by: Any, reason: str, now: datetime) -> Member | None:
         known = privacy.normalised(Known(BuyerKey.Type.PHONE, "", phone))
     except privacy.BadValue:
         raise Refused(_("请填完整的手机号。")) from None
-    found = Member.objects.filter(pk=identity.member_of(known)).first()
+    found = Member.objects.filter(pk=identity.member_of(known) or 0).first()
     try:
         privacy.spend_look(
             by=by,

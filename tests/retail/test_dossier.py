@@ -146,7 +146,7 @@ def test_a_number_of_somebody_else_or_of_somebody_forgotten_is_refused(shop, mem
         with pytest.raises(corrections.Refused, match=match):
             corrections.correct(**said, phone=phone)
     for wrong in ({"phone": "1540000555"}, {"born_on": date(2090, 1, 1)}):
-        with pytest.raises(corrections.Refused, match="没有这样的手机号|不能在将来"):
+        with pytest.raises(corrections.Refused, match=r"没有这样的手机号|不能在将来"):
             corrections.correct(**said, **wrong)
     corrections.correct(**said, phone="15400005555", tail="4444")
     assert not list(book.otherwise(member_ids=[member.pk]))
