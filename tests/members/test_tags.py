@@ -128,7 +128,7 @@ def test_any_number_of_members_takes_as_many_statements(shop):
             tags.put(tag=tag, member_ids=members, staff=None, now=NOW)
         return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
 
-    assert statements(joined(shop, 2)) == statements(joined(shop, 40)) == 11
+    assert statements(joined(shop, 2)) == statements(joined(shop, 40)) == 14
 
 
 def test_of_who_is_forgotten_no_words_stay(shop):

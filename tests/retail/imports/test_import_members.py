@@ -287,6 +287,6 @@ def test_the_command_tries_then_takes_and_gives_back(shop, tmp_path, capsys):
 def test_an_import_takes_as_many_statements_as_one_batch(shop, django_assert_max_num_queries):
     given = through(give_in(shop, text(*rows(shop, 200))), "check")
     members.start(given=given, by=None, now=NOW, is_here=True)
-    with django_assert_max_num_queries(50):
+    with django_assert_max_num_queries(51):
         members.work(import_id=given.pk, now=lambda: NOW)
     assert MemberImport.objects.get().counts == {"new": 200}
