@@ -21,7 +21,6 @@ from members.models import Tag, Tier
 from retail import audit, privacy
 from retail.models import Post
 
-DORMANT = timedelta(days=90)  # without a purchase in any channel
 MOST_FOUND = 50
 TAIL = "search_tail"  # the act in the journal
 
@@ -138,7 +137,7 @@ def _narrowed(rows: QuerySet[Customer], wanted: Wanted, now: datetime) -> QueryS
     if wanted.tag_id:
         rows = rows.filter(tag_ids__contains=[wanted.tag_id])
     if wanted.is_dormant:
-        rows = rows.filter(bought_at__lt=now - DORMANT)
+        rows = rows.filter(bought_at__lt=now - timedelta(days=settings.DORMANT_DAYS))
     return rows
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 
 from clerks.models import Note
+from retail import privacy
 from retail.models import Post
 from retail.org import Held
 
@@ -17,8 +18,11 @@ class BadNote(ValueError):
 
 
 def write(*, post: Post, member_id: int, text: str, now: datetime) -> Note:
-    """The caller has made sure that the writer may see this customer. Raises BadNote."""
-    said = " ".join(text.replace("\x00", "").split())
+    """The caller has made sure that the writer may see this customer. Raises BadNote.
+
+    A whole number is kept masked: what everybody may read must not undo the masks of the house.
+    """
+    said = privacy.without_numbers(" ".join(text.replace("\x00", "").split()))
     if not said:
         raise BadNote(_("请先写几个字。"))
     if len(said) > LONGEST:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from clerks import binding, book, friends
 from clerks.leads.models import Lead
 from clerks.models import HelpRequest, Merge, MergeMove, Note, Tie, Touch, TurnedAway
-from members import doubts, erasure, identity, moving, profiles, tiers
+from members import consent, doubts, erasure, identity, model_tags, moving, profiles, tiers
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
@@ -62,8 +62,9 @@ def merge(*, keep: int, drop: int, evidence: dict[str, Any], by: Any, now: datet
     moved += binding.join(keep=keep, drop=drop, now=now)
     moved += [move for way in WAYS for move in moving.take(way, of=drop, to=keep)]
     moved.append(moving.absorb(keep=members[keep], drop=members[drop]))
-    _record(row, moved)
     _settle(keep, drop, now)
+    moving.note_left(moved)
+    _record(row, moved)
     _close(keep, drop, Doubt.State.MERGED, by, now)
     audit.record(by=by, action="member.merge", target=members[keep], now=now, after=_said(row), reason=reason)
     return row
@@ -190,12 +191,17 @@ def _record(row: Merge, moved: Iterable[Moved]) -> None:
 
 
 def _settle(keep: int, drop: int, now: datetime) -> None:
-    """Friends follow their keys, claims are judged again, what is rolled up is brought up to date."""
+    """Friends follow their keys, claims are judged again, what is rolled up is brought up to date.
+
+    A wish that nothing be worked out of them may have come from the other one: then nothing that was, is kept.
+    """
     friends.follow(member_ids=[keep, drop], now=now)
     rows = Membership._base_manager.filter(member__in=[keep, drop])
     ids = sorted(rows.values_list("pk", flat=True))
     profiles.refresh(membership_ids=ids, now=now)
     tiers.review(membership_ids=ids, now=now)
+    if quiet := consent.unprofiled(member_ids=[keep, drop]):
+        model_tags.drop(member_ids=quiet, now=now)
     book.refresh(member_ids=[keep, drop], now=now)
 
 

@@ -27,9 +27,9 @@ LATEST = 5  # orders, notes
 MOST = 12  # coupons, identities, tags of a kind
 
 
-def called(name: str) -> str:
-    """What a customer is called on a page."""
-    return privacy.without_numbers(name) or _("顾客")
+def called(name: str, number: int) -> str:
+    """What a customer is called on a page; who has no name is told apart by their number."""
+    return privacy.without_numbers(name) or _("顾客 %(number)s") % {"number": number}
 
 
 # ── Who looks ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +346,7 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
     return Portrait(
         relation=relation,
         membership_id=said["id"],
-        name=called(said["name"]),
+        name=called(said["name"], relation.member_id),
         given_name=privacy.without_numbers(said["name"]),
         tier=said["tier"] or "",
         tier_until=_time(said["tier_until"]),

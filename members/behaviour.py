@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from members.matching import STRENGTH
 from members.models import Identity
-from retail.models import BuyerKey
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 KEPT = timedelta(days=400)  # a year and a month to compare it with
@@ -24,14 +24,6 @@ AHEAD = timedelta(days=1)  # clocks of tills and telephones are wrong, but not b
 MONTHS_AHEAD = 2
 
 Outcome = Literal["created", "unchanged", "corrected"]
-# A phone or unionid is one person's; a card or a channel's buyer number may be shared.
-_STRENGTH = (
-    BuyerKey.Type.UNIONID,
-    BuyerKey.Type.PHONE,
-    BuyerKey.Type.EXTERNAL_USERID,
-    BuyerKey.Type.CARD,
-    BuyerKey.Type.CHANNEL_ID,
-)
 
 
 class Seen(NamedTuple):
@@ -110,7 +102,7 @@ def _says(row: _Row, event: Seen) -> bool:
 def _owners(key_ids: Collection[int]) -> Mapping[int, tuple[int, int]]:
     """Key → the strength of its kind, 0 for the strongest, and the member it belongs to."""
     rows = Identity._base_manager.filter(key__in=key_ids).values_list("key_id", "key__type", "member_id")
-    return {key_id: (_STRENGTH.index(BuyerKey.Type(kind)), member_id) for key_id, kind, member_id in rows}
+    return {key_id: (STRENGTH[kind], member_id) for key_id, kind, member_id in rows}
 
 
 def _member(event: Seen, owners: Mapping[int, tuple[int, int]]) -> int | None:
@@ -186,7 +178,9 @@ def adopt(*, since: int) -> tuple[int, int]:
     nothing new: events that came later were given to them at once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_ADOPT, {"since": max(0, since - _OVERLAP), "strength": list(_STRENGTH)})
+        cursor.execute(
+            _ADOPT, {"since": max(0, since - _OVERLAP), "strength": sorted(STRENGTH, key=STRENGTH.__getitem__)}
+        )
         count = cursor.rowcount
         cursor.execute("SELECT coalesce(max(id), 0) FROM members_identity")
         return count, max(since, cursor.fetchone()[0])

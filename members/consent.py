@@ -17,8 +17,6 @@ from members import identity, model_tags
 from members.models import Consent, Member, Stop
 from retail import audit
 
-PROFILING = Stop.Purpose.PROFILING
-
 
 # ── Whether ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
@@ -40,7 +38,7 @@ def stopped(*, member_ids: Collection[int], corp: str, channel: str, purpose: st
 
 def unprofiled(*, member_ids: Collection[int]) -> set[int]:
     """Those of whom nothing is worked out: no computed tags, no leads."""
-    stops = Stop._base_manager.filter(member__in=member_ids, purpose=PROFILING, lifted_at=None)
+    stops = Stop._base_manager.filter(member__in=member_ids, purpose=Stop.Purpose.PROFILING, lifted_at=None)
     return set(stops.values_list("member_id", flat=True))
 
 
@@ -72,12 +70,12 @@ class State(NamedTuple):
 
     @property
     def is_profiled(self) -> bool:
-        return not any(stop.purpose == PROFILING for stop in self.stops)
+        return not any(stop.purpose == Stop.Purpose.PROFILING for stop in self.stops)
 
 
 def state(*, member: Member, corp: str) -> State:
     """Of a member, towards one corp; whether the reader may see them is asked before."""
-    theirs = Q(corp=corp) | Q(purpose=PROFILING)
+    theirs = Q(corp=corp) | Q(purpose=Stop.Purpose.PROFILING)
     stops = Stop._base_manager.filter(theirs, member=member, lifted_at=None).order_by("pk")
     said = _said_by(member.pk).select_related("company").order_by("purpose", "company_id", "-at", "-pk")
     latest = said.distinct("purpose", "company_id")
@@ -87,14 +85,20 @@ def state(*, member: Member, corp: str) -> State:
 # ── Wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
 def stop(*, member: Member, corp: str, channel: str = "", purpose: str = "", by: Any, now: datetime) -> Stop:
-    """The member does not want this any more ("" = any channel, any purpose). Idempotent."""
+    """The member does not want this any more ("" = any channel, any purpose). Idempotent.
+
+    Of who was merged into somebody else it is said of that one, on whose page it can be seen and taken back.
+    """
+    root = identity.persons([member.pk])[member.pk][0]
+    member = member if member.pk == root else Member._base_manager.get(pk=root)
     _alone(member.pk)
-    wish = {"member": member, "corp": "" if purpose == PROFILING else corp, "channel": channel, "purpose": purpose}
+    corp = "" if purpose == Stop.Purpose.PROFILING else corp
+    wish = {"member": member, "corp": corp, "channel": channel, "purpose": purpose}
     row = Stop._base_manager.filter(**wish, lifted_at=None).first()
     if row is None:
         row = Stop._base_manager.create(**wish, at=now)
         audit.record(by=by, action="stop", target=member, now=now, after={"channel": channel, "purpose": purpose})
-        if purpose == PROFILING:
+        if purpose == Stop.Purpose.PROFILING:
             model_tags.drop(member_ids=[member.pk], now=now)
     return row
 
@@ -106,7 +110,7 @@ def lift(*, stop: Stop, by: Any, now: datetime) -> None:
     if Stop._base_manager.filter(pk=stop.pk, lifted_at=None).update(lifted_at=now):
         after = {"channel": stop.channel, "purpose": stop.purpose}
         audit.record(by=by, action="stop.lift", target=stop.member, now=now, before=after)
-        if stop.purpose == PROFILING:
+        if stop.purpose == Stop.Purpose.PROFILING:
             ids = stop.member.memberships.values_list("pk", flat=True)
             model_tags.recompute(membership_ids=list(ids), now=now)
 
@@ -156,11 +160,11 @@ def note(*, words: Sequence[Word], source: str, now: datetime) -> set[int]:
         )
         news = set(cursor.fetchall())
     new = [word for word in words if (word.member_id, word.purpose, word.at) in news]
-    _stop_who_took_back([word for word in new if not word.is_given and word.company_id is None])
+    _stop_who_took_back([word for word in new if not word.is_given and word.company_id is None], now)
     return {word.member_id for word in new}
 
 
-def _stop_who_took_back(words: Sequence[Word]) -> None:
+def _stop_who_took_back(words: Sequence[Word], now: datetime) -> None:
     wishes = [word for word in words if word.purpose in (Consent.Purpose.MARKETING, Consent.Purpose.PROFILING)]
     if not wishes:
         return
@@ -171,11 +175,14 @@ def _stop_who_took_back(words: Sequence[Word]) -> None:
             " FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS w(member_id, corp, purpose, at)"
             " WHERE NOT EXISTS (SELECT FROM members_consent c WHERE c.member_id = w.member_id"
             "  AND c.purpose = w.purpose AND c.company_id IS NULL AND c.is_given AND c.at > w.at)"
-            " ORDER BY w.member_id, w.corp, w.purpose, w.at ON CONFLICT DO NOTHING",
+            " ORDER BY w.member_id, w.corp, w.purpose, w.at ON CONFLICT DO NOTHING RETURNING member_id, purpose",
             [
                 [word.member_id for word in wishes],
-                ["" if word.purpose == PROFILING else word.corp for word in wishes],
+                ["" if word.purpose == Stop.Purpose.PROFILING else word.corp for word in wishes],
                 [word.purpose for word in wishes],
                 [word.at for word in wishes],
             ],
         )
+        unprofiled = [member_id for member_id, purpose in cursor.fetchall() if purpose == Stop.Purpose.PROFILING]
+    if unprofiled:
+        model_tags.drop(member_ids=unprofiled, now=now)

@@ -4,16 +4,17 @@ A batch at a time, in a handful of statements however many rows. What a row leav
 somebody known is the newest word, but a registration only ever moves back. Told again, it changes nothing.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 
-from members import identity
-from members.models import Identity, Member, Membership, Tag, Tier, TierMove
+from members import doubts, identity
+from members.matching import OWN, Pair
+from members.models import Identity, Member, Membership, PointsAdjustment, Tag, Tier, TierMove
 from retail.models import BuyerKey
 from retail.orders import Fault
 
@@ -36,17 +37,22 @@ class Entrant:
     channel_id: int | None = None
     tier: str | None = None
     tags: Sequence[str] = ()
+    points: int = 0  # the balance they bring along
     is_forgotten: bool = False
 
 
 @dataclass(slots=True)
 class Enrolled:
-    """What became of a row. `member_id`, `membership_id` and the tags it names only where there are no faults."""
+    """What became of a row. `member_id`, `membership_id` and the tags it names only where there are no faults.
+
+    `opening`: the points they bring along, still to be booked.
+    """
 
     status: Status
     member_id: int = 0
     membership_id: int = 0
     tag_ids: list[int] = field(default_factory=list)
+    opening: int = 0
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -63,20 +69,24 @@ class Enrolled:
 def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[Enrolled]:
     """Make or find everybody of a batch; the outcome of each row, in order.
 
-    A row whose keys are those of several people is rejected: nobody is merged by a file.
+    A row whose keys are those of several people is rejected, and they are looked at: nobody is merged by a file. A key
+    that was only mentioned beside somebody else's is nobody's yet, and who has a phone of their own is nobody else for
+    showing the same card (`members.matching`).
     """
     tiers = _tiers(entrants)
     words = _Words({name for one in entrants for name in one.tags})
-    people = _People({key_id for one in entrants for key_id in one.key_ids})
-    rows = [_Row(one, people.whose(one), tiers.get((one.brand_id, one.tier or ""))) for one in entrants]
-    for row in rows:
-        if row.entrant.tier and row.tier is None:
-            row.faults.append(Fault("tier", f"unknown tier {row.entrant.tier!r}"))
-        unknown = [name for name in row.entrant.tags if words.of(row.entrant.brand_id, name) is None]
-        row.faults += [Fault("tags", f"unknown tag {name!r}") for name in unknown]
+    people = _People(entrants)
+    rows = []
+    for one in entrants:
+        tier = tiers.get((one.brand_id, one.tier or ""))
+        faults = [Fault("tier", f"unknown tier {one.tier!r}")] if one.tier and tier is None else []
+        faults += [Fault("tags", f"unknown tag {tag!r}") for tag in one.tags if words.of(one.brand_id, tag) is None]
+        # Who is refused teaches the rows behind them nothing.
+        rows.append(_Row(one, _Answer(faults=faults) if faults else people.whose(one), tier))
     good = [row for row in rows if not row.faults]
     _bear(good, now)
     learned = _learn(good, source, now)
+    _ask_about(rows, now)
     changed = _describe(good)
     memberships = _join(good, now)
     outcomes: list[Enrolled] = []
@@ -91,7 +101,9 @@ def enrol(*, entrants: Sequence[Entrant], source: str, now: datetime) -> list[En
         born.add(row.pair)
         status: Status = "created" if is_first else "corrected" if is_changed else "unchanged"
         tag_ids = [pk for name in row.entrant.tags if (pk := words.of(row.entrant.brand_id, name))]
-        outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids))
+        outcomes.append(Enrolled(status, row.member_id, joined.membership_id, tag_ids, row.answer.opening))
+        if row.answer.opening:
+            outcomes[-1].change()
     return outcomes
 
 
@@ -101,10 +113,10 @@ class _Row:
     entrant: Entrant
     answer: "_Answer"
     tier: Tier | None
-    faults: list[Fault] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.faults = [self.answer.fault] if self.answer.fault else []
+    @property
+    def faults(self) -> list[Fault]:
+        return self.answer.faults
 
     @property
     def member_id(self) -> int:
@@ -121,50 +133,85 @@ class _Row:
 
 @dataclass(slots=True)
 class _Answer:
-    """The member, a number below 0 for somebody new, and the keys nobody had; or why that cannot be said."""
+    """The member, a number below 0 for somebody new, and the keys nobody had; or why that cannot be said.
+
+    `taken`: those of the keys that were only mentioned so far. `others`: keys that point to somebody else as well, and
+    to whom. `opening`: points to be booked.
+    """
 
     member_id: int = 0
     learned: list[int] = field(default_factory=list)
-    fault: Fault | None = None
+    taken: list[int] = field(default_factory=list)
+    others: dict[int, int] = field(default_factory=dict)
+    opening: int = 0
+    faults: list[Fault] = field(default_factory=list)
 
 
 class _People:
     """Whom keys belong to, row after row: what an earlier row teaches a later one knows."""
 
-    def __init__(self, key_ids: Collection[int]) -> None:
-        self._owner_of, self._strength = identity.known(key_ids)
+    def __init__(self, entrants: Sequence[Entrant]) -> None:
+        key_ids = {key_id for one in entrants for key_id in one.key_ids}
+        self._owner_of, self._mentioned_with, self._strength = identity.known(key_ids)
+        owners = set(self._owner_of.values())
         # Two batches may know the same people by different keys: whoever comes second waits here, and not crosswise.
-        members = Member._base_manager.select_for_update(of=("self",)).filter(pk__in=set(self._owner_of.values()))
+        members = Member._base_manager.select_for_update(of=("self",)).filter(pk__in=owners)
         list(members.order_by("pk").values_list("pk"))
-        kinds = BuyerKey.objects.filter(pk__in=key_ids).values_list("pk", "type")
-        self._kind = dict(kinds)
-        self._wechats: dict[int, set[int]] = {}  # member → the keys of their unionids
-        theirs = Identity._base_manager.filter(member__in=set(self._owner_of.values()))
-        unionids = theirs.filter(key__type=BuyerKey.Type.UNIONID).values_list("member_id", "key_id")
-        for member_id, key_id in unionids:
-            self._wechats.setdefault(member_id, set()).add(key_id)
+        self._kind = dict(BuyerKey.objects.filter(pk__in=key_ids).values_list("pk", "type"))
+        self._own: dict[int, set[str]] = {}  # member → the kinds of keys of their own they are known by
+        theirs = Identity._base_manager.filter(member__in=owners, is_hearsay=False, key__type__in=list(OWN))
+        for member_id, kind in theirs.values_list("member_id", "key__type"):
+            self._own.setdefault(member_id, set()).add(kind)
+        self._opened = _opened(owners) if any(one.points for one in entrants) else {}
         self._born = 0
 
     def whose(self, entrant: Entrant) -> _Answer:
-        ranked = sorted(
-            (key_id for key_id in entrant.key_ids if key_id in self._owner_of), key=self._strength.__getitem__
-        )
-        strong = {self._owner_of[key_id] for key_id in ranked if self._kind[key_id] in _STRONG}
-        if len(strong) > 1:
-            named = ", ".join(f"#{member_id}" for member_id in sorted(strong) if member_id > 0)
-            return _Answer(fault=Fault("buyer", f"belongs to several members: {named or 'of this batch'}"))
-        learned = [key_id for key_id in entrant.key_ids if key_id not in self._owner_of]
-        unionids = {key_id for key_id in learned if self._kind[key_id] == BuyerKey.Type.UNIONID}
-        if ranked:
-            member_id = self._owner_of[ranked[0]]
-            if unionids and self._wechats.get(member_id):
-                return _Answer(fault=Fault("buyer", f"is known by another unionid: #{member_id}"))
-        else:
-            self._born -= 1
-            member_id = self._born
+        ranked = sorted(entrant.key_ids, key=self._strength.__getitem__)
+        known = {key_id: self._owner_of[key_id] for key_id in ranked if key_id in self._owner_of}
+        strong = {key_id: owner for key_id, owner in known.items() if self._kind[key_id] in _STRONG}
+        if len(set(strong.values())) > 1:
+            named = ", ".join(f"#{member_id}" for member_id in sorted(set(strong.values())) if member_id > 0)
+            fault = Fault("buyer", f"belongs to several members: {named or 'of this batch'}")
+            first = next(iter(strong.values()))
+            return _Answer(first, others=_but(strong, first), faults=[fault])
+        member_id = self._found(ranked, known)
+        learned = [key_id for key_id in entrant.key_ids if key_id not in known]
+        kinds = {self._kind[key_id] for key_id in learned}
+        if BuyerKey.Type.UNIONID in kinds and BuyerKey.Type.UNIONID in self._own.get(member_id, ()):
+            return _Answer(faults=[Fault("buyer", f"is known by another unionid: #{member_id}")])
+        place = entrant.brand_id, member_id
+        before = self._opened.get(place)
+        if entrant.points and before not in (None, entrant.points):
+            return _Answer(faults=[Fault("points", f"brought {before} along before: adjust them by hand")])
+        opening = entrant.points if before is None else 0
+        if opening:
+            self._opened[place] = opening
         self._owner_of.update(dict.fromkeys(learned, member_id))
-        self._wechats.setdefault(member_id, set()).update(unionids)
-        return _Answer(member_id, learned)
+        self._own.setdefault(member_id, set()).update(kinds & OWN)
+        mentioned = {key_id: self._mentioned_with[key_id] for key_id in learned if key_id in self._mentioned_with}
+        return _Answer(member_id, learned, list(mentioned), _but(mentioned | known, member_id), opening)
+
+    def _found(self, ranked: Sequence[int], known: Mapping[int, int]) -> int:
+        """By the strongest key somebody has; by a number alone nobody who is known by a key of their own, where this
+        one comes with another.
+        """
+        has_own = any(self._kind[key_id] in OWN for key_id in ranked)
+        for key_id, owner in known.items():
+            if self._kind[key_id] in OWN or not (has_own and self._own.get(owner)):
+                return owner
+        self._born -= 1
+        return self._born
+
+
+def _but(owners: Mapping[int, int], member_id: int) -> dict[int, int]:
+    return {key_id: owner for key_id, owner in owners.items() if owner != member_id}
+
+
+def _opened(member_ids: Collection[int]) -> dict[_Pair, int]:
+    """The points somebody brought along before; of who was two members once by both."""
+    rows = PointsAdjustment._base_manager.filter(membership__member__in=member_ids, is_opening=True)
+    sums = rows.values_list("membership__brand", "membership__member").annotate(sum=Sum("points"))
+    return {(brand_id, member_id): some for brand_id, member_id, some in sums.order_by()}
 
 
 def _bear(rows: Sequence[_Row], now: datetime) -> None:
@@ -177,6 +224,7 @@ def _bear(rows: Sequence[_Row], now: datetime) -> None:
     ids = {number: member.pk for number, member in zip(firsts, made, strict=True)}
     for row in rows:
         row.answer.member_id = ids.get(row.member_id, row.member_id)
+        row.answer.others = {key_id: ids.get(owner, owner) for key_id, owner in row.answer.others.items()}
 
 
 def _learn(rows: Sequence[_Row], source: str, now: datetime) -> set[int]:
@@ -192,8 +240,32 @@ def _learn(rows: Sequence[_Row], source: str, now: datetime) -> set[int]:
         for row in rows
         for key_id in row.learned
     ]
+    taken = {key_id for row in rows for key_id in row.answer.taken}
+    _take([one for one in new if one.key_id in taken])
     Identity.objects.bulk_create(new, ignore_conflicts=True)
     return {one.key_id for one in new}
+
+
+def _take(identities: Sequence[Identity]) -> None:
+    """Keys only mentioned so far become theirs who came by them."""
+    told = {one.key_id: one for one in identities}
+    for held in Identity._base_manager.filter(key__in=told, is_hearsay=True) if told else ():
+        one = told[held.key_id]
+        held.member_id, held.is_hearsay, held.learned_by_id = one.member_id, False, None
+        if one.seen_at < held.seen_at:
+            held.seen_at, held.source, held.channel_id = one.seen_at, one.source, one.channel_id
+        held.save(update_fields=["member", "is_hearsay", "learned_by", "seen_at", "source", "channel"])
+
+
+def _ask_about(rows: Sequence[_Row], now: datetime) -> None:
+    """Whoever else the keys of a row point to may be the same person: that is for somebody to look at."""
+    pairs = [
+        Pair(row.member_id, owner, (key_id,))
+        for row in rows
+        for key_id, owner in row.answer.others.items()
+        if row.member_id > 0 and owner > 0
+    ]
+    doubts.propose(pairs=pairs, source=identity.IMPORT, order_id=None, now=now)
 
 
 def _describe(rows: Iterable[_Row]) -> set[int]:

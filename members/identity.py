@@ -249,11 +249,20 @@ def person(member_id: int) -> Person:
     return Person(is_own=any(kind in OWN for _, kind, _ in keys), unionids=proven)
 
 
-def known(key_ids: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """The members of these keys, locked until commit, and how little each key proves."""
+class KnownBy(NamedTuple):
+    """Of some keys: whose they are, with whom they were only mentioned, and how little each proves."""
+
+    owners: dict[int, int]
+    hearsay: dict[int, int]
+    strength: dict[int, int]
+
+
+def known(key_ids: Collection[int]) -> KnownBy:
+    """What is known of these keys, locked until commit."""
     knowledge = _known(key_ids)
-    owners = {key: held.member_id for key, held in knowledge.held.items()}
-    return owners, {key: STRENGTH[kind] for key, kind in knowledge.types.items()}
+    owners = {key: held.member_id for key, held in knowledge.held.items() if not held.is_hearsay}
+    hearsay = {key: held.member_id for key, held in knowledge.held.items() if held.is_hearsay}
+    return KnownBy(owners, hearsay, {key: STRENGTH[kind] for key, kind in knowledge.types.items()})
 
 
 def asked_to_be_forgotten(member_id: int) -> bool:

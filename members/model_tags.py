@@ -17,9 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from members import profiles
-from members.models import MemberTag, Profile, Tag
-
-PROFILING = "profiling"  # the purpose a member stops who wants nothing worked out of them
+from members.models import MemberTag, Profile, Stop, Tag
 
 # Words are data, kept in the language of the shops; gettext only learns their English.
 ACTIVITY, VALUE, PRICE, SENSITIVITY = _("活跃度"), _("消费力"), _("价格带"), _("敏感度")
@@ -46,7 +44,7 @@ RULES = (
     Rule("new", ACTIVITY, _("新客"), "orders = 1 AND age <= 90", "'day', last_on"),
     Rule("active", ACTIVITY, _("活跃"), "orders > 1 AND age <= 90", "'day', last_on, 'n', year_orders"),
     Rule("cooling", ACTIVITY, _("渐冷"), "age BETWEEN 91 AND 180", "'day', last_on"),
-    Rule("asleep", ACTIVITY, _("沉睡"), "age BETWEEN 181 AND 365", "'day', last_on"),
+    Rule("asleep", ACTIVITY, _("久未购买"), "age BETWEEN 181 AND 365", "'day', last_on"),
     Rule("lost", ACTIVITY, _("流失"), "age > 365", "'day', last_on"),
     Rule("value_high", VALUE, _("高消费"), "year_fen >= 500000", SPENT),
     Rule("value_mid", VALUE, _("中等消费"), "year_fen BETWEEN 150000 AND 499999", SPENT),
@@ -189,7 +187,7 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
         "today": today,
         "since": midnight - timedelta(days=profiles.YEAR),
         "zone": settings.TIME_ZONE,
-        "profiling": PROFILING,
+        "profiling": Stop.Purpose.PROFILING,
         "sizes": SIZES,
         "ids": list(membership_ids or ()),
     }

@@ -144,14 +144,9 @@ def release(*, keep: Member, drop: Member, before: dict[str, Any]) -> None:
 
 
 # ── Memberships ──────────────────────────────────────────────────────────────────────────────────────────────────────
-_STANDING = (
-    "tier_id",
-    "tier_since",
-    "tier_until",
-    "registered_at",
-    "registered_store_id",
-    "registered_by_id",
-)
+_TIER = ("tier_id", "tier_since", "tier_until", "tier_is_held")
+_BEGINNING = ("registered_at", "registered_store_id", "registered_by_id")
+_WRITTEN = ["tier", *_TIER[1:], "registered_at", "registered_store", "registered_by"]
 
 
 def join_memberships(*, keep: int, drop: int, now: datetime) -> list[Moved]:
@@ -177,34 +172,54 @@ def join_memberships(*, keep: int, drop: int, now: datetime) -> list[Moved]:
 def _memberships(*member_ids: int) -> dict[tuple[int, int], Membership]:
     """Brand and member → their row, locked in the order orders lock them."""
     rows = Membership._base_manager.filter(member__in=member_ids).order_by("pk").select_for_update(of=("self",))
-    return {(row.brand_id, row.member_id): row for row in rows.select_related("tier")}
+    return {(row.brand_id, row.member_id): row for row in rows.select_related("tier", "member")}
 
 
 def _as_it_was(row: Membership) -> Moved:
-    values = {name: getattr(row, name) for name in _STANDING}
-    said = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
-    return Moved(Membership._meta.db_table, row.pk, said)
+    return Moved(Membership._meta.db_table, row.pk, _said(row, *_TIER, *_BEGINNING))
+
+
+def _said(row: Membership, *names: str) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def note_left(moved: Iterable[Moved]) -> None:
+    """What the merge, once all is settled, made of each tier: what is otherwise later was changed since."""
+    joined = {one.row_id: one for one in moved if one.table == Membership._meta.db_table and "tier_id" in one.before}
+    for row in Membership._base_manager.filter(pk__in=joined):
+        joined[row.pk].before["left"] = _said(row, *_TIER)
 
 
 def _add_up(ours: Membership, theirs: Membership, now: datetime) -> None:
     if theirs.registered_at < ours.registered_at:
-        for name in ("registered_at", "registered_store_id", "registered_by_id"):
+        for name in _BEGINNING:
             setattr(ours, name, getattr(theirs, name))
-    if theirs.tier and (ours.tier is None or theirs.tier.rank > ours.tier.rank):
-        _move_tier(ours, theirs.tier_id, theirs.tier_since, theirs.tier_until, now)
+    if _weight(theirs) > _weight(ours):
+        _move_tier(ours, _said(theirs, *_TIER), now)
     theirs.tier = theirs.tier_since = theirs.tier_until = None
+    theirs.tier_is_held = False
     for row in (ours, theirs):
-        row.save(update_fields=["registered_at", "registered_store", "registered_by", *_TIER])
+        row.save(update_fields=_WRITTEN)
 
 
-_TIER = ("tier", "tier_since", "tier_until")
+def _weight(row: Membership) -> tuple[bool, int]:
+    """Of two tiers the higher one stays; but who is not to rise does not by being merged."""
+    return row.tier_is_held, row.tier.rank if row.tier else -1
 
 
-def _move_tier(row: Membership, tier_id: int | None, since: Any, until: Any, now: datetime) -> None:
-    before, row.tier_id, row.tier_since, row.tier_until = row.tier_id, tier_id, since, until
-    TierMove._base_manager.create(
-        membership=row, before_id=before, after_id=tier_id, cause=TierMove.Cause.MERGED, at=now
-    )
+def _move_tier(row: Membership, said: dict[str, Any], now: datetime) -> None:
+    before = row.tier_id
+    _stand(row, said)
+    if before != row.tier_id:
+        TierMove._base_manager.create(
+            membership=row, before_id=before, after_id=row.tier_id, cause=TierMove.Cause.MERGED, at=now
+        )
+
+
+def _stand(row: Membership, said: dict[str, Any]) -> None:
+    row.tier_id, row.tier_is_held = said["tier_id"], said["tier_is_held"]
+    row.tier_since, row.tier_until = _moment(said["tier_since"]), _moment(said["tier_until"])
 
 
 _DATES = """
@@ -248,15 +263,18 @@ def part_memberships(*, keep: int, drop: int, moved: Iterable[Moved], now: datet
 
 
 def _stand_as_before(row: Membership, before: dict[str, Any], now: datetime) -> None:
-    """Tier and beginning; a tier that was changed since the merge stays as it is."""
-    since, until = (_moment(before[name]) for name in ("tier_since", "tier_until"))
-    last = row.tier_moves.order_by("-at", "-pk").first()
-    is_as_merged = row.tier_id is None or (last is not None and last.cause == TierMove.Cause.MERGED)
-    if is_as_merged and row.tier_id != before["tier_id"]:
-        _move_tier(row, before["tier_id"], since, until, now)
+    """Tier and beginning; a tier that was changed since the merge stays as it is, and is looked at on its date.
+
+    The history of who was emptied goes on where it stopped: nothing was put down when their tier went.
+    """
+    if _said(row, *_TIER) == before["left"]:
+        if row.member.merged_into_id is not None:
+            _stand(row, before)
+        else:
+            _move_tier(row, before, now)
     row.registered_at = datetime.fromisoformat(before["registered_at"])
     row.registered_store_id, row.registered_by_id = before["registered_store_id"], before["registered_by_id"]
-    row.save(update_fields=["registered_at", "registered_store", "registered_by", *_TIER])
+    row.save(update_fields=_WRITTEN)
 
 
 def _moment(said: str | None) -> datetime | None:

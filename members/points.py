@@ -206,6 +206,12 @@ def adjust(
     )
 
 
+def bring_along(*, membership: Membership, points: int, now: datetime) -> PointsAdjustment:
+    """The balance somebody had elsewhere before they were told to us. Once each: `members.enrolment` sees to it."""
+    _lock([membership.pk])
+    return _book(membership, points, _("导入的期初积分"), None, None, None, now, is_opening=True)
+
+
 def _moved_alone(membership: Membership, by: Any, now: datetime) -> int:
     """What somebody gave and took of a member lately without a second person, added up without signs."""
     alone = PointsAdjustment._base_manager.filter(membership=membership, by=by, approved_by=None)
@@ -235,7 +241,15 @@ def _adjust_as_agreed(*, target_id: str, payload: dict[str, Any], by: Any, now: 
 
 @transaction.atomic
 def _book(
-    membership: Membership, points: int, reason: str, expires_on: date | None, by: Any, approved_by: Any, now: datetime
+    membership: Membership,
+    points: int,
+    reason: str,
+    expires_on: date | None,
+    by: Any,
+    approved_by: Any,
+    now: datetime,
+    *,
+    is_opening: bool = False,
 ) -> PointsAdjustment:
     row = PointsAdjustment._base_manager.create(
         membership=membership,
@@ -245,6 +259,7 @@ def _book(
         by=by,
         approved_by=approved_by,
         at=now,
+        is_opening=is_opening,
     )
     kind = _Kind.ADJUST if points > 0 else _Kind.DEDUCT
     _write([_Entry(membership.pk, kind, points, now, adjustment_id=row.pk, expires_on=expires_on)], now)

@@ -128,8 +128,14 @@ FROM (
 ) f WHERE f.id = p.membership_id AND p.tag_ids <> f.tag_ids
 """
 
-# Rooms above that mirror profiles add a function: it is called, in the same transaction, when tags have changed.
+# Rooms above that mirror members add a function.
 FOLLOWERS: list[Callable[..., object]] = []
+
+
+def follow(*, membership_ids: Collection[int], now: datetime) -> None:
+    """Something of theirs is otherwise that no order brought: a tag, a tier, a name. In the caller's transaction."""
+    for one in FOLLOWERS:
+        one(membership_ids=membership_ids, now=now)
 
 
 def refresh(*, membership_ids: Iterable[int], now: datetime) -> int:
@@ -157,8 +163,7 @@ def retag(*, member_ids: Iterable[int], now: datetime) -> None:
             lock(memberships)
             cursor.execute(_RETAG, {"ids": memberships, "now": now})
             refresh(membership_ids=bare, now=now)
-            for follow in FOLLOWERS:
-                follow(membership_ids=memberships, now=now)
+            follow(membership_ids=memberships, now=now)
 
 
 def refresh_all(*, now: datetime) -> int:

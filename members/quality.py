@@ -64,8 +64,19 @@ def _unborn(now: datetime) -> QuerySet[Member]:
     return _living().filter(Q(born_on__gt=today) | Q(born_on__lt=oldest))
 
 
+# What a mask tells of the number: of eleven digits and more the first three, of shorter ones only that they are. Those
+# of Hong Kong and Macau are short, too, unless they come with their country.
+ODD = r"^(?!1[3-9]|0|\+)"
+
+
+def _odd_phone(_now: datetime) -> QuerySet[Member]:
+    phones = Identity._base_manager.filter(member=OuterRef("pk"), key__type="phone", key__cipher__isnull=False)
+    return _living().filter(Exists(phones.filter(key__masked__regex=ODD)))
+
+
 CHECKS: dict[str, Callable[[datetime], QuerySet[Member]]] = {
     "keyless": _keyless,
+    "odd_phone": _odd_phone,
     "nameless": lambda _now: _living().filter(name=""),
     "no_birthday": lambda _now: _living().filter(born_on=None),
     "unborn": _unborn,
@@ -102,7 +113,9 @@ SELECT count(*), count(*) FILTER (WHERE name = ''), count(*) FILTER (WHERE born_
     count(*) FILTER (WHERE born_on > %(today)s OR born_on < %(oldest)s),
     count(*) FILTER (WHERE NOT EXISTS (
         SELECT FROM members_identity i JOIN retail_buyerkey k ON k.id = i.key_id
-        WHERE i.member_id = m.id AND NOT i.is_hearsay AND k.type = ANY(%(own)s)))
+        WHERE i.member_id = m.id AND NOT i.is_hearsay AND k.type = ANY(%(own)s))),
+    (SELECT count(DISTINCT i.member_id) FROM members_identity i JOIN retail_buyerkey k ON k.id = i.key_id
+        WHERE k.type = 'phone' AND k.cipher IS NOT NULL AND k.masked ~ %(odd)s)
 FROM members_member m WHERE merged_into_id IS NULL
 """
 _MEMBERSHIPS = """
@@ -128,20 +141,27 @@ def _count(now: datetime) -> Report:
         "today": today,
         "oldest": today.replace(year=today.year - OLDEST, day=1),
         "own": list(OWN),
+        "odd": ODD,
         "early": EARLY,
         "tomorrow": now + timedelta(days=1),
         "since": since(now),
     }
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, given)
-        members, nameless, no_birthday, unborn, keyless = cursor.fetchone()
+        members, nameless, no_birthday, unborn, keyless, odd_phone = cursor.fetchone()
         cursor.execute(_MEMBERSHIPS, given)
         early, ahead = cursor.fetchone()
         cursor.execute(_DOUBTS)
         waiting, sure = cursor.fetchone()
         cursor.execute(_SALES, given)
         sales = [Sales(*row) for row in cursor.fetchall()]
-    found = {"keyless": keyless, "nameless": nameless, "no_birthday": no_birthday, "unborn": unborn}
+    found = {
+        "keyless": keyless,
+        "odd_phone": odd_phone,
+        "nameless": nameless,
+        "no_birthday": no_birthday,
+        "unborn": unborn,
+    }
     return Report(now, members, found | {"early": early, "ahead": ahead}, waiting, sure, sales)
 
 

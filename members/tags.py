@@ -51,6 +51,12 @@ def rename(*, tag: Tag, group_name: str, name: str, by: Any, now: datetime) -> N
     if tag.kind != Kind.COMPANY or tag.corp_tag_id:
         raise Refused(_("这个标签的名称不在这里改。"))
     before = {"group": tag.group_name, "name": tag.name}
+    _alone(f"company {tag.brand_id or ''}")
+    same = Tag._base_manager.filter(
+        kind=Kind.COMPANY, brand=tag.brand_id, group_name=group_name.strip(), name=sound(name)
+    )
+    if same.exclude(pk=tag.pk).exists():
+        raise Refused(_("已经有一个叫这个名字的标签。"))
     tag.group_name, tag.name = group_name.strip(), sound(name)
     tag.save(update_fields=["group_name", "name"])
     after = {"group": tag.group_name, "name": tag.name}

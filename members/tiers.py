@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members import by_hand
+from members import by_hand, profiles
 from members.models import Membership, Tier, TierMove, TierRule
 from retail import approvals, audit, database, logs
 
@@ -74,7 +74,8 @@ def schemes(*, of: Q | None = None) -> Iterator[Scheme]:
 
 
 # ── Judging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-# What everybody of a brand has in the window, and the tier that gives: the highest they reach, by rank.
+# What everybody of a brand has in the window, and the tier that gives: the highest they reach, by rank. Who was merged
+# into somebody else is nobody any more: what they had waits as it was, in case they are parted again.
 _JUDGED = """
 WITH ladder AS MATERIALIZED (
     SELECT t.id, t.rank, step.threshold, lead(step.threshold) OVER (ORDER BY t.rank) AS above
@@ -83,7 +84,9 @@ WITH ladder AS MATERIALIZED (
 ), counted AS (
     SELECT m.id, m.tier_id, m.tier_until, m.tier_is_held, greatest(0, sum({each}))::bigint AS value
     FROM members_membership m LEFT JOIN members_purchase p ON p.membership_id = m.id AND p.paid_at >= %(since)s
-    WHERE m.brand_id = %(brand)s {which} GROUP BY m.id
+    WHERE m.brand_id = %(brand)s {which} AND NOT EXISTS (
+        SELECT FROM members_member gone WHERE gone.id = m.member_id AND gone.merged_into_id IS NOT NULL)
+    GROUP BY m.id
 ), judged AS (
     SELECT counted.id, counted.value, counted.tier_id AS before_id, merited.id AS after_id, merited.threshold,
         coalesce(held.rank, -1) AS before, coalesce(merited.rank, -1) AS after,
@@ -206,6 +209,7 @@ def give(
     )
     row.tier, row.tier_since, row.tier_until, row.tier_is_held = tier, now, until, is_held
     row.save(update_fields=["tier", "tier_since", "tier_until", "tier_is_held"])
+    profiles.follow(membership_ids=[row.pk], now=now)
     audit.record(
         by=by,
         action="member.tier",
@@ -251,7 +255,10 @@ def standing(*, membership: Membership, now: datetime) -> Standing:
         return Standing(tier, until, "", 0, None, 0, tier)
     scheme = Scheme.of(rule, tiers.values())
     asked = _judged(scheme, _THESE, "SELECT value, after_id FROM judged")
-    ((value, after_id),) = database.planned(asked, {**scheme.said(now), "ids": [membership.pk]})
+    judged = database.planned(asked, {**scheme.said(now), "ids": [membership.pk]})
+    if not judged:  # merged into somebody else
+        return Standing(tier, until, "", 0, None, 0, tier)
+    ((value, after_id),) = judged
     rank = tier.rank if tier else -1
     above = [one for one in tiers.values() if not one.is_protected and one.rank > rank and one.threshold > value]
     if tier and tier.is_protected:

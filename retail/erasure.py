@@ -59,6 +59,7 @@ def as_approved(*, member_id: int, now: datetime) -> None:
 @transaction.atomic
 def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     """Forget everything about a person; who was forgotten before stays so. Raises approvals.Refused."""
+    privacy.forget_alone()
     whole = erasure.person(member)
     if whole.is_forgotten:
         return Erased(0, 0, 0, 0, 0)

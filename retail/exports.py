@@ -150,6 +150,7 @@ def _approved(*, target_id: str, payload: dict[str, Any], by: User, now: datetim
 @transaction.atomic
 def make(*, export_id: int, now: datetime) -> None:
     """The job: write the file as the asker's post sees the rows today, and seal it. Idempotent."""
+    privacy.read_for_long()
     row = ExportFile._base_manager.select_for_update(of=("self",)).select_related("post").get(pk=export_id)
     if row.made_at is not None:
         return
@@ -227,7 +228,8 @@ def forget(*, before: datetime) -> int:
 def forget_about(*, member_ids: Collection[int], key_ids: Collection[int]) -> list[ExportFile]:
     """Empty the files in which a person stands who wants to be forgotten, or may stand; those that were emptied.
 
-    The file says why it is empty; it can be asked for again.
+    The file says why it is empty; it can be asked for again. `retail.erasure` has waited for those that were
+    being written, and none is begun before our commit (`privacy.forget_alone`).
     """
     files = list(ExportFile._base_manager.filter(sealed__isnull=False).defer("sealed").select_related("asked_by"))
     pages = {file.model: _page_of(apps.get_model(file.model)) for file in files}

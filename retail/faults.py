@@ -46,6 +46,11 @@ _TABLE = [
     # People
     _known(r"belongs to several members: (?P<it>.*)", "several_members", _("这几个标识是不同会员的：%(it)s")),
     _known(r"is known by another unionid: (?P<it>.*)", "several_members", _("这位会员已有另一个微信：%(it)s")),
+    _known(
+        r"brought (?P<it>\d+) along before.*",
+        "opened_before",
+        _("期初积分已经按 %(it)s 分入过账，不能再改；要增减请在会员页上人工调整"),
+    ),
     _known(r"asked to be forgotten", "forgotten", _("这位顾客要求过抹去资料")),
     _known(r"has not come yet", "out_of_range", _("时间还没到")),
     _known(r"must be of the last (?P<it>\d+) days", "out_of_range", _("只收最近 %(it)s 天的")),
@@ -55,6 +60,11 @@ _TABLE = [
     _known(r"is negative, but qty is not.*", "negative_amount", _("金额是负数而件数不是：退钱请用退款接口")),
     _known(r"must be from (?P<it>\d+) to before (?P<last>\d+)", "out_of_range", _("要从 %(it)s 年到 %(last)s 年之前")),
     _known(r"phone: must be a phone number.*", "bad_phone", _("手机号应是 5 到 20 位数字")),
+    _known(
+        r"phone: is no number that anybody can have",
+        "bad_phone",
+        _("没有这样的手机号：手机 11 位，固话带区号，境外以 + 开头"),
+    ),
     _known(r"\w+: must be 1 to 128 characters.*", "bad_value", _("应是 1 到 128 个字符")),
     _known(r"Give exactly one of `fen`.*", "one_of", _("fen、cumulative_fen、qty 只能写一个，也必须写一个")),
     # Lists of members
@@ -70,8 +80,12 @@ _TABLE = [
     # Shape
     _known(r"Object missing required field `(?P<it>.*)`", "missing", _("缺少字段 %(it)s")),
     _known(r"Object contains unknown field `(?P<it>.*)`", "unknown_field", _("没有字段 %(it)s")),
-    _known(r"Expected `\w+` of length (?P<than>[<>]=) (?P<most>\d+)", "bad_length", _("长度要 %(than)s %(most)s")),
-    _known(r"Expected `(?P<it>\w+)` (?P<than>[<>]=) (?P<most>-?\d+)", "out_of_range", _("要 %(than)s %(most)s")),
+    _known(r"Expected `array` of length <= (?P<most>\d+)", "bad_length", _("最多 %(most)s 项")),
+    _known(r"Expected `array` of length >= (?P<most>\d+)", "bad_length", _("至少要 %(most)s 项")),
+    _known(r"Expected `\w+` of length <= (?P<most>\d+)", "bad_length", _("太长了，最多 %(most)s 个字符")),
+    _known(r"Expected `\w+` of length >= (?P<most>\d+)", "bad_length", _("太短了，至少 %(most)s 个字符")),
+    _known(r"Expected `\w+` <= (?P<most>-?\d+)", "out_of_range", _("不能大于 %(most)s")),
+    _known(r"Expected `\w+` >= (?P<most>-?\d+)", "out_of_range", _("不能小于 %(most)s")),
     _known(r"Expected `\w+` matching regex.*", "bad_characters", _("含有不能用的字符")),
     _known(r"Expected `datetime` with a timezone.*", "no_timezone", _("时间要带时区，例如 2026-01-15T14:30:00+08:00")),
     _known(r"Invalid RFC3339.*", "bad_time", _("时间要写成 2026-01-15T14:30:00+08:00 这样")),

@@ -12,7 +12,6 @@ from functools import partial
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
-from django.utils.translation import gettext as _
 
 from clerks import attribution, binding, book, rewards
 from clerks.leads import dealing as leads
@@ -183,6 +182,7 @@ def _entrant(said: told.ToldMember) -> enrolment.Entrant:
         channel_id=said.channel_id,
         tier=data.tier,
         tags=data.tags,
+        points=data.points or 0,
         is_forgotten=said.is_forgotten,
     )
 
@@ -209,11 +209,11 @@ def _tag_told(known: _Known, now: datetime) -> set[int]:
 
 
 def _open_points(known: _Known, now: datetime) -> None:
-    """What they bring along, once: whoever was a member already has a balance of ours."""
-    for said, outcome in known:
-        if said.data.points and outcome.status == "created":
+    """What they bring along."""
+    for _said, outcome in known:
+        if outcome.opening:
             membership = Membership.objects.get(pk=outcome.membership_id)
-            points.adjust(membership=membership, points=said.data.points, reason=_("导入的期初积分"), by=None, now=now)
+            points.bring_along(membership=membership, points=outcome.opening, now=now)
 
 
 def _note_told(known: _Known, source: str, now: datetime) -> set[int]:

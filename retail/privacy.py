@@ -123,9 +123,25 @@ def normalised(known: Known) -> Known:
     return Known(known.type, known.scope, value)
 
 
+_POSSIBLE = re.compile(r"1[3-9]\d{9}|0\d{9,11}|[2-9]\d{7}|(?:\+|00)[1-9]\d{7,14}", flags=re.ASCII)
+
+
+def is_possible(phone: str) -> bool:
+    """Whether a normalised number can be somebody's: a mobile, a line with its area, or one of another country.
+
+    Orders come with whatever the till took. Who tells us of people is asked to tell us what can be true.
+    """
+    return _POSSIBLE.fullmatch(phone) is not None
+
+
 def mask(type: str, value: str) -> str:
-    """What anybody may see: 138****5678 for a phone, first two and last two characters of anything else."""
-    if type == BuyerKey.Type.PHONE and len(value) >= 7:
+    """What anybody may see: 138****5678 for a phone, first two and last two characters of anything else.
+
+    Of a shorter number only its end is shown: what is hidden must never be few enough to guess.
+    """
+    if type == BuyerKey.Type.PHONE and len(value) < 11:
+        return f"****{value[-4:]}" if len(value) > 8 else f"****{value[-2:]}" if len(value) > 4 else "****"
+    if type == BuyerKey.Type.PHONE:
         return f"{value[:3]}****{value[-4:]}"
     return f"{value[:2]}****{value[-2:]}" if len(value) > 6 else "****"
 
@@ -384,21 +400,35 @@ def unmask(*, key: BuyerKey, about: models.Model, by: Any, reason: str, now: dat
     `about` is the row on whose page the masked value stood, fetched through the scope of `by`. Who may ask at all is
     the page's business. Raises NoReason, QuotaUsed, LookupError once erased.
     """
-    if not 2 <= len(reason.strip()) <= 200:
-        raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
     with transaction.atomic():
-        audit.one_by_one(by=by, action=UNMASK)
-        if unmasked_today(by=by, now=now) >= most_a_day():
-            words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
-            raise QuotaUsed(words % {"count": most_a_day()})
         value = reveal(key)
         # Its number, not its mask: the journal cannot be changed when the person wants to be forgotten.
         shown = {"type": key.type, "key": key.pk}
-        audit.record(by=by, action=UNMASK, target=about, now=now, after=shown, reason=reason.strip())
+        spend_look(by=by, action=UNMASK, target=about, after=shown, reason=reason, now=now)
     return value
 
 
-UNMASK = "unmask"
+UNMASK, FIND = "unmask", "member.find"
+
+
+@transaction.atomic
+def spend_look(
+    *,
+    by: Any,
+    action: str,
+    target: models.Model | type[models.Model],
+    after: dict[str, Any],
+    reason: str,
+    now: datetime,
+) -> None:
+    """Write down that a person sees whose number it is, or which number is whose. Raises NoReason, QuotaUsed."""
+    if not 2 <= len(reason.strip()) <= 200:
+        raise NoReason(_("请写明为什么要看，2 到 200 个字。"))
+    audit.one_by_one(by=by, action=UNMASK)
+    if unmasked_today(by=by, now=now) >= most_a_day():
+        words = _("今天已经看了 %(count)s 个完整号码，到了每天的上限。请明天再看，或请总部调整上限。")
+        raise QuotaUsed(words % {"count": most_a_day()})
+    audit.record(by=by, action=action, target=target, now=now, after=after, reason=reason.strip())
 
 
 def most_a_day() -> int:
@@ -406,11 +436,26 @@ def most_a_day() -> int:
 
 
 def unmasked_today(*, by: Any, now: datetime) -> int:
-    """How many values this person has seen since midnight, here."""
-    return audit.count_of_today(by=by, action=UNMASK, now=now)
+    """How many values this person has seen, or asked for, since midnight, here."""
+    return sum(audit.count_of_today(by=by, action=action, now=now) for action in (UNMASK, FIND))
 
 
 # ── Forgotten ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def read_for_long() -> None:
+    """Whoever writes down, in a transaction of some length, what is known of people: nobody is forgotten meanwhile.
+
+    Else the copy would be there after they are, with what was read of them before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('forgetting'))")
+
+
+def forget_alone() -> None:
+    """Before somebody is forgotten: who is reading finishes first, whom nobody can stop, and who begins waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('forgetting'))")
+
+
 @transaction.atomic
 def erase(*, key_id: int, by: Any, reason: str, now: datetime) -> bool:
     """Forget one value for good; False when it was forgotten before.

@@ -160,6 +160,8 @@ class _Look:
         faults += self._time_faults(row)
         consents = self._consents(row, faults)
         keys, wrong = orders.identities(channel, brand, row.buyer)
+        odd = (key.type == "phone" and not privacy.is_possible(key.value) for key in keys)
+        wrong += [Fault("buyer", "phone: is no number that anybody can have")] if any(odd) else []
         if faults + wrong or brand is None:
             return faults + wrong
         ids = channel.pk if channel else None, store.id if store else None

@@ -111,7 +111,7 @@ class HelpRequestAdmin(DecidingAdmin):
     @display(description=gettext_lazy("顾客"))
     def customer(self, row: HelpRequest) -> SafeString:
         """Their portrait; whether it opens is up to the portrait."""
-        name = portraits.called(row.member.name)
+        name = portraits.called(row.member.name, row.member_id)
         return format_html('<a class="text-link" href="{}">{}</a>', reverse("portrait", args=[row.member_id]), name)
 
     @display(description=gettext_lazy("说了什么"))

@@ -36,6 +36,7 @@ SOURCES: dict[str, str | Promise] = {
     "wecom": _("企业微信说它们是同一位顾客的"),
     "register": _("注册时同时用了这些标识"),
     "import": _("导入的一行里同时有这些标识"),
+    "hand": _("有同事认为是同一个人"),
 }
 _LATEST = 5
 
@@ -202,6 +203,7 @@ def _checks(found: quality.Report) -> list[Check]:
     members, memberships = reverse("admin:members_member_changelist"), reverse("admin:members_membership_changelist")
     said = {
         "keyless": (_("没有手机号、unionid 或企业微信"), _("只有卡号或渠道编号，换个渠道就认不出来")),
+        "odd_phone": (_("手机号不对"), _("不是 11 位手机号，也没有区号或国家码；港澳 8 位号码也在里面")),
         "nameless": (_("没有称呼"), _("加了企业微信或导入档案以后就有")),
         "no_birthday": (_("没有生日"), _("生日关怀用不上")),
         "unborn": (_("生日不可能"), _("在将来，或者超过 %(years)s 岁") % {"years": quality.OLDEST}),

@@ -65,7 +65,7 @@ class Customer(Scoped):
     @property
     def name(self) -> str:
         """What they are called on a page."""
-        return privacy.without_numbers(self.member.name) or gettext("顾客")
+        return privacy.without_numbers(self.member.name) or gettext("顾客 %(number)s") % {"number": self.member_id}
 
 
 class Note(Scoped):

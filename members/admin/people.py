@@ -6,28 +6,49 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+from django.views.decorators.cache import never_cache
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure, quality, tag_words, tags
 from members.admin.points import PointsByHand, PointsEntryInline
 from members.admin.tiers import TierByHand, TierMoveInline
 from members.models import Identity, Member, Membership, MemberTag, Purchase
+from members.rights import finding
 from members.rights.admin import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
-from retail.scoped_admin import EstimatedPaginator, ScopedTabularInline, moment
+from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
+
+
+class _Living(ChangeList):
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
+        rows = super().get_queryset(request, exclude_parameters)
+        return rows.filter(**{f"{self.model_admin.merged_into}__isnull": True})
+
+
+class ListsLiving(ScopedAdmin):
+    """A list of people, each once: who was merged into somebody else has a page that says so, and no line."""
+
+    merged_into: str
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _Living
 
 
 class IdentityInline(ScopedTabularInline):
@@ -151,6 +172,7 @@ class QualityFilter(admin.SimpleListFilter):
 class MemberQuality(QualityFilter):
     names = {
         "keyless": _("没有手机号、unionid 或企业微信"),
+        "odd_phone": _("手机号不对"),
         "nameless": _("没有称呼"),
         "no_birthday": _("没有生日"),
         "unborn": _("生日不可能"),
@@ -163,17 +185,33 @@ class MembershipQuality(QualityFilter):
     checks = quality.OF_MEMBERSHIPS
 
 
+class FindForm(forms.Form):
+    phone = forms.CharField(
+        label=_("完整手机号"),
+        max_length=32,
+        widget=forms.TextInput(attrs={"class": "desk-input", "inputmode": "tel", "autocomplete": "off"}),
+    )
+    reason = forms.CharField(
+        label=_("为什么要找"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "desk-input", "placeholder": _("例如：顾客来电要求更正资料")}),
+    )
+
+
 @admin.register(Member)
-class MemberAdmin(WithRights, UnmaskingAdmin):
+class MemberAdmin(ListsLiving, WithRights, UnmaskingAdmin):
+    merged_into = "merged_into"
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "created_at")
     list_filter = ("created_at", MemberQuality)
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
-    fields = ("title", "whole", "created_at", "merged_into")
+    fields = ("title", "number", "whole", "created_at")
+    list_before_template = "admin/members/member/above.html"
+    change_form_before_template = "admin/members/member/gone.html"
     inlines = (IdentityInline, MembershipInline, TagInline, StopInline, ConsentInline)
-    actions_detail = ("leave_alone", "correct", "take_out", "erase")
+    actions_detail = ("leave_alone", "correct", "take_out", "suspect", "erase")
 
     def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
         """Files of one person each: see retail.exports."""
@@ -186,12 +224,42 @@ class MemberAdmin(WithRights, UnmaskingAdmin):
             return "–"
         return format_html('<a class="text-link" href="{}">{}</a>', reverse("portrait", args=[row.pk]), _("打开画像"))
 
+    @display(description=_("编号"))
+    def number(self, row: Member) -> int:
+        return row.pk
+
     def keys_of(self, obj: Member) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(identity__member=obj)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = never_cache(self.admin_site.admin_view(self.find_view))
+        return [path("find/", view, name="members_member_find"), *super().get_urls()]
+
+    def find_view(self, request: HttpRequest) -> HttpResponse:
+        """Whose number somebody gave: whoever may see numbers whole may look for one, with a reason."""
+        if not self.may_unmask(request):
+            raise PermissionDenied(_("您的岗位不能查看完整号码。"))
+        form, refused, status = FindForm(request.POST or None), "", 200
+        if form.is_valid():
+            try:
+                found = finding.find(**form.cleaned_data, by=request.user, now=timezone.now())
+                if found is not None:
+                    return redirect("admin:members_member_change", found.pk)
+                refused = _("没有会员用这个号码。这次查找已记入操作记录。")
+            except finding.Refused as error:
+                refused, status = str(error), 400
+        used = privacy.unmasked_today(by=request.user, now=timezone.now())
+        context = {"form": form, "refused": refused, "used": used, "most": privacy.most_a_day()}
+        page = {**self.admin_site.each_context(request), **context, "opts": self.opts, "title": _("按手机号找会员")}
+        return TemplateResponse(request, "admin/members/member/find.html", page, status=status)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        row = self.row(request, object_id)
+        is_gone = row is not None and row.merged_into_id is None and erasure.person(row).is_forgotten
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "is_forgotten": is_gone})
+
     def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        row = self.get_object(request, str(object_id)) if object_id else None
-        return row is not None and request.user.has_perm("members.erase_member")
+        return self.may(request, object_id, "erase")
 
     @action(description=_("抹去这位会员"), icon="person_off", permissions=["erase"], dialog=ERASE)
     def erase(self, request: HttpRequest, form: Why, object_id: str) -> HttpResponse:
@@ -205,7 +273,7 @@ class MemberAdmin(WithRights, UnmaskingAdmin):
 
     @display(description=_("会员"))
     def title(self, row: Member) -> str:
-        return privacy.without_numbers(row.name) or _("会员 %(number)s") % {"number": row.pk}
+        return str(row)
 
 
 class PurchaseInline(ScopedTabularInline):
@@ -217,7 +285,9 @@ class PurchaseInline(ScopedTabularInline):
 
 
 @admin.register(Membership)
-class MembershipAdmin(_Joined, PointsByHand, TierByHand):
+class MembershipAdmin(ListsLiving, _Joined, PointsByHand, TierByHand):
+    merged_into = "member__merged_into"
+    change_form_before_template = "admin/members/membership/gone.html"
     is_read_only = True
     paginator = EstimatedPaginator
     list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
@@ -237,4 +307,4 @@ class MembershipAdmin(_Joined, PointsByHand, TierByHand):
 
     @display(description=_("会员"))
     def title(self, row: Membership) -> str:
-        return privacy.without_numbers(row.member.name) or _("会员 %(number)s") % {"number": row.member_id}
+        return str(row.member)

@@ -231,7 +231,7 @@ class PointsEntryAdmin(_Shown, ScopedAdmin):
     @display(description=_("会员"))
     def title(self, row: PointsEntry) -> str:
         member = row.membership.member
-        return privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk}
+        return str(member)
 
     @display(description=_("订单"))
     def order_link(self, row: PointsEntry) -> SafeString | str:
@@ -300,7 +300,9 @@ class PointsByHand(DecidingAdmin):
     refusals = (approvals.Refused,)
 
     def has_adjust_points_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.add_pointsadjustment") and self.row(request, object_id) is not None
+        row = self.row(request, object_id)
+        is_somebody = row is not None and row.member.merged_into_id is None
+        return is_somebody and request.user.has_perm("members.add_pointsadjustment")
 
     @action(description=_("补发或扣减积分"), icon="toll", permissions=["adjust_points"], dialog=ADJUST)
     def adjust_points(self, request: HttpRequest, form: AdjustForm, object_id: str) -> HttpResponse:

@@ -247,7 +247,7 @@ class TierRuleAdmin(DecidingAdmin):
 def _case(case: tiers.Case, metric: str) -> dict[str, Any]:
     member = case.membership.member
     return {
-        "title": privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk},
+        "title": str(member),
         "url": reverse("admin:members_membership_change", args=[case.membership.pk]),
         "before": case.before,
         "after": case.after,
@@ -277,8 +277,8 @@ class GiveForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["tier"]
-        field.queryset = Tier.objects.select_related("brand").order_by("brand", "rank")
-        field.label_from_instance = lambda tier: f"{tier.brand} · {tier.name}"
+        theirs = Membership.objects.filter(pk=self.object_id).values("brand")
+        field.queryset = Tier.objects.filter(brand__in=theirs).order_by("rank")
 
 
 GIVE = ActionDialog(
@@ -295,7 +295,9 @@ class TierByHand(DecidingAdmin):
     refusals = (approvals.Refused,)
 
     def has_give_tier_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("members.add_tiermove") and self.row(request, object_id) is not None
+        row = self.row(request, object_id)
+        is_somebody = row is not None and row.member.merged_into_id is None
+        return is_somebody and request.user.has_perm("members.add_tiermove")
 
     @action(description=_("人工定级"), icon="military_tech", permissions=["give_tier"], dialog=GIVE)
     def give_tier(self, request: HttpRequest, form: GiveForm, object_id: str) -> HttpResponse:

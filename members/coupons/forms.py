@@ -79,6 +79,7 @@ class TypeForm(forms.ModelForm):
         cleaned = super().clean()
         if cleaned and "kind" in cleaned:
             kind = cleaned["kind"]
+            cleaned["floor_fen"] = cleaned.get("floor_fen") or 0
             cleaned["off_fen"] = (cleaned.get("off_fen") or 0) if kind == CouponType.Kind.AMOUNT else 0
             cleaned["off_ppm"] = (cleaned.get("off_ppm") or 0) if kind == CouponType.Kind.PERCENT else 0
             cleaned["gift"] = cleaned.get("gift", "") if kind == CouponType.Kind.GIFT else ""

@@ -12,8 +12,8 @@ class Doubt(Scoped):
     """疑似同一人: a key points to both members. `one` has the smaller number.
 
     `evidence` holds ids alone, so that nothing of it is left when somebody is forgotten: {"keys": ids of the keys that
-    point to both, "order": where it was an order that told them, "source": who told, "rule": why they are one}. Whom a
-    rule calls one person are merged by a job (`SURE`), unless a person looked before and kept them apart.
+    point to both, "order": where it was an order that told them, "source": who told ("hand": one of ours), "rule":
+    why they are one}. Whom a rule calls one person are merged by a job (`SURE`), unless a person kept them apart.
     """
 
     class State(models.TextChoices):

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Func, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from members.models.tiers import Tier
@@ -56,7 +57,7 @@ class Member(Scoped):
         indexes = [GinIndex(Func("name", function="name_grams"), name="member_by_name")]
 
     def __str__(self) -> str:
-        return privacy.without_numbers(self.name) or f"#{self.pk}"
+        return privacy.without_numbers(self.name) or gettext("会员 %(number)s") % {"number": self.pk}
 
 
 class Identity(Scoped):

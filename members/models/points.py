@@ -78,6 +78,7 @@ class PointsAdjustment(Scoped):
     points = models.BigIntegerField(_("积分"))
     expires_on = models.DateField(_("有效到"), null=True, blank=True)
     reason = models.CharField(_("原因"), max_length=200)
+    is_opening = models.BooleanField(_("期初"), default=False, db_default=False)  # brought along by an import
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=_("操作人"), null=True, on_delete=models.PROTECT, related_name="+"
     )

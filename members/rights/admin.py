@@ -16,9 +16,9 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from members import consent
-from members.models import Consent, Event, Member, Stop
-from members.rights import access, corrections
-from retail import approvals, exports, privacy
+from members.models import Consent, Doubt, Event, Member, Stop
+from members.rights import access, corrections, suspicions
+from retail import approvals, exports
 from retail.models import Brand
 from retail.scoped_admin import (
     Badge,
@@ -136,25 +136,54 @@ TAKE_OUT = ActionDialog(
 )
 
 
+class SuspectForm(BaseDialogForm):
+    other = forms.IntegerField(
+        label=_("另一位的会员编号"),
+        min_value=1,
+        max_value=2**62,
+        help_text=_("在那一位的页面上，“编号”一栏。"),
+        widget=_text(inputmode="numeric"),
+    )
+    reason = forms.CharField(
+        label=_("为什么"), min_length=2, max_length=200, help_text=_("不要写姓名和号码。"), widget=_text()
+    )
+
+
+SUSPECT = ActionDialog(
+    title=_("和另一位会员是同一个人？"),
+    description=_("先放进“疑似同一人”，把两位并排看清楚，再决定是否合并。"),
+    form_class=SuspectForm,
+    form_submit_text=_("并排看"),
+)
+
+
 class WithRights(DecidingAdmin):
     """For the page of a member. The names of the buttons go into its `actions_detail`."""
 
-    refusals = (corrections.Refused, exports.Refused, approvals.Refused)
+    refusals = (corrections.Refused, exports.Refused, approvals.Refused, suspicions.Refused)
+
+    def may(self, request: HttpRequest, object_id: Any, verb: str) -> bool:
+        """Whether this person may do it to this member: not to who was merged away, but to whom they became."""
+        row = self.row(request, object_id)
+        return row is not None and row.merged_into_id is None and request.user.has_perm(f"members.{verb}_member")
 
     def has_take_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.row(request, object_id) is not None and request.user.has_perm("members.export_member")
+        return self.may(request, object_id, "export")
 
     def has_leave_alone_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.row(request, object_id) is not None and request.user.has_perm("members.stop_member")
+        return self.may(request, object_id, "stop")
 
     def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.row(request, object_id) is not None and request.user.has_perm("members.correct_member")
+        return self.may(request, object_id, "correct")
+
+    def has_suspect_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.may(request, object_id, "merge")
 
     @action(description=_("不要联系"), icon="do_not_disturb_on", permissions=["leave_alone"], dialog=LEAVE_ALONE)
     def leave_alone(self, request: HttpRequest, form: WishForm, object_id: str) -> HttpResponse:
         def verb(member: Member) -> str:
-            corps = Brand._base_manager.filter(memberships__member=member).values_list("corp", flat=True).distinct()
-            for corp in sorted(corps):
+            # Of all brands, also of those whose member they may become later.
+            for corp in sorted(set(Brand._base_manager.values_list("corp", flat=True))):
                 purpose = form.cleaned_data["purpose"]
                 consent.stop(member=member, corp=corp, purpose=purpose, by=request.user, now=timezone.now())
             return str(_("已记下，马上生效。"))
@@ -180,12 +209,19 @@ class WithRights(DecidingAdmin):
 
         return self.attempt(request, object_id, verb)
 
+    @action(description=_("和另一位是同一个人"), icon="group", permissions=["suspect"], dialog=SUSPECT)
+    def suspect(self, request: HttpRequest, form: SuspectForm, object_id: str) -> HttpResponse:
+        def verb(member: Member) -> tuple[str, Doubt]:
+            given = {"other": form.cleaned_data["other"], "reason": form.cleaned_data["reason"]}
+            row = suspicions.suspect(member=member, **given, by=request.user, now=timezone.now())
+            return str(_("请对照两位会员，再决定是否合并。")), row
+
+        return self.attempt(request, object_id, verb)
+
 
 # ── Pages of their own ───────────────────────────────────────────────────────────────────────────────────────────────
 def _called(member: Member | None) -> str:
-    if member is None:
-        return str(_("还不知道是谁"))
-    return privacy.without_numbers(member.name) or str(_("会员 %(number)s") % {"number": member.pk})
+    return str(member or _("还不知道是谁"))
 
 
 @admin.register(Event)

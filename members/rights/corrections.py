@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from members import erasure
-from members.models import Identity, Member
+from members import erasure, profiles
+from members.models import Identity, Member, Membership
 from retail import audit, privacy
 from retail.models import BuyerKey
 from retail.privacy import Known
@@ -40,6 +41,8 @@ def correct(
     said = [text for text in (name, phone) if text]
     if objection := erasure.tells_who(whole, reason, also=said):
         raise Refused(objection)
+    if born_on and born_on > timezone.localdate(now):
+        raise Refused(_("生日不能在将来。"))
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     changed = [
@@ -52,6 +55,8 @@ def correct(
         before, after = _replace_number(row, phone, tail, now)
         changed += ["phone"] if after else []
     if changed:
+        ids = Membership._base_manager.filter(member=row).values_list("pk", flat=True)
+        profiles.follow(membership_ids=list(ids), now=now)
         fields = {"fields": changed}
         audit.record(
             by=by, action="member.correct", target=row, now=now, before=before, after=after | fields, reason=reason
@@ -68,6 +73,8 @@ def _replace_number(member: Member, phone: str, tail: str, now: datetime) -> tup
         known = privacy.normalised(Known(BuyerKey.Type.PHONE, "", phone))
     except privacy.BadValue:
         raise Refused(_("手机号应是 5 到 20 位数字。")) from None
+    if not privacy.is_possible(known.value):
+        raise Refused(_("没有这样的手机号：手机 11 位，固话带区号，境外以 + 开头。"))
     (key_id,) = privacy.keep([known]).values()
     owner = Identity._base_manager.filter(key=key_id).values_list("member_id", flat=True).first()
     if owner == member.pk:

@@ -131,6 +131,7 @@ class SegmentForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         brand = self.instance.brand if self.instance.pk else cleaned.get("brand")
+        self._refuse_a_second_name(brand, cleaned.get("name"))
         if brand is None or "condition" not in cleaned:
             return cleaned
         try:
@@ -139,3 +140,9 @@ class SegmentForm(forms.ModelForm):
         except grammar.Refused as refused:
             self.add_error("condition", str(refused))
         return cleaned
+
+    def _refuse_a_second_name(self, brand: Brand | None, name: str | None) -> None:
+        """The constraint asks whether the other one has ended; Django skips those that ask for what is in no form."""
+        others = Segment._base_manager.filter(brand=brand, name=name, ended_at=None).exclude(pk=self.instance.pk)
+        if brand and name and self.instance.ended_at is None and others.exists():
+            self.add_error("name", _("这个品牌已经有一个叫这个名字的人群。"))

@@ -79,7 +79,13 @@ def _events_words(said: Said, names: Names) -> str:
 CONSENTS: dict[str, Words] = {"marketing": gettext_lazy("营销联系"), "profiling": gettext_lazy("个性化推荐")}
 STOPS: dict[str, Words] = {"service": gettext_lazy("服务通知"), "marketing": gettext_lazy("营销联系")}
 
-# Both stay with the member who said it, also when that one was merged into another.
+# Both stay with the member who said it, also when that one was merged into another: who that is by now, however often.
+_MERGED = """(WITH RECURSIVE up AS (
+        SELECT id, merged_into_id AS root FROM members_member WHERE merged_into_id IS NOT NULL
+        UNION ALL
+        SELECT up.id, m.merged_into_id FROM up
+            JOIN members_member m ON m.id = up.root AND m.merged_into_id IS NOT NULL
+    ) SELECT up.id, up.root FROM up JOIN members_member m ON m.id = up.root AND m.merged_into_id IS NULL)"""
 
 
 def _consent(said: Said, query: Query) -> Parts:
@@ -89,8 +95,8 @@ def _consent(said: Said, query: Query) -> Parts:
         ("consent", purpose),
         lambda: (
             f"""SELECT DISTINCT ON (near.id) near.id, c.is_given
-        FROM members_consent c JOIN members_member a ON a.id = c.member_id
-        JOIN near ON near.member_id = coalesce(a.merged_into_id, a.id)
+        FROM members_consent c LEFT JOIN {_MERGED} gone ON gone.id = c.member_id
+        JOIN near ON near.member_id = coalesce(gone.root, c.member_id)
         WHERE c.purpose = {query.put(purpose)} AND c.company_id IS NULL ORDER BY near.id, c.at DESC, c.id DESC"""
         ),
     )
@@ -99,12 +105,11 @@ def _consent(said: Said, query: Query) -> Parts:
 
 def _stopped(said: Said, query: Query) -> Parts:
     """Somebody whom the corp of the brand is to leave alone, on any channel."""
-    some = f"""EXISTS (SELECT FROM (
-        SELECT coalesce(a.merged_into_id, a.id) AS member_id
-        FROM members_stop s JOIN members_member a ON a.id = s.member_id
+    some = f"""m.member_id IN (
+        SELECT coalesce(gone.root, s.member_id)
+        FROM members_stop s LEFT JOIN {_MERGED} gone ON gone.id = s.member_id
         WHERE s.lifted_at IS NULL AND s.corp = {query.put(query.brand.corp)}
-            AND s.purpose IN ('', {query.put(said["purpose"])})
-    ) said WHERE said.member_id = m.member_id)"""
+            AND s.purpose IN ('', {query.put(said["purpose"])}))"""
     return Parts(some if said["is"] == "stopped" else f"NOT {some}", is_certain=True)
 
 

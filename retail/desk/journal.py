@@ -38,6 +38,8 @@ ACTIONS = {
     "member.merge": _("合并会员"),
     "member.unmerge": _("撤销合并"),
     "doubt.apart": _("认定不是同一人"),
+    "doubt.raise": _("提出疑似同一人"),
+    "member.find": _("按手机号找会员"),
     "erase": _("抹去个人标识"),
     "export": _("导出"),
     "export.download": _("下载导出文件"),

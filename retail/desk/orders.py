@@ -19,7 +19,7 @@ from commissions.admin.journal import known, person_of, state_of, told
 from commissions.models import ClaimRow, Entry
 from members import quality
 from members.models import Purchase
-from retail import privacy, scope
+from retail import scope
 from retail.admin import refund_amount
 from retail.desk import unattributed
 from retail.exports import ExportingAdmin
@@ -236,7 +236,7 @@ class OrderAdmin(ExportingAdmin, UnmaskingAdmin):
         if purchase is None:
             return "–"
         member = purchase.membership.member
-        text = privacy.without_numbers(member.name) or _("会员 %(number)s") % {"number": member.pk}
+        text = str(member)
         return _link("members_membership_change", purchase.membership_id, text)
 
     @display(description=_("买家标识（已打码）"))

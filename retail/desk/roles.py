@@ -69,10 +69,7 @@ _MEMBERS = [
     *("members.pointsentry", "members.tiermove"),
     *("members.coupontype", "members.coupon", "members.couponmove", "members.couponquota", "members.couponuse"),
     "members.segment",
-    "members.membertag",
-    *("members.consent", "members.stop", "members.event"),
-    *("members.consent", "members.stop", "members.event"),
-    "members.membertag",
+    *("members.membertag", "members.consent", "members.stop", "members.event"),
     *("clerks.binding", "clerks.tie", "clerks.friend", "clerks.friendmove", "clerks.groupchat"),
     *("clerks.pooled", "clerks.poolpolicy", "clerks.handover", "clerks.handoverrow"),
     *("clerks.contactway", "clerks.shift", "clerks.greeting", "clerks.notice", "clerks.touch"),
@@ -165,7 +162,6 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may(["clerks.policy"], "change")
     | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
-    | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member"}
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
     | {"clerks.run_handover", "clerks.export_handoverrow"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}

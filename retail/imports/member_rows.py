@@ -4,7 +4,8 @@ People name columns as they please: each of ours has the headings it is known by
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,22 +91,55 @@ def problems(columns: Sequence[str]) -> list[str]:
 
 
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+class BadRow(ValueError):
+    """A row that cannot be read; each of its `faults` begins with the name of a column."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
 def member(given: dict[str, str]) -> shapes.Member:
-    """A row, by our names, as the feed would have told it. Raises cells.BadCell, which names the column."""
+    """A row, by our names, as the feed would have told it. Raises BadRow."""
+    faults: list[str] = []
     content: dict[str, Any] = {
         name: given[name] for name in ("channel", "name", "store_code", "clerk", "tier", "points") if given.get(name)
     }
     content["buyer"] = [{"type": kind, "value": given[kind]} for kind in KEYS if given.get(kind)]
     if not content["buyer"]:
-        raise cells.BadCell("phone: nothing in this row says who it is")
-    if given.get("birthday"):
-        content["birthday"] = _day("birthday", given["birthday"])
-    if given.get("registered_at"):
-        content["registered_at"] = _moment("registered_at", given["registered_at"])
+        raise BadRow(["phone: nothing in this row says who it is"])
+    for name, read in (("birthday", _day), ("registered_at", _moment)):
+        if given.get(name):
+            with _noted(faults):
+                content[name] = read(name, given[name])
     if given.get("tags"):
         content["tags"] = [tag for tag in re.split(r"\s*[|,;\uff0c\uff1b\u3001]\s*", given["tags"]) if tag]
-    content["consents"] = list(_consents(given, content.get("registered_at", "")))
-    return cells.typed(content, shapes.Member)
+    with _noted(faults):
+        content["consents"] = list(_consents(given, content.get("registered_at", "")))
+    return _typed(content, faults)
+
+
+@contextmanager
+def _noted(faults: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except cells.BadCell as bad:
+        faults.append(str(bad))
+
+
+def _typed(content: dict[str, Any], faults: list[str]) -> shapes.Member:
+    """One mistake is found at a time: what is wrong is left out, and the rest looked at again."""
+    while True:
+        try:
+            row = cells.typed(content, shapes.Member)
+        except cells.BadCell as bad:
+            faults.append(str(bad))
+            if content.pop(str(bad).partition(":")[0], None) is not None:
+                continue
+        else:
+            if not faults:
+                return row
+        raise BadRow(faults)
 
 
 def _consents(given: dict[str, str], registered_at: str) -> Iterable[dict[str, Any]]:

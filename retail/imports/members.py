@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from members.models import MemberImport
 from retail import audit, faults, intake, jobs, privacy, shapes
-from retail.imports import cells, member_rows, table, workbook
+from retail.imports import member_rows, table, workbook
 from retail.imports.table import Row, Table, TableError
 from retail.models import Brand
 from retail.orders import Taken
@@ -60,6 +60,8 @@ def give_in(*, name: str, content: bytes, brand: Brand, by: Any, now: datetime) 
             total = sum(1 for _row in found.rows())
             if total > MOST_ROWS:
                 raise TableError(f"has more than {MOST_ROWS:,} rows: give it in several files")
+            if not total:
+                raise Unfit(_("文件里没有会员：表头下面一行也没有。"))
             row = MemberImport(brand=brand, name=Path(name).name[:128], asked_by=by, made_at=now)
             row.digest = _digest(content)
             row.columns, row.total, row.is_cut = member_rows.guess(_heading(found)), total, found.is_cut
@@ -145,17 +147,17 @@ def _masked(columns: Sequence[str], row: Row) -> list[str]:
 def _trouble(columns: Sequence[str], row: Row) -> str:
     """What is wrong with a row, without what stands in it."""
     read = _read(columns, row)
-    return _in_words(read.partition(", got ")[0]) if isinstance(read, str) else ""
+    return _in_words(*(one.partition(", got ")[0] for one in read)) if isinstance(read, list) else ""
 
 
-def _read(columns: Sequence[str], row: Row) -> shapes.Member | str:
-    """The row as the feed would tell it, or why it cannot be read."""
+def _read(columns: Sequence[str], row: Row) -> shapes.Member | list[str]:
+    """The row as the feed would tell it, or everything that is wrong with it."""
     if row.fault:
-        return row.fault
+        return [row.fault]
     try:
         return member_rows.member({name: said for name, said in zip(columns, row.cells, strict=True) if name and said})
-    except cells.BadCell as error:
-        return str(error)
+    except member_rows.BadRow as bad:
+        return bad.faults
 
 
 @transaction.atomic
@@ -261,7 +263,7 @@ def _take(given: MemberImport, batch: Sequence[Row], now: datetime) -> MemberImp
             transaction.set_rollback(True)
     refused = []
     for one, said in zip(batch, read, strict=True):
-        status, reason = ("bad", _in_words(said)) if isinstance(said, str) else _outcome(next(taken))
+        status, reason = ("bad", _in_words(*said)) if isinstance(said, list) else _outcome(next(taken))
         row.counts[status] = row.counts.get(status, 0) + 1
         if reason:
             refused.append(_Refused(one.number, one.cells, reason))
@@ -276,12 +278,16 @@ def _outcome(taken: Taken) -> tuple[str, str]:
     """Under what a row is counted, and why it was not taken."""
     if taken.status != "rejected":
         return {"created": "new", "corrected": "changed"}.get(taken.status, "known"), ""
-    reason = "; ".join(_in_words(f"{fault.field}: {fault.message}") for fault in taken.faults)
+    reason = _in_words(*(f"{fault.field}: {fault.message}" for fault in taken.faults))
     is_conflict = any(fault.message.startswith(_CONFLICTS) for fault in taken.faults)
     return "conflict" if is_conflict else "bad", reason
 
 
-def _in_words(said: str) -> str:
+def _in_words(*faults: str) -> str:
+    return _("；").join(map(_one_in_words, faults))
+
+
+def _one_in_words(said: str) -> str:
     """ "store_code: unknown store 'X'" as people read it, the column by its name."""
     name, colon, message = said.partition(": ")
     if not colon or name.startswith("buyer"):

@@ -1,10 +1,14 @@
 """An oracle for merging: who owns what, in plain Python that knows nothing of the product.
 
 A person starts as one phone. What is bought goes by the key it was bought with, at any time; points given by hand lie
-on a card of one brand, and a card or what lies on it goes over and comes back as it was.
+on a card of one brand, and a card or what lies on it goes over and comes back as it was. A card has a tier, which
+rises with what was bought and never falls here; two cards have the one that weighs more, until they are parted again.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+STEPS = (0, 12, 25)  # yuan that each tier takes
 
 
 @dataclass
@@ -13,6 +17,23 @@ class Card:
 
     owner: int
     given: dict[int, int] = field(default_factory=dict)
+    tier: int = -1
+    is_held: bool = False
+    changes: int = 0  # of the tier, by hand or by what was bought
+
+    def stand(self, tier: int, is_held: bool = False) -> None:
+        self.tier, self.is_held, self.changes = tier, is_held, self.changes + 1
+
+
+class Joined(NamedTuple):
+    """Two cards of one brand: what went over, how each stood before, and how ours was left."""
+
+    brand: int
+    theirs: Card
+    ours: Card
+    went: list[int]
+    before: list[tuple[int, bool]]
+    left: list[int]
 
 
 @dataclass
@@ -27,7 +48,7 @@ class Joining:
     keep: int
     drop: int
     whole: list[tuple[int, Card]] = field(default_factory=list)  # brand, the card that went over
-    parts: list[tuple[Card, Card, list[int]]] = field(default_factory=list)  # theirs, ours, what went
+    parts: list[Joined] = field(default_factory=list)
     is_undone: bool = False
 
 
@@ -59,6 +80,23 @@ class Persons:
         key = str(phone) if phone is not None else str(card)
         self.sales[number] = Sale(key, brand, points)
         self._card(brand, self.whose(key))
+        self.review(brand, self.whose(key))
+
+    def review(self, brand: int, person: int) -> None:
+        """Who has bought enough rises."""
+        card = self.cards[brand, person]
+        sales = self.sales.values()
+        spent = sum(sale.points for sale in sales if sale.brand == brand and self.whose(sale.key) == person)
+        merited = sum(spent >= step for step in STEPS) - 1
+        if merited > card.tier and not card.is_held:
+            card.stand(merited)
+
+    def lift(self, person: int, brand: int, tier: int, is_held: bool) -> bool:
+        """False: they have no card of the brand."""
+        card = self.cards.get((brand, self.root(person)))
+        if card is not None:
+            card.stand(tier, is_held)
+        return card is not None
 
     def give(self, number: int, person: int, brand: int, points: int) -> bool:
         """False: they have no card of the brand."""
@@ -82,10 +120,18 @@ class Persons:
                 self.cards[brand, keep] = self.cards.pop((brand, drop))
                 done.whole.append((brand, theirs))
             else:
-                done.parts.append((theirs, ours, list(theirs.given)))
+                before = [(card.tier, card.is_held) for card in (theirs, ours)]
+                done.parts.append(Joined(brand, theirs, ours, list(theirs.given), before, []))
                 ours.given |= theirs.given
                 theirs.given.clear()
+                if (theirs.is_held, theirs.tier) > (ours.is_held, ours.tier):
+                    ours.stand(theirs.tier, theirs.is_held)
         self.into[drop] = keep
+        for brand, owner in list(self.cards):
+            if owner == keep:
+                self.review(brand, keep)
+        for part in done.parts:
+            part.left.append(part.ours.changes)
         self.joinings.append(done)
         return done
 
@@ -100,13 +146,24 @@ class Persons:
         for brand, card in one.whole:
             self.cards[brand, one.drop] = self.cards.pop((brand, one.keep))
             assert self.cards[brand, one.drop] is card
-        for theirs, ours, went in one.parts:
-            theirs.given |= {number: ours.given.pop(number) for number in went}
+        for part in one.parts:
+            part.theirs.given |= {number: part.ours.given.pop(number) for number in part.went}
+            (part.theirs.tier, part.theirs.is_held), ours = part.before
+            if part.left == [part.ours.changes]:
+                part.ours.stand(*ours)
         for sale in self.sales.values():
             self._card(sale.brand, self.whose(sale.key))
+        for brand, owner in list(self.cards):
+            if owner in (one.keep, one.drop):
+                self.review(brand, owner)
 
     def _card(self, brand: int, person: int) -> None:
         self.cards.setdefault((brand, person), Card(person))
+
+    def tiers(self) -> dict[tuple[int, int], tuple[int, bool]]:
+        """Brand and person → rank and whether they are held there, of everybody who is nobody else by now."""
+        cards = self.cards.items()
+        return {place: (card.tier, card.is_held) for place, card in cards if place[1] not in self.into}
 
     def balances(self) -> dict[tuple[int, int], int]:
         """Brand and person → points, of everybody who is nobody else by now."""

@@ -11,9 +11,21 @@ from clerks import friends, oneid
 from clerks.friends import Listed, Reading
 from clerks.models import Binding, Friend, Merge, Note, Touch
 from commissions.models import Entry
-from members import consent, doubts, identity, points
-from members.models import Doubt, Identity, Member, Membership, PointsRule, Purchase, Tier
-from retail import intake, scope, shapes
+from members import consent, doubts, identity, points, tiers
+from members.models import (
+    Doubt,
+    Identity,
+    Member,
+    Membership,
+    MemberTag,
+    PointsRule,
+    Purchase,
+    Tag,
+    Tier,
+    TierMove,
+    TierRule,
+)
+from retail import approvals, intake, scope, shapes
 from retail.models import AuditRow, Order
 from tests import factories
 from tests.factories import NOW, World, world
@@ -196,6 +208,28 @@ def standing() -> list[Any]:
     ]
 
 
+def ladder(shop: World) -> list[Tier]:
+    TierRule.objects.create(brand=shop.brand, metric="spend", window_days=365, keep_days=180)
+    steps = enumerate([("basic", 0), ("silver", 1_000_000), ("gold", 9_000_000)])
+    return [
+        Tier.objects.create(brand=shop.brand, code=code, name=code, rank=rank, threshold=threshold)
+        for rank, (code, threshold) in steps
+    ]
+
+
+def by_hand(member: int, tier: Tier, **given: Any) -> None:
+    tiers.give(membership=Membership.objects.get(member=member), tier=tier, reason="老板的朋友", by=None, **given)
+
+
+def tiers_of(*members: int) -> list[Any]:
+    rows = [Membership.objects.select_related("tier").get(member=member) for member in members]
+    return [(row.tier, row.tier_since, row.tier_until, row.tier_is_held) for row in rows]
+
+
+def history(member: int) -> list[Any]:
+    return list(TierMove.objects.filter(membership__member=member).order_by("pk").values())
+
+
 class TestMerging:
     def test_parted_again_everything_is_as_it_was(self, shop: World, two: tuple[int, int]) -> None:
         gold = Tier.objects.create(brand=shop.brand, code="gold", name="金卡", rank=2)
@@ -215,6 +249,44 @@ class TestMerging:
         assert standing() == before
         assert list(Entry.objects.values()) == entries
         assert pair(*two).state == Doubt.State.APART
+
+    def test_parted_again_both_stand_where_they_stood(self, shop: World, two: tuple[int, int]) -> None:
+        basic, silver, gold = ladder(shop)
+        for member in two:
+            tiers.review(membership_ids=[Membership.objects.get(member=member).pk], now=NOW - 5 * HOUR)
+        until = NOW + timedelta(days=100)
+        by_hand(two[1], gold, until=until, now=NOW - 4 * HOUR)
+        before, moves = tiers_of(*two), history(two[1])
+
+        done = merge(two)
+        assert tiers_of(*two) == [(gold, NOW - 4 * HOUR, until, False), (None, None, None, False)]
+        dropped = Membership.objects.get(member=two[1])
+        assert tiers.nightly(now=NOW) == 0 and history(two[1]) == moves
+        assert tiers.standing(membership=dropped, now=NOW).next is None
+        with pytest.raises(approvals.Refused, match="已经并入"):
+            tiers.give(membership=dropped, tier=gold, reason="补发", by=None, now=NOW)
+
+        oneid.unmerge(merge=done, by=None, now=NOW + HOUR)
+        assert tiers_of(*two) == before and history(two[1]) == moves
+
+        # What the two had together made them rise goes again; what somebody gave since stays.
+        Tier.objects.filter(pk=silver.pk).update(threshold=15_000)
+        by_hand(two[1], basic, now=NOW + 2 * HOUR)
+        again = merge(two, now=NOW + 3 * HOUR)
+        assert tiers_of(two[0])[0][0] == silver
+        oneid.unmerge(merge=again, by=None, now=NOW + 4 * HOUR)
+        assert [tier for tier, *_ in tiers_of(*two)] == [basic, basic]
+        again = merge(two, now=NOW + 5 * HOUR)
+        by_hand(two[0], gold, now=NOW + 6 * HOUR)
+        oneid.unmerge(merge=again, by=None, now=NOW + 7 * HOUR)
+        assert [tier for tier, *_ in tiers_of(*two)] == [gold, basic]
+
+    def test_who_is_not_to_rise_does_not_by_being_merged(self, shop: World, two: tuple[int, int]) -> None:
+        basic, _silver, gold = ladder(shop)
+        by_hand(two[1], basic, until=NOW + HOUR, is_held=True, now=NOW - HOUR)
+        by_hand(two[0], gold, now=NOW - HOUR)
+        merge(two)
+        assert tiers_of(two[0]) == [(basic, NOW - HOUR, NOW + HOUR, True)]
 
     def test_of_two_clerks_the_one_who_was_active_last_stays(self, shop: World, two: tuple[int, int]) -> None:
         merge(two)
@@ -260,6 +332,21 @@ class TestMerging:
         consent.stop(member=Member.objects.get(pk=two[0]), corp=CORP, by=None, now=NOW + 5 * HOUR)
         oneid.unmerge(merge=again, by=None, now=NOW + 6 * HOUR)
         assert not any(consent.allows(member_id=one, **asked) for one in two)
+
+    def test_a_wish_not_to_be_profiled_holds_for_both(self, shop: World, two: tuple[int, int]) -> None:
+        tag = Tag.objects.create(kind=Tag.Kind.MODEL, code="active", name="活跃")
+        put = {"brand": shop.brand, "tag": tag, "source": "model", "since": NOW - HOUR}
+        MemberTag.objects.create(member_id=two[0], **put)
+        consent.stop(member=Member.objects.get(pk=two[1]), corp="", purpose="profiling", by=None, now=NOW - HOUR)
+        done = merge(two)
+        assert not MemberTag.objects.filter(until=None).exists()
+        assert Membership.objects.get(member=two[0]).profile.tag_ids == []
+
+        # Said of the number that is nobody's own any more, it holds for the person.
+        consent.stop(member=Member.objects.get(pk=two[1]), corp=CORP, by=None, now=NOW + HOUR)
+        assert Member.objects.get(pk=two[0]).stops.filter(corp=CORP, lifted_at=None).exists()
+        oneid.unmerge(merge=done, by=None, now=NOW + HOUR)
+        assert consent.unprofiled(member_ids=two) == set(two)
 
     def test_of_a_chain_the_last_is_undone_first(self, shop: World, two: tuple[int, int]) -> None:
         third = whose(buy(shop, CARD))

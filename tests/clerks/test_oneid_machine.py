@@ -1,4 +1,4 @@
-"""Members merged and parted at random, while they buy, give back, get points and ask to be left alone.
+"""Members merged and parted at random, while they buy, give back, get points and tiers, and ask to be left alone.
 
 After every step everything lies with whom the oracle says (tests/clerks/persons.py), and no commission has changed by
 a merge. A further rule of points is one more method here and one in the oracle.
@@ -18,10 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from clerks import oneid
 from clerks.models import Binding, Merge
 from commissions.models import Entry
-from members import consent, points, profiles
-from members.models import Identity, Member, Membership, PointsRule, Purchase
+from members import consent, points, profiles, tiers
+from members.models import Identity, Member, Membership, PointsRule, Purchase, Tier, TierRule
 from retail import doctor, shapes
-from tests.clerks.persons import Joining, Persons
+from tests.clerks.persons import STEPS, Joining, Persons
 from tests.factories import NOW, World, number, world
 from tests.figures import figure
 
@@ -87,7 +87,9 @@ class People(RuleBasedStateMachine):
             fen = data.draw(st.integers(1, yuan)) * 100
             shop.refund(row, fen=fen, now=self.later())
             self.rows[place] = (shop, row, yuan - fen // 100)
-            self.model.sales[row.outer_order_id].points -= fen // 100
+            sale = self.model.sales[row.outer_order_id]
+            sale.points -= fen // 100
+            self.model.review(sale.brand, self.model.whose(sale.key))
 
     @rule(who=WHO, brand=BRAND, some=st.sampled_from([-5, 3, 7]))
     def points_by_hand(self, who: int, brand: int, some: int) -> None:
@@ -95,6 +97,14 @@ class People(RuleBasedStateMachine):
             owner = self.ids[self.model.root(who)]
             membership = Membership.objects.get(brand=self.shops[brand].brand, member=owner)
             points.adjust(membership=membership, points=some, reason="补", by=None, now=self.later())
+
+    @rule(who=WHO, brand=BRAND, rank=st.integers(0, 2), is_held=st.sampled_from([False, False, True]))
+    def tier_by_hand(self, who: int, brand: int, rank: int, is_held: bool) -> None:
+        if self.model.lift(who, brand, rank, is_held):
+            shop, owner = self.shops[brand], self.ids[self.model.root(who)]
+            membership = Membership.objects.get(brand=shop.brand, member=owner)
+            tier = Tier.objects.get(brand=shop.brand, rank=rank)
+            tiers.give(membership=membership, tier=tier, reason="补", by=None, now=self.later(), is_held=is_held)
 
     @rule(who=WHO)
     def asks_to_be_left_alone(self, who: int) -> None:
@@ -150,6 +160,11 @@ class People(RuleBasedStateMachine):
         brands = {shop.brand.pk: place for place, shop in enumerate(self.shops)}
         rows = Membership.objects.filter(member__merged_into=None).values_list("brand", "member", "points")
         assert {(brands[brand], person[owner]): some for brand, owner, some in rows} == self.model.balances()
+        stand = Membership.objects.filter(member__merged_into=None)
+        ranks = stand.values_list("brand", "member", "tier__rank", "tier_is_held")
+        assert {
+            (brands[brand], person[owner]): (-1 if rank is None else rank, held) for brand, owner, rank, held in ranks
+        } == self.model.tiers()
         keys = Identity.objects.filter(key__type="phone").values_list("key__masked", "member")
         assert {int(masked[-1]): person[owner] for masked, owner in keys} == {
             who: self.model.root(who) for who in range(COUNT)
@@ -161,7 +176,8 @@ class People(RuleBasedStateMachine):
         assert not Identity.objects.filter(member__in=gone).exists()
         assert not Purchase.objects.filter(membership__member__in=gone).exists()
         assert not Binding.objects.filter(member__in=gone, ended_at=None).exists()
-        assert not Membership.objects.filter(member__in=gone).exclude(points=0).exists()
+        emptied = Membership.objects.filter(member__in=gone)
+        assert not emptied.exclude(points=0, tier=None).exists()
         assert not list(doctor.INVARIANTS["purchase_dates"](doctor.Look(self.now, None)))
         living = Membership.objects.filter(member__merged_into=None).values_list("pk", flat=True)
         assert not list(profiles.otherwise(membership_ids=living, now=self.now))
@@ -181,6 +197,9 @@ def test_people_at_random(size: Literal["quick", "full"]) -> None:
         shop.channels = {"online": shop.channel("mini_program")}
         PointsRule.objects.create(brand=shop.brand, name="每元一分", starts_on=NOW.date() - timedelta(days=99))
         shop.plan({"id": "r", "calc": {"type": "rate", "ppm": 50_000}, "split": [{"role": "bound", "weight": 1}]})
+        TierRule.objects.create(brand=shop.brand, metric="spend", window_days=365, keep_days=180)
+        for rank, yuan in enumerate(STEPS):
+            Tier.objects.create(brand=shop.brand, code=str(rank), name=str(rank), rank=rank, threshold=yuan * 100)
     happened.clear()
     run_state_machine_as_test(
         type("People", (People,), {"shops": shops}),

@@ -164,6 +164,8 @@ leave_alone     member   ours  *       302 302 403  200 200 200  200 403 403
 leave_alone     member   other *       302 302 403  403 403 403  200 403 403
 correct         member   *     *       302 302 403  403 403 403  200 403 403
 take_out        member   *     *       302 302 403  403 403 403  200 403 403
+suspect         member   *     *       302 302 403  403 403 403  200 403 403
+find            member   -     *       302 302 403  403 403 403  200 403 403
 lift            stop     ours  *       302 302 403  200 200 200  200 403 403
 lift            stop     other *       302 302 403  403 403 403  200 403 403
 progress        broadcast ours *       302 302 403  200 200 200  200 200 200

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone, translation
 
 from members import consent, model_tags, profiles, tag_words, tags
-from members.models import Member, Membership, MemberTag, Profile, Purchase, Tag
+from members.models import Member, Membership, MemberTag, Profile, Purchase, Stop, Tag
 from retail import periodic, tasks
 from retail.models import Category, Product, Refund
 from retail.shapes import Buyer
@@ -174,7 +174,7 @@ def test_of_who_wants_no_profiling_nothing_is_worked_out(town):
     model_tags.recompute(now=NOW)
     assert MemberTag.objects.filter(member=member, until=None).exists()
 
-    consent.stop(member=member, corp="", purpose=model_tags.PROFILING, by=None, now=NOW)
+    consent.stop(member=member, corp="", purpose=Stop.Purpose.PROFILING, by=None, now=NOW)
     model_tags.drop(member_ids=[member.pk], now=NOW)
     model_tags.recompute(now=NOW)
 

@@ -102,6 +102,13 @@ def test_what_is_switched_off_is_in_force_for_nobody_and_comes_back(shop):
     assert in_force(one) == {tag.pk}
 
 
+def test_no_two_words_are_the_same(shop):
+    one, other = (tags.define(group_name="偏好", name=name, brand=None, by=None, now=NOW) for name in ("红", "绿"))
+    with pytest.raises(tags.Refused, match="已经有"):
+        tags.rename(tag=other, group_name="偏好", name=one.name, by=None, now=NOW)
+    tags.rename(tag=other, group_name="不要", name=one.name, by=None, now=NOW)
+
+
 def test_nobody_puts_on_what_is_computed_nor_renames_what_wecom_named(shop):
     model = Tag.objects.create(kind="model", code="x", name="高消费")
     there = Tag.objects.create(kind="company", code="y", name="怕冷", corp="ww1", corp_tag_id="et1")
@@ -121,7 +128,7 @@ def test_any_number_of_members_takes_as_many_statements(shop):
             tags.put(tag=tag, member_ids=members, staff=None, now=NOW)
         return len([query for query in queries if "SAVEPOINT" not in query["sql"]])
 
-    assert statements(joined(shop, 2)) == statements(joined(shop, 40)) == 11
+    assert statements(joined(shop, 2)) == statements(joined(shop, 40)) == 14
 
 
 def test_of_who_is_forgotten_no_words_stay(shop):

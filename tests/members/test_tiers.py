@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from clerks.models import Customer
 from commissions.models import BuyerSnapshot
 from members import tiers
 from members.models import Membership, PointsRule, Tier, TierMove, TierRule
@@ -124,6 +125,14 @@ def test_a_protected_tier_never_lapses_and_nobody_rises_into_it(shop):
     assert (move.before.code, move.cause, move.by, move.reason) == ("gold", "manual", boss, "老板的朋友")
     assert tiers.nightly(now=NOW + timedelta(days=4_000)) == 0
     assert tiers.standing(membership=member(), now=NOW).next is None
+
+
+def test_a_tier_by_hand_is_seen_in_the_clerks_list_at_once(shop):
+    shop.hire("A1")
+    row = shop.order(serving_clerk="A1", buyer=(shapes.Buyer("phone", PHONE),))
+    shop.settle(row)
+    tiers.give(membership=member(), tier=Tier.objects.get(code="gold"), reason="老板的朋友", by=None, now=NOW)
+    assert Customer.objects.get().tier.code == "gold"
 
 
 def test_who_is_held_down_does_not_rise_before_the_date(shop):

@@ -2,17 +2,20 @@
 
 import io
 import json
+import threading
 import zipfile
 from datetime import date, timedelta
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
+from clerks import book
 from clerks.models import Note
 from members import consent, identity
 from members.models import Identity, Member, Stop
 from members.rights import corrections
-from retail import approvals, dossier, intake, jobs, privacy, retention, shapes, tasks
+from retail import approvals, dossier, erasure, exports, intake, jobs, privacy, retention, scope, shapes, tasks
 from retail.models import AuditRow, BuyerKey, ExportFile, Job, Post
 from tests.factories import NOW, user, world
 from tests.signing_in import signed_in
@@ -142,7 +145,11 @@ def test_a_number_of_somebody_else_or_of_somebody_forgotten_is_refused(shop, mem
             Identity.objects.create(member=member, key_id=second.popitem()[1], source="x", seen_at=NOW)
         with pytest.raises(corrections.Refused, match=match):
             corrections.correct(**said, phone=phone)
+    for wrong in ({"phone": "1540000555"}, {"born_on": date(2090, 1, 1)}):
+        with pytest.raises(corrections.Refused, match=r"没有这样的手机号|不能在将来"):
+            corrections.correct(**said, **wrong)
     corrections.correct(**said, phone="15400005555", tail="4444")
+    assert not list(book.otherwise(member_ids=[member.pk]))
     masks = BuyerKey.objects.filter(identity__member=member).values_list("masked", flat=True)
     assert set(masks) == {"154****7777", "154****5555"}
 
@@ -173,3 +180,32 @@ def test_a_number_goes_to_a_company_only_with_consent_and_a_later_no_counts(shop
         assert consent.shares_phone(**ask) is is_given
     met = identity.persons([member.pk])[member.pk]
     assert met == (member.pk,)
+
+
+# ── At once ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.django_db(transaction=True)
+def test_who_is_forgotten_while_their_file_is_written_is_in_no_file(monkeypatch):
+    with scope.within(scope.EVERYTHING):
+        shop = world()
+        shop.settle(shop.order(buyer=buyer()))
+        Member.objects.update(name=NAME)
+        member, asker = Member.objects.get(), user(is_superuser=True)
+        asked = {"model": "members.member", "format": "zip", "ids": [member.pk], "count": 1, "asked_at": NOW}
+        row = ExportFile.objects.create(**asked, asked_by=asker, reason=WHY)
+
+        def forget():
+            erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+            connection.close()
+
+        meanwhile = threading.Thread(target=forget)
+
+        def write(out, _row):
+            meanwhile.start()
+            meanwhile.join(timeout=1)  # as long as it takes them, were they not to wait for us
+            out.write(NAME.encode())
+
+        monkeypatch.setitem(exports.WRITERS, "zip", write)
+        exports.make(export_id=row.pk, now=NOW)
+        meanwhile.join()
+        row.refresh_from_db()
+        assert (row.sealed, row.empty_because) == (None, ExportFile.Because.FORGOTTEN)

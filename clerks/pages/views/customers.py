@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
@@ -48,7 +49,7 @@ def _beside(request: HttpRequest, wanted: book.Wanted) -> dict[str, Any]:
     choices = book.choices(post=request.post)
     friends = {code: words for code, (words, _rows) in book.FRIENDS.items()}
     sorts = {code: sort.words for code, sort in book.SORTS.items()}
-    return {"wanted": wanted, "choices": choices, "friends": friends, "sorts": sorts, "dormant": book.DORMANT.days}
+    return {"wanted": wanted, "choices": choices, "friends": friends, "sorts": sorts, "dormant": settings.DORMANT_DAYS}
 
 
 def _wanted(given: QueryDict) -> book.Wanted:

@@ -63,7 +63,7 @@ def _page(request: HttpRequest, row: HelpRequest, *, fault: str = "", text: str 
     context = {
         "tab": "help",
         "row": row,
-        "name": portraits.called(row.member.name),
+        "name": portraits.called(row.member.name, row.member_id),
         "customer": _customer(post, row),
         "now": now,
         "is_own": row.staff_id == post.staff_id,

@@ -138,6 +138,9 @@ def test_notes_are_kept_for_the_store_and_taken_away_by_their_writer_alone(shop:
     assert "真丝" not in page(phone, member) + page(phone, member, "story/")
     assert Note.objects.get().text == ""
 
+    post(phone, member, "notes/", text="微信同号 138 1234 5678")
+    assert Note.objects.latest("pk").text == "微信同号 138****5678"
+
 
 @pytest.mark.parametrize("text", ["", "  \n ", "字" * 501])
 def test_a_note_that_cannot_be_kept_stays_in_the_field(phone: Client, member: Member, text: str):

@@ -203,7 +203,7 @@ def test_what_does_not_say_it_is_json_is_refused(shop, till, said):
 WORDS = [
     ({"store_code": "X1"}, "unknown_store", "没有这家门店：X1"),
     ({"paid_at": "2026-10-12T14:30:00"}, "no_timezone", "时间要带时区"),
-    ({"lines": []}, "bad_length", "长度要 >= 1"),
+    ({"lines": []}, "bad_length", "至少要 1 项"),
     ({"points_used": "a"}, "bad_type", "应是 int，收到的是 str"),
     ({"coupon": ["x"]}, "unknown_field", "没有字段 coupon"),
 ]

@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from clerks.models import Binding
 from members import consent, tags
-from members.models import Consent, Event, Identity, Member, Membership, MemberTag, Stop, Tier
-from retail import privacy, scope
+from members.models import Consent, Doubt, Event, Identity, Member, Membership, MemberTag, Stop, Tag, Tier
+from retail import privacy, scope, shapes
 from retail.models import BuyerKey
 from retail.privacy import Known
 from tests import factories
@@ -112,6 +112,47 @@ def test_tags_by_name_and_an_opening_balance_come_once(shop, till):
     assert codes(till.post("members/", {"members": [member(tags=["没有的"])]})) == ["unknown_tag"]
 
 
+def test_who_is_told_by_a_phone_another_only_mentioned_is_somebody_else(shop, till):
+    mini = shop.channel("mini_program")
+    keys = (shapes.Buyer("unionid", "o6-friend"), shapes.Buyer("phone", PHONE))
+    shop.settle(shop.order(channel=mini, buyer=keys), channel=mini)
+    (friend,) = Member.objects.all()
+
+    answer = till.post("members/", {"members": [member(points=500)]})
+    assert statuses(answer) == ["created"]
+    told = Member.objects.exclude(pk=friend.pk).get()
+    friend.refresh_from_db()
+    assert (friend.name, told.name) == ("", "王女士")
+    assert Doubt.objects.get().state == Doubt.State.OPEN
+
+    shop.settle(shop.order(buyer=(shapes.Buyer("phone", PHONE),)))
+    assert Membership.objects.get(member=told).purchases.count() == 1
+    assert Membership.objects.get(member=told).points == 500
+    assert statuses(till.post("members/", {"members": [member(points=500)]})) == ["unchanged"]
+
+
+def test_who_bought_before_they_were_told_brings_their_points_along_once(shop, till):
+    shop.settle(shop.order(buyer=(shapes.Buyer("phone", PHONE),)))
+    assert statuses(till.post("members/", {"members": [member(points=700)]})) == ["corrected"]
+    assert statuses(till.post("members/", {"members": [member(points=700)]})) == ["unchanged"]
+    answer = till.post("members/", {"members": [member(points=900, name="王芳")]})
+    assert codes(answer) == ["opened_before"]
+    assert Membership.objects.values_list("points", "member__name").get() == (700, "王女士")
+
+
+def test_who_wants_nothing_worked_out_loses_their_computed_tags_at_once(shop, till):
+    till.post("members/", {"members": [member()]})
+    one = Membership.objects.get()
+    tag = Tag.objects.create(kind=Tag.Kind.MODEL, code="active", name="活跃")
+    put = {"member": one.member, "brand": shop.brand, "tag": tag, "source": "model", "since": timezone.now()}
+    MemberTag.objects.create(**put, why={"n": 3})
+    told = [{"purpose": "profiling", "is_given": False, "at": "2026-01-01T00:00:00+08:00"}]
+    till.post("members/", {"members": [member(consents=told)]})
+    held = MemberTag.objects.get()
+    assert held.until is not None and held.why == {}
+    assert Membership.objects.get().profile.tag_ids == []
+
+
 def test_what_is_new_corrects_and_a_lifted_stop_is_not_put_back(shop, till):
     told = [{"purpose": "marketing", "is_given": False, "at": "2026-01-01T00:00:00+08:00"}]
     till.post("members/", {"members": [member(consents=told)]})
@@ -133,7 +174,22 @@ def test_nobody_is_merged_by_a_feed(shop, till):
     second = [other, {"type": "unionid", "value": "o6-zzzzzzzz"}]
     answer = till.post("members/", {"members": [member(buyer=second)]})
     assert codes(both) == codes(answer) == ["several_members"]
+    assert Doubt.objects.get().state == Doubt.State.OPEN  # they may be one: somebody has to look
     assert Identity.objects.count() == 3
+
+
+def test_who_shows_anothers_card_is_not_them_but_is_looked_at(shop, till):
+    card = {"type": "card", "value": "C-100001"}
+    first = member(buyer=[{"type": "phone", "value": PHONE}, card], tier="none")  # refused, and teaches nothing
+    rows = [
+        first,
+        first | {"tier": None},
+        member(buyer=[{"type": "phone", "value": "15400009999"}, card], name="李四"),
+    ]
+    answer = till.post("members/", {"members": [*rows, member(buyer=[card])]})
+    assert statuses(answer) == ["rejected", "created", "created", "corrected"]
+    assert Member.objects.count() == 2 and Identity.objects.count() == 3
+    assert Doubt.objects.get().evidence["source"] == "import"
 
 
 def test_rows_of_one_person_in_one_batch_are_one_member(shop, till):

@@ -41,7 +41,7 @@ def test_a_type_is_written_in_yuan_and_tenths_and_keeps_its_promise(shop, hq):
     answer = hq.post(f"{TYPES}add/", **known, **wanted, channel_codes=shop.pos.code)
     assert answer.status_code == 302, body(answer)
     with scope.within(scope.EVERYTHING):
-        type = CouponType.objects.get()
+        type = CouponType.objects.get(code="W1")
         assert (type.off_ppm, type.off_fen, type.floor_fen, type.channel_codes) == (
             150_000,
             0,
@@ -52,6 +52,7 @@ def test_a_type_is_written_in_yuan_and_tenths_and_keeps_its_promise(shop, hq):
     assert 'value="8.5"' in page and 'value="300"' in page
     assert "满 300 元打 8.5 折" in body(hq.get(TYPES))
     assert "写减多少元" in body(hq.post(f"{TYPES}add/", **known, **wanted | {"code": "W2", "off_ppm": ""}))
+    assert hq.post(f"{TYPES}add/", **known, **wanted | {"code": "W3", "floor_fen": ""}).status_code == 302
 
     with scope.within(scope.EVERYTHING):
         issued(type, member(shop, "13800000001"))

@@ -342,3 +342,24 @@ def test_an_export_keeps_to_the_scope(shop, sold, sign_in):
 
     body = b"".join(answer.streaming_content).decode()
     assert sold.outer_order_id in body and len(body.splitlines()) == 2
+
+
+def test_a_member_is_found_by_the_whole_number_with_a_reason(shop, sold, sign_in, settings):
+    ops, page = sign_in(shop, "hq_ops"), "/admin/members/member/find/"
+    key, (_order, member, _staff) = pages_of(sold)
+    assert page in ops.get("/admin/members/member/").content.decode()
+    assert ops.post(page, phone=PHONE, reason=" ").status_code == 200 and acts() == []
+    assert ops.post(page, phone="PHONE", reason="本人来电").status_code == 400 and acts() == []
+    assert ops.post(page, phone=PHONE, reason="本人来电").headers["Location"] == f"{member}/change/"
+    missed = ops.post(page, phone="15400000000", reason="本人来电").content.decode()
+    assert "没有会员用这个号码" in missed
+    assert [(act.action, act.target_id) for act in acts()] == [
+        ("member.find", member.rsplit("/", 1)[1]),
+        ("member.find", ""),
+    ]
+    assert not any(number in str([row.__dict__ for row in acts()]) for number in (PHONE, "15400000000"))
+
+    settings.UNMASK_PER_DAY = 2
+    assert "每天的上限" in ops.post(page, phone=PHONE, reason="本人来电").content.decode()
+    assert ops.post(f"{member}/unmask/{key.pk}/", reason="本人来电").status_code == 429
+    assert sign_in(shop, "hq_finance").get(page).status_code == 403

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from clerks.models import Merge
-from members.models import Doubt, Member, Membership, Purchase
+from members.models import Doubt, Member, Membership, Purchase, Stop
 from retail import scope, shapes
 from retail.models import AuditRow
 from tests.factories import World
@@ -129,3 +129,39 @@ def test_the_quality_of_data_leads_to_lists(shop, doubt, sign_in, django_assert_
     unknown = ops.get("/admin/retail/order/", buyer="unknown").content.decode()
     assert "TILL-1" not in unknown and "MINI-1" not in unknown
     cache.clear()
+
+
+# ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_two_members_no_rule_found_are_put_side_by_side(shop, sign_in):
+    with scope.within(scope.EVERYTHING):
+        shop.settle(shop.order(buyer=(PHONE,)))
+        shop.settle(shop.order(buyer=(shapes.Buyer("phone", "13900001111"),)))
+        one, other = Member.objects.order_by("pk")
+        Member.objects.update(name="小鹿")
+    ops, page = sign_in(shop, "hq_ops"), f"members/member/{one.pk}"
+    assert "编号" in ops.get(f"/admin/{page}/change/").content.decode()
+    for wrong in ({"other": one.pk}, {"other": 10**9}, {"other": other.pk, "reason": "都是小鹿"}):
+        press(ops, page, "suspect", **{"reason": "本人到店说明", **wrong})
+        with scope.within(scope.EVERYTHING):
+            assert not Doubt.objects.exists()
+    answer = press(ops, page, "suspect", other=other.pk, reason="本人到店说明")
+    with scope.within(scope.EVERYTHING):
+        doubt = Doubt.objects.get()
+        assert AuditRow.objects.get(action="doubt.raise").reason == "本人到店说明"
+    assert answer.headers["HX-Redirect"] == f"/admin/members/doubt/{doubt.pk}/change/"
+    assert "有同事认为是同一个人" in ops.get(answer.headers["HX-Redirect"]).content.decode()
+    press(ops, f"members/doubt/{doubt.pk}", "merge", keep="one", reason="本人到店确认")
+
+    # Who was merged away is in no list, says so, and offers nothing.
+    with scope.within(scope.EVERYTHING):
+        gone = Membership.objects.get(member=other)
+    for listed, left in (("member", other.pk), ("membership", gone.pk)):
+        assert f"/admin/members/{listed}/{left}/change/" not in ops.get(f"/admin/members/{listed}/").content.decode()
+        shown = ops.get(f"/admin/members/{listed}/{left}/change/").content.decode()
+        assert "这位会员已并入" in shown and f"/admin/{page}/change/" in shown
+        assert not any(button in shown for button in ("更正资料", "抹去这位会员", "人工定级", "补发或扣减"))
+    for button in ("leave_alone", "correct", "take_out", "erase", "suspect"):
+        assert press(ops, f"members/member/{other.pk}", button, reason="本人要求").status_code == 403
+    press(ops, page, "leave_alone", purpose="")
+    with scope.within(scope.EVERYTHING):
+        assert Stop.objects.filter(member=one, corp=shop.brand.corp).exists()

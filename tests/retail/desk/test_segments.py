@@ -124,6 +124,8 @@ def test_a_segment_is_made_changed_and_told_in_the_journal(shop, hq):
     assert hq.post(page_of(segment), data).status_code == 302
     segment.refresh_from_db()
     assert segment.condition == changed
+    twice = hq.post(ADD, sent)
+    assert twice.status_code == 200 and "已经有一个叫这个名字的人群" in twice.content.decode()
     row = AuditRow.objects.filter(action="change", target_id=str(segment.pk)).get()
     assert row.before == {"condition": "累计消费满 200 元。"}
     assert row.after == {"condition": "累计消费满 350 元。"}

@@ -102,6 +102,21 @@ def test_refused_rows_come_back_with_reasons_and_can_be_given_in_again(shop):
     assert through(again, "check").counts == {"new": 1}
 
 
+def test_all_that_is_wrong_with_a_row_is_said_at_once(shop):
+    bad = f"1381234,{'长' * 65},1986/13/4,昨天,nowhere,,x"
+    given = through(give_in(shop, text(bad, "1381234,甲,,2025-03-01,nowhere,nobody,x")), "check")
+    reasons = [row.reason for row in members.refused_rows(given)]
+    assert all(name in reasons[0] for name in ("称呼：太长了，最多 64 个字符", "生日：", "入会时间："))
+    assert all(word in reasons[1] for word in ("没有这样的手机号", "没有这家门店", "工号 nobody"))
+    assert members.look(given).rows[0][1][0] == "****34"  # not all of a short number
+
+
+@pytest.mark.parametrize("content", [text(), b"\x00\x01\x02\x03" * 40])
+def test_a_file_without_rows_is_refused(shop, content):
+    with pytest.raises(members.Unfit):
+        give_in(shop, content)
+
+
 def test_a_workbook_is_read_as_it_is_seen(shop):
     content = sheet(
         ["手机", "姓名", "生日", "同意营销", "同意时间"],
@@ -272,6 +287,6 @@ def test_the_command_tries_then_takes_and_gives_back(shop, tmp_path, capsys):
 def test_an_import_takes_as_many_statements_as_one_batch(shop, django_assert_max_num_queries):
     given = through(give_in(shop, text(*rows(shop, 200))), "check")
     members.start(given=given, by=None, now=NOW, is_here=True)
-    with django_assert_max_num_queries(50):
+    with django_assert_max_num_queries(51):
         members.work(import_id=given.pk, now=lambda: NOW)
     assert MemberImport.objects.get().counts == {"new": 200}
