@@ -48,7 +48,7 @@ class LeadPolicy(Scoped):
             models.CheckConstraint(
                 name="lead_policy_holdout",
                 condition=Q(holdout_ppm__lte=500_000),
-                violation_error_message=_("对照组最多 50%。"),
+                violation_error_message=_("对照组最多占一半。"),
             ),
             models.CheckConstraint(
                 name="lead_policy_hours",
