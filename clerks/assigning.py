@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from django.db import transaction
@@ -25,10 +26,10 @@ class Refused(Exception):
 
 
 class Choice(NamedTuple):
-    """A clerk who may be chosen. `room`: how many more the brand lets them have, None for any number."""
+    """A clerk who may be chosen, and how many customers they have. `room`: how many more they may, None for any."""
 
     staff: Staff
-    count: int
+    held: int
     room: int | None
 
 
@@ -116,9 +117,9 @@ def _tell(staff: Staff, losers: list[int], count: int, reason: str, by: User, *,
     with scope.within(scope.EVERYTHING), wording.for_others():
         text = _("%(who)s指定，原因：%(why)s") % {"who": who.name if who else _("总部"), "why": reason}
         given = ngettext("有 %(count)s 位顾客归您了", "有 %(count)s 位顾客归您了", count) % {"count": count}
-        said = {"kind": Notice.Kind.TOLD, "text": text, "effect": effect, "now": now}
-        notices.tell(staff=staff, title=given, **said)
+        tell = partial(notices.tell, kind=Notice.Kind.TOLD, text=text, effect=effect, now=now)
+        tell(staff=staff, title=given)
         for loser in Staff._base_manager.filter(pk__in=losers).exclude(pk=staff.pk).order_by("pk"):
             lost = losers.count(loser.pk)
             taken = ngettext("有 %(count)s 位顾客不再归您", "有 %(count)s 位顾客不再归您", lost) % {"count": lost}
-            notices.tell(staff=loser, title=taken, **said)
+            tell(staff=loser, title=taken)

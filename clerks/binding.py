@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, F, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from clerks import policies
@@ -89,7 +90,7 @@ class _Desks:
 
 def _away(brand_id: int, member_id: int, clerk: org.Held, source: str, at: datetime) -> TurnedAway:
     return TurnedAway(
-        brand_id=brand_id, member_id=member_id, staff_id=clerk.staff_id, store_id=clerk.store_id, source=source, at=at
+        brand_id=brand_id, member_id=member_id, staff_id=clerk.staff_id, store_id=_desk(clerk), source=source, at=at
     )
 
 
@@ -139,15 +140,20 @@ def _serving(orders: Iterable[Order]) -> dict[int, org.Held]:
     return serving
 
 
+def _desk(clerk: org.Held) -> int:
+    """The store of somebody who works in one."""
+    assert clerk.store_id is not None  # a roster's people hold posts in stores
+    return clerk.store_id
+
+
 def _first_sale(purchase: Purchase, clerk: org.Held) -> Binding:
     brand_id, member_id = _pair(purchase)
     order = purchase.order
-    assert clerk.store_id is not None  # a roster's people hold posts in stores
     return Binding(
         brand_id=brand_id,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=clerk.store_id,
+        store_id=_desk(clerk),
         source=Binding.Source.FIRST_SALE,
         order=order,
         started_at=order.paid_at,
@@ -196,7 +202,8 @@ def claim_by_link(
     """A member opened what a clerk had sent: nobody's customer becomes that clerk's, of others it prolongs the
     protection where the brand counts it. `link` is its number; of one link and day only the first opening is kept.
 
-    Returns the relation that began. The clerk must have held a post in a store of the brand at that moment.
+    Returns the relation that began. The clerk must have held a post in a store of the brand at that moment. The
+    caller refreshes the books (`clerks.book`).
     """
     clerk = org.roster(since=at, until=at, staff_ids=[staff_id]).person(at=at, staff_id=staff_id)
     if clerk is None or not _is_of(brand, clerk):
@@ -230,9 +237,9 @@ def _claim(
         brand=brand,
         member_id=member_id,
         staff_id=clerk.staff_id,
-        store_id=clerk.store_id,
+        store_id=_desk(clerk),
         source=source,
-        code=code[:64],
+        came_by=code[:64],
         started_at=at,
         protected_until=at + timedelta(days=brand.protection_days),
     )
@@ -289,10 +296,7 @@ def transfer(
     lock(to)
     held = {_pair_of(row): row for row in _active(to)}
     going = {pair: clerk for pair, clerk in to.items() if _may_go(held.get(pair), pair, clerk, only_from)}
-    ended = [held[pair] for pair in going if pair in held]
-    for row in ended:
-        _end(row, end, by, reason, now)
-    Binding.objects.bulk_update(ended, _ENDING, batch_size=MOST)
+    _end([held[pair].pk for pair in going if pair in held], end, by, reason, now)
     days = dict(
         Brand._base_manager.filter(pk__in={brand_id for brand_id, _ in going}).values_list("pk", "protection_days")
     )
@@ -302,7 +306,7 @@ def transfer(
                 brand_id=brand_id,
                 member_id=member_id,
                 staff_id=clerk.staff_id,
-                store_id=clerk.store_id,
+                store_id=_desk(clerk),
                 source=source,
                 by=by,
                 reason=reason[:200],
@@ -334,20 +338,16 @@ def release(*, pairs: Collection[Pair], end: str, by: Any, now: datetime, reason
         return []
     lock(pairs)
     rows = list(_active(pairs))
-    for row in rows:
-        _end(row, end, by, reason, now)
-    Binding.objects.bulk_update(rows, _ENDING, batch_size=MOST)
+    _end([row.pk for row in rows], end, by, reason, now)
     acts = [audit.Act(row, {"staff": row.staff_id, "store": row.store_id}, {"end": str(end)}) for row in rows]
     audit.record_many(by=by, action="binding.change", acts=acts, now=now, reason=reason)
     return rows
 
 
-_ENDING = ("ended_at", "end_reason", "ended_by", "ended_why")
-
-
-def _end(row: Binding, end: str, by: Any, reason: str, now: datetime) -> None:
-    row.ended_at, row.end_reason = max(now, row.started_at), end
-    row.ended_by, row.ended_why = by, reason[:200]
+def _end(keys: Collection[int], end: str, by: Any, reason: str, now: datetime) -> None:
+    Binding._base_manager.filter(pk__in=keys).update(
+        ended_at=Greatest(F("started_at"), Value(now)), end_reason=end, ended_by=by, ended_why=reason[:200]
+    )
 
 
 def _active(pairs: Collection[Pair]) -> list[Binding]:

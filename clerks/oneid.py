@@ -39,6 +39,7 @@ STAYS = {
     "clerks.Pooled.membership": "likewise",
     "clerks.Friend.member": "follows its key: `friends.follow`",
     "clerks.HandoverRow.member": "who was handed over, as it was; what is under way goes on for the relation",
+    "leads.Score.member": "computed anew in the night, when the dropped member has bought nothing any more",
     "clerks.Merge.keep": "what was merged, as it was",
     "clerks.Merge.drop": "likewise",
 }

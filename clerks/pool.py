@@ -36,7 +36,9 @@ class Refused(ValueError):
 
 def policy_of(*, brand: Brand) -> PoolPolicy:
     """The brand's rules, or the defaults."""
-    return PoolPolicy._base_manager.filter(brand=brand).first() or PoolPolicy(brand=brand)
+    policy = PoolPolicy._base_manager.filter(brand=brand).first() or PoolPolicy()
+    policy.brand = brand
+    return policy
 
 
 def barred_until(*, row: Pooled, policy: PoolPolicy) -> datetime | None:
@@ -268,23 +270,22 @@ def _ago(days: int) -> str:
 
 
 class Allowance(NamedTuple):
-    """What a clerk may still claim. `why_not`: why nothing now, in words."""
+    """How many more a clerk may claim today. `why_not`: why nothing now, in words."""
 
     today: int
-    open: int
     policy: PoolPolicy
     why_not: str
 
 
 def allowance(*, post: Post, now: datetime) -> Allowance:
-    """How many more the clerk may claim today, and how many claimed ones still wait to be contacted."""
+    """By what was claimed today, what of it still waits to be contacted, and how full the clerk's book is."""
     policy = policy_of(brand=_store(post).brand)
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     mine = Binding._base_manager.filter(staff=post.staff_id, source=Binding.Source.CLAIM, brand=policy.brand_id)
     today = max(0, policy.claims_per_day - mine.filter(started_at__gte=midnight).count())
     waiting = _unattended(post, policy)
     room = binding.room(brand=policy.brand, staff_ids=[post.staff_id], now=now)[post.staff_id]
-    return Allowance(today, waiting, policy, _why_nothing(policy, today, waiting, room))
+    return Allowance(today, policy, _why_nothing(policy, today, waiting, room))
 
 
 def _unattended(post: Post, policy: PoolPolicy) -> int:

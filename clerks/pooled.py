@@ -16,6 +16,7 @@ next refresh, at the latest by night; who claims it meanwhile is told that someb
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -45,9 +46,11 @@ WITH RECURSIVE loose AS MATERIALIZED (
             WHERE i.member_id = m.member_id AND k.cipher IS NOT NULL)
 ), asked AS MATERIALIZED (
     SELECT l.membership_id, l.brand_id, l.member_id, l.registered_at, place.store_id, place.franchisee_id,
-        was.staff_id AS last_staff_id, was.ended_at AS left_at
+        CASE WHEN was.franchisee_id IS NOT DISTINCT FROM place.franchisee_id THEN was.staff_id END AS last_staff_id,
+        was.ended_at AS left_at
     FROM loose l LEFT JOIN LATERAL (
-        SELECT b.staff_id, b.store_id, b.ended_at FROM clerks_binding b
+        SELECT b.staff_id, b.store_id, b.ended_at, s.franchisee_id
+        FROM clerks_binding b JOIN retail_store s ON s.id = b.store_id
         WHERE b.brand_id = l.brand_id AND b.member_id = l.member_id AND b.ended_at > b.started_at
         ORDER BY b.ended_at DESC, b.id DESC LIMIT 1
     ) was ON true LEFT JOIN LATERAL (
@@ -109,11 +112,12 @@ def refresh(*, member_ids: Collection[int], now: datetime) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOOSE_OF, {"ids": list(member_ids)})
-        given = {"ids": [pk for (pk,) in cursor.fetchall()], "now": now, "since": since(now)}
-        if not given["ids"]:
+        ids = [pk for (pk,) in cursor.fetchall()]
+        if not ids:
             return 0
+        given: dict[str, Any] = {"ids": ids, "now": now, "since": since(now)}
         cursor.execute(_REFRESH, given)
-        changed = int(cursor.fetchone()[0])
+        ((changed,),) = cursor.fetchall()
         cursor.execute(_BOUND_MEANWHILE, given)
         return changed
 

@@ -210,15 +210,15 @@ _WAY = (
     " AND date_trunc('second', m.at) = date_trunc('second', x.started_at) LIMIT 1)"
 )
 
+# Of one moment, what led to something stands before what came of it: a friend, an end, a beginning.
 _SOURCES: Sequence[_Source] = (
     _Source(
-        "bind", "x.started_at", "x.id",
-        "'clerk', w.name, 'source', x.source, 'store', p.name, 'code', x.code, 'why', x.reason,"
-        " 'order', (SELECT o.outer_order_id FROM retail_order o WHERE o.id = x.order_id),"
-        f" 'way', CASE WHEN x.source = 'contact_code' THEN {_WAY} END, 'by', {_user('x.by_id')}",
-        f"{_BOUND_BY} WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND x.ended_at IS DISTINCT FROM x.started_at"
-        f" AND {ours('x.store_id')}",
-        _bound,
+        "friend", "x.at", "x.id",
+        "'kind', x.kind, 'clerk', w.name, 'way', (SELECT y.name FROM clerks_contactway y"
+        " WHERE y.state_code = x.state_code AND x.state_code <> '' LIMIT 1)",
+        f"clerks_friend f JOIN clerks_friendmove x ON x.friend_id = f.id {_OF_STAFF} f.staff_id"
+        f" WHERE f.member_id = %(member_id)s AND f.corp = %(corp)s AND {ours('f.store_id')}",
+        _friend,
     ),
     _Source(
         "unbind", "x.ended_at", "x.id",
@@ -228,12 +228,13 @@ _SOURCES: Sequence[_Source] = (
         _unbound,
     ),
     _Source(
-        "friend", "x.at", "x.id",
-        "'kind', x.kind, 'clerk', w.name, 'way', (SELECT y.name FROM clerks_contactway y"
-        " WHERE y.state_code = x.state_code AND x.state_code <> '' LIMIT 1)",
-        f"clerks_friend f JOIN clerks_friendmove x ON x.friend_id = f.id {_OF_STAFF} f.staff_id"
-        f" WHERE f.member_id = %(member_id)s AND f.corp = %(corp)s AND {ours('f.store_id')}",
-        _friend,
+        "bind", "x.started_at", "x.id",
+        "'clerk', w.name, 'source', x.source, 'store', p.name, 'code', x.came_by, 'why', x.reason,"
+        " 'order', (SELECT o.outer_order_id FROM retail_order o WHERE o.id = x.order_id),"
+        f" 'way', CASE WHEN x.source = 'contact_code' THEN {_WAY} END, 'by', {_user('x.by_id')}",
+        f"{_BOUND_BY} WHERE x.brand_id = %(brand_id)s AND {_OF_MEMBER} AND x.ended_at IS DISTINCT FROM x.started_at"
+        f" AND {ours('x.store_id')}",
+        _bound,
     ),
     _Source(
         "away", "x.at", "x.id", "'clerk', w.name, 'source', x.source, 'store', p.name",

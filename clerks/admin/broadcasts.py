@@ -7,9 +7,11 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.defaultfilters import linebreaksbr
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.dataclasses import ActionDialog
@@ -113,6 +115,8 @@ class BroadcastAdmin(DecidingAdmin):
         return rows.filter(Q(state=State.SENT) | Q(by=request.user))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return super().get_form(request, obj, change, **kwargs)
         kwargs["help_texts"] = {
             "title": _("企业微信里先看到的就是它，一句话说清。"),
             "send_at": _("不填就马上发。整点和半点企业微信最忙，建议错开几分钟。"),
@@ -131,10 +135,12 @@ class BroadcastAdmin(DecidingAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         is_fixed = obj is not None and not self.has_change_permission(request, obj)
-        return ("title", "text", "link_label", "role_names", "send_at") if is_fixed else self.fields
+        if not is_fixed:
+            return self.fields
+        return ("title", "words", "link_label", "role_names", "sent" if obj.state == State.SENT else "send_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("link_label", "role_names")
+        return ("words", "link_label", "role_names", "sent")
 
     def save_model(self, request: HttpRequest, obj: Broadcast, form: Any, change: bool) -> None:
         if not change:
@@ -162,6 +168,10 @@ class BroadcastAdmin(DecidingAdmin):
     @display(description=gettext_lazy("谁写的"))
     def writer(self, row: Broadcast) -> str:
         return str(getattr(row.by, "staff", None) or row.by or "–")
+
+    @display(description=gettext_lazy("内容"))
+    def words(self, row: Broadcast) -> SafeString:
+        return linebreaksbr(row.text)
 
     @display(description=gettext_lazy("发给谁"))
     def role_names(self, row: Broadcast) -> str:

@@ -56,6 +56,14 @@ CANCEL = ActionDialog(
 )
 
 
+FINISH = ActionDialog(
+    title=_("就这样办结？"),
+    description=_("企业微信没转过去的顾客，在我们这里仍归接手人。以后还可以重办。"),
+    form_class=Confirm,
+    form_submit_text=_("办结"),
+)
+
+
 @admin.register(Handover)
 class HandoverAdmin(DecidingAdmin):
     """Nothing is typed into a handover; it is planned on a page of its own and seen through on this one."""
@@ -69,7 +77,7 @@ class HandoverAdmin(DecidingAdmin):
     search_help_text = _("原导购的姓名或工号")
     ordering = ("-pk",)
     fields = ("who", "kind_label", "store", "opened", "opener", "reason", "message")
-    actions_detail = ("plan", "look", "cancel")
+    actions_detail = ("plan", "look", "finish", "cancel")
     change_form_outer_before_template = "admin/clerks/handover/progress.html"
     change_form_outer_after_template = "admin/clerks/handover/rows.html"
     opened = moment("opened_at", _("开单"))
@@ -120,7 +128,8 @@ class HandoverAdmin(DecidingAdmin):
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The bar and the counts as they are now: asked for again and again while something is under way."""
         row = self._seen(request, object_id)
-        return TemplateResponse(request, "admin/clerks/handover/progress.html", _progress(row, request.GET))
+        context = _progress(row, request.GET) | {"may_run": request.user.has_perm(RUN)}
+        return TemplateResponse(request, "admin/clerks/handover/progress.html", context)
 
     def _seen(self, request: HttpRequest, object_id: str) -> Handover:
         row = self.row(request, object_id)
@@ -151,6 +160,14 @@ class HandoverAdmin(DecidingAdmin):
         def verb(row: Handover) -> str:
             running.enqueue_look(handover_id=row.pk, now=timezone.now())
             return gettext("正在核对，过一会儿看结果。")
+
+        return self.attempt(request, object_id, verb)
+
+    @action(description=_("办结"), icon="task_alt", permissions=["look"], dialog=FINISH)
+    def finish(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
+        def verb(row: Handover) -> str:
+            cases.finish(handover=row, by=request.user, now=timezone.now())
+            return gettext("办结了。")
 
         return self.attempt(request, object_id, verb)
 
@@ -261,7 +278,8 @@ def _choice(sent: QueryDict) -> cases.Choice:
 
 def _digest(seen: cases.Preview) -> str:
     """What was shown, so that something else is not started."""
-    return ",".join(f"{one.pk}:{share.count}" for one, share in seen.shares.items()) + f",left:{seen.left.count}"
+    shares = [f"{one.pk}:{share.customers}" for one, share in seen.shares.items()]
+    return ",".join([*shares, f"left:{seen.left.customers}"])
 
 
 def _people(found: Sequence[Post], row: Handover, asked: QueryDict, now: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.dataclasses import ActionDialog
@@ -81,7 +82,7 @@ class HelpRequestAdmin(DecidingAdmin):
     is_read_only = True
     is_everyday = True
     paginator = EstimatedPaginator
-    list_display = ("person", "state_label", "waited", "kind", "said", "store", "asked")
+    list_display = ("person", "state_label", "waited", "kind", "said", "store")
     list_select_related = ("staff", "store", "taken_by")
     list_filter = (StateFilter, "level", "kind", "brand", "store", "asked_at")
     search_fields = ("staff__code__exact", "staff__name__startswith")
@@ -115,7 +116,7 @@ class HelpRequestAdmin(DecidingAdmin):
 
     @display(description=gettext_lazy("说了什么"))
     def said(self, row: HelpRequest) -> str:
-        return row.text if len(row.text) <= 30 else row.text[:29] + "…"
+        return Truncator(row.text).chars(24)
 
     @display(description=gettext_lazy("答复"))
     def answer_text(self, row: HelpRequest) -> str:

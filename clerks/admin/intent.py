@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from clerks.leads import training, worth
+from clerks.leads import worth
 from clerks.leads.models import IntentModel
 from retail.scoped_admin import Badge, ScopedAdmin, as_percent, moment
 
@@ -63,11 +63,9 @@ class IntentModelAdmin(ScopedAdmin):
         return _share(row.metrics.get("ece"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        newest = IntentModel.objects.filter(is_trial=False).order_by("brand", "-pk").distinct("brand")
-        told = {
-            "warnings": worth.warnings(newest.select_related("brand"), now=timezone.now()),
-            "is_possible": training.is_possible(),
-        }
+        rows = IntentModel.objects.filter(is_trial=False).order_by("brand_id", "-pk").distinct("brand_id")
+        newest = list(rows.select_related("brand"))
+        told = {"warnings": worth.warnings(newest, now=timezone.now()), "is_none_yet": not newest}
         return super().changelist_view(request, {**(extra_context or {}), **told})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -90,7 +90,7 @@ class LeadAdmin(ScopedAdmin):
 
     @display(description=_("理由"))
     def reason(self, row: Lead) -> str:
-        said = kinds.sentences(row.reasons, product=row.product.name if row.product else "")
+        said = kinds.sentences(row, now=row.created_at)
         return str(_("；")).join(said) or "–"
 
     @display(description=_("通常消费"))
@@ -136,7 +136,8 @@ class LeadAdmin(ScopedAdmin):
         if brand is not None:
             names = {report.ALL: _("全部"), **{one.code: one.code.label for one in kinds.KINDS.values()}}
             table = report.lines(brand=brand, first=first, last=last, now=now)
-            context |= {"rows": [(names[line.kind], line) for line in table], "policy": rules.of(brand)}
+            used = {line.kind for line in table if line.treated.members or line.withheld.members} | {report.ALL}
+            context |= {"rows": [(names[line.kind], line) for line in table if line.kind in used]}
         return TemplateResponse(request, "admin/clerks/leads/increments.html", context)
 
     def switch_view(self, request: HttpRequest) -> HttpResponse:

@@ -28,7 +28,8 @@ class PooledAdmin(ScopedAdmin):
 
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("customer", "tier", "bought", "paid", "orders", "last_staff", "fell", "store")
+    list_display = ("customer", "tier", "bought", "paid", "last_staff", "fell", "store")
+    list_per_page = 20
     list_select_related = ("member", "membership__tier", "last_staff", "store")
     list_filter = ("brand", "store", "bought_at", "since")
     search_fields = buyer_names = ("member__name__spelled",)

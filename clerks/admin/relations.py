@@ -42,7 +42,7 @@ class BindingAdmin(ScopedAdmin):
     started = moment("started_at", _("开始"))
     protected = moment("protected_until", _("保护期到"))
     fields = (
-        "member", "brand", "staff", "store", "source", "order", "code", "by", "reason",
+        "member", "brand", "staff", "store", "source", "order", "came_by", "by", "reason",
         "started_at", "protected_until", "lost_at", "ended_at", "end_reason", "ended_by", "ended_why",
     )  # fmt: skip
 

@@ -183,8 +183,9 @@ def _receivers(handover: Handover, choice: Choice, now: datetime) -> list[Receiv
         raise Refused(_("%(names)s现在不能接手：不在岗，或不是同一家公司的门店。") % {"names": _("、").join(names)})
     rooms = binding.room(brand=handover.brand, staff_ids=choice.receivers, now=now)
     return [
-        Receiver(staff_id, known[staff_id].store_id, rooms[staff_id], tag_id)
+        Receiver(staff_id, store_id, rooms[staff_id], tag_id)
         for staff_id, tag_id in choice.receivers.items()
+        if (store_id := known[staff_id].store_id) is not None
     ]
 
 
@@ -234,10 +235,10 @@ def start(
     is_first = handover.started_at is None
     handover.state, handover.ended_at = State.RUNNING, None
     handover.started_by, handover.started_at = by, handover.started_at or now
-    handover.message = logs.struck(message.strip())
+    handover.message = message.strip()
     handover.plan = {"way": choice.way, "receivers": sorted(choice.receivers)}
     handover.save()
-    counts = {one.pk: share.count for one, share in seen.shares.items() if share.count}
+    counts = {one.pk: share.customers for one, share in seen.shares.items() if share.customers}
     if is_first and handover.kind == Kind.LEFT:
         along.coupons_to_give(staff_id=handover.staff_id, brand_id=handover.brand_id, counts=counts, by=by, now=now)
     if chats_to is not None:
@@ -382,13 +383,30 @@ def progress(*, handovers: Sequence[Handover]) -> dict[int, Progress]:
 
 @transaction.atomic
 def end_if_over(*, handover_id: int, now: datetime) -> bool:
-    """Nothing more will come by itself and nobody is without a clerk: it is done, as far as it is started."""
+    """Everybody is with their receiver, in WeCom too where they are friends there: it is done by itself."""
     handover = Handover._base_manager.select_for_update(of=("self",)).get(pk=handover_id)
-    rows = Row._base_manager.filter(Q(state=RowState.OPEN) | Q(state__in=Row.UNDER_WAY), handover=handover)
-    groups = ChatTransfer._base_manager.filter(handover=handover).exclude(state__in=chats.ENDS)
-    if handover.state != State.RUNNING or rows.exists() or groups.exists():
+    rows = Row._base_manager.filter(handover=handover).exclude(state__in=Row.OVER)
+    if handover.state != State.RUNNING or rows.exists() or _has_chats_under_way(handover):
         return False
+    _end(handover, None, now)
+    return True
+
+
+@transaction.atomic
+def finish(*, handover: Handover, by: Any, now: datetime) -> None:
+    """Leave it at that: whom WeCom does not move stays the receiver's in our books. Raises Refused."""
+    handover = _locked(handover)
+    rows = Row._base_manager.filter(Q(state=RowState.OPEN) | Q(state__in=Row.UNDER_WAY), handover=handover)
+    if handover.state != State.RUNNING or rows.exists() or _has_chats_under_way(handover):
+        raise Refused(_("还有顾客没人接，或者正在转，不能办结。"))
+    _end(handover, by, now)
+
+
+def _has_chats_under_way(handover: Handover) -> bool:
+    return ChatTransfer._base_manager.filter(handover=handover).exclude(state__in=chats.ENDS).exists()
+
+
+def _end(handover: Handover, by: Any, now: datetime) -> None:
     handover.state, handover.ended_at = State.DONE, now
     handover.save(update_fields=["state", "ended_at"])
-    audit.record(by=None, action="handover.end", target=handover, now=now, after={"customers": handover.total})
-    return True
+    audit.record(by=by, action="handover.end", target=handover, now=now, after={"customers": handover.total})

@@ -34,10 +34,10 @@ def leave(*, staff: Staff, corp: str | None, by: User | None, now: datetime, rea
     codes.publish(ways=codes.of_staff(staff_id=staff.pk), now=now)
     notices.stop(staff=staff)
     tagging.stop(staff=staff)
-    given = {"kind": Handover.Kind.LEFT, "by": by, "reason": reason, "is_resigned": corp is not None}
-    opened = cases.open_(staff=staff, now=now, **given) if is_new else []
     if is_new:
-        _tell(staff, opened, store_id, by, now)
+        kind, is_resigned = Handover.Kind.LEFT, corp is not None
+        opened = cases.open_(staff=staff, kind=kind, is_resigned=is_resigned, by=by, reason=reason, now=now)
+        _tell(staff, opened, store_id, now)
     return is_new
 
 
@@ -52,7 +52,7 @@ def _left_wecom_later(staff: Staff, corp: str) -> bool:
     return bool(rows.exclude(state=Handover.State.CANCELLED).update(is_resigned=True, kind=Handover.Kind.LEFT))
 
 
-def _tell(staff: Staff, opened: list[Handover], store_id: int | None, by: User | None, now: datetime) -> None:
+def _tell(staff: Staff, opened: list[Handover], store_id: int | None, now: datetime) -> None:
     """Whoever leads the store hears how many wait, and the notice opens the handover."""
     for handover in opened:
         _tell_managers(staff, handover.store_id, handover, now)

@@ -33,7 +33,7 @@ class Receiver(NamedTuple):
 class Share(NamedTuple):
     """What a receiver is to get."""
 
-    count: int
+    customers: int
     spend_fen: int
 
 
@@ -64,7 +64,7 @@ def shares(*, customers: Iterable[Someone], dealt: Mapping[int, int | None]) -> 
     found: dict[int | None, Share] = {}
     for one in customers:
         share = found.get(dealt[one.member_id], Share(0, 0))
-        found[dealt[one.member_id]] = Share(share.count + 1, share.spend_fen + one.spend_fen)
+        found[dealt[one.member_id]] = Share(share.customers + 1, share.spend_fen + one.spend_fen)
     return found
 
 

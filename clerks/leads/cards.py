@@ -13,17 +13,11 @@ from retail.models import Post
 
 
 class Card(NamedTuple):
-    """A customer to talk to. `head`: their highest lead, whose buttons stand for all of `leads`."""
+    """A customer to talk to, and why. `head`: their highest lead, whose buttons stand for all of theirs."""
 
     head: Lead
-    leads: list[Lead]
     name: str
-
-    @property
-    def reasons(self) -> list[str]:
-        """At most three, the highest first."""
-        said = [words for lead in self.leads for words in reasons(lead)]
-        return list(dict.fromkeys(said))[:3]
+    reasons: list[str]
 
 
 class Board(NamedTuple):
@@ -35,8 +29,10 @@ class Board(NamedTuple):
     beyond: int
 
 
-def reasons(lead: Lead) -> list[str]:
-    return kinds.sentences(lead.reasons, product=lead.product.name if lead.product else "")
+def card(leads: Sequence[Lead], *, name: str, now: datetime) -> Card:
+    """Of one customer: the reasons of all their leads, at most three, the highest first."""
+    said = [words for lead in leads for words in kinds.sentences(lead, now=now)]
+    return Card(leads[0], name, list(dict.fromkeys(said))[:3])
 
 
 def ranked(leads: Sequence[Lead], *, most: int, now: datetime) -> list[list[Lead]]:
@@ -76,24 +72,29 @@ def board(*, post: Post, now: datetime) -> Board:
     leads = [lead for lead in open_now if lead.pk not in left_alone] if policy.is_on else []
     shown = ranked(leads, most=most - done, now=now)
     names = called({one[0].member_id for one in shown})
-    cards = [Card(one[0], one, names[one[0].member_id]) for one in shown]
+    cards = [card(one, name=names[one[0].member_id], now=now) for one in shown]
     return Board(cards, most, done, len({lead.member_id for lead in leads}) - len(cards))
 
 
 def of_customer(*, post: Post, member_id: int, now: datetime) -> Card | None:
     """What the clerk has to do with one customer today, wherever they stand on the list."""
-    assert post.store is not None
-    mine = Lead.objects.filter(staff=post.staff_id, brand=post.store.brand_id, member=member_id)
-    leads = list(mine.waiting(now).select_related("product").order_by("rank", "-score", "pk"))
-    leads = [lead for lead in leads if lead.pk not in sieve.left_alone(brand=post.store.brand, leads=leads, now=now)]
-    return Card(leads[0], leads, called({member_id})[member_id]) if leads else None
+    leads = _waiting(post, member_id, now)
+    return card(leads, name=called({member_id})[member_id], now=now) if leads else None
 
 
 def of_lead(*, post: Post, lead: Lead, now: datetime) -> Card:
     """One lead with what else there is to do for its customer."""
-    card = of_customer(post=post, member_id=lead.member_id, now=now)
-    others = [one for one in card.leads if one.pk != lead.pk] if card else []
-    return Card(lead, [lead, *others], called({lead.member_id}).get(lead.member_id, ""))
+    others = [one for one in _waiting(post, lead.member_id, now) if one.pk != lead.pk]
+    return card([lead, *others], name=called({lead.member_id})[lead.member_id], now=now)
+
+
+def _waiting(post: Post, member_id: int, now: datetime) -> list[Lead]:
+    assert post.store is not None
+    brand = post.store.brand
+    mine = Lead.objects.filter(staff=post.staff_id, brand=brand, member=member_id).waiting(now)
+    leads = list(mine.select_related("product").order_by("rank", "-score", "pk"))
+    left_alone = sieve.left_alone(brand=brand, leads=leads, now=now) if leads else set()
+    return [lead for lead in leads if lead.pk not in left_alone]
 
 
 def called(member_ids: set[int]) -> Mapping[int, str]:

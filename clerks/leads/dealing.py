@@ -47,7 +47,7 @@ def touch(*, lead: Lead, by: Staff, now: datetime) -> Friend:
     brand = lead.brand
     if not _open_of(lead).filter(staff=by).exists():
         raise Refused(_("这条线索已经结束了。"))
-    asked = {"member_id": lead.member_id, "corp": brand.corp, "purpose": purpose(lead), "by": by}
+    asked: dict[str, Any] = {"member_id": lead.member_id, "corp": brand.corp, "purpose": purpose(lead), "by": by}
     if why := _stop(lead, now):
         raise Refused(str(sieve.WORDS[why]))
     friend = _friend(lead, by)
@@ -165,7 +165,7 @@ def close_won(*, purchases: Mapping[int, Purchase], now: datetime) -> int:
     if not purchases:
         return 0
     rows = list(purchases.values())
-    asked = {
+    asked: dict[str, Any] = {
         "now": now,
         "orders": [row.order_id for row in rows],
         "memberships": [row.membership_id for row in rows],
@@ -201,7 +201,8 @@ def end(*, brand: Brand, now: datetime) -> int:
     lost = rows.filter(state=State.CONTACTED, contacted_at__lte=now - kinds.CONTACTED_LIVES)
     count = lost.update(state=State.LOST, closed_at=now)
     count += rows.filter(arm=Lead.Arm.WITHHELD, expires_at__lte=now).update(closed_at=now)
-    over = rows.filter(state__in=Lead.WAITING, expires_at__lte=now)
+    merged = Q(member__merged_into__isnull=False)  # the kept member has an open one of the same type
+    over = rows.filter(Q(expires_at__lte=now) | merged, state__in=Lead.WAITING)
     count += over.update(state=State.EXPIRED, closed_at=now)
     with connection.cursor() as cursor:
         cursor.execute(_CLOSED_UNPAID, {"brand": brand.pk, "now": now})
@@ -228,7 +229,7 @@ WHERE l.brand_id = %(brand)s AND l.closed_at IS NULL AND l.staff_id IS NOT NULL 
 def move_on(*, brand: Brand, now: datetime) -> int:
     """What nobody acted on in time, or whose clerk has left, goes to the pool of its store; how many."""
     policy = rules.of(brand)
-    within = {
+    within: dict[str, Any] = {
         "service": rules.act_within(policy=policy, is_service=True),
         "usual": rules.act_within(policy=policy, is_service=False),
     }
@@ -238,22 +239,22 @@ def move_on(*, brand: Brand, now: datetime) -> int:
 
 
 def hand_over(*, brand_id: int, member_ids: Collection[int], to: org.Held, now: datetime) -> int:
-    """Open leads follow their customers to whoever takes over. How many.
+    """Open leads follow their customers to whoever takes over, with a day to act from now; how many.
 
-    A day to act begins anew; also what is held out follows, so that both arms stay alike.
+    Also those held out follow, so that both arms stay alike.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE leads_lead SET staff_id = %(staff)s, store_id = coalesce(%(store)s, store_id), owned_at = %(now)s,"
-            " left_staff_id = staff_id, left_at = %(now)s, later_until = NULL"
-            " WHERE brand_id = %(brand)s AND member_id = ANY(%(members)s::bigint[]) AND closed_at IS NULL"
+            "UPDATE leads_lead SET left_staff_id = staff_id, left_at = %(now)s, staff_id = %(staff)s,"
+            " owned_at = %(now)s, later_until = NULL, store_id = coalesce(%(store)s, store_id)"
+            " WHERE brand_id = %(brand)s AND member_id = ANY(%(members)s) AND closed_at IS NULL"
             " AND staff_id IS DISTINCT FROM %(staff)s",
             {
-                "now": now,
                 "brand": brand_id,
                 "members": list(member_ids),
                 "staff": to.staff_id,
                 "store": to.store_id,
+                "now": now,
             },
         )
         return cursor.rowcount

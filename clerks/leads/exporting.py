@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from django.db import connection
@@ -25,15 +26,13 @@ class Row(NamedTuple):
 def scores(*, brand: Brand, day: date, horizon_days: int, now: datetime) -> tuple[Iterator[Row], IntentModel | None]:
     """Of everybody who bought before the day, the likeliest first, and the model. It is put on record."""
     model = scoring.known_by(brand_id=brand.pk, day=day, horizon_days=horizon_days)
-    found = scoring.past(brand_id=brand.pk, day=day, model=model)
-    said = {"day": day.isoformat(), "members": len(found), "model": model.pk if model else None}
+    said = {"day": day.isoformat(), "model": model.pk if model else None}
     audit.record(by=None, action="intent.export", target=brand, now=now, after=said)
-    return _named(found, scoring.Formula.of(model).basis), model
+    return _named(scoring.past(brand_id=brand.pk, day=day, model=model), scoring.Formula.of(model).basis), model
 
 
-def _named(found: Sequence[scoring.Past], basis: str) -> Iterator[Row]:
-    for start in range(0, len(found), _CHUNK):
-        chunk = found[start : start + _CHUNK]
+def _named(found: Iterator[scoring.Past], basis: str) -> Iterator[Row]:
+    while chunk := list(islice(found, _CHUNK)):
         keys = _keys([past.who for past in chunk])
         yield from (Row(keys[past.who], past.score, basis) for past in chunk)
 

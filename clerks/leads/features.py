@@ -74,16 +74,15 @@ def rolled(*, brand_id: int, day: date, features: Iterable[str], select: str = A
 
 
 # ── From the facts ───────────────────────────────────────────────────────────────────────────────────────────────────
-# Orders of a net amount, nothing of which ever came back, are what they say. The lines are read of all others: of
-# gifts and exchanges, and of those with a refund, since what is back by now was not on that day. An order that nobody
-# settled yet has no membership: its buyer is known by a key, whose number stands there, negative.
+# An order of which money is left is one, and `net_fen` is what was left of it that day, unless something came back
+# later. The lines are read of all others: gifts, exchanges, what came back whole, and what came back later. An order
+# that nobody settled yet has no membership: its buyer is known by a key, whose number stands there, negative.
+# Brands are told apart by the sums, of which there are fewer than purchases.
 _FACTS = f"""
-back AS MATERIALIZED (
-    SELECT r.* FROM retail_refund r JOIN retail_order o ON o.id = r.order_id WHERE o.brand_id = %(brand)s
+back_later AS MATERIALIZED (
+    SELECT order_id FROM retail_refund WHERE refunded_at >= %(at)s AND order_id IS NOT NULL
 ), back_by_then AS (
-    SELECT * FROM back WHERE refunded_at < %(at)s
-), members AS (
-    SELECT id FROM members_membership WHERE brand_id = %(brand)s
+    SELECT * FROM retail_refund WHERE refunded_at < %(at)s
 ), waiting AS (
     SELECT coalesce(m.id, -k.id) AS membership_id, o.id AS order_id, o.paid_at, o.store_id
     FROM retail_order o CROSS JOIN LATERAL (
@@ -96,22 +95,34 @@ back AS MATERIALIZED (
         AND NOT EXISTS (SELECT FROM members_purchase p WHERE p.order_id = o.id)
 ), bought AS MATERIALIZED (
     SELECT membership_id, order_id, paid_at, store_id FROM members_purchase
-    WHERE (net_fen <= 0 OR order_id IN (SELECT order_id FROM back)) AND paid_at < %(at)s
-        AND membership_id IN (SELECT id FROM members)
+    WHERE (net_fen <= 0 OR order_id IN (SELECT order_id FROM back_later)) AND paid_at < %(at)s
     UNION ALL SELECT * FROM waiting WHERE paid_at < %(at)s
-), {profiles.orders_by("back_by_then")}, every AS (
-    SELECT membership_id, paid_at, net_fen AS fen, true AS is_one FROM members_purchase p
-    WHERE net_fen > 0 AND paid_at < %(at)s AND NOT EXISTS (SELECT FROM back WHERE back.order_id = p.order_id)
-        AND membership_id IN (SELECT id FROM members)
-    UNION ALL SELECT membership_id, paid_at, paid_fen::bigint, is_one FROM orders
-), known AS (
-    SELECT membership_id AS who, count(*) FILTER (WHERE is_one) AS orders,
-        coalesce(min(paid_at) FILTER (WHERE is_one), min(paid_at)) AS first_at,
-        coalesce(max(paid_at) FILTER (WHERE is_one), max(paid_at)) AS last_at, sum(fen)::float8 AS paid_fen,
+), {profiles.orders_by("back_by_then")}, odd AS (
+    SELECT membership_id AS who, count(*) FILTER (WHERE is_one) AS orders, sum(paid_fen)::bigint AS fen,
+        min(paid_at) AS first_at, max(paid_at) AS last_at,
+        min(paid_at) FILTER (WHERE is_one) AS first_kept, max(paid_at) FILTER (WHERE is_one) AS last_kept,
         count(*) FILTER (WHERE is_one AND paid_at >= %(since_30)s) AS orders_30,
         count(*) FILTER (WHERE is_one AND paid_at >= %(since_90)s) AS orders_90,
         count(*) FILTER (WHERE is_one AND paid_at >= %(since_180)s) AS orders_180
-    FROM every GROUP BY 1
+    FROM orders GROUP BY 1
+), usual AS (
+    SELECT membership_id AS who, count(*) AS orders, sum(net_fen) AS fen, min(paid_at) AS first_at,
+        max(paid_at) AS last_at, count(*) FILTER (WHERE paid_at >= %(since_30)s) AS orders_30,
+        count(*) FILTER (WHERE paid_at >= %(since_90)s) AS orders_90,
+        count(*) FILTER (WHERE paid_at >= %(since_180)s) AS orders_180
+    FROM members_purchase
+    WHERE net_fen > 0 AND paid_at < %(at)s AND order_id NOT IN (SELECT order_id FROM back_later)
+    GROUP BY 1
+), known AS (
+    SELECT who, coalesce(u.orders, 0) + coalesce(o.orders, 0) AS orders,
+        coalesce(least(u.first_at, o.first_kept), o.first_at) AS first_at,
+        coalesce(greatest(u.last_at, o.last_kept), o.last_at) AS last_at,
+        (coalesce(u.fen, 0) + coalesce(o.fen, 0))::float8 AS paid_fen,
+        coalesce(u.orders_30, 0) + coalesce(o.orders_30, 0) AS orders_30,
+        coalesce(u.orders_90, 0) + coalesce(o.orders_90, 0) AS orders_90,
+        coalesce(u.orders_180, 0) + coalesce(o.orders_180, 0) AS orders_180
+    FROM usual u FULL JOIN odd o USING (who)
+    WHERE who < 0 OR who IN (SELECT id FROM members_membership WHERE brand_id = %(brand)s)
 )"""
 
 
@@ -126,7 +137,7 @@ SELECT d.*, (EXISTS (
 ) OR EXISTS (
     SELECT FROM waiting w WHERE w.membership_id = d.who AND w.paid_at >= %(at)s AND w.paid_at < %(until)s
 ))::int AS bought
-FROM described d ORDER BY hashint8extended(d.who, 0), d.who LIMIT %(most)s
+FROM (SELECT * FROM described ORDER BY hashint8extended(who, 0), who LIMIT %(most)s) d
 """
 
 
@@ -164,7 +175,8 @@ def _described(known: str, features: Iterable[str], params: dict[str, Any], sele
     wanted = list(features)
     figures = _LOOKED.format(figures=_FIGURES) if LOOKS.keys() & set(wanted) else _FIGURES
     columns = "".join(f", {EVERY[name]} AS x_{name}" for name in wanted)
-    described = f"described AS (SELECT figures.*{columns} FROM ({figures}) figures)"
+    # OFFSET 0: figures are worked out once, however many features are made of them.
+    described = f"described AS (SELECT figures.*{columns} FROM ({figures} OFFSET 0) figures)"
     return Sql(f"WITH RECURSIVE {known}, {described} {select}", params)
 
 
@@ -182,7 +194,7 @@ def first_purchase(*, brand_id: int, before: date) -> date | None:
             [brand_id, midnight(before)],
         )
         (found,) = cursor.fetchone()
-    return timezone.localdate(found) if found else None
+    return timezone.localtime(found).date() if found else None
 
 
 def has_looks(*, brand_id: int, day: date) -> bool:

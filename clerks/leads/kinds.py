@@ -3,10 +3,11 @@
 A type is a line here, a query in `triggers` and a word in `Lead.Kind`; nothing else knows how many there are.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -22,7 +23,7 @@ class Kind(NamedTuple):
     `asks`: what has to be told to us for it to exist, in words for headquarters.
     """
 
-    code: str
+    code: Lead.Kind
     rank: int
     lives: timedelta | None
     asks: Any
@@ -51,16 +52,25 @@ UNFED = frozenset({str(K.STOCK)})  # no feed tells us of stock or prices yet: th
 
 
 # ── What they say ────────────────────────────────────────────────────────────────────────────────────────────────────
-def sentence(reason: Mapping[str, Any], *, product: str = "") -> str:
-    """One reason, {"code": …, numbers}, in the plain words a clerk reads. "" for a code nobody knows any more."""
+def sentence(reason: Mapping[str, Any], *, product: str = "", hours: int = 0, days: int = 0) -> str:
+    """One reason, {"code": …, numbers}, in the plain words a clerk reads. "" for a code nobody knows any more.
+
+    The numbers held so many hours ago, and so many midnights.
+    """
     said: dict[str, Any] = {"what": product or _("商品"), **reason}
+    moved = {"hours": hours, "since": days, "in": -days}
+    said |= {name: int(said[name]) + by for name, by in moved.items() if name in said}
     code = str(reason.get("code"))
     write = _SENTENCES.get(code) or reasons.SENTENCES.get(code)
     return write(said) if write else ""
 
 
-def sentences(said: Sequence[Mapping[str, Any]], *, product: str = "", most: int = 3) -> list[str]:
-    found = (sentence(one, product=product) for one in said)
+def sentences(lead: Lead, *, now: datetime, most: int = 3) -> list[str]:
+    """Why this customer, by a lead with its product."""
+    hours = max(0, (now - lead.created_at) // timedelta(hours=1))
+    began, today = (timezone.localtime(at).date() for at in (lead.created_at, now))
+    name = lead.product.name if lead.product else ""
+    found = (sentence(one, product=name, hours=hours, days=(today - began).days) for one in lead.reasons)
     return [words for words in found if words][:most]
 
 
@@ -68,7 +78,9 @@ def _hours(said: dict[str, Any]) -> str:
     hours = int(said["hours"])
     if hours < 1:
         return _("刚刚")
-    return ngettext("%(count)s 小时前", "%(count)s 小时前", hours) % {"count": hours}
+    if hours < 24:
+        return ngettext("%(count)s 小时前", "%(count)s 小时前", hours) % {"count": hours}
+    return ngettext("%(count)s 天前", "%(count)s 天前", hours // 24) % {"count": hours // 24}
 
 
 def _day(said: dict[str, Any]) -> str:

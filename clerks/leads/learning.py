@@ -98,11 +98,12 @@ def measures(cut: Cut, chances: Floats) -> dict[str, Any]:
     """Whether those who were to buy bought. AUC, average precision and lift are of the order; ECE of the numbers.
 
     lift: how many times as often the best tenth bought as all. ece: how far the numbers of each tenth are from what
-    came, on average. None where nobody bought, or everybody.
+    came, on average; ece_by_chance: how far the best possible numbers would be, so few as they are. None where nobody
+    bought, or everybody.
     """
     found: dict[str, Any] = {"members": len(cut.bought), "bought": int(cut.bought.sum())}
     if not 0 < found["bought"] < found["members"]:
-        return {**found, "auc": None, "ap": None, "lift": None, "ece": None, "tenths": []}
+        return {**found, "auc": None, "ap": None, "lift": None, "ece": None, "ece_by_chance": None, "tenths": []}
     tenths = _tenths(cut.bought, chances)
     off = sum(abs(tenth["expected"] - tenth["came"]) * tenth["members"] for tenth in tenths)
     return {
@@ -112,8 +113,15 @@ def measures(cut: Cut, chances: Floats) -> dict[str, Any]:
         "ap": float(average_precision_score(cut.bought, chances)),
         "lift": tenths[0]["came"] / float(cut.bought.mean()),
         "ece": off / found["members"],
+        "ece_by_chance": _by_chance(chances),
         "tenths": tenths,
     }
+
+
+def _by_chance(chances: Floats) -> float:
+    """Of n people with chances p the share that comes is off by √(2/π · Σp(1 − p)) ÷ n on average."""
+    tenths = np.array_split(np.sort(chances), TENTHS)
+    return float(sum(np.sqrt(2 / np.pi * (some * (1 - some)).sum()) for some in tenths) / len(chances))
 
 
 def _tenths(bought: Floats, chances: Floats) -> list[dict[str, Any]]:

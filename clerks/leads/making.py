@@ -75,7 +75,7 @@ def make(*, brand: Brand, kind: Kind, now: datetime) -> Made:
 def make_all(*, brand: Brand, now: datetime, is_daily: bool) -> dict[str, Made]:
     """The types that follow events; with `is_daily` those of the morning, too. Highest first: they take the places."""
     wanted = [one for one in kinds.KINDS.values() if is_daily or not one.is_daily]
-    made = {one.code: make(brand=brand, kind=one, now=now) for one in wanted}
+    made = {str(one.code): make(brand=brand, kind=one, now=now) for one in wanted}
     owners.deal_out(brand=brand, now=now)
     return made
 
@@ -107,7 +107,8 @@ def _made(brand: Brand, policy: LeadPolicy, kind: Kind, now: datetime) -> dict[s
         counts = {str(verdict): int(count) for verdict, count in cursor.fetchall()}
         if kind.code in triggers.AWAKE:
             cursor.execute(triggers.AWAKE[kind.code], asked)
-            counts["awake"] = int(cursor.fetchone()[0])
+            if awake := int(cursor.fetchone()[0]):
+                counts["awake"] = awake
     return counts
 
 

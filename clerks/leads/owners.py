@@ -7,6 +7,7 @@ may claim it (`dealing.claim`).
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -82,7 +83,7 @@ def deal_out(*, brand: Brand, now: datetime) -> int:
     """Give what nobody has to the clerks of its store; how many. What finds no free place stays to be claimed."""
     policy = rules.of(brand)
     weekday = str(now.astimezone(rules.SHANGHAI).isoweekday())
-    asked = {"brand": brand.pk, "now": now, "clerk_most": policy.clerk_most, "weekday": weekday}
+    asked: dict[str, Any] = {"brand": brand.pk, "now": now, "clerk_most": policy.clerk_most, "weekday": weekday}
     with connection.cursor() as cursor:
         cursor.execute(_DEAL_OUT, asked)
         return cursor.rowcount

@@ -40,9 +40,11 @@ def digest(*, brand: Brand, now: datetime) -> int:
     if not policy.is_on or not policy.quiet_until <= hour < policy.quiet_from:
         return 0
     rows = Lead._base_manager.filter(brand=brand, arm=Lead.Arm.TREATED, staff__isnull=False, closed_at=None)
-    rows = rows.filter(state__in=Lead.WAITING, expires_at__gt=now).values("staff")
-    found = rows.annotate(people=Count("member", distinct=True), newest=Max("owned_at"), best=Min("rank"))
-    waiting = {row["staff"]: row for row in found}
+    rows = rows.filter(state__in=Lead.WAITING, expires_at__gt=now)
+    found = rows.values("staff").annotate(
+        people=Count("member", distinct=True), newest=Max("owned_at"), best=Min("rank")
+    )
+    waiting: dict[int, dict[str, Any]] = {row["staff"]: dict(row) for row in found}
     told = _told_today(waiting, now)
     due = [pk for pk, row in waiting.items() if _is_due(row, told.get(pk, []), hour)]
     for person in Staff._base_manager.filter(pk__in=due).order_by("pk"):

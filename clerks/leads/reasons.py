@@ -52,24 +52,27 @@ def sql(*, weights: Mapping[str, tuple[float, float]]) -> tuple[str, dict[str, f
     known = {name: pair for name, pair in weights.items() if name in OF}
     numbers = {f"{kind}_{name}": pair[place] for name, pair in known.items() for place, kind in enumerate(("g", "m"))}
     rows = [_row(name, OF[name]) for name in known]
-    rhythm = (
-        "('rhythm', jsonb_build_object('code', 'rhythm', 'gap', round(gap)::int, 'since', floor(recency)::int),"
-        f" CASE WHEN {RHYTHM} THEN 'infinity'::float8 ELSE 0 END)"
-    )
-    return (
-        "(SELECT coalesce(jsonb_agg(said ORDER BY gain DESC), '[]') FROM (SELECT said, gain FROM ("
-        "SELECT DISTINCT ON (topic) topic, said, gain FROM (VALUES "
-        f"{', '.join([rhythm, *rows])}) one (topic, said, gain) WHERE gain > 0 ORDER BY topic, gain DESC"
-        f") best ORDER BY gain DESC LIMIT {MOST}) top)",
-        numbers,
-    )
+    rhythm = f"('rhythm', 'rhythm', 'gap', round(gap)::bigint, CASE WHEN {RHYTHM} THEN 'infinity'::float8 ELSE 0 END)"
+    return _CHOSEN.format(rows=", ".join([rhythm, *rows])), numbers
+
+
+# The documents are made of those alone that are said: they are what costs most.
+_CHOSEN = f"""(
+    SELECT coalesce(jsonb_agg(CASE code
+        WHEN 'rhythm' THEN jsonb_build_object('code', code, 'gap', number, 'since', floor(recency)::int)
+        ELSE jsonb_build_object('code', code, name, number) END ORDER BY gain DESC), '[]')
+    FROM (SELECT * FROM (
+        SELECT DISTINCT ON (topic) code, name, number, gain
+        FROM (VALUES {{rows}}) one (topic, code, name, number, gain) WHERE gain > 0 ORDER BY topic, gain DESC
+    ) best ORDER BY gain DESC LIMIT {MOST}) top
+)"""
 
 
 def _row(name: str, reason: Reason) -> str:
     """Only what is true of them: more than the others have of it, or less."""
     stands_out = f"x_{name} {'<' if reason.is_less else '>'} %(m_{name})s::float8"
     return (
-        f"('{reason.topic}', jsonb_build_object('code', '{reason.code}', '{reason.name}', {reason.number}),"
+        f"('{reason.topic}', '{reason.code}', '{reason.name}', ({reason.number})::bigint,"
         f" CASE WHEN {stands_out} THEN %(g_{name})s::float8 * (x_{name} - %(m_{name})s::float8) ELSE 0 END)"
     )
 

@@ -10,7 +10,7 @@ Where too few have been through the days, there is no number, but how many more 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from math import ceil, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -151,7 +151,7 @@ FROM outcome GROUP BY 1, 2, 3
 def lines(*, brand: Brand, first: date, last: date, now: datetime) -> list[Line]:
     """The table for leads that came about from one day to another, both of them counted; all types, then each."""
     service = [one.code for one in kinds.KINDS.values() if one.is_service]
-    asked = {
+    asked: dict[str, Any] = {
         "brand": brand.pk,
         "since": rules.midnight(first),
         "until": rules.midnight(last + timedelta(days=1)),

@@ -27,6 +27,7 @@ from retail.models import Brand
 HORIZON = 30  # days; leads live a week, and a month of labels is what a shop of 500 customers can learn from
 LIKE_OTHERS = 3  # a member's own mean spending counts as much as the brand's once they have bought so often
 _RFM_MIDDLE, _RFM_HIGH = 0.65, 0.8  # of three places: about two in ten, about one in ten
+_CHUNK = 5_000
 _MEMORY = "128MB"  # everybody is hashed at once
 
 
@@ -130,7 +131,7 @@ def score(*, brand_id: int, as_of: date, now: datetime) -> int:
     Once more on the same day writes the same. It reads the profiles, so they have to be of this day: for one gone by
     see `past`. Raises ValueError.
     """
-    if as_of < timezone.localdate(now):
+    if as_of < timezone.localtime(now).date():
         raise ValueError(f"Scores of {as_of} are no longer to be had from what is rolled up by now.")
     Brand._base_manager.select_for_update(of=("self",), no_key=True).get(pk=brand_id)
     model = in_force(brand_id=brand_id)
@@ -170,12 +171,16 @@ def past_sql(*, brand_id: int, day: date, model: IntentModel | None) -> features
     return features.Sql(base.text, {**base.params, **formula.params})
 
 
-def past(*, brand_id: int, day: date, model: IntentModel | None) -> list[Past]:
-    """Nothing is written, and nothing that happened on this day or later has a part in it. The likeliest first."""
+def past(*, brand_id: int, day: date, model: IntentModel | None) -> Iterator[Past]:
+    """Nothing is written, and nothing that happened on this day or later has a part in it. The likeliest first.
+
+    Some thousands at a time, in one transaction that lasts until the last of them is asked for.
+    """
     query = past_sql(brand_id=brand_id, day=day, model=model)
-    with transaction.atomic(), all_at_once() as cursor:
+    with transaction.atomic(), all_at_once(), connection.chunked_cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({query.text}) found ORDER BY score DESC, who", query.params)
-        return [Past(*row) for row in cursor.fetchall()]
+        while rows := cursor.fetchmany(_CHUNK):
+            yield from map(Past._make, rows)
 
 
 @contextmanager
@@ -183,4 +188,5 @@ def all_at_once() -> Iterator[CursorWrapper]:
     """A cursor with room for everybody of a brand, until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL work_mem = '{_MEMORY}'")
+        cursor.execute("SET LOCAL cursor_tuple_fraction = 1")  # all rows are wanted, not the first of them soon
         yield cursor

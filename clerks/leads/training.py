@@ -31,7 +31,7 @@ LEAST_HISTORY = 90  # days
 
 # The gates.
 WORSE_THAN_OLD = 0.005  # AUC
-WORST_ECE = 0.03
+WORST_ECE = 0.03  # beyond what chance alone makes of so few members
 
 
 def is_possible() -> bool:
@@ -80,9 +80,9 @@ def refusal(metrics: dict[str, Any]) -> str:
     """The first gate that a model does not pass; "" where it passes all, or where nothing can be said of it."""
     if metrics["auc"] is None:
         return ""
-    if "old" in metrics and metrics["auc"] < metrics["old"]["auc"] - WORSE_THAN_OLD:
+    if "old" in metrics and metrics["old"]["new_auc"] < metrics["old"]["auc"] - WORSE_THAN_OLD:
         return IntentModel.Gate.AUC
-    if metrics["ece"] > WORST_ECE:
+    if metrics["ece"] - metrics["ece_by_chance"] > WORST_ECE:
         return IntentModel.Gate.ECE
     return IntentModel.Gate.AP if metrics["ap"] < metrics["rfm"]["ap"] else ""
 
@@ -135,7 +135,12 @@ def _trained(cuts: Cuts, horizon_days: int, history: int, old: IntentModel | Non
     newest, earlier = _apart(cuts, horizon_days)
     proof = learning.fit(earlier, names) if learning.can_learn(earlier) else learned
     middle_from, high_from = learning.bands(learned, every[0])
-    return _Trained(kind, learned, middle_from, high_from, _metrics(newest, proof, old))
+    metrics = _metrics(newest, proof)
+    if old is not None:
+        # One that was made since knows what came of the newest window: then both are to.
+        rival = learned if old.as_of > max(cuts) else proof
+        metrics["old"] = _beside(newest, old, rival)
+    return _Trained(kind, learned, middle_from, high_from, metrics)
 
 
 def _rung(cuts: "Sequence[Cut]", history: int) -> tuple[str, list[str]]:
@@ -156,25 +161,35 @@ def _apart(cuts: Cuts, horizon_days: int) -> tuple["Cut", "list[Cut]"]:
     return one, [other]
 
 
-def _metrics(newest: "Cut", model: "Learned", old: IntentModel | None) -> dict[str, Any]:
-    """What the model is worth on the newest cut; beside it the places of RFM, the old model, those who are silent."""
+def _metrics(newest: "Cut", model: "Learned") -> dict[str, Any]:
+    """What the model is worth on the newest cut; beside it the places of RFM, and those who are silent alone."""
     import numpy as np
 
     from clerks.leads import learning
 
-    def worth(cut: "Cut", chances: Any) -> dict[str, Any]:
-        found = learning.measures(cut, chances)
-        return {name: found[name] for name in ("members", "bought", "auc", "ap", "lift", "ece")}
-
     chances = model.chances(newest)
     silent = newest.of(["recency"])[:, 0] >= np.log1p(features.SILENT_DAYS)
     found = learning.measures(newest, chances)
-    found["silent"] = worth(newest.where(silent), chances[silent])
-    found["rfm"] = worth(newest, newest.of(["rfm"])[:, 0])
-    if old is not None:
-        known = learning.Learned(tuple(old.features), np.array(old.weights), np.array(old.means), old.intercept)
-        found["old"] = worth(newest, known.chances(newest))
+    found["silent"] = _worth(newest.where(silent), chances[silent])
+    found["rfm"] = _worth(newest, newest.of(["rfm"])[:, 0])
     return found
+
+
+def _beside(newest: "Cut", old: IntentModel, rival: "Learned") -> dict[str, Any]:
+    """What the model in force is worth on the newest cut, and the AUC there of the one that is to take its place."""
+    import numpy as np
+
+    from clerks.leads import learning
+
+    known = learning.Learned(tuple(old.features), np.array(old.weights), np.array(old.means), old.intercept)
+    return _worth(newest, known.chances(newest)) | {"new_auc": _worth(newest, rival.chances(newest))["auc"]}
+
+
+def _worth(cut: "Cut", chances: Any) -> dict[str, Any]:
+    from clerks.leads import learning
+
+    found = learning.measures(cut, chances)
+    return {name: found[name] for name in ("members", "bought", "auc", "ap", "lift", "ece")}
 
 
 # ── Keeping ──────────────────────────────────────────────────────────────────────────────────────────────────────────

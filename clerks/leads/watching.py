@@ -76,13 +76,18 @@ class Counts(NamedTuple):
 
 def counts(*, brand: Brand, days: int, now: datetime, store_ids: list[int] | None = None) -> Counts:
     """Of the leads of the last days, by type and by tenth of the score, the best first. One statement."""
-    asked = {"brand": brand.pk, "since": now - timedelta(days=days), "within": DELETED_WITHIN, "stores": store_ids}
+    asked: dict[str, Any] = {
+        "brand": brand.pk,
+        "since": now - timedelta(days=days),
+        "within": DELETED_WITHIN,
+        "stores": store_ids,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, asked)
         found = cursor.fetchall()
     by_kind = {code: figures for sort, code, *figures in found if sort == "kind"}
     empty = [0] * 6
-    of_kinds = [Row(str(one.code.label), one.code, *by_kind.get(one.code, empty)) for one in kinds.KINDS.values()]
+    of_kinds = [Row(str(one.code.label), str(one.code), *by_kind.get(one.code, empty)) for one in kinds.KINDS.values()]
     tenths = sorted((int(code), figures) for sort, code, *figures in found if sort == "tenth")
     return Counts(of_kinds, [Row(str(number), str(number), *figures) for number, figures in tenths])
 
@@ -120,7 +125,7 @@ def today(*, brand: Brand, now: datetime) -> list[Fed]:
             one,
             one.code not in kinds.UNFED and (one.code not in _LIVES_ON or bool(seen & {*_LIVES_ON[one.code]})),
             one.code in policy.off_kinds,
-            run.made if (run := runs.get(one.code)) else 0,
+            run.made if (run := runs.get(str(one.code))) else 0,
             run.withheld if run else 0,
             [(sieve.WORDS.get(why, why), count) for why, count in sorted(run.left_out.items())] if run else [],
         )

@@ -62,7 +62,8 @@ class Worth(NamedTuple):
 def of(model: IntentModel) -> Worth:
     said = model.metrics
     beside = (("old", _("在用的旧模型")), ("rfm", _("RFM 排位")), ("silent", _("其中 60 天没买的")))
-    lines = [_line(_("这个模型"), said), *(_line(name, said[key]) for key, name in beside if key in said)]
+    lines = [_line(_("这个模型"), said)] if said else []  # tried on nothing: a row made by hand
+    lines += [_line(name, said[key]) for key, name in beside if key in said]
     weights = zip(model.features, model.weights, strict=True)
     return Worth(
         tenths=_tenths(said.get("tenths", [])),

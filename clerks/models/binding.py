@@ -51,7 +51,7 @@ class Binding(Scoped):
         Order, verbose_name=_("订单"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     # What the customer came by: the share code of a registration, the number of a material's link.
-    code = models.CharField(_("凭据"), max_length=64, blank=True, default="", db_default="")
+    came_by = models.CharField(_("凭据"), max_length=64, blank=True, default="", db_default="")
     # A person's hand made it: who, and why. Of what the system does by rule both are empty.
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -94,7 +94,7 @@ class HandoverRow(Scoped):
     """
 
     class State(models.TextChoices):
-        OPEN = "open", _("没人接")
+        OPEN = "open", _("还没安排")
         PLANNED = "planned", _("正在转")
         ASKED = "asked", _("正在告诉企业微信")
         WAITING = "waiting", _("等顾客 24 小时")

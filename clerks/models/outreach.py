@@ -246,6 +246,7 @@ class Notice(Scoped):
         verbose_name_plural = _("通知")
         indexes = [
             models.Index(fields=["staff", "-id"], name="notice_of_staff"),
+            models.Index(fields=["staff"], name="notice_unread", condition=Q(read_at=None)),
             models.Index(
                 fields=["broadcast", "store"], name="notice_of_broadcast", condition=Q(broadcast__isnull=False)
             ),

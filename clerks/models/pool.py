@@ -15,7 +15,8 @@ class Pooled(Scoped):
     """公海顾客: a member who is no clerk's customer, in the pool of the store that had to do with them last.
 
     One row per membership without a relation in force, written by `clerks.pooled` alone. Sums and dates are of what
-    the store's company may see, as in `Customer`. `last_staff`, `left_at`: the last relation, if there ever was one.
+    the store's company may see, as in `Customer`. `left_at`: when the last relation ended, if there ever was one;
+    `last_staff`: whose customer they were, if that was in a store of the same company.
     """
 
     membership = models.OneToOneField(

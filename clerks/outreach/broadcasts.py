@@ -168,8 +168,8 @@ def _put_out(row: Broadcast, told: Sequence[Notice], *, title: str, key: str, no
             some = reached[start : start + AT_ONCE]
             body = {"touser": "|".join(userid for userid, _notice in some), "agentid": app.agent_id, **card}
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": int(PAUSE.total_seconds())}
-            said = {"path": "message/send", "body": body, "key": f"{key}:{app.pk}:{start}"}
-            call = outbox.put(app=app, **said, now=now, good_until=now + notices.STALE)
+            ends, name = now + notices.STALE, f"{key}:{app.pk}:{start}"
+            call = outbox.put(app=app, path="message/send", body=body, key=name, now=now, good_until=ends)
             Notice._base_manager.filter(pk__in=[notice.pk for _userid, notice in some]).update(call=call)
             count += len(some)
     return count
@@ -244,6 +244,11 @@ class Delivery(NamedTuple):
     without: int
     missed: list[str]
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no message was put out at all: WeCom was not connected."""
+        return not (self.sent or self.waiting or self.failed)
+
 
 _PENDING = (Call.State.WAITING, Call.State.SENDING)
 
@@ -253,8 +258,8 @@ def delivery(*, broadcast: Broadcast) -> Delivery:
     told = Notice.objects.filter(broadcast=broadcast)
     states = Counter(dict(told.values_list("call__state").annotate(count=Count("pk")).order_by()))
     calls = Call.objects.filter(pk__in=told.values("call"))
-    missed = {userid for answer in calls.values_list("answer", flat=True) for userid in answer.get(outbox.MISSED, ())}
-    lost = Q(call=None) | Q(call__state=Call.State.FAILED) | Q(staff__in=_of_userids(broadcast, missed))
+    missed = {one for answer in calls.values_list("answer", flat=True) for one in answer.get(outbox.MISSED, ())}
+    lost = Q(call=None) | Q(call__state=Call.State.FAILED) | Q(staff__in=_missed(broadcast, missed))
     waiting = sum(states[state] for state in _PENDING)
     known = states[Call.State.SENT] + waiting + states[None]
     names = told.filter(lost).select_related("staff").order_by("staff__name", "pk")
@@ -267,12 +272,12 @@ def delivery(*, broadcast: Broadcast) -> Delivery:
     )
 
 
-def _of_userids(broadcast: Broadcast, userids: Collection[str]) -> list[int]:
-    """Which of those who were told these userids are; WeCom says them in lower case."""
-    if not userids:
+def _missed(broadcast: Broadcast, missed: Collection[str]) -> list[int]:
+    """Which of those who were told stand behind these stand-ins of the outbox."""
+    if not missed:
         return []
     accounts = StaffAccount._base_manager.filter(staff__in=Notice.objects.filter(broadcast=broadcast).values("staff"))
-    return [staff for staff, userid in accounts.values_list("staff", "userid") if userid.lower() in userids]
+    return [staff for staff, userid in accounts.values_list("staff", "userid") if outbox.stand_in(userid) in missed]
 
 
 # ── Once more ────────────────────────────────────────────────────────────────────────────────────────────────────────

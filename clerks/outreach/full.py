@@ -40,7 +40,7 @@ def _tell(clerk: Staff, rows: list[TurnedAway], now: datetime) -> None:
     )
     said = {"count": len(rows), "clerk": clerk.name}
     managers = [one for one in notices.managers_of(store_id=rows[-1].store_id, now=now) if one.pk != clerk.pk]
-    effect = f"full:{clerk.pk}:{timezone.localdate(now):%Y%m%d}"
+    effect = f"full:{clerk.pk}:{timezone.localtime(now):%Y%m%d}"
     notices.tell_all(
         staff=[clerk, *managers], kind=Notice.Kind.TOLD, title=title % said, text=text % said, effect=effect, now=now
     )

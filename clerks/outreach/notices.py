@@ -163,6 +163,7 @@ def press(*, notice: Notice, app: App, key: str, response_code: str, now: dateti
 def read(*, notice: Notice, now: datetime) -> None:
     """Who has read it needs no message about it; one that could not be sent yet is not sent any more."""
     is_new = Notice._base_manager.filter(pk=notice.pk, read_at=None).update(read_at=now)
+    notice.read_at = notice.read_at or now
     is_shared = notice.broadcast_id is not None  # others wait for the same message
     if is_new and notice.call_id is not None and not is_shared:
         outbox.drop(call_id=notice.call_id, reason=_("收件人已经看过。"))

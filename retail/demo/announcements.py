@@ -40,11 +40,15 @@ def write(*, now: datetime) -> None:
 
 def _announce(by: User, clerk: Staff, at: datetime) -> None:
     row = Broadcast.objects.create(
-        title="周末冬款活动，周五打烊前换好价签", text=_TEXT, link=Broadcast.Link.CUSTOMERS,
-        roles=list(broadcasts.OF_STORES), by=by, made_at=at,
-    )  # fmt: skip
+        title="周末冬款活动，周五打烊前换好价签",
+        text=_TEXT,
+        link=Broadcast.Link.CUSTOMERS,
+        roles=list(broadcasts.OF_STORES),
+        state=Broadcast.State.WAITING,  # as if submitted: its job would wait for the first worker, and it is done here
+        by=by,
+        made_at=at,
+    )
     broadcasts.aim(broadcast=row, brands=[], regions=[], stores=[])
-    broadcasts.submit(broadcast=row, by=by, now=at)
     broadcasts.send(broadcast_id=row.pk, now=at)
     with connection.cursor() as cursor:
         cursor.execute(_READ, {"broadcast": row.pk, "clerk": clerk.pk})

@@ -48,7 +48,7 @@ WITH named AS (
 )
 INSERT INTO members_coupon (type_id, membership_id, code, state, issued_at, claimed_at, valid_from, valid_until,
     issued_by_id, store_id, uses)
-SELECT type_id, holder, code, 'issued', at, at, day, day + make_interval(days => lives_days),
+SELECT type_id, holder, held.code, 'issued', at, at, day, day + make_interval(days => lives_days),
     b.staff_id, b.store_id, 0
 FROM held
 CROSS JOIN LATERAL (SELECT date_trunc('day', at, 'Asia/Shanghai') AS day) AS began

@@ -27,8 +27,11 @@ from retail.demo import (
     hands,
     jottings,
     keys,
+    leads,
+    partings,
     paydays,
     people,
+    pools,
     seasons,
     segments,
     settling,
@@ -106,6 +109,9 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         hands.run(now=now)
         jottings.run(now=now)
         announcements.write(now=now)
+        pools.run(now=now)
+        partings.run(now=now)
+        leads.run(now=now)
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
@@ -129,6 +135,7 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         journal.write_purchases()
         bonds.write(rng, customers=known, people=staff)
     copying.move_up_sequences()
+    copying.analyze()
     vouchers.write(brands=places.brands, now=now)
     progress("会员等级、购买与专属导购", 1, 1)
     return journal.events

@@ -159,7 +159,7 @@ _KEYS = {"region": "st.region_id", "store": "c.store_id", "clerk": "c.staff_id"}
 
 
 def report(*, asked: Asked, level: str, now: datetime) -> Report:
-    """What the page shows: by regions, stores or clerks. Three statements; a fourth where members of no store count."""
+    """By regions, stores or clerks. Three statements; a fourth where members of no store count."""
     today = now.astimezone(SHANGHAI).date()
     by_key, days = _sales(asked, level, today)
     for key, *counts in _members(asked, level, now):

@@ -43,7 +43,7 @@ FOLLOWED: dict[str, str] = {}
 # Path → what else is kept of an answer, from what was asked and what was answered; rooms above add theirs. It names
 # people by their place in what was asked.
 KEEPERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {}
-MISSED = "missed"  # of an answer to a message: the userids, in lower case, that it has not reached
+MISSED = "missed"  # of an answer to a message: whom it has not reached, each as `stand_in` names them
 # What is kept of an answer: identifiers of things, never of people.
 KEPT = frozenset({"msgid", "jobid", "config_id", "qr_code", "response_code", "media_id", "moment_id"})
 
@@ -103,6 +103,11 @@ def _reached_nobody(body: dict[str, Any], answer: dict[str, Any]) -> bool:
     """Whether WeCom took a message and says that all it is for are nobody it may give it to."""
     named = {userid.lower() for userid in (body.get("touser") or "").split("|") if userid}
     return bool(named) and named <= _left_out(answer)
+
+
+def stand_in(userid: str) -> str:
+    """What stands for somebody in an answer that is kept, and does not name them."""
+    return privacy.blind(userid.lower())[:16]
 
 
 def _left_out(answer: dict[str, Any]) -> set[str]:
@@ -170,11 +175,11 @@ def _tell(call: Call, now: datetime) -> None:
 def _kept(path: str, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """Identifiers of things as they are; of lists only how long they are, they hold people.
 
-    Save those of our own people whom a message to many has not reached: somebody has to see to it.
+    Whom of our own people a message to many has not reached can be found out by who knows their userids.
     """
     kept = {name: value for name, value in answer.items() if name in KEPT}
     counts = {f"{name}_count": len(value) for name, value in answer.items() if isinstance(value, list)}
-    missed = {MISSED: sorted(found)} if (found := _left_out(answer)) else {}
+    missed = {MISSED: sorted(map(stand_in, found))} if (found := _left_out(answer)) else {}
     return kept | counts | missed | (KEEPERS[path](body, answer) if path in KEEPERS else {})
 
 

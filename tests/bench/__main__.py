@@ -27,7 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
-    *("lists", "night", "segments"),
+    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
 )
 
 
@@ -60,8 +60,11 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         closing,
         commission,
         feeding,
+        foreseeing,
+        handing,
         lists,
         peers,
+        pools,
         scoping,
         segmenting,
         tagging,
@@ -72,7 +75,8 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
-    rooms = (lists.lists, tagging.night, segmenting.segmenting)
+    members = (lists.lists, tagging.night, segmenting.segmenting)
+    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}

@@ -9,7 +9,7 @@ from clerks import binding, friends, policies
 from clerks.friends import Move
 from clerks.models import Binding, Notice, PastPolicy, TurnedAway
 from clerks.outreach import contact, full
-from members.models import Member
+from members.models import Member, Purchase
 from retail import intake, privacy, shapes
 from retail.models import AuditRow, Brand, StaffAccount, Store
 from tests import factories
@@ -148,7 +148,8 @@ def test_a_batch_of_first_sales_fills_a_clerk_like_one_sale_after_another(shop: 
     assert bound == sorted(ids[:2]) and TurnedAway.objects.count() == 2
 
     lay_down(shop, customers_cap=9)
-    assert intake.settle_orders(order_ids=ids, now=NOW) == []
+    bought = Purchase.objects.select_related("order__brand", "order__channel", "membership")
+    binding.on_purchases(purchases={one.order_id: one for one in bought}, now=NOW)
     assert Binding.objects.count() == 2, "settled again, the same are turned away"
 
 
@@ -193,7 +194,7 @@ def register(shop: World, phone: str, share_code: str = "s-anna", at: datetime =
 def test_registering_by_a_clerks_code_binds_who_is_nobodys(shop: World) -> None:
     register(shop, "13800000001")
     row = Binding.objects.get()
-    assert (row.staff, row.source, row.code, row.started_at) == (shop.staff["anna"], "registration", "s-anna", NOW)
+    assert (row.staff, row.source, row.came_by, row.started_at) == (shop.staff["anna"], "registration", "s-anna", NOW)
     assert row.customer.staff == row.staff  # the clerk's list has them
 
     register(shop, "13800000001", "s-bing", NOW + DAY)
@@ -204,6 +205,6 @@ def test_registering_by_a_clerks_code_binds_who_is_nobodys(shop: World) -> None:
 def test_opening_a_clerks_link_binds_who_is_nobodys_and_only_that(shop: World) -> None:
     buy(shop, NOW - DAY)
     row = open_link(shop, NOW)
-    assert row is not None and (row.staff, row.source, row.code) == (shop.staff["anna"], "material", "L7")
+    assert row is not None and (row.staff, row.source, row.came_by) == (shop.staff["anna"], "material", "L7")
     assert open_link(shop, NOW + DAY, "bing") is None
     assert Binding.objects.get(ended_at=None).staff == shop.staff["anna"]

@@ -51,7 +51,7 @@ def _plain(one: Membership) -> dict | None:
         "member_id": one.member_id,
         "store_id": store.pk,
         "since": last.ended_at if last else one.registered_at,
-        "last_staff_id": last and last.staff_id,
+        "last_staff_id": last.staff_id if last and last.store.franchisee_id == store.franchisee_id else None,
         "left_at": last and last.ended_at,
         **_sums(one, store),
     }

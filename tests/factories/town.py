@@ -11,7 +11,7 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import F
 
-from clerks.models import Binding
+from clerks.models import Binding, TurnedAway
 from commissions import plans
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Period, PlanVersion
 from members.models import Identity, Member, Membership, PointsEntry, PointsRule, Profile, Purchase, Tier
@@ -56,7 +56,7 @@ class Town:
     """Two brands, one of them with a franchise store, and everything that can happen to an order."""
 
     dice: random.Random
-    brands: list[World] = field(default_factory=lambda: [world(), world(protection_days=20)])
+    brands: list[World] = field(default_factory=lambda: [world(), world(protection_days=20, customers_cap=4)])
     stores: list[list[Store]] = field(default_factory=list)  # of each brand
 
     def __post_init__(self) -> None:
@@ -312,6 +312,7 @@ def written() -> dict[str, list[Any]]:
         Profile,
         Purchase,
         Binding,
+        TurnedAway,
         ClaimRow,
         BuyerSnapshot,
         Entry,

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from clerks.leads.models import Lead
 from clerks.models import Broadcast, HelpRequest, Notice
 from commissions.models import Attained, Dispute, Statement
 from members.models import Member, Segment, SegmentMember
@@ -56,7 +57,8 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        named = "path:object_id|int:(?:line|order|member|note|notice|statement|attained|dispute|help|broadcast)_id|id"
+        numbers = "line|order|member|note|notice|lead|statement|attained|dispute|help|broadcast"
+        named = f"path:object_id|int:(?:{numbers})_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<int:store_id>", "0")
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
@@ -100,6 +102,8 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows |= {"clerks:help_one": HelpRequest, "clerks:help_do": HelpRequest, "clerks:notice_of_broadcast": Broadcast}
     of_member = ("help_ask", "story", "pool_claim", "customer_give", "customer_tag", "note", "note_delete")
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
+    verbs = ("", "_contact", "_later", "_refuse", "_replied", "_claim")
+    rows |= dict.fromkeys((f"clerks:lead{verb}" for verb in verbs), Lead)
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

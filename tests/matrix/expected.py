@@ -15,13 +15,13 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon"
-    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest",
+    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest lead",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment poolpolicy",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment poolpolicy",
+    " segment poolpolicy leadpolicy",
 }
 
 PEOPLE = """
@@ -78,16 +78,24 @@ whatif          policy   *     *       302 302 403  403 403 403  200 200 200
 relations       *        -     READ    302 302 403  200 200 200  200 200 200
 relations       *        -     *       302/405 302/405 403  405 405 405  405 405 405
 share           pooled   -     *       302 302 403  200 200 200  200 403 403
+monitor         lead     -     *       302 302 403  403 403 403  200 200 200
+increments      lead     -     *       302 302 403  403 403 403  200 200 200
+watch           lead     -     *       302 302 403  403 403 403  302 302 302
+add_up          lead     -     *       302 302 403  403 403 403  302 302 302
+switch_kind     lead     -     POST    302 302 403  403 403 403  404 403 403
+switch_kind     lead     -     *       302 302 403  403 403 403  405 403 403
 quality         doubt    -     *       302 302 403  404 404 404  200 200 200
 merge           doubt    *     *       302 302 403  403 403 403  200 403 403
 keep_apart      doubt    *     *       302 302 403  403 403 403  200 403 403
 plan            handover ours  *       302 302 403  200 200 200  200 403 403
 plan            handover other *       302 302 403  403 403 403  200 403 403
 again           handover ours  POST    302 302 403  302 302 302  302 404 404
+again           handover other POST    302 302 403  404 404 404  302 404 404
 again           handover *     *       302 302 403  404 404 404  404 404 404
 progress        handover ours  *       302 302 403  200 200 200  200 200 200
 progress        handover other *       302 302 403  404 404 404  200 200 200
 look            handover *     *       302 302 403  403 403 403  403 403 403
+finish          handover *     *       302 302 403  403 403 403  403 403 403
 cancel          handover ours  *       302 302 403  200 200 200  200 403 403
 cancel          handover other *       302 302 403  403 403 403  200 403 403
 dismiss         staff    *     *       302 302 403  403 403 403  200 403 403
@@ -273,6 +281,20 @@ clerks:chat     *        other POST    302 404 403  404 403 403  403 403 403
 clerks:wishes   *        ours  READ    302 200 403  200 403 403  403 403 403
 clerks:wishes   *        other READ    302 404 403  404 403 403  403 403 403
 clerks:wishes   *        *     POST    302 404 403  404 403 403  403 403 403
+clerks:leads    *        -     READ    302 200 403  200 403 403  403 403 403
+clerks:leads_pool *      -     READ    302 200 403  200 403 403  403 403 403
+clerks:leads_team *      -     READ    302 403 403  200 403 403  403 403 403
+clerks:lead     *        ours  READ    302 200 403  404 403 403  403 403 403
+clerks:lead     *        other READ    302 404 403  404 403 403  403 403 403
+clerks:lead_contact *    ours  POST    302 409 403  404 403 403  403 403 403
+clerks:lead_contact *    other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_claim *      *     POST    302 404 403  404 403 403  403 403 403
+clerks:lead_later *      ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_later *      other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_refuse *     ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_refuse *     other POST    302 404 403  404 403 403  403 403 403
+clerks:lead_replied *    ours  POST    302 302 403  404 403 403  403 403 403
+clerks:lead_replied *    other POST    302 404 403  404 403 403  403 403 403
 clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403

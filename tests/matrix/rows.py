@@ -114,6 +114,10 @@ clerks.Broadcast            o   oc  ocb
 clerks.HelpRequest          o   oc  ocb
 leads.IntentModel           -   -   ob
 leads.Score                 -   -   ob
+leads.Lead                  o   oc  ocb
+leads.LeadPolicy            -   -   ob
+leads.LeadRun               -   -   ob
+leads.Holdout               -   -   ob
 """
 TABLE = {label: cells for label, *cells in (line.split() for line in EXPECTED.strip().splitlines())}
 

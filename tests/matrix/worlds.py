@@ -14,7 +14,7 @@ from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
 from clerks import policies
-from clerks.leads.models import IntentModel, Score
+from clerks.leads.models import Holdout, IntentModel, Lead, LeadPolicy, LeadRun, Score
 from clerks.models import (
     Binding,
     Broadcast,
@@ -385,6 +385,8 @@ def _sample(part: Part) -> None:
             part.colleagues[model] = row
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _intent(part, membership)
+    part.rows |= _leads(part, membership.member, clerk, "cart")
+    part.colleagues[Lead] = _leads(part, membership.member, manager, "viewed")[Lead]
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
     part.colleagues[Attained] = _attained_by(part, manager)
@@ -439,13 +441,30 @@ def _intent(part: Part, membership: Membership) -> dict[type[Model], Any]:
     """What was learned of a brand's purchases, and what it says of a customer."""
     model = IntentModel.objects.create(
         brand=membership.brand, kind="logistic", as_of=NOW.date(), horizon_days=30, features=["orders"], weights=[0.5],
-        means=[1.0], intercept=-1.0, trained_at=NOW,
+        means=[1.0], intercept=-1.0, middle_from=0.1, high_from=0.2, trained_at=NOW,
     )  # fmt: skip
     score = Score.objects.create(
         brand=membership.brand, member=membership.member, score=0.5, rank_basis="logistic", band="high",
         expected_fen=10000, version=model, scored_on=NOW.date(),
     )  # fmt: skip
     return {IntentModel: model, Score: score}
+
+
+def _leads(part: Part, member: Member, staff: Staff, kind: str) -> dict[type[Model], Any]:
+    """Why to talk to a customer, by the rules of the brand."""
+    brand, quarter = part.world.brand, {"since": "2026-10-01", "defaults": {"salt": "x", "ppm": 0}}
+    lead = Lead.objects.create(
+        brand=brand, member=member, kind=kind, rank=3, source=f"{part.mark}:{kind}", arm="treated", staff=staff,
+        store=part.world.store, reasons=[{"code": "coupon", "name": f"{part.mark}券", "in": 2}], created_at=NOW,
+        owned_at=NOW, expires_at=NOW + timedelta(days=3),
+    )  # fmt: skip
+    run = {"day": NOW.date(), "kind": "cart", "defaults": {"looked_at": NOW}}
+    return {
+        Lead: lead,
+        LeadPolicy: LeadPolicy.objects.get_or_create(brand=brand)[0],
+        Holdout: Holdout.objects.get_or_create(brand=brand, **quarter)[0],
+        LeadRun: LeadRun.objects.get_or_create(brand=brand, **run)[0],
+    }
 
 
 def _issued(part: Part, membership: Membership) -> dict[type[Model], Any]:

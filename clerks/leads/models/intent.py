@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from members.models import Member
 from retail.models import Brand
@@ -82,9 +83,9 @@ class Score(Scoped):
         RFM = "rfm", _("RFM 排位")
 
     class Band(models.TextChoices):
-        HIGH = "high", _("高")
-        MIDDLE = "middle", _("中")
-        LOW = "low", _("低")
+        HIGH = "high", pgettext_lazy("likely to buy", "高")
+        MIDDLE = "middle", pgettext_lazy("likely to buy", "中")
+        LOW = "low", pgettext_lazy("likely to buy", "低")
         NONE = "none", _("看不出")  # fewer than two purchases: purchases tell nothing of them yet
 
     brand = models.ForeignKey(

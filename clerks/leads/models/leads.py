@@ -119,7 +119,7 @@ class LeadQuerySet(models.QuerySet["Lead"]):
         return self.open().filter(state__in=Lead.WAITING, expires_at__gt=now)
 
 
-class ShownManager(ScopedManager.from_queryset(LeadQuerySet)):  # type: ignore[misc]
+class ShownManager(ScopedManager):
     """`Lead.objects`: the rows of the scope that may be shown. Of those held out no page knows, whoever asks."""
 
     def get_queryset(self) -> models.QuerySet:
@@ -211,7 +211,7 @@ class Lead(Scoped):
     is_natural = models.BooleanField(_("联系前就买了"), default=False)
 
     scope_paths = Paths(brand="brand", store="store", staff="staff")
-    objects = ShownManager()  # type: ignore[assignment]  # replaces the base's manager
+    objects = ShownManager.from_queryset(LeadQuerySet)()  # type: ignore[misc]  # replaces the base's manager
 
     class Meta:
         verbose_name = _("线索")

@@ -81,8 +81,9 @@ def pool(request: HttpRequest) -> HttpResponse:
 
 
 def _pool(request: HttpRequest, said: str = "") -> HttpResponse:
-    leads = list(dealing.pool(post=request.post, now=timezone.now()).select_related("product")[:POOL_SHOWN])
-    rows = [(lead, cards.reasons(lead), lead.left_staff_id == request.post.staff_id) for lead in leads]
+    now = timezone.now()
+    leads = list(dealing.pool(post=request.post, now=now).select_related("product")[:POOL_SHOWN])
+    rows = [(lead, kinds.sentences(lead, now=now), lead.left_staff_id == request.post.staff_id) for lead in leads]
     context = {"tab": "home", "rows": rows, "said": said}
     return render(request, "clerks/leads/pool.html", context, status=409 if said else 200)
 

@@ -31,7 +31,7 @@ class Command(BaseCommand):
             now = timezone.now()
             bound, ties = binding.bind_from_history(brand=found, since=now - timedelta(days=30 * months), now=now)
             book.refresh_all(now=now)
-        self.stdout.write(f"{bound:,} members bound; {len(ties):,} tie between clerks and are left to their manager.")
+        self.stdout.write(f"{bound:,} members bound; {len(ties):,} tie between clerks and wait on the page of ties.")
         if ties:
             more = f" and {len(ties) - _SHOWN:,} more" if len(ties) > _SHOWN else ""
             self.stdout.write(f"Ties, by member id: {', '.join(map(str, ties[:_SHOWN]))}{more}")

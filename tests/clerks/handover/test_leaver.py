@@ -10,14 +10,13 @@ from clerks.handover import cases, leaving, running
 from clerks.handover.planning import Way
 from clerks.models import Binding, ChatTransfer, Friend, FriendTransfer, GroupChat, Handover, HandoverRow, Notice
 from clerks.outreach import notices
-from members.models import CouponQuota
 from retail import doctor
 from retail.models import Post
 from retail.shapes import Buyer
 from retail.wecom.models import Call
 from retail.wecom.simulator.world import DAY, Transfer
-from tests.factories import coupons, user
-from tests.factories.corp import CHEN, LI, WANG, ZHOU, Corp
+from tests.factories import user
+from tests.factories.corp import CHEN, CUSTOMER, LI, WANG, ZHOU, Corp
 from tests.figures import figure
 from tests.wecom_server import CORP
 
@@ -86,6 +85,9 @@ def test_a_leaver_with_everything_that_can_go_wrong(
     begun = [one for one in world.transfers if one.handover == LI]
     assert len(begun) == 4 and {one.said for one in begun} == {"您好，以后由我为您服务。"}
 
+    assert ChatTransfer.objects.get().state == "done"
+    assert (GroupChat.objects.get().owner, GroupChat.objects.get().staff) == (WANG, wang)
+
     wecom_corp.act("refuse", external_userid=customers["refusing"])
     wecom_corp.happen()
     wecom_corp.server.control.advance(DAY + 60)
@@ -127,23 +129,11 @@ def test_a_leaver_with_everything_that_can_go_wrong(
     figure("A2", f"a leaver's 6 customers over HTTP, {len(ledger)} transfers asked: all accounted for")
 
 
-def test_the_chats_go_along(wecom_corp: Corp, customers: dict[str, str]) -> None:
-    wecom_corp.act("leave", userid=LI)
-    wecom_corp.happen()
-    (handover,) = Handover.objects.all()
-    assert handover.is_resigned
-    wang = wecom_corp.staff(WANG)
-
-    cases.start(handover=handover, choice=cases.Choice(Way.EVEN, {wang.pk: None}), by=None, now=timezone.now())
-    wecom_corp.work()
-
-    assert ChatTransfer.objects.get().state == "done"
-    assert (GroupChat.objects.get().owner, GroupChat.objects.get().staff) == (WANG, wang)
-
-
-def test_whoever_left_is_out_at_once(wecom_corp: Corp, customers: dict[str, str], settings: Any) -> None:
+def test_whoever_left_is_out_at_once(wecom_corp: Corp, settings: Any) -> None:
     """Said by WeCom: posts, sessions, messages on their way; said once more, nothing happens again."""
     settings.SITE_URL = "https://clerks.test"
+    wecom_corp.act("add", userid=LI, external_userid=CUSTOMER)
+    wecom_corp.happen()
     li = wecom_corp.staff(LI)
     li.user = user()
     li.save()
@@ -162,16 +152,3 @@ def test_whoever_left_is_out_at_once(wecom_corp: Corp, customers: dict[str, str]
     assert not Post.objects.at(timezone.now()).filter(staff=li).exists()
     assert Handover.objects.count() == 1
     assert Notice.objects.filter(kind="staff_left").count() == 1
-
-
-def test_what_was_left_to_give_is_others_to_give(wecom_corp: Corp, customers: dict[str, str]) -> None:
-    li, wang, zhou = (wecom_corp.staff(one) for one in (LI, WANG, ZHOU))
-    quota = coupons.quota(coupons.coupon_type(wecom_corp.shop), li, limit=10)
-    CouponQuota.objects.filter(pk=quota.pk).update(given=3)
-    leaving.dismiss(staff=li, by=user(), now=timezone.now())
-
-    choice = cases.Choice(Way.EVEN, {wang.pk: None, zhou.pk: None})
-    cases.start(handover=Handover.objects.get(), choice=choice, by=None, now=timezone.now())
-
-    assert CouponQuota.objects.get(staff=li).limit == 3
-    assert sum(CouponQuota.objects.exclude(staff=li).values_list("limit", flat=True)) == 7

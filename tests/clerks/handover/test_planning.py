@@ -34,7 +34,7 @@ receivers = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(customers, receivers, st.sampled_from(Way))
 def test_nobody_is_lost_and_nobody_gets_more_than_fits(customers, receivers, way):
     dealt = planning.deal(customers=customers, receivers=receivers, way=way)
@@ -48,11 +48,11 @@ def test_nobody_is_lost_and_nobody_gets_more_than_fits(customers, receivers, way
     if got[None]:  # nobody had room left
         assert all(one.room == got[one.staff_id] for one in chosen)
     shares = planning.shares(customers=customers, dealt=dealt)
-    assert sum(share.count for share in shares.values()) == len(customers)
+    assert sum(share.customers for share in shares.values()) == len(customers)
     assert sum(share.spend_fen for share in shares.values()) == sum(one.spend_fen for one in customers)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(customers, receivers)
 def test_an_even_split_is_even(customers, receivers):
     dealt = planning.deal(customers=customers, receivers=receivers, way=Way.EVEN)
@@ -61,10 +61,10 @@ def test_an_even_split_is_even(customers, receivers):
     free = [got[one.staff_id] for one in receivers if one.room is None or got[one.staff_id] < one.room]
     if free:
         assert max(free) - min(free) <= 1
-        assert all(got[one.staff_id] <= max(free) for one in receivers)
+        assert all(got[one.staff_id] <= min(free) + 1 for one in receivers)  # also of who is full by now
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(customers, receivers)
 def test_tags_and_stores_come_first(customers, receivers):
     open_ended = [one._replace(room=None) for one in receivers]

@@ -100,6 +100,6 @@ def kinds_of(member: Member) -> set[str]:
     return set(Lead._base_manager.filter(member=member).values_list("kind", flat=True))
 
 
-def told(member: Member) -> Iterator[str]:
+def told(member: Member, *, now: datetime = NOON) -> Iterator[str]:
     for lead in Lead._base_manager.filter(member=member).select_related("product"):
-        yield from kinds.sentences(lead.reasons, product=lead.product.name if lead.product else "")
+        yield from kinds.sentences(lead, now=now)

@@ -107,8 +107,8 @@ def test_what_is_over_ends(scene: Scene) -> None:
 
 def test_leads_go_along_with_the_customer(scene: Scene) -> None:
     lead, (one, two) = carted(scene), scene.clerks
-    held = org.roster(since=NOW, until=NOW, staff_ids=[two.pk]).person(at=NOW, staff_id=two.pk)
-    count = dealing.hand_over(brand_id=scene.shop.brand.pk, member_ids=[lead.member_id], to=held, now=NOW)
+    to = org.roster(since=NOW, until=NOW, staff_ids=[two.pk]).person(at=NOW, staff_id=two.pk)
+    count = dealing.hand_over(brand_id=scene.shop.brand.pk, member_ids=[lead.member_id], to=to, now=NOW)
     lead.refresh_from_db()
     assert (count, lead.staff, lead.left_staff) == (1, two, one)
 
@@ -129,7 +129,8 @@ def test_two_digests_a_day_and_no_third(scene: Scene) -> None:
 
 def test_nobody_is_contacted_above_the_caps(scene: Scene, size: str) -> None:
     """Clerks who contact whoever they may, at every hour, whatever customers do: never more than the rules allow."""
-    days, clerks, people = (90, 100, 4) if size == "full" else (25, 2, 5)
+    days, clerks, people = (90, 100, 4) if size == "full" else (12, 2, 3)
+    LeadPolicy.objects.update(rest_days=0, score_rest_days=0)  # the caps alone hold them back
     rng = random.Random(7)
     for number in range(2, clerks):
         scene.shop.hire(f"C{number}")
@@ -145,12 +146,13 @@ def test_nobody_is_contacted_above_the_caps(scene: Scene, size: str) -> None:
                 more = {"seconds": 600} if kind == "live_watch" else {"product_id": scene.shop.product.pk}
                 scene.did(member, kind, hours_ago=3, now=now, **more)
             making.make_all(brand=scene.shop.brand, now=now, is_daily=hour == 9)
-            for lead in Lead.objects.waiting(now).select_related("brand"):
+            waiting = list(Lead.objects.waiting(now).select_related("brand"))
+            for lead in rng.sample(waiting, min(len(waiting), 60)):
                 _try(lead, by_member[lead.member_id], now)
             dealing.tend(brand=scene.shop.brand, now=now)
     worst = _most(rules.limits(rules.of(scene.shop.brand)))
     assert worst == 0 and Touch.objects.filter(purpose="marketing").count() > people
-    assert not Touch.objects.filter(purpose="marketing", at__hour__in=[13]).exists()  # 21:00 in Shanghai is 13:00 UTC
+    assert not Touch.objects.filter(purpose="marketing", at__hour__gte=21).exists()
 
 
 def _try(lead: Lead, by: object, now: datetime) -> None:

@@ -64,8 +64,8 @@ def outcome(scene: Scene, *, arm: str, fen: int, days: float, member: Member | N
     )  # fmt: skip
     if fen:
         made = Order.objects.create(
-            channel=scene.shop.pos, brand=scene.shop.brand, outer_order_id=f"O{member.pk}-{days}", paid_fen=fen, tag_fen=fen,
-            paid_at=at + timedelta(days=days), received_at=NOW,
+            channel=scene.shop.pos, brand=scene.shop.brand, outer_order_id=f"O{member.pk}-{days}",
+            paid_fen=fen, tag_fen=fen, paid_at=at + timedelta(days=days), received_at=NOW,
         )  # fmt: skip
         membership = member.memberships.get()
         Purchase.objects.create(order=made, membership=membership, paid_at=made.paid_at, net_fen=fen, is_first=False)

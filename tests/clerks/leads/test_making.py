@@ -59,6 +59,7 @@ def test_each_thing_that_happens_fires_its_type_with_its_numbers(scene: Scene) -
         "slept": "94 天没来，以前一共买过 6 次",
         "likely": "常 40 天买一次，已经 37 天没买",
     }
+    assert next(told(who["coupon"], now=NOON + timedelta(days=1))) == "“100 元券”明天到期"
     assert kinds_of(born) == {"date"} and list(told(born)) == ["2 天后生日"]
     assert made["dormant"].left_out == {"awake": 2} and made["likely"].left_out == {"awake": 1}
     assert {lead.staff for lead in Lead.objects.all()} == {scene.clerks[0]}

@@ -167,9 +167,9 @@ def test_a_portrait_asks_as_often_for_three_orders_as_for_one(
     for _ in range(count - 1):
         shop.settle(shop.order(serving_clerk="A1", buyer=buyer(1)))
 
-    # Four of every page; the application, tier and points (4), what coupons and tags there are to give. The one that
-    # reads the portrait is prepared, and not among those Django counts.
-    with django_assert_num_queries(11):
+    # Four of every page; the application, tier and points (4), what coupons and tags there are to give, leads or why
+    # there are none (3), what waits for an answer. The one that reads the portrait is prepared, and not among those.
+    with django_assert_num_queries(15):
         assert phone.get(f"/m/customers/{member.pk}/").status_code == 200
 
 

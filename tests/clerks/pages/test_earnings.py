@@ -58,7 +58,7 @@ def test_a_new_clerk_is_told_that_sales_will_come(phone: Client):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(
     ("path", "queries"),
-    [("/m/", 9), ("/m/earnings/", 8), ("/m/earnings/2026-10-12/", 7), ("/m/me/", 4)],
+    [("/m/", 14), ("/m/earnings/", 8), ("/m/earnings/2026-10-12/", 7), ("/m/me/", 4)],
 )
 def test_a_page_asks_as_often_for_three_sales_as_for_one(
     shop: World,

@@ -186,17 +186,19 @@ def test_the_page_tells_what_each_change_rests_on_in_few_statements(shop: World)
     reader = portraits.Reader.of_scope(scope.EVERYTHING, brand_id=shop.brand.pk, corp=CORP)
     rows = timeline.page(reader=reader, member_id=member.pk, limit=99, only=timeline.RELATION).rows
     assert [(row.kind, row.title) for row in rows] == [
-        ("unbind", "不再是 员工A1 的专属顾客"),
         ("bind", "成为 员工A2 的专属顾客"),
-        ("friend", "顾客删除"),
-        ("friend", "添加"),
-        ("friend", "添加"),
+        ("unbind", "不再是 员工A1 的专属顾客"),
+        ("friend", "顾客删除了导购"),
+        ("friend", "成为好友"),
         ("bind", "成为 员工A1 的专属顾客"),
+        ("friend", "成为好友"),
     ]
     assert "员工M1操作 · 原因：常在周末来" in rows[0].text and "员工M1操作 · 原因：常在周末来" in rows[1].text
-    assert "扫码加好友" in rows[-1].text and "活码“春天的活动”" in rows[-1].text
+    assert "扫码加好友" in rows[-2].text and "活码“春天的活动”" in rows[-2].text
     assert said.count("常在周末来") >= 2 and "专属导购的经过" in said
-    assert len(queries) <= 30
+    who = ("django_session", "otp_totp_totpdevice", 'FROM "retail_', "auth_permission", "SAVEPOINT")  # is signed in
+    own = [query["sql"] for query in queries if not any(word in query["sql"] for word in who)]
+    assert len(own) <= 10, own
 
 
 def test_the_timeline_takes_one_statement(shop: World):
@@ -211,7 +213,9 @@ def test_both_clerks_phones_tell_and_the_former_ones_nothing_about_the_customer(
     member = scanned(shop)
     Member.objects.filter(pk=member.pk).update(name="欧阳小丽")
     before, now = browser(shop, "A1"), browser(shop, "A2")
-    story = now.get(f"/m/customers/{member.pk}/story/").content.decode()
+    with CaptureQueriesContext(connection) as queries:
+        story = now.get(f"/m/customers/{member.pk}/story/").content.decode()
+    assert len(queries) <= 10
     assert "常在周末来" in story and "欧阳小丽" in story
 
     said = before.get(f"/m/customers/{member.pk}/").content.decode()

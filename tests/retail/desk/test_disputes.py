@@ -85,6 +85,9 @@ def test_one_page_has_all_an_answer_needs(shop, sold, case, sign_in, django_asse
     with time_machine.travel(NOVEMBER + timedelta(days=6), tick=False):
         finance = sign_in(shop, "hq_finance")
         assert "少算了" in finance.get("/admin/commissions/dispute/", state="overdue").content.decode()
+        whole = finance.get(f"/admin/commissions/dispute/{case.pk}/change/").content.decode()
+    assert "的专属顾客" in whole and "门店首单" in whole  # what the relation rests on
+    assert "的专属顾客" not in page
 
 
 def test_a_manager_explains_and_proposes_and_finance_agrees(shop, case, sign_in):
