@@ -32,6 +32,7 @@ class Refused(ValueError):
     """This coupon cannot be given or claimed; the message is for the person at the screen."""
 
 
+_ONE_TAP = timedelta(seconds=10)  # who taps again so soon wondered whether it was given
 _WHY = {
     _Reason.ENOUGH: gettext_lazy("这位顾客已经领满了这种券。"),
     _Reason.LIMIT: gettext_lazy("这种券已经发完了。"),
@@ -137,9 +138,13 @@ def give(*, type: CouponType, membership: Membership, staff: Staff, store: Store
     quota = CouponQuota._base_manager.filter(type=type, staff=staff, given__lt=F("limit"))
     if not quota.update(given=F("given") + 1):  # who gives at the same moment waits here, and counts us
         raise Refused(_("额度用完了。"))
+    lately = Coupon._base_manager.filter(issued_by=staff, issued_at__gt=now - _ONE_TAP)
+    is_second_tap = lately.filter(type=type, membership=membership).exists()
     given = make(type=type, membership_ids=[membership.pk], now=now, issued_by=staff, store=store)
     for reason in given.skipped.values():
         raise Refused(_WHY[_Reason(reason)])
+    if is_second_tap:
+        raise Refused(_("刚刚已经发过这张券了。要再发一张，请等几秒。"))
     (coupon,) = given.coupons
     audit.record(by=by, action="coupon.give", target=coupon, now=now, after={"type": type.code})
     return coupon

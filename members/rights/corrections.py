@@ -41,7 +41,7 @@ def correct(
     said = [text for text in (name, phone) if text]
     if objection := erasure.tells_who(whole, reason, also=said):
         raise Refused(objection)
-    if born_on and born_on > timezone.localdate(now):
+    if born_on and born_on > timezone.localtime(now).date():
         raise Refused(_("生日不能在将来。"))
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -139,7 +140,7 @@ def give(request: HttpRequest, *, member_id: int) -> HttpResponse:
         giving.give(type=quota.type, membership=membership, **who, now=now)
     except giving.Refused as error:
         return _page(request, member_id, fault=("coupon", str(error)))
-    return redirect("clerks:customer", member_id=member_id)
+    return redirect(f"{reverse('clerks:customer', args=[member_id])}?given={quota.type_id}#give")
 
 
 @require_POST

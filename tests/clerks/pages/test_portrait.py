@@ -159,13 +159,16 @@ def test_who_wants_to_be_left_alone_is_not_offered_to_be_contacted(shop: World, 
 
 
 def test_a_clerk_gives_a_coupon_from_their_quota(shop: World, phone: Client, member: Member):
-    quota = CouponQuota.objects.create(type=voucher(shop), staff=shop.staff["A1"], store=shop.store, limit=1)
-    assert "还剩 1 张" in page(phone, member)
+    quota = CouponQuota.objects.create(type=voucher(shop), staff=shop.staff["A1"], store=shop.store, limit=2)
+    assert "还剩 2 张" in page(phone, member)
 
-    assert post(phone, member, "coupons/", quota=quota.pk).status_code == 302
+    given = post(phone, member, "coupons/", quota=quota.pk)
+    assert given.status_code == 302 and "发好了" in phone.get(given.headers["Location"]).content.decode()
     assert Coupon.objects.get().issued_by == shop.staff["A1"]
-    again = post(phone, member, "coupons/", quota=quota.pk)
-    assert again.status_code == 400 and "请先选一种券" in again.content.decode()
+    for limit, said in ((2, "刚刚已经发过"), (1, "请先选一种券")):  # a second tap; nothing left
+        CouponQuota.objects.update(limit=limit)
+        again = post(phone, member, "coupons/", quota=quota.pk)
+        assert again.status_code == 400 and said in again.content.decode()
     assert Coupon.objects.count() == 1
 
 
