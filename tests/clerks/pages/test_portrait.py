@@ -159,7 +159,8 @@ def test_who_wants_to_be_left_alone_is_not_offered_to_be_contacted(shop: World, 
 
 
 def test_a_clerk_gives_a_coupon_from_their_quota(shop: World, phone: Client, member: Member):
-    quota = CouponQuota.objects.create(type=voucher(shop), staff=shop.staff["A1"], store=shop.store, limit=2)
+    type = voucher(shop, per_member=2)
+    quota = CouponQuota.objects.create(type=type, staff=shop.staff["A1"], store=shop.store, limit=2)
     assert "还剩 2 张" in page(phone, member)
 
     given = post(phone, member, "coupons/", quota=quota.pk)
