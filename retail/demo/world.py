@@ -106,11 +106,12 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("人群", 0, 1)
         segments.write(now=now)
         progress("人群", 1, 1)
-        hands.run(now=now)
+        yesterday = seasons.midnight(now) - timedelta(hours=6)  # whatever the hour is now
+        hands.run(now=yesterday)
         jottings.run(now=now)
         announcements.write(now=now)
         pools.run(now=now)
-        partings.run(now=now)
+        partings.run(now=yesterday)
         leads.run(now=now)
 
 

@@ -27,8 +27,8 @@ def test_quotas_and_what_became_of_what_was_given(shop, phone, django_assert_max
     quota(coupon_type(shop, ends_at=NOW, starts_at=NOW - timedelta(days=9)), anna)
     mine, other = bind(shop, member(shop, "13800000001"), "小鹿 13800005678"), member(shop, "13800000002")
     used = given(type, mine, anna)
-    for who in [mine, other] * 6:
-        given(type, who, anna)
+    for minute, who in enumerate([mine, other] * 6, start=1):
+        given(type, who, anna, NOW + timedelta(minutes=minute))
     buyer = (shapes.Buyer("phone", "13800000001"),)
     shop.settle(shop.order(coupons=(used.code,), buyer=buyer, lines=[{"paid_fen": 26_000}]))
 
@@ -42,8 +42,8 @@ def test_quotas_and_what_became_of_what_was_given(shop, phone, django_assert_max
 def test_more_of_them_come_a_page_at_a_time(shop, phone):
     anna, type = shop.staff["A1"], coupon_type(shop, per_member=30)
     quota(type, anna, 30)
-    for _n in range(23):
-        given(type, member(shop, "13800000001"), anna)
+    for minute in range(23):
+        given(type, member(shop, "13800000001"), anna, NOW - timedelta(minutes=30 - minute))
     page = phone.get(PAGE).content.decode()
     rest = phone.get(f"{PAGE}?from=20", headers={"HX-Request": "true"}).content.decode()
     assert page.count("其他导购的顾客") == 20 and f"{PAGE}?from=20" in page
