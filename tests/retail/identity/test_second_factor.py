@@ -320,12 +320,13 @@ def _world() -> list[object]:
 EVERYDAY = {
     *("retail.category", "retail.product", "retail.job", "wecom.message", "wecom.call"),
     *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
+    "clerks.helprequest",  # answered at the counter, many times a day
 }
 OTHERS = {
     *("admin:index", "admin:password_change", "admin:password_change_done", "admin:jsi18n", "admin:autocomplete"),
     *("admin:view_on_site", "admin:app_list", "admin:search", "admin:None", "entrance:wecom", "entrance:again"),
     *("entrance:safety", "admin:commissions_rule_preview"),  # the latter writes nothing: a sentence while one types
-    ":portrait",  # takes no POST
+    *(":portrait", ":relations"),  # take no POST
 }
 
 
