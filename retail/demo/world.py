@@ -110,8 +110,8 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         hands.run(now=yesterday)
         jottings.run(now=now)
         announcements.write(now=now)
-        pools.run(now=now)
         partings.run(now=yesterday)
+        pools.run(now=now)
         leads.run(now=now)
 
 
