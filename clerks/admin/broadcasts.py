@@ -66,10 +66,6 @@ class BroadcastForm(forms.ModelForm):
         help_text=gettext_lazy("上面三项都不选，就是您看得到的全部营业门店。"),
     )  # fmt: skip
 
-    class Meta:
-        model = Broadcast
-        fields = "__all__"  # the page names them
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         asked = self.instance.asked or {}

@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from members.models import CouponQuota, CouponType, Segment
+from members.models import CouponType, Segment
 from retail.models import Category, Channel, StoreGroup
 
 MOST_CODES = 50_000
@@ -63,10 +63,6 @@ class TypeForm(forms.ModelForm):
         help_text=_("不选，就是什么商品都能用。选了，满多少元只看这些商品。"),
     )
 
-    class Meta:
-        model = CouponType
-        fields = "__all__"  # the page names them
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, model in (("channel_codes", Channel), ("category_codes", Category)):
@@ -88,10 +84,6 @@ class TypeForm(forms.ModelForm):
 
 class QuotaForm(forms.ModelForm):
     """A quota of one clerk, for a store of the brand the coupons are of."""
-
-    class Meta:
-        model = CouponQuota
-        fields = "__all__"  # the page names them
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
