@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from clerks import binding, book, friends
 from clerks.leads.models import Lead
+from clerks.materials.models import Opening, Share, Visitor
 from clerks.models import HelpRequest, Merge, MergeMove, Note, Tie, Touch, TurnedAway
 from members import consent, doubts, erasure, identity, model_tags, moving, profiles, tiers
 from members.matching import NUMBER
@@ -31,6 +32,9 @@ WAYS = (
     Way(Lead, same="brand_id, kind", among="closed_at IS NULL"),
     Way(TurnedAway, same="brand_id, staff_id, at"),
     Way(Tie, same="brand_id", among="decided_at IS NULL"),
+    Way(Share),
+    Way(Visitor),
+    Way(Opening),
 )
 STAYS = {
     "clerks.Binding.member": "goes over, and of two in force one ends: `binding.join`",

@@ -51,6 +51,16 @@ DELETABLE = {
     "commissions_rule": "likewise",
     "commissions_share": "likewise",
     "django_session": "ended",
+    "materials_favourite": "a clerk needs it no more",
+    "materials_material_products": "a material goes with other products",
+    "materials_material_regions": "a material is for other regions",
+    "materials_material_stores": "a material is for other stores",
+    "materials_materialcategory": "an empty shelf",
+    "materials_materialfile": "part of a draft",
+    "materials_posterpicture": "drawn again when it is asked for",
+    "materials_shareday": "rolled up again",
+    "materials_sharesale": "attributed otherwise by now",
+    "materials_uploadedfile": "looked at, and now part of a draft",
     "leads_score": "a row of clerks.leads.scoring, made of purchases: there are none left",
     "members_behind": "what is rolled up of them has caught up",
     "members_segmentmember": "somebody leaves a segment; the move stays",
@@ -78,7 +88,12 @@ CLOCK = (
 READ_ONLY = {WEB: ("django_migrations", "retail_seal", *CLOCK), JOB: ("django_migrations",)}
 
 # What of the owner's powers others may use, by a function that does one thing: who may call which.
-FUNCTIONS = {"make_event_month(date)": (WEB, JOB), "drop_event_months(date)": (JOB,)}
+FUNCTIONS = {
+    "make_event_month(date)": (WEB, JOB),
+    "drop_event_months(date)": (JOB,),
+    "make_opening_month(date)": (WEB, JOB),
+    "drop_opening_months(date)": (JOB,),
+}
 
 
 def of(login: str, table: str) -> frozenset[str]:

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "commissions",
     "clerks",
     "clerks.leads",
+    "clerks.materials",
 ]
 AUTH_USER_MODEL = "retail.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

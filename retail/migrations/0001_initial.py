@@ -247,6 +247,7 @@ class Migration(migrations.Migration):
                     ('user', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='staff', to=settings.AUTH_USER_MODEL, verbose_name='账号')),
                     ('phone_key', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.buyerkey', verbose_name='手机号')),
                     ('share_code', models.CharField(blank=True, max_length=32, null=True, unique=True, verbose_name='分享码')),
+                    ('grade', models.CharField(blank=True, db_default='', default='', max_length=16, verbose_name='职级')),
                 ],
                 options={
                     'verbose_name': '员工',

@@ -169,6 +169,8 @@ class Staff(Scoped):
         BuyerKey, verbose_name=_("手机号"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     share_code = models.CharField(_("分享码"), max_length=32, unique=True, null=True, blank=True)
+    # As the brand calls it (初级, 资深 …): materials can be for some grades alone.
+    grade = models.CharField(_("职级"), max_length=16, blank=True, default="", db_default="")
 
     scope_paths = Paths(brand="posts__store__brand", store="posts__store", staff="pk")
     scope_is_to_many = True

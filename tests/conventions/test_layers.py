@@ -14,7 +14,7 @@ from retail.scope import Scoped
 
 ROOT = Path(settings.BASE_DIR)
 PACKAGES = ("retail", "members", "commissions", "clerks")
-APP_LEVEL = {"wecom": -1, "retail": 0, "members": 1, "commissions": 1, "clerks": 2, "leads": 3}
+APP_LEVEL = {"wecom": -1, "retail": 0, "members": 1, "commissions": 1, "clerks": 2, "materials": 3, "leads": 4}
 
 
 def sources() -> list[Path]:
@@ -76,6 +76,9 @@ UNSCOPED = {
     "clerks.MergeMove": "what a merge moved, read through it",
     "clerks.Rival": "who ties for a member, read through the tie",
     "clerks.SyncRun": "how a comparison of a whole corp went, shown to headquarters only",
+    "materials.PosterPicture": "pictures by a hash of what they show, asked for by who may see that",
+    "materials.UploadedFile": "a file on its way in, read through its upload",
+    "materials.Visitor": "browsers that opened links, read through the openings",
     "wecom.App": "who the installation is to WeCom, shown to headquarters only",
     "wecom.Credential": "sealed, shown to nobody",
     "wecom.FormerKey": "sealed, shown to nobody",

@@ -1,0 +1,1 @@
+"""内容素材: something good to send, known to be opened, and credited when it sells (docs/materials.md)."""

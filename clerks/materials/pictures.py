@@ -1,0 +1,84 @@
+"""Pictures that come from outside: looked at with care, and drawn anew. What was uploaded is never given to anybody.
+
+    bytes ──size──▶ kind by its first bytes ──pixels, before any is decoded──▶ decoded, turned upright ──▶ JPEG
+
+Drawing anew leaves nothing behind the picture: no second file in the same bytes, no place where it was taken.
+"""
+
+import io
+import warnings
+from typing import NamedTuple
+
+from django.utils.translation import gettext as _
+from PIL import Image, ImageOps
+
+MEGA = 1024 * 1024
+MOST_BYTES = 20 * MEGA
+MOST_PIXELS = 40_000_000  # a telephone's largest picture has some fifty; decoded it is three bytes each
+LONGEST = 2560  # pixels of a side as it is kept
+SMALL = 480
+QUALITY = 85
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+class Unfit(ValueError):
+    """This is no picture for us; the words say why."""
+
+
+class Picture(NamedTuple):
+    """A picture as it is kept: JPEG, upright, on white; and small, for lists."""
+
+    data: bytes
+    small: bytes
+    width: int
+    height: int
+
+
+def redraw(data: bytes, *, longest: int = LONGEST) -> Picture:
+    """What may be shown of an upload. Raises Unfit."""
+    if len(data) > MOST_BYTES:
+        raise Unfit(_("图片太大：最多 %(size)s MB。") % {"size": MOST_BYTES // MEGA})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as found:
+                return _drawn(found, longest)
+    except Unfit:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Unfit(_too_many()) from None
+    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
+        raise Unfit(_("这不是能用的图片，请换一张 JPG、PNG 或 WebP。")) from error
+
+
+def _drawn(found: Image.Image, longest: int) -> Picture:
+    width, height = found.size
+    if width * height > MOST_PIXELS:
+        raise Unfit(_too_many())
+    if found.format == "JPEG":  # decoded at a fraction of its size where that is enough
+        found.draft("RGB", (longest, longest))
+    upright = ImageOps.exif_transpose(found)
+    whole = _on_white(upright)
+    whole.thumbnail((longest, longest))
+    small = whole.copy()
+    small.thumbnail((SMALL, SMALL))
+    return Picture(_jpeg(whole), _jpeg(small), *whole.size)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    paper = Image.new("RGB", picture.size, "white")
+    with_alpha = picture.convert("RGBA")
+    paper.paste(with_alpha, mask=with_alpha.getchannel("A"))
+    return paper
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    return out.getvalue()
+
+
+def _too_many() -> str:
+    return _("图片的像素太多：最多 %(count)s 万。") % {"count": MOST_PIXELS // 10_000}

@@ -1,0 +1,47 @@
+"""分享: the link of one clerk to one material. Its code says nothing and cannot be guessed."""
+
+import secrets
+import string
+from datetime import datetime
+
+from clerks.materials.models import MaterialVersion, Share
+from retail.models import Post
+
+ALPHABET = string.ascii_letters + string.digits
+LENGTH = 12  # of 62 letters each: 71 bits
+
+
+def make(
+    *,
+    post: Post,
+    version: MaterialVersion,
+    via: str,
+    now: datetime,
+    member_id: int | None = None,
+    product_id: int | None = None,
+) -> Share:
+    """A link for what is about to be sent. The caller has asked `library.sendable`."""
+    assert post.store is not None
+    return Share._base_manager.create(
+        code="".join(secrets.choice(ALPHABET) for _ in range(LENGTH)),
+        brand_id=post.store.brand_id,
+        material_id=version.material_id,
+        version=version,
+        staff_id=post.staff_id,
+        store=post.store,
+        member_id=member_id,
+        product_id=product_id,
+        via=via,
+        made_at=now,
+    )
+
+
+def sent(*, share: Share, now: datetime) -> None:
+    """WeCom said that it went out; told twice, the first time stays."""
+    if Share._base_manager.filter(pk=share.pk, sent_at=None).update(sent_at=now):
+        share.sent_at = now
+
+
+def path(share: Share) -> str:
+    """Its address on this site, without the host."""
+    return f"/s/{share.code}"
