@@ -374,30 +374,27 @@ def renew() -> None:
 def _claim(job_id: int) -> _Claim | None:
     """Take a due job for one lease; None when another worker has it, it is done, or its shard is busy."""
     now = timezone.now()
+    asked: dict[str, Any] = {"id": job_id, "now": now, "lease": now + lease(""), "fast_lease": now + lease(FAST)}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE retail_job SET state = 'running', attempts = attempts + 1, "
-            " lease_until = CASE queue WHEN %(fast)s THEN %(fast_lease)s ELSE %(lease)s END"
-            " WHERE id = (SELECT j.id FROM retail_job j WHERE j.id = %(id)s AND j.state IN ('due', 'running')"
-            "  AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until < %(now)s)"
-            # A later one may run already: it was committed before this one.
-            "  AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id"
-            "   AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))"
-            "  FOR UPDATE SKIP LOCKED)"
-            " RETURNING id, attempts, shard, queue, kind, payload",
-            {
-                "id": job_id,
-                "now": now,
-                "lease": now + lease(""),
-                "fast": FAST,
-                "fast_lease": now + lease(FAST),
-            },
-        )
+        cursor.execute(_CLAIM, asked)
         row = cursor.fetchone()
     if row is None:
         return None
     claimed, attempt, shard, queue, kind, payload = row
     return _Claim(claimed, attempt, shard, queue, kind, json.loads(payload))
+
+
+# Of a shard a later one may run already: it was committed before this one.
+_CLAIM = f"""
+UPDATE retail_job SET state = 'running', attempts = attempts + 1,
+    lease_until = CASE queue WHEN '{FAST}' THEN %(fast_lease)s ELSE %(lease)s END
+WHERE id = (SELECT j.id FROM retail_job j WHERE j.id = %(id)s AND j.state IN ('due', 'running')
+    AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until < %(now)s)
+    AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id
+        AND e.state IN ('due', 'running') AND (e.id < j.id OR e.lease_until >= %(now)s))
+    FOR UPDATE SKIP LOCKED)
+RETURNING id, attempts, shard, queue, kind, payload
+"""
 
 
 def _successor(claim: _Claim) -> int | None:
@@ -451,8 +448,17 @@ def _hold(claim: _Claim) -> bool:
     return _ours(claim).select_for_update().values_list("pk", flat=True).first() is not None
 
 
-def _mark_done(claim: _Claim) -> int:
-    return _ours(claim).update(state=Job.State.DONE, ended_at=timezone.now(), lease_until=None)
+def _mark_done(claim: _Claim) -> bool:
+    asked: dict[str, Any] = {"id": claim.job_id, "attempt": claim.attempt, "now": timezone.now()}
+    with connection.cursor() as cursor:
+        cursor.execute(_DONE, asked)
+        return bool(cursor.rowcount)
+
+
+_DONE = """
+UPDATE retail_job SET state = 'done', ended_at = %(now)s, lease_until = NULL
+WHERE id = %(id)s AND attempts = %(attempt)s AND state = 'running'
+"""
 
 
 def _postpone(claim: _Claim, later: Later) -> str:

@@ -18,7 +18,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -55,6 +56,7 @@ def choose(*, staff: Staff, store: Store, state_code: str, at: datetime) -> Welc
         brand=store.brand_id,
         is_active=True,
     )
+    rows = rows.annotate(has_parts=Exists(WelcomePart._base_manager.filter(welcome=OuterRef("pk"))))
     clock = timezone.localtime(at).time()
     fitting = [row for row in rows if is_within(clock, row.starts, row.ends)]
     return max(fitting, key=_narrowness, default=None)
@@ -78,6 +80,9 @@ def text_of(*, welcome: Welcome, staff: Staff | None, store: Store | None) -> st
 
 
 def parts_of(*, welcome: Welcome) -> list[WelcomePart]:
+    """Its attachments. Of one that `choose` chose it is known whether it has any."""
+    if not getattr(welcome, "has_parts", True):
+        return []
     return list(welcome.parts.select_related("media").order_by("pk")[:MOST_PARTS])
 
 
@@ -119,39 +124,55 @@ def send(*, message_id: int, now: datetime) -> None:
         opened = inbox.open_message(message_id)
     except inbox.Forgotten:  # the person wanted to be
         return
-    greeting = _begin(opened)
+    greeting, is_at_work = _begin(opened, now)
     if greeting.state != State.WAITING:
         return
-    welcome = greeting.welcome
-    if welcome is None or greeting.staff is None or not _works(greeting.staff, now):
+    if greeting.welcome is None or greeting.staff is None or not is_at_work:
         _end(greeting, State.NOTHING, now)
         return
     _deliver(_Delivery(greeting, opened, now))
 
 
-def _works(staff: Staff, now: datetime) -> bool:
-    """Nobody is greeted in the name of somebody who has left meanwhile."""
-    return org.roster(since=now, until=now, staff_ids=[staff.pk]).person(at=now, staff_id=staff.pk) is not None
+def _begin(opened: Opened, now: datetime) -> tuple[Greeting, bool]:
+    """The row of this code, made with what will be said before anything is, and whether its clerk works here now.
 
-
-def _begin(opened: Opened) -> Greeting:
-    """The row of this code: made, with what will be said, before anything is."""
+    Nobody is greeted in the name of somebody who has left meanwhile. Made at the first try, which is nearly always the
+    only one: so it is tried to be made before it is looked for.
+    """
     message, fields = opened
-    existing = (
-        Greeting._base_manager.select_related("welcome__brand", "staff", "store").filter(message=message).first()
-    )
-    if existing is not None:
-        return existing
     corp, at = message.app.corp_id, message.received_at
-    known = friends.key_of(corp=corp, external_userid=fields["ExternalUserID"])
     staff = org.staff_of_account(corp=corp, userid=fields.get("UserID", ""))
-    held = org.roster(since=at, until=at, staff_ids=[staff.pk]).person(at=at, staff_id=staff.pk) if staff else None
+    roster = org.roster(since=at, until=max(at, now), staff_ids=[staff.pk] if staff else [])
+    held = roster.person(at=at, staff_id=staff.pk) if staff else None
     store = Store._base_manager.select_related("brand").get(pk=held.store_id) if held and held.store_id else None
     welcome = None
     if staff and store:
         welcome = choose(staff=staff, store=store, state_code=fields.get("State", ""), at=at)
-    given = {"key_id": privacy.keep([known])[known], "staff": staff, "store": store, "welcome": welcome}
-    return Greeting._base_manager.get_or_create(message=message, defaults={**given, "received_at": at})[0]
+    known = friends.key_of(corp=corp, external_userid=fields["ExternalUserID"])
+    key_id = privacy.keep([known])[known]
+    row = Greeting(message=message, key_id=key_id, staff=staff, store=store, welcome=welcome, received_at=at)
+    if not _is_first(row):
+        rows = Greeting._base_manager.select_related("welcome__brand", "staff", "store")
+        row = rows.get(message=message)
+    return row, row.staff_id is not None and roster.person(at=now, staff_id=row.staff_id) is not None
+
+
+def _is_first(row: Greeting) -> bool:
+    """Write the row, unless there is one of this message: another try, or a worker that died, has made it."""
+    given = [row.message_id, row.key_id, row.staff_id, row.store_id, row.welcome_id, row.state, row.received_at]
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE, given)
+        made = cursor.fetchone()
+    if made:
+        row.pk = made[0]
+        row._state.adding = False
+    return bool(made)
+
+
+_MAKE = """
+INSERT INTO clerks_greeting (message_id, key_id, staff_id, store_id, welcome_id, state, received_at, attempts)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 0) ON CONFLICT (message_id) DO NOTHING RETURNING id
+"""
 
 
 class _Delivery:
@@ -268,7 +289,7 @@ def _sent(delivery: _Delivery) -> None:
     greeting = delivery.greeting
     greeting.errcode, greeting.left_out = 0, len(delivery.parts) - len(delivery.attachments)
     _end(greeting, State.SENT, delivery.at)
-    record(message_id=greeting.message_id)
+    _record(greeting, delivery.app.corp_id)
 
 
 def _refused(delivery: _Delivery, error: Rejected, is_unsure: bool) -> None:
@@ -291,8 +312,13 @@ def record(*, message_id: int) -> None:
     That a customer was greeted is a touch; a to-do to greet them by hand names them.
     """
     greeting = Greeting._base_manager.filter(message=message_id).select_related("staff", "message__app").first()
-    member_id = identity.owners([greeting.key_id]).get(greeting.key_id) if greeting else None
-    if greeting is None or member_id is None:
+    if greeting is not None:
+        _record(greeting, greeting.message.app.corp_id)
+
+
+def _record(greeting: Greeting, corp: str) -> None:
+    member_id = identity.owners([greeting.key_id]).get(greeting.key_id)
+    if member_id is None:
         return
     if greeting.state == State.MISSED:
         _name(greeting)
@@ -300,11 +326,11 @@ def record(*, message_id: int) -> None:
         return
     contact.touch(
         member_id=member_id,
-        corp=greeting.message.app.corp_id,
+        corp=corp,
         purpose=contact.Purpose.WELCOME,
         by=greeting.staff,
         store_id=greeting.store_id,
-        effect=f"welcome:{message_id}",
+        effect=f"welcome:{greeting.message_id}",
         now=greeting.received_at,
     )
 

@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 import urllib3
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from wechatpy.enterprise import WeChatClient
 from wechatpy.exceptions import WeChatClientException
@@ -171,9 +171,9 @@ class Gateway(Endpoints):
             log.warning("WeCom %s: %s", path, reply.failure)
             raise Unreachable(reply.failure, path, until=until, may_have_worked=reply.may_have_worked)
         errcode = int(reply.answer.get("errcode") or 0)
-        limits.count(app=self.app, path=path, errcode=errcode, now=now)
+        is_good = errcode not in errors.BUSY
+        limits.count(app=self.app, path=path, errcode=errcode, now=now, is_good=is_good)
         if errcode == 0:
-            limits.note_answer(app=self.app)
             return reply.answer
         raise self._error(errcode, _first_words(reply.answer.get("errmsg")), path, now)
 
@@ -185,7 +185,6 @@ class Gateway(Endpoints):
         """What an errcode means for whoever asked; notes it where it concerns everybody."""
         if errcode in errors.BUSY:
             return Busy(errcode, errmsg, path, until=now + timedelta(seconds=10))
-        limits.note_answer(app=self.app)
         if errcode == errors.LIMITED:
             until = now + self._penalty(path, now)
             limits.block(app=self.app, path=path, until=until, now=now)
@@ -240,8 +239,9 @@ class _Expired(WeComError):
 
 def _refuse_within_a_transaction() -> None:
     """Raises RuntimeError in an atomic block (but for that of a test): rows stay locked while WeCom thinks."""
-    with transaction.atomic(durable=True):
-        pass
+    if connection.in_atomic_block:  # else there is nothing to ask, and a BEGIN and a COMMIT are two ways
+        with transaction.atomic(durable=True):
+            pass
 
 
 def _first_words(errmsg: object) -> str:

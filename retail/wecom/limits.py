@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
 
+from retail import database
 from retail.wecom.errors import Busy, Limited, Paused
-from retail.wecom.models import App, Use, Valve
+from retail.wecom.models import App, Valve
 
 BREAKER = ""  # the path of the row that is a corp's breaker
 BLIP = timedelta(seconds=2)  # after which one silence is asked about again
@@ -66,10 +67,8 @@ def forget(*, before: datetime) -> int:
 
 def _take(corp_id: str, name: str, path: str, step: timedelta, ahead: timedelta, now: datetime) -> None:
     asked: dict[str, Any] = {"corp": corp_id, "path": name, "now": now, "step": step, "latest": now + ahead}
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, asked)
-        if cursor.fetchone():
-            return
+    if database.planned(_TAKE, asked):
+        return
     row = Valve.objects.get(corp_id=corp_id, path=name)
     until = max(row.next_at + step - ahead, row.blocked_until or now)
     raise Limited(0, "our own limit", path, until=max(until, now + step))
@@ -120,16 +119,13 @@ def place(*, app: App, path: str, now: datetime) -> Iterator[None]:
     """One of the places for calls under way. Raises Busy when all are taken; a process that dies frees its own."""
     cap = settings.WECOM_AT_ONCE.get(path, settings.WECOM_AT_ONCE[""])
     name = f"wecom {app.corp_id} {path}"
-    with connection.cursor() as cursor:
-        cursor.execute(_PLACE, [cap, name])
-        row = cursor.fetchone()
-    if row is None:
+    found = database.planned(_PLACE, [cap, name])
+    if not found:
         raise Busy(0, "as many calls as may be are under way", path, until=now + timedelta(seconds=2))
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [name, row[0]])
+        database.planned("SELECT pg_advisory_unlock(hashtext(%s), %s::int)", [name, found[0][0]])
 
 
 # MATERIALIZED and LIMIT: the planner must not try, and so take, more than the first that is free.
@@ -152,11 +148,6 @@ def require_open_line(*, app: App, path: str, now: datetime) -> None:
         raise Paused(path, until=max(row.blocked_until or now, now + timedelta(seconds=1)))
 
 
-def note_answer(*, app: App) -> None:
-    """WeCom answers: the line is good."""
-    Valve.objects.filter(corp_id=app.corp_id, path=BREAKER, failures__gt=0).update(failures=0, blocked_until=None)
-
-
 def note_silence(*, app: App, now: datetime) -> datetime:
     """WeCom did not answer. Returns when to try again: soon, but after so many in a row later, and nobody before."""
     most, seconds = settings.WECOM_BREAKER
@@ -176,13 +167,20 @@ RETURNING failures
 
 
 # ── What was used ────────────────────────────────────────────────────────────────────────────────────────────────────
-def count(*, app: App, path: str, errcode: int, now: datetime) -> None:
-    """One more answer of this kind in this hour, the last of them now."""
+def count(*, app: App, path: str, errcode: int, now: datetime, is_good: bool = False) -> None:
+    """One more answer of this kind in this hour, the last of them now. `is_good`: WeCom answers, so the line is."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {Use._meta.db_table} AS u (app_id, path, errcode, hour, count, last_at)"
-            " VALUES (%s, %s, %s, %s, 1, %s) ON CONFLICT (app_id, path, errcode, hour)"
-            " DO UPDATE SET count = u.count + 1, last_at = excluded.last_at",
-            [app.pk, path, errcode, hour, now],
-        )
+    asked = {"app": app.pk, "corp": app.corp_id, "path": path, "errcode": errcode, "hour": hour, "now": now}
+    database.planned(_COUNT, {**asked, "is_good": is_good})
+
+
+_COUNT = f"""
+WITH line AS (
+    UPDATE wecom_valve SET failures = 0, blocked_until = NULL
+    WHERE %(is_good)s AND corp_id = %(corp)s AND path = '{BREAKER}' AND failures > 0
+)
+INSERT INTO wecom_use AS u (app_id, path, errcode, hour, count, last_at)
+VALUES (%(app)s, %(path)s, %(errcode)s, %(hour)s, 1, %(now)s)
+ON CONFLICT (app_id, path, errcode, hour) DO UPDATE SET count = u.count + 1, last_at = excluded.last_at
+RETURNING 1
+"""
