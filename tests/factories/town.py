@@ -122,7 +122,7 @@ class Town:
         people = [brand.staff[f"A{tag}0"], brand.staff[f"A{tag}2"], brand.staff[f"X{tag}"]]
         links = [sharing.share(version, staff, brand.store) for staff in people]
         members = [*Member.objects.order_by("pk").values_list("pk", flat=True), None]
-        for _ in range(40):
+        for _ in range(120):
             at = NOW - timedelta(minutes=self.luck.randrange(60 * 24 * 60))
             sharing.opening(self.luck.choice(links), self.luck.choice(members), at=at)
         self.links.append(links)
