@@ -91,9 +91,7 @@ def local_path(wanted: str, *, below: str) -> str:
     return wanted
 
 
-def begin(
-    *, request: HttpRequest, app: App, back: str, wanted: str, now: datetime, is_customer: bool = False
-) -> str:
+def begin(*, request: HttpRequest, app: App, back: str, wanted: str, now: datetime, is_customer: bool = False) -> str:
     """Where to send the browser. WeCom sends it on to `back`, an absolute address, for `finish`.
 
     Inside WeCom that takes no tap; a browser on a desk gets a code to scan with WeCom. Customers are never shown one.

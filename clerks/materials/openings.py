@@ -212,7 +212,8 @@ _FIRST_OF_DAY = """
 SELECT w.share_id, w.member_id, min(o.at)
 FROM (SELECT DISTINCT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
     AS w(share_id, member_id, begins, ends)) w
-JOIN materials_opening o ON o.share_id = w.share_id AND o.member_id = w.member_id AND o.at >= w.begins AND o.at < w.ends
+JOIN materials_opening o ON o.share_id = w.share_id AND o.member_id = w.member_id
+    AND o.at >= w.begins AND o.at < w.ends
 GROUP BY w.share_id, w.member_id, w.begins ORDER BY 1, 2, 3
 """
 

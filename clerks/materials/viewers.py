@@ -77,15 +77,6 @@ def forget(*, visitor: UUID) -> None:
         Visitor.objects.filter(pk=row.pk).update(member=None, known_at=None)
 
 
-def forget_about(*, member_ids: Collection[int], key_ids: Collection[int]) -> int:
-    """What somebody opened who is to be forgotten is nobody's from now on; how many openings."""
-    Visitor.objects.filter(member__in=member_ids).update(member=None, known_at=None)
-    nobody = {"visitor": None, "member": None}
-    theirs = Opening._base_manager.filter(member__in=member_ids).update(**nobody)
-    visitors = [_of_buyer(key_id) for key_id in key_ids]
-    return theirs + Opening._base_manager.filter(visitor__in=visitors, member=None).update(**nobody)
-
-
 # ── What shops and mini-programs tell ────────────────────────────────────────────────────────────────────────────────
 def take(*, channel_id: int, events: Sequence[Seen], now: datetime) -> int:
     """Views of a link, told by a channel for the first time, are openings of it; how many.
@@ -103,7 +94,7 @@ def take(*, channel_id: int, events: Sequence[Seen], now: datetime) -> int:
         Row(
             one.at,
             found[one.share_code].pk,
-            _of_buyer(min(one.buyer_keys)) if one.buyer_keys else None,
+            of_buyer(min(one.buyer_keys)) if one.buyer_keys else None,
             whose.get(one.outer_event_id),
             min(one.seconds or 0, openings.MOST_SECONDS),
         )
@@ -136,7 +127,7 @@ def _members(channel_id: int, events: Sequence[Seen]) -> dict[str, int]:
     return dict(rows.values_list("outer_event_id", "member_id"))
 
 
-def _of_buyer(key_id: int) -> UUID:
+def of_buyer(key_id: int) -> UUID:
     """What stands for the browser of a buyer nobody knows yet, by their first key: the same buyer is one viewer."""
     return UUID(bytes=hashlib.md5(f"buyer:{key_id}".encode(), usedforsecurity=False).digest())
 

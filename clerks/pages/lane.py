@@ -94,7 +94,9 @@ def _head(arrival: Arrival, is_secure: bool) -> list[tuple[str, str]]:
     if arrival.visitor is not None:
         head.append(("Set-Cookie", _cookie(str(arrival.visitor), is_secure)))
     if is_secure and settings.SECURE_HSTS_SECONDS:
-        head.append(("Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"))
+        head.append(
+            ("Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload")
+        )
     return head
 
 
