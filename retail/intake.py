@@ -15,8 +15,7 @@ from django.db.models import F
 
 from clerks import attribution, binding, book, rewards
 from clerks.leads import dealing as leads
-from clerks.materials import viewers
-from clerks.materials import credit
+from clerks.materials import credit, viewers
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers

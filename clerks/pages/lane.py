@@ -8,7 +8,7 @@ not there. The sister of `retail.wecom.lane`, which see for what is done with th
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -28,30 +28,61 @@ _ADDRESS = re.compile(r"/s/([^/]+)")
 _AHEAD = ("HTTP_PURPOSE", "HTTP_SEC_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 
 
+class Reply(NamedTuple):
+    status: str
+    head: list[tuple[str, str]]
+    body: bytes = b""
+
+
 def with_links(pages: WSGIApplication) -> WSGIApplication:
     """The application with the short way for links beside the long one for everything else."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        address = _ADDRESS.fullmatch(environ.get("PATH_INFO", ""))
-        if address is None or environ["REQUEST_METHOD"] != "GET":
-            return pages(environ, start_response)
-        cookies, is_secure = parse_cookie(environ.get("HTTP_COOKIE", "")), _is_secure(environ)
-        if settings.SESSION_COOKIE_NAME in cookies or (settings.SECURE_SSL_REDIRECT and not is_secure):
+        if not _ADDRESS.fullmatch(environ.get("PATH_INFO", "")):
             return pages(environ, start_response)
         try:
-            arrival = _arrived(asked(address[1], environ, cookies))
+            reply = _cared_for(environ)
         except (openings.Away, Error):
             log.exception("A link was not followed: the database is away")
-            return _away(start_response)
+            reply = _away()
         finally:
             close_old_connections()
-        if arrival.target is None:
-            environ[NOTHING] = True
+        if reply is None:
             return pages(environ, start_response)
-        start_response("302 Found", _head(arrival, is_secure))
-        return [b""]
+        start_response(reply.status, reply.head)
+        return [reply.body]
 
     return application
+
+
+def _cared_for(environ: WSGIEnvironment) -> Reply | None:
+    """Not asked, with each request, whether the database is still there: what was not done is done again."""
+    close_old_connections()
+    line: Any = connection  # of which the stubs know little
+    is_old = line.connection is not None
+    line.health_check_done = True
+    try:
+        return followed(environ)
+    except (OperationalError, InterfaceError):  # of looking it up; what is written is written once (openings)
+        if not is_old:
+            raise
+        line.close()
+        return followed(environ)
+
+
+def followed(environ: WSGIEnvironment) -> Reply | None:
+    """The answer to a browser that follows a link; None for what is to go the long way. Raises openings.Away."""
+    address = _ADDRESS.fullmatch(environ["PATH_INFO"])
+    if address is None or environ["REQUEST_METHOD"] != "GET":
+        return None
+    cookies, is_secure = parse_cookie(environ.get("HTTP_COOKIE", "")), _is_secure(environ)
+    if settings.SESSION_COOKIE_NAME in cookies or (settings.SECURE_SSL_REDIRECT and not is_secure):
+        return None
+    arrival = arrivals.arrive(asked(address[1], environ, cookies), now=timezone.now())
+    if arrival.target is None:
+        environ[NOTHING] = True
+        return None
+    return Reply("302 Found", _head(arrival, is_secure))
 
 
 def asked(code: str, meta: Mapping[str, Any], cookies: Mapping[str, str], staff_id: int | None = None) -> Asked:
@@ -61,21 +92,6 @@ def asked(code: str, meta: Mapping[str, Any], cookies: Mapping[str, str], staff_
         word in meta.get(name, "").lower() for name in _AHEAD for word in ("prefetch", "preview", "prerender")
     )
     return Asked(code, gate.address_of(meta) or "", agent, cookies, is_ahead, staff_id)
-
-
-def _arrived(request: Asked) -> Arrival:
-    close_old_connections()
-    line: Any = connection  # of which the stubs know little
-    is_old = line.connection is not None
-    line.health_check_done = True
-    now = timezone.now()
-    try:
-        return arrivals.arrive(request, now=now)
-    except (OperationalError, InterfaceError):  # of looking it up; what is written is written once (openings)
-        if not is_old:
-            raise
-        line.close()
-        return arrivals.arrive(request, now=now)
 
 
 def _is_secure(environ: WSGIEnvironment) -> bool:
@@ -105,8 +121,7 @@ def _cookie(visitor: str, is_secure: bool) -> str:
     return f"{said}; Secure" if is_secure else said
 
 
-def _away(start_response: StartResponse) -> Iterable[bytes]:
+def _away() -> Reply:
     words = str(_("现在打不开，请过一会儿再点一次。")).encode()
     head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(words))), ("Retry-After", "5")]
-    start_response("503 Service Unavailable", [*head, ("Cache-Control", "no-store")])
-    return [words]
+    return Reply("503 Service Unavailable", [*head, ("Cache-Control", "no-store")], words)

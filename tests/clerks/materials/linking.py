@@ -1,20 +1,21 @@
 """A clerk's link, and customers who follow it over the ways a server offers."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
 
 from clerks.materials import shares
 from clerks.materials.models import MaterialFile, MaterialVersion, Share
-from clerks.pages.lane import with_links
+from clerks.pages import lane
 from retail.models import Post, Staff
 from retail.wecom.models import Media, MediaContent
 from tests import factories
 from tests.factories import LONG_AGO, World, sharing
 
-PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 MicroMessenger/8.0.54"
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 MicroMessenger/8.0.54"
+)
 DESK = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 
 
@@ -68,15 +69,13 @@ class Got:
         return SimpleCookie(self.head.get("Set-Cookie", "")).get("daogou_visitor")
 
 
-def nothing(environ: Any, start_response: Any) -> list[bytes]:
-    start_response("404 Not Found", [])
-    return [b"the long way"]
+def follow(path: str, *, method: str = "GET", **environ: Any) -> Got:
+    """What the short way answers at this address; 0 for what it leaves to the long one."""
+    reply = lane.followed(asked(path, method, **environ))
+    return Got(int(reply.status[:3]), dict(reply.head), reply.body) if reply else Got(0, {}, b"")
 
 
-def follow(path: str, *, pages: Callable[..., Any] = nothing, method: str = "GET", **environ: Any) -> Got:
-    """What a server gets back for this address, the short way."""
-    told: list[Any] = []
+def asked(path: str, method: str = "GET", **environ: Any) -> dict[str, Any]:
     given = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "REMOTE_ADDR": "10.0.0.1"}
     given |= {"HTTP_USER_AGENT": PHONE, "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO()}
-    body = with_links(pages)({**given, **environ}, lambda status, head: told.extend((status, dict(head))))
-    return Got(int(told[0][:3]), told[1], b"".join(body))
+    return {**given, **environ}

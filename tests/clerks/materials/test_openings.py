@@ -11,15 +11,16 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from clerks.materials import dwell, forgetting, openings, viewers
+from clerks.materials import dwell, forgetting, links, openings, viewers
 from clerks.materials.models import Opening, Visitor
 from clerks.materials.openings import Row
+from clerks.pages import lane
 from members import identity
 from members.models import Member
-from retail import intake, jobs, retention, shapes, tasks
+from retail import intake, jobs, retention, scope, shapes, tasks
 from retail.jobs import Job
 from retail.privacy import Known, keep
-from tests.clerks.materials.linking import linked
+from tests.clerks.materials.linking import asked, linked
 from tests.factories import NOW, number
 
 AT = NOW + timedelta(minutes=5)
@@ -211,3 +212,31 @@ def test_a_page_tells_how_long_and_nobody_can_tell_more_than_was(everything):
     for token, seconds in ((begun.token + "x", "3"), ("", "3"), (begun.token, "-3"), (begun.token, "٣")):
         assert not dwell.tell(token=token, seconds=seconds, now=AT)
     assert dwell.begun(share_id=share.pk, visitor=visitor, now=NOW + timedelta(hours=1)) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_short_way_answers_only_what_is_kept(settings):
+    links.forget_all()
+    with scope.within(scope.EVERYTHING):
+        share = linked().share
+    told = []
+    pages = lambda environ, start: [b"a page"]  # noqa: E731  what the server would ask else
+    server = lane.with_links(pages)
+
+    def get(path):
+        return b"".join(server(asked(path), lambda status, head: told.append(status)))
+
+    assert [get(f"/s/{share.code}"), get("/s/nothing"), get("/m/")] == [b"", b"a page", b"a page"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    other.close()
+    links.forget_all()
+    get(f"/s/{share.code}")
+    assert told == ["302 Found", "302 Found"] and rows().count() == 2
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE materials_opening RENAME TO elsewhere")
+    assert "再点一次" in get(f"/s/{share.code}").decode() and told[-1] == "503 Service Unavailable"

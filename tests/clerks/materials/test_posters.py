@@ -1,18 +1,13 @@
 """Posters: what a telephone reads off them, words that stay in their boxes, drawn once."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import zxingcpp
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from clerks.materials import areas, lettering, posters
-from clerks.materials.models import PosterPicture, PosterTemplate, Share
-from retail import scope
+from clerks.materials import posters
+from clerks.materials.models import PosterTemplate, Share
 from tests import factories
 from tests.clerks.materials import poster_scene
 from tests.clerks.materials.poster_scene import CODE, ORIGIN
