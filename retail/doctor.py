@@ -218,7 +218,7 @@ def _no_send_after_stop(_look: Look) -> Iterator[str]:
     yield from _rows(
         "SELECT format('touch %s (%s): member %s had stopped it at %s', t.id, t.purpose, t.member_id, min(s.at))"
         " FROM clerks_touch t JOIN members_stop s ON s.member_id = t.member_id AND s.corp = t.corp"
-        " WHERE t.purpose <> 'reply' AND s.channel IN ('', 'wecom') AND s.purpose IN ('', t.purpose)"
+        " WHERE t.purpose NOT IN ('reply', 'opened') AND s.channel IN ('', 'wecom') AND s.purpose IN ('', t.purpose)"
         " AND t.at > s.at AND (s.lifted_at IS NULL OR t.at < s.lifted_at) GROUP BY t.id ORDER BY t.id"
     )
 

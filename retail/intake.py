@@ -15,12 +15,13 @@ from django.db.models import F
 
 from clerks import attribution, binding, book, rewards
 from clerks.leads import dealing as leads
+from clerks.materials import credit, viewers
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers
 from members.models import Membership, MemberTag, Purchase, Tag
 from members.spending import Back
-from retail import jobs, orders, org, shapes, told
+from retail import jobs, orders, shapes, told
 from retail.models import Brand, Channel, Order, Refund
 from retail.models.orders import lines_of
 from retail.orders import Fault, Taken
@@ -76,11 +77,20 @@ def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime
             outcome.faults = [Fault("outer_event_id", "appears twice in this batch")]
         else:
             outcome.status = "unchanged"
-    kept = behaviour.keep(channel_id=channel.pk, events=list(seen.values()), now=now)
+    kept = _keep_events(channel, list(seen.values()), now)
     for row, outcome in zip(data, outcomes, strict=True):
         if row.type != "register" and not outcome.faults:
             outcome.status = kept[row.outer_event_id]
     return outcomes
+
+
+@transaction.atomic
+def _keep_events(channel: Channel, events: Sequence[behaviour.Seen], now: datetime) -> dict[str, behaviour.Outcome]:
+    """What people looked at; the first time a view of a clerk's link is told, it is an opening of that link."""
+    kept = behaviour.keep(channel_id=channel.pk, events=events, now=now)
+    fresh = [event for event in events if kept[event.outer_event_id] == "created"]
+    viewers.take(channel_id=channel.pk, events=fresh, now=now)
+    return kept
 
 
 def _faults_of(row: shapes.Event, said: told.Told | list[Fault], now: datetime) -> list[Fault]:
@@ -118,11 +128,7 @@ def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetim
     # A phone typed at a till is nobody's word but the clerk's; elsewhere the member has signed in with it.
     is_verified = channel.kind != Channel.Kind.POS
     met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source=identity.REGISTER, is_verified=is_verified)
-    clerk = None
-    if row.share_code:
-        clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
-            at=row.at, share_code=row.share_code
-        )
+    clerk = credit.clerk(code=row.share_code, brand_id=said.brand_id, at=row.at) if row.share_code else None
     membership = identity.register(
         brand_id=said.brand_id,
         member_id=met.member_id,
@@ -274,6 +280,7 @@ def _settle(order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> N
         now=now,
         reasons=reclaimed,
     )
+    credit.note(orders=fresh, claims=claims, kept=[order for order in corrected if order.pk not in reclaimed])
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
     back = _came_back(waiting)
