@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from clerks.models import Binding, Friend
 from members import points, profiles, tag_words, tiers
-from members.models import Membership, MemberTag, Tag
+from members.models import Membership, MemberTag, Stop, Tag
 from retail import database, privacy, scope
 from retail.models import BuyerKey, Post, Store
 
@@ -176,6 +176,7 @@ class Portrait:
     contacted_at: datetime | None
     friend: str
     is_stopped: bool
+    wishes: list[str]
     identities: list[Known]
     latest: list[Bought]
     coupons: list[Held]
@@ -285,6 +286,8 @@ SELECT jsonb_build_object(
         WHERE f.member_id = who.member_id AND f.staff_id = %(staff_id)s AND f.corp = %(corp)s),
     'is_stopped', EXISTS (SELECT FROM members_stop s WHERE s.member_id = who.member_id AND s.corp = %(corp)s
         AND s.lifted_at IS NULL AND s.channel IN ('', 'wecom') AND s.purpose IN ('', 'service')),
+    'wishes', (SELECT jsonb_agg(jsonb_build_array(s.channel, s.purpose) ORDER BY s.id) FROM members_stop s
+        WHERE s.member_id = who.member_id AND s.corp IN ('', %(corp)s) AND s.lifted_at IS NULL),
     'identities', (SELECT jsonb_agg(jsonb_build_array(k.type, k.masked) ORDER BY k.type, k.id)
         FROM members_identity i JOIN retail_buyerkey k ON k.id = i.key_id
         WHERE i.member_id = who.member_id AND k.cipher IS NOT NULL),
@@ -359,6 +362,7 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
         contacted_at=_time(said["contacted_at"]),
         friend=_friend(said["friends"] or ()),
         is_stopped=said["is_stopped"],
+        wishes=[Stop(channel=channel, purpose=purpose).words for channel, purpose in said["wishes"] or ()],
         identities=[Known(str(BuyerKey.Type(kind).label), masked) for kind, masked in said["identities"] or ()][:MOST],
         latest=[_bought(*row) for row in said["latest"] or ()],
         coupons=[Held(name, _at(until)) for name, until in said["coupons"] or ()][:MOST],

@@ -60,18 +60,6 @@ class State(NamedTuple):
     stops: list[Stop]
     consents: list[Consent]
 
-    @property
-    def is_left_alone(self) -> bool:
-        return any(stop.purpose == Stop.Purpose.ALL for stop in self.stops)
-
-    @property
-    def takes_offers(self) -> bool:
-        return not any(stop.purpose in (Stop.Purpose.ALL, Stop.Purpose.MARKETING) for stop in self.stops)
-
-    @property
-    def is_profiled(self) -> bool:
-        return not any(stop.purpose == Stop.Purpose.PROFILING for stop in self.stops)
-
 
 def state(*, member: Member, corp: str) -> State:
     """Of a member, towards one corp; whether the reader may see them is asked before."""
@@ -84,35 +72,53 @@ def state(*, member: Member, corp: str) -> State:
 
 # ── Wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 @transaction.atomic
-def stop(*, member: Member, corp: str, channel: str = "", purpose: str = "", by: Any, now: datetime) -> Stop:
-    """The member does not want this any more ("" = any channel, any purpose). Idempotent.
+def stop(
+    *, member: Member, corp: str, channel: str = "", purpose: str = "", by: Any, now: datetime, said: str = ""
+) -> Stop:
+    """The member does not want this any more ("" = any channel, any purpose). Idempotent. `said`: how they said so.
 
     Of who was merged into somebody else it is said of that one, on whose page it can be seen and taken back.
     """
     root = identity.persons([member.pk])[member.pk][0]
     member = member if member.pk == root else Member._base_manager.get(pk=root)
     _alone(member.pk)
-    corp = "" if purpose == Stop.Purpose.PROFILING else corp
+    if purpose == Stop.Purpose.PROFILING:
+        corp = channel = ""
     wish = {"member": member, "corp": corp, "channel": channel, "purpose": purpose}
     row = Stop._base_manager.filter(**wish, lifted_at=None).first()
     if row is None:
         row = Stop._base_manager.create(**wish, at=now)
-        audit.record(by=by, action="stop", target=member, now=now, after={"channel": channel, "purpose": purpose})
+        after = {"channel": channel, "purpose": purpose}
+        audit.record(by=by, action="stop", target=member, now=now, after=after, reason=said)
         if purpose == Stop.Purpose.PROFILING:
             model_tags.drop(member_ids=[member.pk], now=now)
     return row
 
 
 @transaction.atomic
-def lift(*, stop: Stop, by: Any, now: datetime) -> None:
-    """The member has said that it may be done again."""
+def lift(*, stop: Stop, by: Any, now: datetime, said: str = "") -> None:
+    """The member has said that it may be done again. `said`: how, for whoever asks later."""
     _alone(stop.member_id)
     if Stop._base_manager.filter(pk=stop.pk, lifted_at=None).update(lifted_at=now):
         after = {"channel": stop.channel, "purpose": stop.purpose}
-        audit.record(by=by, action="stop.lift", target=stop.member, now=now, before=after)
+        audit.record(by=by, action="stop.lift", target=stop.member, now=now, before=after, reason=said)
         if stop.purpose == Stop.Purpose.PROFILING:
             ids = stop.member.memberships.values_list("pk", flat=True)
             model_tags.recompute(membership_ids=list(ids), now=now)
+
+
+def noted(*, stop: Stop) -> dict[str, audit.AuditRow]:
+    """What the journal says of a stop, act by act: who wrote it down, who lifted it, on which word.
+
+    Nothing, where taking a consent back brought the stop by itself.
+    """
+    said = {"channel": stop.channel, "purpose": stop.purpose}
+    rows = audit.AuditRow._base_manager.filter(
+        Q(action="stop", at=stop.at, after=said) | Q(action="stop.lift", at=stop.lifted_at, before=said),
+        target_type=Member._meta.label_lower,
+        target_id=str(stop.member_id),
+    )
+    return {row.action: row for row in rows.select_related("by__staff").order_by("pk")}
 
 
 def _alone(member_id: int) -> None:

@@ -106,6 +106,13 @@ def member_of(known: privacy.Known) -> int | None:
     return found.first()
 
 
+def members_of(known: Collection[privacy.Known]) -> dict[privacy.Known, int]:
+    """The same of many; hearsay says of nobody who they are. One statement."""
+    prints = {privacy.fingerprint(one): one for one in known}
+    rows = Identity._base_manager.filter(key__hmac__in=prints, is_hearsay=False)
+    return {prints[bytes(mark)]: member_id for mark, member_id in rows.values_list("key__hmac", "member_id")}
+
+
 # ── What is known of keys, and what is learned ───────────────────────────────────────────────────────────────────────
 # Per key: whose it is; of those whose, whether they are known by more than numbers, and by which proven unionids.
 _KNOWN = """

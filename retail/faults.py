@@ -37,6 +37,13 @@ _TABLE = [
     _known(r"unknown channel '(?P<it>.*)'", "unknown_channel", _("没有这个渠道：%(it)s")),
     _known(r"unknown tier '(?P<it>.*)'", "unknown_tier", _("没有这个等级：%(it)s")),
     _known(r"unknown tag '(?P<it>.*)'", "unknown_tag", _("没有这个标签：%(it)s")),
+    _known(r"unknown coupon code", "unknown_coupon", _("没有这个券码")),
+    _known(r"was claimed by somebody else", "coupon_taken", _("券码已经被别人领走了")),
+    _known(r"was used already", "coupon_used", _("券码已经用掉了")),
+    _known(r"was taken back", "coupon_void", _("券码已经作废了")),
+    _known(r"is over", "coupon_over", _("券码已经过期了")),
+    _known(r"has as many of these coupons.*", "coupon_enough", _("这位会员已经领满了这种券")),
+    _known(r"is no member of the brand.*", "not_a_member", _("不是这个品牌的会员")),
     _known(r"unknown company '(?P<it>.*)'", "unknown_company", _("没有这家公司：%(it)s")),
     _known(r"nobody '(?P<it>.*)' holds a post.*", "unknown_clerk", _("工号 %(it)s 现在没有门店岗位")),
     _known(

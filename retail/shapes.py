@@ -150,6 +150,14 @@ class Member(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=
     consents: Annotated[tuple[Consent, ...], Meta(max_length=20)] = ()
 
 
+class CouponClaim(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A member names the code of a coupon, and has it from then on."""
+
+    channel: Code
+    code: Code
+    buyer: Annotated[tuple[Buyer, ...], Meta(min_length=1, max_length=20)]
+
+
 def encode(shape: Struct) -> bytes:
     """The canonical bytes of a shape: equal content, equal bytes."""
     return msgspec.json.encode(shape)

@@ -2,6 +2,8 @@
 
 from members.admin import people, points, tiers
 from members.coupons import admin as coupons
+from members.coupons import issue_pages
+from members.rights import stops
 from members.segments import admin as segments
 
-__all__ = ["coupons", "people", "points", "segments", "tiers"]
+__all__ = ["coupons", "issue_pages", "people", "points", "segments", "stops", "tiers"]

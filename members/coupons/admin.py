@@ -1,10 +1,11 @@
 """Admin pages of coupons: types with their funnel, quotas, issuing to a segment, coupons, and codes orders named."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,14 +19,23 @@ from unfold.decorators import action, display
 
 from members import coupons
 from members.coupons import funnel, giving, issuing, words
-from members.coupons.forms import CodesForm, QuotaForm, QuotasForm, SegmentForm, TenthsField, TypeForm, VoidForm
-from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponType, CouponUse
+from members.coupons.forms import (
+    CodesForm,
+    MakeCodesForm,
+    QuotaForm,
+    QuotasForm,
+    SegmentForm,
+    TenthsField,
+    TypeForm,
+    VoidForm,
+)
+from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponType, CouponUse
 from members.models.coupons import TROUBLES
 from retail import scope
+from retail.exports import ExportingAdmin
 from retail.models import Category, Channel, Order, Staff, Store
 from retail.scoped_admin import (
     Badge,
-    Confirm,
     DecidingAdmin,
     EstimatedPaginator,
     ScopedAdmin,
@@ -35,6 +45,7 @@ from retail.scoped_admin import (
     link,
     moment,
 )
+from retail.sheets import Column
 
 SHOWN = 20  # clerks on the page of a type
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -51,17 +62,17 @@ QUOTAS = ActionDialog(
     form_class=QuotasForm,
     form_submit_text=gettext_lazy("设好额度"),
 )
+MAKE_CODES = ActionDialog(
+    title=gettext_lazy("生成券码？"),
+    description=gettext_lazy("每个码只能一位会员领，猜不出来。做好后在“批量发券”里下载。"),
+    form_class=MakeCodesForm,
+    form_submit_text=gettext_lazy("生成"),
+)
 VOID = ActionDialog(
     title=gettext_lazy("作废这张券？"),
     description=gettext_lazy("作废后不能再用，也不能恢复。"),
     form_class=VoidForm,
     form_submit_text=gettext_lazy("作废"),
-)
-STOP = ActionDialog(
-    title=gettext_lazy("停下来？"),
-    description=gettext_lazy("已经发出的券不收回，没发到的不再发。"),
-    form_class=Confirm,
-    form_submit_text=gettext_lazy("停止发券"),
 )
 
 
@@ -78,7 +89,7 @@ class CouponTypeAdmin(DecidingAdmin):
     search_fields = ("name", "code__exact")
     search_help_text = gettext_lazy("名称或编码")
     ordering = ("-starts_at", "-pk")
-    actions_detail = ("issue", "quotas", "codes")
+    actions_detail = ("issue", "quotas", "make_codes", "codes")
     change_form_outer_after_template = "admin/members/coupontype/funnel.html"
     fieldsets = (
         (None, {"fields": ("brand", "name", "code", "kind", "off_fen", "off_ppm", "gift")}),
@@ -206,6 +217,16 @@ class CouponTypeAdmin(DecidingAdmin):
 
         return self.attempt(request, object_id, verb)
 
+    @action(description=gettext_lazy("生成券码"), icon="qr_code_2_add", permissions=["give"], dialog=MAKE_CODES)
+    def make_codes(self, request: HttpRequest, form: MakeCodesForm, object_id: str) -> HttpResponse:
+        def verb(row: CouponType) -> str | tuple[str, CouponIssue]:
+            count = form.cleaned_data["count"]
+            return _("开始做了，做了多少就在这一页。"), issuing.ask_codes(
+                type=row, count=count, by=request.user, now=timezone.now()
+            )
+
+        return self.attempt(request, object_id, verb)
+
     @action(description=gettext_lazy("导入券码"), icon="qr_code", permissions=["give"])
     def codes(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Codes that were printed or handed out elsewhere; whoever uses or claims one has it."""
@@ -282,60 +303,6 @@ class CouponQuotaAdmin(ScopedAdmin):
         return ("type", "staff", "left") if obj else ()
 
 
-# ── Issues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-@admin.register(CouponIssue)
-class CouponIssueAdmin(DecidingAdmin):
-    """How far a giving to a segment is, and who got none."""
-
-    is_read_only = True
-    refusals = (coupons.Refused,)
-    list_display = ("type", "segment", "state_label", "progress", "issued", "skipped", "asked", "asker")
-    list_select_related = ("type", "segment", "asked_by__staff")
-    list_filter = ("type", "state")
-    ordering = ("-pk",)
-    fields = ("type", "segment", "state_label", "progress", "issued", "skipped", "why", "asker", "asked", "ended")
-    actions_detail = ("stop",)
-    asked = moment("asked_at", gettext_lazy("时间"))
-    ended = moment("ended_at", gettext_lazy("结束"))
-
-    @display(
-        description=gettext_lazy("状态"),
-        label={"waiting": "info", "running": "info", "done": "success", "stopped": "warning"},
-    )
-    def state_label(self, row: CouponIssue) -> Badge:
-        return Badge(row.state, row.get_state_display())
-
-    @display(description=gettext_lazy("进度"))
-    def progress(self, row: CouponIssue) -> str:
-        return f"{row.issued + row.skipped:,} / {row.total:,}"
-
-    @display(description=gettext_lazy("没发的原因"))
-    def why(self, row: CouponIssue) -> str:
-        counts = CouponSkip.objects.filter(issue=row).values_list("reason").annotate(Count("pk")).order_by("reason")
-        told = [
-            _("%(why)s：%(count)s 人") % {"why": CouponSkip.Reason(reason).label, "count": f"{count:,}"}
-            for reason, count in counts
-        ]
-        return _("；").join(told) or "–"
-
-    @display(description=gettext_lazy("谁发的"))
-    def asker(self, row: CouponIssue) -> str:
-        return str(row.asked_by or "–")
-
-    def has_stop_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        row = self.row(request, object_id)
-        is_open = row is not None and row.state in (CouponIssue.State.WAITING, CouponIssue.State.RUNNING)
-        return is_open and request.user.has_perm("members.change_coupontype")
-
-    @action(description=gettext_lazy("停止发券"), icon="stop_circle", permissions=["stop"], dialog=STOP)
-    def stop(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        def verb(row: CouponIssue) -> str:
-            issuing.stop(issue=row, by=request.user, now=timezone.now())
-            return _("已经停止。")
-
-        return self.attempt(request, object_id, verb)
-
-
 # ── Coupons ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 class MoveInline(ScopedTabularInline):
     model = CouponMove
@@ -346,10 +313,19 @@ class MoveInline(ScopedTabularInline):
 
 
 @admin.register(Coupon)
-class CouponAdmin(DecidingAdmin):
-    """Made by issuing and moved by orders; by hand one can only be taken away."""
+class CouponAdmin(ExportingAdmin, DecidingAdmin):
+    """Made by issuing and moved by orders; by hand one can only be taken away.
+
+    Whole codes leave the house only from the page of what was made (CouponIssueAdmin), as long as nobody has them.
+    """
 
     is_read_only = True
+    actions = ()
+    sheet = (
+        Column(gettext_lazy("券码"), "text", lambda row: row.code),
+        Column(gettext_lazy("券种"), "text", lambda row: row.type),
+        Column(gettext_lazy("有效期到"), "moment", lambda row: row.last_day),
+    )
     refusals = (coupons.Refused,)
     paginator = EstimatedPaginator
     list_display = ("tail", "type", "holder", "state_label", "giver", "issued", "until", "used")
@@ -374,6 +350,12 @@ class CouponAdmin(DecidingAdmin):
             is_giver_known=Exists(Staff.objects.filter(pk=OuterRef("issued_by"))),
             is_order_known=Exists(Order.objects.filter(pk=OuterRef("order"))),
         )
+
+    def sheet_rows(self, rows: QuerySet) -> QuerySet:
+        return rows.filter(state=Coupon.State.OPEN).select_related("type")
+
+    def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
+        return set(Coupon._base_manager.filter(membership__member__in=member_ids).values_list("pk", flat=True))
 
     @display(description=gettext_lazy("券码"))
     def tail(self, row: Coupon) -> str:

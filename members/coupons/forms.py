@@ -14,10 +14,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from members.coupons import issuing
 from members.models import CouponType, Segment
 from retail.models import Category, Channel, StoreGroup
 
-MOST_CODES = 50_000
+MOST_CODES = issuing.MOST_CODES
 
 
 class TenthsField(forms.DecimalField):
@@ -127,6 +128,15 @@ class CodesForm(forms.Form):
         if len(codes) > MOST_CODES:
             raise forms.ValidationError(_("一次最多 %(most)s 个券码。") % {"most": f"{MOST_CODES:,}"})
         return cleaned | {"codes": codes}
+
+
+class MakeCodesForm(BaseDialogForm):
+    count = forms.IntegerField(
+        label=_("做几个券码"),
+        min_value=1,
+        max_value=issuing.MOST_CODES,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+    )
 
 
 class QuotasForm(BaseDialogForm):

@@ -58,7 +58,7 @@ def make(
     """
     type = CouponType._base_manager.select_for_update(of=("self",)).get(pk=type.pk)
     skipped: dict[int, str] = dict.fromkeys(membership_ids, _Reason.OVER) if not is_given_now(type, now) else {}
-    has = _counts(type, membership_ids)
+    has = counts(type, membership_ids)
     room = float("inf") if type.limit is None else type.limit - type.issued
     made: list[Coupon] = []
     for membership_id in membership_ids:
@@ -81,7 +81,7 @@ def is_given_now(type: CouponType, now: datetime) -> bool:
     return type.starts_at <= now and (type.ends_at is None or now < type.ends_at) and not over
 
 
-def _counts(type: CouponType, membership_ids: Collection[int]) -> Counter[int]:
+def counts(type: CouponType, membership_ids: Collection[int]) -> Counter[int]:
     """How many each of them has of a type, used ones included."""
     rows = Coupon._base_manager.filter(type=type, membership__in=membership_ids).exclude(state=_State.VOID)
     return Counter(rows.values_list("membership_id", flat=True))
@@ -91,7 +91,7 @@ def _coupon(type: CouponType, membership_id: int | None, now: datetime, *, code:
     coupon = Coupon(type=type, code=code or new_code(), issued_at=now, membership_id=membership_id, **more)
     coupon.state = _State.ISSUED if membership_id else _State.OPEN
     coupon.claimed_at = now if membership_id else None
-    coupon.valid_from, coupon.valid_until = _valid(type, now if membership_id else None, now)
+    coupon.valid_from, coupon.valid_until = valid(type, now if membership_id else None, now)
     return coupon
 
 
@@ -100,7 +100,7 @@ def new_code() -> str:
     return base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode()
 
 
-def _valid(type: CouponType, claimed_at: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+def valid(type: CouponType, claimed_at: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """From when to when it may be used. One that nobody has claimed may be until the last of them might have ended."""
     day = timezone.localtime(claimed_at or now).date()
     start = midnight(max(day, type.usable_from or day))
@@ -223,6 +223,19 @@ def of_member(*, membership: Membership) -> QuerySet[Coupon]:
 
 
 # ── Codes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@transaction.atomic
+def make_codes(*, type: CouponType, count: int, issue: CouponIssue, now: datetime) -> int:
+    """Make so many of a type as codes nobody has claimed, or as many as are left; how many that were.
+
+    Nobody could have named one before: unlike those of others they need no look at the orders.
+    """
+    type = CouponType._base_manager.select_for_update(of=("self",)).get(pk=type.pk)
+    left = count if type.limit is None else max(0, type.limit - type.issued)
+    made = [_coupon(type, None, now, issue=issue) for _n in range(min(count, left))]
+    _keep(type, made, now)
+    return len(made)
+
+
 def take_codes(*, type: CouponType, codes: Iterable[str], by: Any, now: datetime) -> dict[str, str]:
     """Take in codes somebody else made, as coupons nobody has claimed; those refused, with why. Raises Refused.
 
@@ -257,22 +270,3 @@ def _take(type: CouponType, codes: Sequence[str], now: datetime) -> dict[str, st
     _keep(type, [_coupon(type, None, now, code=code) for code in new[:room]], now)
     using.judge(codes=set(new[:room]), now=now)
     return dict.fromkeys(there, _("已经有了")) | dict.fromkeys(new[room:], str(_WHY[_Reason.LIMIT]))
-
-
-@transaction.atomic
-def claim(*, code: str, membership: Membership, by: Any, now: datetime) -> Coupon:
-    """An open code becomes a member's coupon. Raises Refused; the words do not tell whether there is such a code."""
-    row = Coupon._base_manager.select_for_update(of=("self",)).select_related("type")
-    coupon = row.filter(code=code.strip(), state=_State.OPEN, type__brand=membership.brand_id).first()
-    if coupon is None or coupon.valid_until <= now:
-        raise Refused(_("没有这个券码，或者已经被领走了。"))
-    type = CouponType._base_manager.select_for_update(of=("self",)).get(pk=coupon.type_id)
-    if _counts(type, [membership.pk])[membership.pk] >= type.per_member:
-        raise Refused(_WHY[_Reason.ENOUGH])
-    coupon.membership, coupon.claimed_at, coupon.state = membership, now, _State.ISSUED
-    coupon.valid_from, coupon.valid_until = _valid(type, now, now)
-    coupon.save(update_fields=["membership", "claimed_at", "state", "valid_from", "valid_until"])
-    using.note_moves([Change(coupon, None, None, now)], now)
-    using.judge(codes={coupon.code}, now=now)
-    audit.record(by=by, action="coupon.claim", target=coupon, now=now)
-    return coupon

@@ -1,4 +1,4 @@
-"""A type given to everybody in a segment: asked for after a look at the numbers, then done by a job, chunk by chunk.
+"""A type given to everybody in a segment, or made into codes: asked for, then done by a job, chunk by chunk.
 
 Each chunk is a transaction that also notes how far it got; a job that dies goes on from there, and nobody gets two.
 """
@@ -17,6 +17,7 @@ from retail import audit, jobs
 
 JOB = "coupon_issue"  # {"issue_id"}
 CHUNK = 500  # members in one transaction; the type is locked for as long
+MOST_CODES = 50_000  # at once: as many as one file may hold
 
 _State = CouponIssue.State
 
@@ -65,6 +66,22 @@ def ask(*, type: CouponType, segment: Segment, by: Any, now: datetime) -> Coupon
 
 
 @transaction.atomic
+def ask_codes(*, type: CouponType, count: int, by: Any, now: datetime) -> CouponIssue:
+    """Have a job make so many codes that members claim. Raises Refused."""
+    type = CouponType._base_manager.get(pk=type.pk)
+    giving.valid(type, None, now)  # or they would have no end
+    if not 1 <= count <= MOST_CODES:
+        raise Refused(_("一次做 1 到 %(most)s 个券码。") % {"most": f"{MOST_CODES:,}"})
+    left = None if type.limit is None else max(0, type.limit - type.issued)
+    if left is not None and count > left:
+        raise Refused(_("这种券最多还能做 %(left)s 张。") % {"left": f"{left:,}"})
+    issue = CouponIssue.objects.create(type=type, total=count, asked_by=by, asked_at=now)
+    audit.record(by=by, action="coupon.codes", target=type, now=now, after={"codes": count})
+    jobs.enqueue(work=[jobs.Work(JOB, {"issue_id": issue.pk}, f"coupons:{type.pk}")], now=now)
+    return issue
+
+
+@transaction.atomic
 def stop(*, issue: CouponIssue, by: Any, now: datetime) -> None:
     """Stop at the next chunk; who has one keeps it. Raises Refused."""
     issue = CouponIssue._base_manager.select_for_update(of=("self",)).get(pk=issue.pk)
@@ -87,6 +104,23 @@ def _chunk(issue_id: int, now: datetime) -> bool:
     issue = CouponIssue._base_manager.select_for_update(of=("self",)).select_related("type").get(pk=issue_id)
     if issue.state not in (_State.WAITING, _State.RUNNING):
         return False
+    return _give_some(issue, now) if issue.segment_id else _make_some(issue, now)
+
+
+def _make_some(issue: CouponIssue, now: datetime) -> bool:
+    wanted = min(CHUNK, issue.total - issue.issued)
+    made = giving.make_codes(type=issue.type, count=wanted, issue=issue, now=now)
+    is_over = made < CHUNK
+    CouponIssue._base_manager.filter(pk=issue.pk).update(
+        state=_State.DONE if is_over else _State.RUNNING,
+        issued=F("issued") + made,
+        skipped=issue.total - issue.issued - made if is_over else 0,
+        ended_at=now if is_over else None,
+    )
+    return not is_over
+
+
+def _give_some(issue: CouponIssue, now: datetime) -> bool:
     there = SegmentMember._base_manager.filter(segment=issue.segment_id, membership__gt=issue.reached)
     ids = list(there.order_by("membership").values_list("membership_id", flat=True)[:CHUNK])
     given = giving.make(type=issue.type, membership_ids=ids, now=now, issue=issue)
@@ -96,7 +130,7 @@ def _chunk(issue_id: int, now: datetime) -> bool:
     )
     issue.state = _State.RUNNING if ids else _State.DONE
     issue.reached = ids[-1] if ids else issue.reached
-    CouponIssue._base_manager.filter(pk=issue_id).update(
+    CouponIssue._base_manager.filter(pk=issue.pk).update(
         state=issue.state,
         reached=issue.reached,
         issued=F("issued") + len(given.coupons),

@@ -331,9 +331,9 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='issues', to='members.coupontype', verbose_name='券种')),
-                    ('segment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.segment', verbose_name='人群')),
+                    ('segment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.segment', verbose_name='人群')),
                     ('state', models.CharField(choices=[('waiting', '等待'), ('running', '进行中'), ('done', '完成'), ('stopped', '已停止')], default='waiting', max_length=8, verbose_name='状态')),
-                    ('total', models.PositiveIntegerField(verbose_name='人数')),
+                    ('total', models.PositiveIntegerField(verbose_name='张数')),
                     ('reached', models.BigIntegerField(default=0, editable=False)),
                     ('issued', models.PositiveIntegerField(default=0, verbose_name='发出')),
                     ('skipped', models.PositiveIntegerField(default=0, verbose_name='没发')),

@@ -56,6 +56,12 @@ class Stop(Scoped):
     is "": it holds for the whole group.
     """
 
+    class Channel(models.TextChoices):
+        ALL = "", _("任何方式")
+        WECOM = "wecom", _("企业微信")
+        SMS = "sms", _("短信")
+        PHONE = "phone", _("电话")
+
     class Purpose(models.TextChoices):
         ALL = "", _("一切联系")
         MARKETING = "marketing", _("营销联系")
@@ -81,9 +87,24 @@ class Stop(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.member} {self.purpose_name}"
+        return f"{self.member} {self.words}"
 
     @property
-    def purpose_name(self) -> str:
-        """The purpose in words; also where it is one of the kinds of contact (retail's `Touch.Purpose`)."""
-        return str(dict(self.Purpose.choices).get(self.purpose, self.purpose))
+    def words(self) -> str:
+        """What the customer asked for, as one says it; also of purposes only other rooms know (`Touch.Purpose`)."""
+        said = _WISHES.get((self.channel, self.purpose))
+        what = " · ".join(filter(None, (self.channel, self.purpose)))
+        return str(said or _("不要联系（%(what)s）") % {"what": what})
+
+
+_WISHES = {
+    ("", ""): _("不要再联系"),
+    ("", Stop.Purpose.MARKETING): _("不要发优惠"),
+    ("", Stop.Purpose.PROFILING): _("不要个性化推荐"),
+    (Stop.Channel.WECOM, ""): _("不要发企业微信消息"),
+    (Stop.Channel.WECOM, Stop.Purpose.MARKETING): _("不要在企业微信里发优惠"),
+    (Stop.Channel.SMS, ""): _("不要发短信"),
+    (Stop.Channel.SMS, Stop.Purpose.MARKETING): _("不要发优惠短信"),
+    (Stop.Channel.PHONE, ""): _("不要打电话"),
+    (Stop.Channel.PHONE, Stop.Purpose.MARKETING): _("不要打电话推销"),
+}

@@ -130,7 +130,10 @@ class CouponQuota(Scoped):
 
 
 class CouponIssue(Scoped):
-    """发券: a type given to everybody in a segment, some hundred at a time. `reached`: the last one."""
+    """发券: a type given to everybody in a segment, some hundred at a time. `reached`: the last one.
+
+    Without a segment: made into `total` codes that members claim.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("等待")
@@ -139,9 +142,11 @@ class CouponIssue(Scoped):
         STOPPED = "stopped", _("已停止")
 
     type = models.ForeignKey(CouponType, verbose_name=_("券种"), on_delete=models.PROTECT, related_name="issues")
-    segment = models.ForeignKey(Segment, verbose_name=_("人群"), on_delete=models.PROTECT, related_name="+")
+    segment = models.ForeignKey(
+        Segment, verbose_name=_("人群"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.WAITING)
-    total = models.PositiveIntegerField(_("人数"))
+    total = models.PositiveIntegerField(_("张数"))
     reached = models.BigIntegerField(default=0, editable=False)
     issued = models.PositiveIntegerField(_("发出"), default=0)
     skipped = models.PositiveIntegerField(_("没发"), default=0)
@@ -158,7 +163,7 @@ class CouponIssue(Scoped):
         verbose_name_plural = _("批量发券")
 
     def __str__(self) -> str:
-        return f"{self.type} → {self.segment}"
+        return f"{self.type} → {self.segment or _('券码')}"
 
 
 class CouponSkip(Scoped):

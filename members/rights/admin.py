@@ -21,8 +21,6 @@ from members.rights import access, corrections, suspicions
 from retail import approvals, exports
 from retail.models import Brand
 from retail.scoped_admin import (
-    Badge,
-    Confirm,
     DecidingAdmin,
     EstimatedPaginator,
     ScopedAdmin,
@@ -47,15 +45,15 @@ class ConsentInline(ScopedTabularInline):
 
 class StopInline(ScopedTabularInline):
     model = Stop
-    fields = ("purpose_label", "at", "lifted_at")
+    fields = ("wish", "at", "lifted_at")
     ordering = ("-at", "-pk")
     is_read_only = True
     show_change_link = True
     verbose_name_plural = _("不要联系")
 
-    @display(description=_("不要"))
-    def purpose_label(self, row: Stop) -> str:
-        return row.purpose_name
+    @display(description=_("顾客说"))
+    def wish(self, row: Stop) -> str:
+        return row.words
 
 
 class WishForm(BaseDialogForm):
@@ -65,6 +63,20 @@ class WishForm(BaseDialogForm):
         required=False,
         initial="",
         widget=UnfoldAdminRadioSelectWidget(),
+    )
+    channel = forms.ChoiceField(
+        label=_("不要用哪种方式"),
+        choices=Stop.Channel.choices,
+        required=False,
+        initial="",
+        widget=UnfoldAdminRadioSelectWidget(),
+    )
+    said = forms.CharField(
+        label=_("顾客是怎么说的（可以不写）"),
+        max_length=200,
+        required=False,
+        help_text=_("例如：打客服电话要求的。不要写姓名和号码。"),
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
 
@@ -184,8 +196,8 @@ class WithRights(DecidingAdmin):
         def verb(member: Member) -> str:
             # Of all brands, also of those whose member they may become later.
             for corp in sorted(set(Brand._base_manager.values_list("corp", flat=True))):
-                purpose = form.cleaned_data["purpose"]
-                consent.stop(member=member, corp=corp, purpose=purpose, by=request.user, now=timezone.now())
+                given = {name: form.cleaned_data[name] for name in ("channel", "purpose", "said")}
+                consent.stop(member=member, corp=corp, **given, by=request.user, now=timezone.now())
             return str(_("已记下，马上生效。"))
 
         return self.attempt(request, object_id, verb)
@@ -248,52 +260,6 @@ class EventAdmin(ScopedAdmin):
     @display(description=_("更正过"))
     def corrected(self, row: Event) -> str:
         return str(_("%(count)s 次") % {"count": len(row.former)}) if row.former else "–"
-
-
-LIFT = ActionDialog(
-    title=_("可以重新联系？"),
-    description=_("要顾客亲口说可以，才能取消。会记下是您取消的。"),
-    form_class=Confirm,
-    form_submit_text=_("顾客说可以了"),
-)
-
-
-@admin.register(Stop)
-class StopAdmin(DecidingAdmin):
-    is_read_only = True
-    list_display = ("who", "purpose_label", "since", "state_label")
-    list_select_related = ("member",)
-    list_filter = ("purpose", "at")
-    ordering = ("-pk",)
-    fields = ("who", "purpose_label", "since", "state_label", "lifted")
-    actions_detail = ("lift",)
-
-    since = moment("at", _("从"))
-    lifted = moment("lifted_at", _("取消"))
-
-    @display(description=_("会员"))
-    def who(self, row: Stop) -> str:
-        return _called(row.member)
-
-    @display(description=_("不要"))
-    def purpose_label(self, row: Stop) -> str:
-        return row.purpose_name
-
-    @display(description=_("状态"), label={"open": "danger", "lifted": "info"})
-    def state_label(self, row: Stop) -> Badge:
-        return Badge("lifted", _("已取消")) if row.lifted_at else Badge("open", _("有效"))
-
-    def has_lift_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        row = self.row(request, object_id)
-        return row is not None and row.lifted_at is None and request.user.has_perm("members.stop_member")
-
-    @action(description=_("取消不要联系"), icon="undo", permissions=["lift"], dialog=LIFT)
-    def lift(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        def verb(stop: Stop) -> tuple[str, Member]:
-            consent.lift(stop=stop, by=request.user, now=timezone.now())
-            return str(_("已取消。")), stop.member
-
-        return self.attempt(request, object_id, verb)
 
 
 @admin.register(Consent)

@@ -48,6 +48,12 @@ class MemberBatch(Struct, forbid_unknown_fields=True):
     members: Annotated[tuple[shapes.Member, ...], Meta(min_length=1, max_length=MAX_ROWS)]
 
 
+class CouponClaimBatch(Struct, forbid_unknown_fields=True):
+    """1 to 500 codes that members named in the token's channel."""
+
+    claims: Annotated[tuple[shapes.CouponClaim, ...], Meta(min_length=1, max_length=MAX_ROWS)]
+
+
 class BadBody(ValueError):
     """Nothing of the body can be used; the message says where and why."""
 

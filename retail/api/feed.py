@@ -1,4 +1,4 @@
-"""The feed: batches of orders, refunds, events and members from one channel, answered row by row.
+"""The feed: batches of orders, refunds, events, members and claims from one channel, answered row by row.
 
 Good rows are kept whatever their neighbours are; the answer says of each row what became of it.
 """
@@ -18,7 +18,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from retail import database, intake, scope, shapes
+from retail import coupon_claims, database, intake, scope, shapes
 from retail.api import answers, bodies, schema, words
 from retail.api.schema import Problem
 from retail.api.tokens import TokenPermission
@@ -58,6 +58,12 @@ class MemberResult(_Result, omit_defaults=True, kw_only=True):
     """What became of one row, counted from 0. `id`: the member's number, the same for all rows of one person."""
 
 
+class CouponClaimResult(_Result, omit_defaults=True, kw_only=True):
+    """What became of one row, counted from 0. `id`: the coupon; `unchanged`: the member has had it already."""
+
+    code: str | None = None
+
+
 class OrderAnswer(Struct):
     """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
 
@@ -90,6 +96,14 @@ class MemberAnswer(Struct):
     rejected: int
 
 
+class CouponClaimAnswer(Struct):
+    """`accepted` + `rejected` = the number of rows sent. Rejected rows left no trace; the others are kept."""
+
+    results: list[CouponClaimResult]
+    accepted: int
+    rejected: int
+
+
 class TooLarge(APIException):
     status_code = 413
 
@@ -99,8 +113,8 @@ class Conflict(APIException):
     default_detail = "This Idempotency-Key was used for another request."
 
 
-Result = OrderResult | RefundResult | EventResult | MemberResult
-Answer = OrderAnswer | RefundAnswer | EventAnswer | MemberAnswer
+Result = OrderResult | RefundResult | EventResult | MemberResult | CouponClaimResult
+Answer = OrderAnswer | RefundAnswer | EventAnswer | MemberAnswer | CouponClaimAnswer
 
 
 # ── Views ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +226,20 @@ class Members(Feed):
     take = intake.take_members
     answer = MemberAnswer
     result = MemberResult
+
+
+@schema.feed(
+    request=bodies.CouponClaimBatch,
+    answer=CouponClaimAnswer,
+    summary="Claim coupon codes",
+    text="A member names the code of a coupon and has it from then on; the same member and code again is `unchanged`. "
+    "Who is no member of the coupon's brand yet is posted to `/api/v1/members/` first.",
+)
+class CouponClaims(Feed):
+    decoder = bodies.Decoder(batch=bodies.CouponClaimBatch, row=shapes.CouponClaim, number="code")
+    take = coupon_claims.take
+    answer = CouponClaimAnswer
+    result = CouponClaimResult
 
 
 def _body(request: Request) -> bytes:

@@ -40,6 +40,7 @@ EXTRA = {
     "members.decide_pointsadjustment": "决定大额积分调整",
     "clerks.run_handover": "安排客户继承",
     "clerks.export_handoverrow": "导出继承明细",
+    "members.export_coupon": "下载券码",
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
@@ -163,7 +164,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
-    | {"clerks.run_handover", "clerks.export_handoverrow"}
+    | {"clerks.run_handover", "clerks.export_handoverrow", "members.export_coupon"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TELLS

@@ -158,6 +158,9 @@ try_out         tierrule *     *       302 302 403  403 403 403  200 200 200
 issue           coupontype *   *       302 302 403  403 403 403  200 403 403
 quotas          coupontype *   *       302 302 403  403 403 403  200 403 403
 codes           coupontype *   *       302 302 403  403 403 403  200 403 403
+make_codes      coupontype *   *       302 302 403  403 403 403  200 403 403
+codes           couponissue *  *       302 302 403  403 403 403  403 403 403
+progress        couponissue *  *       302 302 403  403 403 403  200 200 200
 stop            couponissue *  *       302 302 403  403 403 403  200 403 403
 void            coupon   *     *       302 302 403  403 403 403  200 403 403
 leave_alone     member   ours  *       302 302 403  200 200 200  200 403 403

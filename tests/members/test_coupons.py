@@ -12,6 +12,7 @@ from members import coupons
 from members.coupons import Refused, ending, funnel, giving, issuing
 from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponUse, Segment, SegmentMember
 from retail import intake, scope, shapes
+from retail.audit import AuditRow
 from retail.models import Order
 from tests import factories
 from tests.factories import LONG_AGO, NOW, World, rated, settle_at_once
@@ -119,9 +120,29 @@ def test_an_open_code_is_claimed_once_and_lives_from_then(shop):
     coupons.claim(code=f" {one.code} ", membership=member(shop, ANN), by=None, now=NOW + DAY)
     one.refresh_from_db()
     assert (one.state, one.valid_until) == ("issued", day("2026-11-12"))
-    for code, who in ((one.code, BEA), ("NOSUCHCODE", BEA), (two.code, ANN)):
-        with pytest.raises(Refused):
+    coupons.claim(code=one.code, membership=member(shop, ANN), by=None, now=NOW + 2 * DAY)
+    assert one.moves.count() == 2 and AuditRow.objects.filter(action="coupon.claim").count() == 1, "told again"
+    wrong = [(one.code, BEA, "别人"), ("NOSUCHCODE", BEA, "没有这个"), (two.code, ANN, "领满")]
+    for code, who, why in wrong:
+        with pytest.raises(Refused, match=why):
             coupons.claim(code=code, membership=member(shop, who), by=None, now=NOW + DAY)
+    with pytest.raises(Refused, match="过期"):
+        coupons.claim(code=two.code, membership=member(shop, BEA), by=None, now=NOW + 90 * DAY)
+
+
+def test_codes_are_made_chunk_by_chunk_and_no_more_than_the_type_has(shop, monkeypatch):
+    monkeypatch.setattr(issuing, "CHUNK", 2)
+    type = coupon_type(shop, ends_at=NOW + 10 * DAY, limit=6)
+    with pytest.raises(Refused, match="最多还能做 6 张"):
+        issuing.ask_codes(type=type, count=7, by=None, now=NOW)
+    issue = issuing.ask_codes(type=type, count=5, by=None, now=NOW)
+    issued(type, *[member(shop, ANN)] * 2)  # meanwhile
+    for _n in range(2):
+        issuing.work(issue_id=issue.pk, now=NOW)
+    issue.refresh_from_db()
+    made = list(issue.coupons.values_list("code", "state", "membership"))
+    assert (issue.state, issue.issued, issue.skipped) == ("done", 4, 1)
+    assert len({code for code, _state, _member in made}) == 4 and {row[1:] for row in made} == {("open", None)}
 
 
 def test_a_full_refund_gives_it_back_while_it_is_valid_and_a_partial_one_does_not(shop):

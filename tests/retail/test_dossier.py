@@ -161,11 +161,18 @@ def test_a_manager_writes_a_wish_down_and_takes_it_back(shop, member, people):
     page = f"members/member/{member.pk}"
     assert act(finance, f"{page}/leave_alone", purpose="").status_code == 403
     act(manager, f"{page}/leave_alone", purpose="")
-    stop = Stop.objects.get(lifted_at=None)
-    assert (stop.corp, stop.purpose) == ("ww1", "")
-    assert "一切联系" in manager.get(f"/admin/{page}/change/").content.decode()
-    act(manager, f"members/stop/{stop.pk}/lift")
-    assert not Stop.objects.filter(lifted_at=None).exists()
+    act(manager, f"{page}/leave_alone", purpose="marketing", channel="sms", said="打客服电话要求的")
+    stop, sms = Stop.objects.filter(lifted_at=None).order_by("pk")
+    assert (stop.corp, stop.purpose, sms.channel, sms.purpose) == ("ww1", "", "sms", "marketing")
+    shown = manager.get(f"/admin/{page}/change/").content.decode()
+    assert "不要再联系" in shown and "不要发优惠短信" in shown
+    assert "打客服电话要求的" in manager.get(f"/admin/members/stop/{sms.pk}/change/").content.decode()
+    assert "不要再联系" not in manager.get("/admin/members/stop/?channel=sms").content.decode()
+    act(manager, f"members/stop/{stop.pk}/lift")  # on nobody's word
+    assert Stop.objects.filter(lifted_at=None).count() == 2
+    act(manager, f"members/stop/{stop.pk}/lift", said="到店当面说的")
+    assert Stop.objects.get(lifted_at=None) == sms
+    assert "到店当面说的" in manager.get(f"/admin/members/stop/{stop.pk}/change/").content.decode()
 
 
 def test_a_number_goes_to_a_company_only_with_consent_and_a_later_no_counts(shop, member):

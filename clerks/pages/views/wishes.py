@@ -1,8 +1,11 @@
 """联系意愿: what a customer asked to be left alone with: written down with one tap, taken back when they say so."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -10,6 +13,9 @@ from clerks.pages.access import in_store
 from clerks.pages.views.customer import shown
 from members import consent
 from members.models import Member, Stop
+
+# Where the customer said that they may be contacted again.
+HOW = {"shop": _("当面说的"), "wecom": _("在企业微信里说的"), "phone": _("在电话里说的")}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -24,10 +30,17 @@ def wishes(request: HttpRequest, *, member_id: int) -> HttpResponse:
         if not request.htmx:
             return redirect("clerks:wishes", member_id=member_id)
     state = consent.state(member=member, corp=corp)
-    purposes = [(one.value, one.label) for one in Stop.Purpose if one not in {stop.purpose for stop in state.stops}]
-    context = {"tab": "customers", "member": member, "state": state, "purposes": purposes}
+    context = {"tab": "customers", "member": member, "state": state, "how": HOW, **_offered(state)}
     template = "clerks/customers/_wishes.html" if request.htmx else "clerks/customers/wishes.html"
     return render(request, template, context)
+
+
+def _offered(state: consent.State) -> dict[str, Any]:
+    """What is not wished yet: the usual wishes, a button each, and for one way of contact alone a choice of both."""
+    said = {(stop.channel, stop.purpose) for stop in state.stops}
+    left = [(purpose, Stop(purpose=purpose).words) for purpose in Stop.Purpose.values if ("", purpose) not in said]
+    ways = [(one.value, one.label) for one in Stop.Channel if one.value] if ("", "") not in said else []
+    return {"usual": left, "ways": ways}
 
 
 def _act(request: HttpRequest, member: Member, corp: str) -> None:
@@ -36,10 +49,13 @@ def _act(request: HttpRequest, member: Member, corp: str) -> None:
     if "lift" in request.POST:
         stops = consent.state(member=member, corp=corp).stops
         stop = next((one for one in stops if str(one.pk) == request.POST["lift"]), None)
+        how = request.POST.get("how", "")
+        if how not in HOW:
+            raise Http404
         if stop is not None:  # else somebody was quicker
-            consent.lift(stop=stop, by=request.user, now=now)
+            consent.lift(stop=stop, by=request.user, now=now, said=str(HOW[how]))
         return
-    purpose = request.POST.get("stop")
-    if purpose not in Stop.Purpose.values:
+    channel, purpose = request.POST.get("channel", ""), request.POST.get("stop")
+    if purpose not in Stop.Purpose.values or channel not in Stop.Channel.values:
         raise Http404
-    consent.stop(member=member, corp=corp, purpose=purpose, by=request.user, now=now)
+    consent.stop(member=member, corp=corp, channel=channel, purpose=purpose, by=request.user, now=now)

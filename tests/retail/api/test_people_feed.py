@@ -7,12 +7,15 @@ from django.utils import timezone
 
 from clerks.models import Binding
 from members import consent, tags
-from members.models import Consent, Doubt, Event, Identity, Member, Membership, MemberTag, Stop, Tag, Tier
+from members.coupons import giving
+from members.models import Consent, Coupon, Doubt, Event, Identity, Member, Membership, MemberTag, Stop, Tag, Tier
 from retail import privacy, scope, shapes
 from retail.models import BuyerKey
 from retail.privacy import Known
 from tests import factories
 from tests.factories import number
+from tests.factories.coupons import coupon_type
+from tests.factories.coupons import member as coupon_member
 
 PHONE = "15400001234"
 
@@ -69,6 +72,28 @@ def test_an_idempotency_key_answers_again_and_a_repeat_without_one_changes_nothi
     assert statuses(till.post("events/", batch)) == ["unchanged", "unchanged"]
     assert till.post("events/", {"events": [event(shop)]}, **{"Idempotency-Key": "k1"}).status_code == 409
     assert Event.objects.count() == 2
+
+
+# ── Coupons ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_member_claims_a_code_once_and_others_are_told_why_not(shop, till):
+    type = coupon_type(shop, ends_at=timezone.now() + timedelta(days=9), per_member=1)
+    giving.take_codes(type=type, codes=["CODE-00000001", "CODE-00000002"], by=None, now=timezone.now())
+    ann, bea = coupon_member(shop, PHONE), coupon_member(shop, "15400005678")
+
+    def claim(code, phone=PHONE, **fields):
+        return {"channel": shop.pos.code, "code": code, "buyer": [{"type": "phone", "value": phone}], **fields}
+
+    batch = [claim("CODE-00000001"), claim("CODE-00000002"), claim("CODE-00000001", "15400005678")]
+    batch += [claim("CODE-00000002", "15400009999"), claim("NOSUCHCODE"), claim("CODE-00000002", channel="other")]
+    answer = till.post("coupon-claims/", {"claims": batch})
+    assert statuses(answer) == ["created", *["rejected"] * 5]
+    assert codes(answer) == ["coupon_enough", "coupon_taken", "not_a_member", "unknown_coupon", "other_channel"]
+    mine = Coupon.objects.get(code="CODE-00000001")
+    assert (mine.membership, mine.state, answer.json()["results"][0]["id"]) == (ann, "issued", mine.pk)
+    again = till.post("coupon-claims/", {"claims": [batch[0], claim("CODE-00000002", "15400005678")]})
+    assert again.status_code == 200 and statuses(again) == ["unchanged", "created"]
+    assert Coupon.objects.get(code="CODE-00000002").membership == bea
+    assert not Identity.objects.filter(key__masked__endswith="9999").exists(), "nobody is learned from a claim"
 
 
 # ── Members ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,7 @@ def test_every_address_is_described(document):
         "/api/v1/refunds/": ["post"],
         "/api/v1/events/": ["post"],
         "/api/v1/members/": ["post"],
+        "/api/v1/coupon-claims/": ["post"],
         **{
             f"/api/v1/{name}/{rest}": ["get"]
             for name in ("orders", "products", "stores", "staff", "segments", "segment-members", "entries")
@@ -34,9 +35,9 @@ def test_every_address_is_described(document):
     }
 
 
-@pytest.mark.parametrize("path", ["/api/v1/orders/", "/api/v1/refunds/", "/api/v1/events/", "/api/v1/members/"])
-def test_a_feed_says_what_it_takes_and_answers(document, path):
-    post = document["paths"][path]["post"]
+@pytest.mark.parametrize("name", ["orders", "refunds", "events", "members", "coupon-claims"])
+def test_a_feed_says_what_it_takes_and_answers(document, name):
+    post = document["paths"][f"/api/v1/{name}/"]["post"]
 
     assert sorted(post["responses"]) == ["200", "400", "401", "403", "409", "413", "415", "422", "429"]
     assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]

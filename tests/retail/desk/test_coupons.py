@@ -1,12 +1,17 @@
 """The admin pages of coupons, as people use them."""
 
+import io
+import zipfile
 from datetime import timedelta
 
 import pytest
 import time_machine
 
+from members import coupons
+from members.coupons import issuing
 from members.models import Coupon, CouponIssue, CouponQuota, CouponType, Segment, SegmentMember
-from retail import scope, shapes
+from retail import exports, scope, shapes
+from retail.models import ExportFile
 from tests.factories import NOW, World, world
 from tests.factories.coupons import coupon_type, given, issued, member, quota
 from tests.retail.desk.conftest import Person
@@ -97,6 +102,38 @@ def test_codes_are_taken_in_and_the_wrong_ones_said(shop, hq):
     assert "没有券码" in body(hq.post(page, lines=" \n"))
     listed = body(hq.get(COUPONS))
     assert "····0002" in listed and "CODE-00000002" not in listed
+
+
+def test_codes_are_made_and_taken_away_as_a_file_alone_or_by_two(shop, hq, sign_in, monkeypatch):
+    with scope.within(scope.EVERYTHING):
+        type = coupon_type(shop)
+    page = f"{TYPES}{type.pk}/make_codes/"
+    hq.post(page, count=3, _form_submitted="True")
+    assert not CouponIssue._base_manager.exists(), "codes without an end"
+    CouponType._base_manager.update(usable_until=(NOW + timedelta(days=300)).date())
+    hq.post(page, count=3, _form_submitted="True")
+    issue = CouponIssue._base_manager.get()
+    made = f"/admin/members/couponissue/{issue.pk}"
+    assert "0 / 3" in body(hq.get(f"{made}/progress/")) and hq.get(f"{made}/codes/").status_code == 403
+    with scope.within(scope.EVERYTHING):
+        issuing.work(issue_id=issue.pk, now=NOW)
+        coupon = Coupon.objects.first()
+        coupons.claim(code=coupon.code, membership=member(shop, "13800000001"), by=None, now=NOW)
+    assert hq.get(f"{made}/progress/")["HX-Refresh"] == "true"
+    assert "有 2 个" in body(hq.get(f"{made}/codes/")) and f"{made}/codes/" in body(hq.get(f"{made}/change/"))
+    assert sign_in(shop, "hq_finance").get(f"{made}/codes/").status_code == 403
+
+    file = hq.post(f"{made}/codes/")
+    with zipfile.ZipFile(io.BytesIO(b"".join(file.streaming_content))) as book:
+        text = "".join(book.read(name).decode() for name in book.namelist() if name.endswith(".xml"))
+    with scope.within(scope.EVERYTHING):
+        assert {one.code for one in Coupon.objects.all() if one.code in text} == {
+            one.code for one in Coupon.objects.exclude(pk=coupon.pk)
+        }, "without the one that was claimed"
+    monkeypatch.setattr(exports, "MOST_ALONE", 1)
+    assert "另一个人同意" in body(hq.post(f"{made}/codes/"))
+    hq.post(f"{made}/codes/", reason="印在卡上")
+    assert ExportFile._base_manager.get().count == 2
 
 
 def test_clerks_get_quotas_at_once(shop, hq):
