@@ -29,6 +29,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -51,6 +52,7 @@ FASTER_AND_FASTER = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKI
 
 # Commands that change tables; all others log in as those who work with rows.
 OF_OWNER = {"dbshell", "flush", "migrate"}
+GUESTS = "postgres.guests"  # the file that commands hold which use a server another one has started
 # Commands that run without a database; `demo` starts its own.
 NO_DATABASE = {
     *("check", "collectstatic", "commission_cases", "compilemessages", "demo", "diffsettings", "findstatic", "help"),
@@ -176,11 +178,14 @@ def ensure_for(argv: Sequence[str]) -> None:
 
 
 def ensure(*, var: Path, login: str) -> str | None:
-    """Use the server that runs on `var`, or start one until this process ends; returns its socket folder."""
+    """Use the server that runs on `var`, or start one until this process ends; returns its socket folder.
+
+    Who started it for a command waits, when that is done, for the other commands that use it meanwhile.
+    """
     if is_given():
         return None
     deadline = time.monotonic() + 60
-    while not (found := running(var)):
+    while not (found := _joined(var)):
         try:
             server = start(data=var, durable=True)
         except InUseError:  # another process is starting it at this moment
@@ -188,11 +193,39 @@ def ensure(*, var: Path, login: str) -> str | None:
                 raise
             time.sleep(0.1)
         else:
-            atexit.register(server.stop)
+            atexit.register(_leave, server, var)
             server.publish(login=login)
             return str(server.socket_dir)
     _publish(found, login)
     return found
+
+
+_guest: list[int] = []  # what says that we use somebody else's server; closed when this process ends
+
+
+def _joined(var: Path) -> str | None:
+    """The server that runs on `var`, which then stays for as long as this process."""
+    if not running(var):
+        return None
+    lock = os.open(var / GUESTS, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # waits for one that is being stopped; then there is none
+    if found := running(var):
+        _guest.append(lock)
+        return found
+    os.close(lock)
+    return None
+
+
+def _leave(server: Server, var: Path) -> None:
+    """Stop the server once no other command uses it; Ctrl-C stops it at once."""
+    with server, (var / GUESTS).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Other commands still use this PostgreSQL: it stays until they are done.", file=sys.stderr)
+            with suppress(KeyboardInterrupt):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        server.stop()
 
 
 def _publish(socket_dir: str, login: str) -> None:

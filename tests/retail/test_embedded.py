@@ -111,6 +111,40 @@ def test_a_command_finds_the_server_that_runs(data: Path) -> None:
     assert embedded.running(data) is None
 
 
+COMMAND = """
+import pathlib, sys
+from retail import embedded, logins
+import psycopg
+
+embedded.ensure(var=pathlib.Path(sys.argv[1]), login=logins.JOB)
+print("there", flush=True)
+sys.stdin.readline()
+print(psycopg.connect("postgresql:///daogou").execute("SELECT 'still'").fetchone()[0], flush=True)
+"""
+
+
+def test_a_server_stays_while_another_command_uses_it(data: Path) -> None:
+    """Two commands at once: the one that had to start the server is done first."""
+    free = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "PGHOST", "PGUSER")}
+
+    def begin() -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", COMMAND, str(data)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = subprocess.Popen(words, text=True, env=free, **pipes)
+        assert command.stdout and command.stdout.readline() == "there\n"
+        return command
+
+    starter, guest = begin(), begin()
+    assert starter.stdin and starter.stderr
+    starter.stdin.write("\n")
+    starter.stdin.flush()
+    assert "stays until they are done" in starter.stderr.readline()
+    assert guest.communicate("\n")[0] == "still\n"
+    starter.communicate()
+    assert (starter.returncode, guest.returncode) == (0, 0)
+    assert embedded.running(data) is None
+
+
 def test_a_named_server_wins(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/daogou")
     assert embedded.ensure(var=data, login=logins.JOB) is None
