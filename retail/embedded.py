@@ -222,7 +222,7 @@ def _leave(server: Server, var: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Other commands still use this PostgreSQL: it stays until they are done.", file=sys.stderr)
+            sys.stderr.write("Other commands still use this PostgreSQL: it stays until they are done.\n")
             with suppress(KeyboardInterrupt):
                 fcntl.flock(lock, fcntl.LOCK_EX)
         server.stop()
