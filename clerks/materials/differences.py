@@ -26,11 +26,11 @@ class Change(NamedTuple):
 
 def between(*, old: MaterialVersion, new: MaterialVersion) -> list[Change]:
     """The fields in which they differ, in the order of the editor."""
-    found = []
+    found, labels = [], {field.name: str(field.verbose_name) for field in MaterialVersion._meta.fields}
     for name in FIELDS:
         before, after = _said(old, name), _said(new, name)
         if before != after:
-            found.append(Change(str(old._meta.get_field(name).verbose_name), list(_parts(before, after))))
+            found.append(Change(labels[name], list(_parts(before, after))))
     return found
 
 
