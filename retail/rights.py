@@ -55,7 +55,6 @@ DELETABLE = {
     "materials_material_products": "a material goes with other products",
     "materials_material_regions": "a material is for other regions",
     "materials_material_stores": "a material is for other stores",
-    "materials_materialcategory": "an empty shelf",
     "materials_materialfile": "part of a draft",
     "materials_opening": "its browser turned out to be one of our own people's",
     "materials_posterpicture": "drawn again when it is asked for",

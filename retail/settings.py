@@ -264,6 +264,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twic
 UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members
     "/admin/wecom/media/add/": 21 * 1024 * 1024,
     "/admin/members/memberimport/add/": 21 * 1024 * 1024,
+    "/admin/materials/material/": 64 * 1024 * 1024,  # nine pictures of a telephone
+    "/admin/materials/materialupload/add/": 155 * 1024 * 1024,
 }
 FORM_MAX_BYTES = 1024 * 1024  # what people send from pages; the feed may send DATA_UPLOAD_MAX_MEMORY_SIZE
 

@@ -9,7 +9,7 @@ from clerks import book, callbacks, oneid, pool, responses, tagging
 from clerks.callbacks import marks, sync
 from clerks.handover import chats, running
 from clerks.leads import push, scoring, training
-from clerks.materials import openings, viewers
+from clerks.materials import files, openings, uploads, viewers
 from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -137,6 +137,11 @@ def _import_members(import_id: int) -> None:
     members.work(import_id=import_id, now=timezone.now)
 
 
+@jobs.apart
+def _material_upload(upload_id: int) -> None:
+    uploads.work(upload_id=upload_id, now=timezone.now)
+
+
 def _broadcast(broadcast_id: int) -> None:
     broadcasts.send(broadcast_id=broadcast_id, now=timezone.now())
 
@@ -192,6 +197,7 @@ REGISTRY: jobs.Registry = {
     "contact_way": _contact_way,
     "wecom_call": _wecom_call,
     media.JOB: _wecom_media,
+    uploads.JOB: _material_upload,
     running.MOVE: _handover_move,
     running.TOLD: _handover_told,
     running.LOOK: _handover_look,
@@ -261,8 +267,10 @@ def refresh_contact_ways() -> int:
 
 @shared_task(name="retail.wecom_media")
 def refresh_media() -> int:
-    """Files that WeCom forgets soon are given to it again."""
-    return media.refresh(now=timezone.now())
+    """Files that WeCom forgets soon are given to it again; of materials those that may be sent."""
+    now = timezone.now()
+    files.follow(now=now)
+    return media.refresh(now=now)
 
 
 @shared_task(name="retail.wecom_sync")

@@ -1,4 +1,4 @@
-"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, leads, requests for help, merges."""
+"""Admin pages of clerks: who is whose, friends in WeCom, what is said to whom, leads, materials, help, merges."""
 
 from clerks.admin import (
     broadcasts,
@@ -8,6 +8,9 @@ from clerks.admin import (
     help,
     intent,
     leads,
+    material_uploads,
+    material_versions,
+    materials,
     merging,
     mirror,
     policies,
@@ -26,6 +29,9 @@ __all__ = [
     "help",
     "intent",
     "leads",
+    "material_uploads",
+    "material_versions",
+    "materials",
     "merging",
     "mirror",
     "policies",

@@ -14,7 +14,9 @@ from PIL import Image, ImageOps
 
 MEGA = 1024 * 1024
 MOST_BYTES = 20 * MEGA
-MOST_PIXELS = 40_000_000  # a telephone's largest picture has some fifty; decoded it is three bytes each
+MOST_PIXELS = 40_000_000  # of a JPEG, which is decoded at a fraction of its size
+# Of what has to be decoded whole. A picture of WebP lies in memory several times over.
+MOST_WHOLE = {"JPEG": 12_500_000, "PNG": 11_500_000, "WEBP": 6_000_000}
 LONGEST = 2560  # pixels of a side as it is kept
 SMALL = 480
 QUALITY = 85
@@ -46,23 +48,30 @@ def redraw(data: bytes, *, longest: int = LONGEST) -> Picture:
     except Unfit:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Unfit(_too_many()) from None
+        raise Unfit(_too_many(MOST_PIXELS)) from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
         raise Unfit(_("这不是能用的图片，请换一张 JPG、PNG 或 WebP。")) from error
 
 
 def _drawn(found: Image.Image, longest: int) -> Picture:
     width, height = found.size
-    if width * height > MOST_PIXELS:
-        raise Unfit(_too_many())
-    if found.format == "JPEG":  # decoded at a fraction of its size where that is enough
+    if width * height > (most := _most_pixels(found)):
+        raise Unfit(_too_many(most))
+    if found.format == "JPEG":
         found.draft("RGB", (longest, longest))
-    upright = ImageOps.exif_transpose(found)
-    whole = _on_white(upright)
-    whole.thumbnail((longest, longest))
+    elif found.mode == "P":  # colours of a palette cannot be mixed
+        found = found.convert("RGBA" if found.has_transparency_data else "RGB")
+    # Made small before anything else, which would need it once more at full size.
+    found.thumbnail((longest, longest))
+    whole = ImageOps.exif_transpose(_on_white(found))
     small = whole.copy()
     small.thumbnail((SMALL, SMALL))
     return Picture(_jpeg(whole), _jpeg(small), *whole.size)
+
+
+def _most_pixels(found: Image.Image) -> int:
+    is_in_parts = found.format == "JPEG" and found.mode != "CMYK" and not found.info.get("progressive")
+    return MOST_PIXELS if is_in_parts else MOST_WHOLE[found.format or "PNG"]
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -80,5 +89,5 @@ def _jpeg(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _too_many() -> str:
-    return _("图片的像素太多：最多 %(count)s 万。") % {"count": MOST_PIXELS // 10_000}
+def _too_many(most: int) -> str:
+    return _("图片的像素太多：这种图片最多 %(count)s 万。") % {"count": most // 10_000}

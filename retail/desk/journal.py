@@ -92,6 +92,15 @@ ACTIONS = {
     "handover.again": _("重办客户继承"),
     "handover.cancel": _("取消客户继承"),
     "handover.end": _("客户继承办完"),
+    "material.submit": _("素材送审"),
+    "material.withdraw": _("撤回素材"),
+    "material.approve": _("通过素材"),
+    "material.return": _("退回素材"),
+    "material.revise": _("素材改版"),
+    "material.file": _("换素材文件"),
+    "material.retire": _("停用素材"),
+    "material.revive": _("启用素材"),
+    "material.upload": _("批量上传素材"),
     "broadcast.submit": _("发公告"),
     "broadcast.cancel": _("取消发公告"),
     "broadcast.remind": _("提醒未读的人"),
@@ -201,7 +210,7 @@ class ThingFilter(_Choice):
         return sorted(((m._meta.label_lower, str(m._meta.verbose_name)) for m in own), key=lambda pair: pair[1])
 
 
-_ROOMS = ("retail", "members", "commissions", "clerks", "leads", "django_celery_beat")
+_ROOMS = ("retail", "members", "commissions", "clerks", "materials", "leads", "django_celery_beat")
 
 
 class PersonFilter(_Choice):

@@ -119,12 +119,21 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
         [
             Page("clerks.contactway", pgettext_lazy("plural", "渠道活码"), "qr_code_2"),
             Page("clerks.welcome", pgettext_lazy("plural", "欢迎语"), "waving_hand"),
-            Page("wecom.media", pgettext_lazy("plural", "素材"), "perm_media"),
+            Page("wecom.media", pgettext_lazy("plural", "欢迎语附件"), "perm_media"),
             Page("clerks.greeting", pgettext_lazy("plural", "欢迎语发送"), "mark_chat_read"),
             Page("clerks.broadcast", pgettext_lazy("plural", "公告"), "campaign"),
             Page("clerks.helprequest", pgettext_lazy("plural", "求助"), "support"),
             Page("clerks.notice", pgettext_lazy("plural", "通知"), "notifications"),
             Page("clerks.touch", pgettext_lazy("plural", "触达"), "touch_app"),
+        ],
+    ),
+    (
+        _("内容素材"),
+        [
+            Page("materials.material", pgettext_lazy("plural", "素材库"), "photo_library"),
+            Page("materials.materialversion", pgettext_lazy("plural", "素材审核"), "verified"),
+            Page("materials.materialcategory", pgettext_lazy("plural", "素材分类"), "category"),
+            Page("materials.materialupload", pgettext_lazy("plural", "批量上传"), "drive_folder_upload"),
         ],
     ),
     (

@@ -171,8 +171,8 @@ class StaffAdmin(UnmaskingAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         can_edit = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if can_edit:
-            return ("code", "name", "masked_phone", "phone", "share_code", "user")
-        return ("code", "name", "masked_phone", "share_code")
+            return ("code", "name", "grade", "masked_phone", "phone", "share_code", "user")
+        return ("code", "name", "grade", "masked_phone", "share_code")
 
     def has_change_permission(self, request: HttpRequest, obj: Staff | None = None) -> bool:
         """Somebody who may do more than you (finance, say) is not yours to change."""

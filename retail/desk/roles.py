@@ -45,6 +45,7 @@ EXTRA = {
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
     "members.merge_member": "合并会员和撤销合并",
+    "materials.approve_material": "审核素材",
     "clerks.assign_binding": "指定专属导购",
     "clerks.share_pooled": "分配公海里的顾客",
 }
@@ -89,6 +90,8 @@ _LEADS = ["leads.lead"]
 _LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
 _REWARDS = ["members.tier", "members.tierrule", "members.pointsrule"]
+_LIBRARY = ["materials.material", "materials.materialversion", "materials.materialcategory"]
+_UPLOADS = ["materials.materialupload"]
 _COUPONS = ["members.coupontype", "members.couponquota"]
 _STRUCTURE = [*_PLACES, *_GOODS, "retail.franchisee", "retail.storegroup", "retail.apitoken", "members.tag", *_REWARDS]
 _TERMS = ["commissions.payterms", "commissions.guarantee"]
@@ -127,20 +130,34 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
-    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, *_LEADS, "commissions.statement", "commissions.dispute", *_ATTAINED],
+    [
+        *_ORDERS,
+        *_MEMBERS,
+        *_PLACES,
+        *_GOODS,
+        *_LEADS,
+        *_LIBRARY,
+        "commissions.statement",
+        "commissions.dispute",
+        *_ATTAINED,
+    ],
     "view",
 ) | {
     *("commissions.answer_dispute", "members.stop_member", *_TELLS),
     *("clerks.assign_binding", "clerks.share_pooled", "clerks.run_handover"),
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
-_EVERYTHING = _may([*_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
+_EVERYTHING = _may(
+    [*_LIBRARY, *_UPLOADS, *_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY],
+    "view",
+)
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
     {
         *("retail.decide_post", "retail.decide_exportfile", "retail.decide_apitoken", "members.decide_member"),
         "members.decide_pointsadjustment",
+        "materials.approve_material",
         *("commissions.decide_run", "commissions.answer_dispute", "commissions.decide_dispute"),
     }
 )
@@ -158,6 +175,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment", "clerks.poolpolicy", *_LEAD_RULES], "add", "change")
     | {"clerks.share_pooled"}
+    | _may(["materials.material", "materials.materialcategory", *_UPLOADS], "add", "change")
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
     | _may(_LISTS, "add", "change")
     | _may(["clerks.policy"], "change")

@@ -11,8 +11,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   async function draw() {
     const turn = ++asked;
+    const sent = new FormData(form);
+    for (const [name, value] of [...sent]) if (value instanceof File) sent.delete(name); // seen once it is saved
     try {
-      const answer = await fetch(place.dataset.address, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+      const answer = await fetch(place.dataset.address, { method: "POST", body: sent, credentials: "same-origin" });
       const shown = await answer.text();
       if (answer.ok && turn === asked) place.innerHTML = shown; // escaped by the server's template
     } catch {
