@@ -75,8 +75,10 @@ def _indented(value: Any) -> str:
         document = json.loads(value, cls=StrictJSON) if isinstance(value, str) else value
     except ValueError:
         return str(value)
+    if document is None:
+        return "[]"
     if not isinstance(document, list):
-        return str(value) if isinstance(value, str) else "[]"
+        return str(value)
     lines = (json.dumps(area, ensure_ascii=False) for area in document)
     return "[\n  {}\n]".format(",\n  ".join(lines)) if document else "[]"
 

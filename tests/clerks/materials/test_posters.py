@@ -17,9 +17,9 @@ from clerks.materials import areas, lettering, posters
 from clerks.materials.models import PosterPicture, PosterTemplate, Share
 from retail import retention, scope
 from tests import factories
-from tests.clerks.materials import poster_scene
-from tests.clerks.materials.poster_scene import AREAS, CODE, ORIGIN
 from tests.factories import NOW, World
+from tests.factories import posters as poster_scene
+from tests.factories.posters import AREAS, CODE, ORIGIN
 
 
 @pytest.fixture

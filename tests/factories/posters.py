@@ -34,11 +34,16 @@ def jpeg(width: int, height: int, colour: str = "#f4efe6") -> bytes:
 
 
 def template(
-    world: World, *areas: dict[str, Any], width: int = 750, height: int = 1334, colour: str = "#f4efe6"
+    world: World,
+    *areas: dict[str, Any],
+    width: int = 750,
+    height: int = 1334,
+    colour: str = "#f4efe6",
+    name: str = "秋日",
 ) -> PosterTemplate:
     return PosterTemplate.objects.create(
         brand=world.brand,
-        name="秋日",
+        name=name,
         background=jpeg(width, height, colour),
         width=width,
         height=height,
