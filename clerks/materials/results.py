@@ -35,7 +35,7 @@ def roll_up(*, days: Iterable[date], now: datetime) -> int:
 @transaction.atomic
 def _roll_up(day: date) -> int:
     back = _left_of_strangers(day)
-    asked = {
+    asked: dict[str, Any] = {
         "day": day,
         "since": midnight(day),
         "until": midnight(day + timedelta(days=1)),
