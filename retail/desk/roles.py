@@ -40,6 +40,7 @@ EXTRA = {
     "members.decide_pointsadjustment": "决定大额积分调整",
     "clerks.run_handover": "安排客户继承",
     "clerks.export_handoverrow": "导出继承明细",
+    "materials.export_shareday": "导出素材效果",
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
@@ -84,6 +85,7 @@ _PLACES = [
     "retail.post",
     "retail.employment",
 ]
+_SHARED = ["materials.shareday"]
 _LEADS = ["leads.lead"]
 _LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
@@ -127,7 +129,17 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
-    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, *_LEADS, "commissions.statement", "commissions.dispute", *_ATTAINED],
+    [
+        *_ORDERS,
+        *_MEMBERS,
+        *_PLACES,
+        *_GOODS,
+        *_LEADS,
+        *_SHARED,
+        "commissions.statement",
+        "commissions.dispute",
+        *_ATTAINED,
+    ],
     "view",
 ) | {
     *("commissions.answer_dispute", "members.stop_member", *_TELLS),
@@ -135,7 +147,8 @@ _OWN_STORES = _may(
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may(
-    [*_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_POSTERS, *_MACHINERY], "view"
+    [*_LEADS, *_SHARED, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_POSTERS, *_MACHINERY],
+    "view",
 )
 
 # What takes two persons: operations and finance decide for each other.
@@ -166,7 +179,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
-    | {"clerks.run_handover", "clerks.export_handoverrow"}
+    | {"clerks.run_handover", "clerks.export_handoverrow", "materials.export_shareday"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TELLS
