@@ -204,7 +204,9 @@ document.addEventListener("DOMContentLoaded", () => {
   function add(kind) {
     const side = kind === "code" ? Math.max(grammar.smallest_code, Math.round(size.width / 4)) : 0;
     const [w, h] = side ? [side, side] : [Math.round(size.width / 2), kind === "picture" ? Math.round(size.width / 2) : 80];
-    const area = { kind, x: Math.round(size.width / 10), y: Math.round(size.height / 10), w, h };
+    const area = { kind, x: Math.round(size.width / 10), y: 0, w, h };
+    const lowest = Math.max(Math.round(size.height / 20), ...areas.map((one) => whole(one.y) + whole(one.h) + 10));
+    move(area, area.x, lowest);
     if (!wordless.includes(kind)) Object.assign(area, { size: grammar.size, color: grammar.color, align: "left" });
     if (kind === "text") area.text = kinds.text;
     areas.push(area);
