@@ -45,7 +45,7 @@ def write(rng: Random, *, library: Library, people: People, now: datetime) -> No
     with connection.cursor() as cursor:
         for back in (DAYS + 7, 0):
             cursor.execute("SELECT make_opening_month(%s)", [(today - timedelta(days=back)).date()])
-    own = _customers()
+    own = _customers(today - timedelta(days=DAYS + 7))
     sent = [*_everyday(rng, library, people, own, now), *_before_buying(rng, library, now)]
     sent.sort(key=lambda one: (one.share.made_at, one.share.code))
     Share.objects.bulk_create(one.share for one in sent)
@@ -60,12 +60,13 @@ def _openings(rng: Random, sent: list[_Sent]) -> Iterator[tuple[datetime, int, s
             yield at, one.share.pk, str(UUID(int=rng.getrandbits(128), version=4)), member_id, seconds
 
 
-def _customers() -> dict[int, list[int]]:
-    """Clerk → some of their customers."""
+def _customers(since: datetime) -> dict[int, list[int]]:
+    """Clerk → some of their customers, theirs since before that."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT staff_id, (array_agg(member_id ORDER BY member_id))[:40] FROM clerks_binding WHERE ended_at IS NULL"
-            " AND started_at < now() - interval '40 days' GROUP BY staff_id"
+            "SELECT staff_id, (array_agg(member_id ORDER BY member_id))[:40] FROM clerks_binding"
+            " WHERE ended_at IS NULL AND started_at < %s GROUP BY staff_id",
+            [since],
         )
         return dict(cursor.fetchall())
 
