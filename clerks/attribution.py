@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from clerks.materials import credit
 from clerks.models import Binding
 from commissions.claims import BuyerFacts, Claim
 from commissions.models.plans import Role
@@ -11,7 +12,7 @@ from members.models import Purchase
 from retail import org
 from retail.models import Order, Post, Staff
 
-RESOLVER = 1  # the version of the rules below, stored with every claim
+RESOLVER = 2  # the version of the rules below, stored with every claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ def resolve_many(
     if not orders:
         return {}
     wanted = {order.pk: _wanted(order, purchases.get(order.pk), bindings.get(order.pk)) for order in orders}
+    for order_id, found in credit.behind(orders=orders, purchases=purchases).items():
+        wanted[order_id].append(_Wanted(Role.SHARE, found.evidence, staff_id=found.staff_id))
     roster = _roster(orders, [one for named in wanted.values() for one in named])
     return {order.pk: _resolved(order, wanted[order.pk], roster) for order in orders}
 

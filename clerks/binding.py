@@ -228,6 +228,10 @@ def _claim(
         if source == Binding.Source.MATERIAL and _prolong(held, at, Sign.MATERIAL, policies.rulebook(brand)):
             held.save(update_fields=["protected_until"])
         return None
+    if source == Binding.Source.MATERIAL and (later := _told_late(known, clerk, at)):
+        later.started_at = at
+        later.save(update_fields=["started_at"])
+        return None
     if any(one.ended_at is None or one.started_at > at for one in known) or not _is_of(brand, clerk):
         return None
     if room(brand=brand, staff_ids=[clerk.staff_id], now=now)[clerk.staff_id] == 0:
@@ -243,6 +247,13 @@ def _claim(
         started_at=at,
         protected_until=at + timedelta(days=brand.protection_days),
     )
+
+
+def _told_late(known: Sequence[Binding], clerk: org.Held, at: datetime) -> Binding | None:
+    """The first relation there ever was, if a later opening of what the same clerk had sent began it."""
+    if len(known) != 1 or known[0].source != Binding.Source.MATERIAL or known[0].staff_id != clerk.staff_id:
+        return None
+    return known[0] if known[0].started_at > at and known[0].ended_at is None else None
 
 
 def _is_of(brand: Brand, clerk: org.Held) -> bool:

@@ -1,7 +1,7 @@
 """行为奖励: which of the things that happen between clerks and customers are told to `commissions.actions`.
 
-Somebody became a friend and stays one; somebody who slept was woken by a purchase; somebody used the coupon they were
-given; two members are one person. What of it is paid, the plan says.
+Somebody became a friend and stays one; somebody who slept was woken by a purchase; somebody opened what they were sent
+or used the coupon they were given; two members are one person. What of it is paid, the plan says.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +17,7 @@ from commissions.models.actions import SHORTEST_SLEEP, ActionEvent, ActionType
 from commissions.models.plans import Role
 from members import coupons, identity
 from members.models import Identity, Membership, Purchase
+from retail import org
 from retail.models import Order, Staff, Store
 
 _Kind = FriendMove.Kind
@@ -146,6 +147,17 @@ def _came_back(order: Order) -> bool:
     return all(
         line.pk in back and back[line.pk].back == back[line.pk].size for line in order.all_lines if line.paid_fen
     )
+
+
+def of_openings(*, opened: Sequence[Action], now: datetime) -> None:
+    """Customers opened what clerks had sent; who held no post in a store by then is not paid."""
+    if not (paid_for := actions.rated(opened)):
+        return
+    times = [one.at for one in paid_for]
+    roster = org.roster(since=min(times), until=max(times), staff_ids={one.staff_id for one in paid_for})
+    held = [(one, roster.person(at=one.at, staff_id=one.staff_id)) for one in paid_for]
+    placed = [replace(one, store_id=post.store_id, payer_id=post.franchisee_id) for one, post in held if post]
+    actions.act_many(actions=placed, now=now, persons=identity.persons)
 
 
 def of_coupons(*, changes: Sequence[coupons.Change], now: datetime) -> None:

@@ -182,6 +182,8 @@ def _note(told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _touch(told: Mapping[str, Any]) -> tuple[str, str]:
+    if told["purpose"] == Touch.Purpose.OPENED and told["material"]:
+        return _("打开了“%(material)s”") % {"material": told["material"]}, told["clerk"] or ""
     if told["purpose"] in (Touch.Purpose.REPLY, Touch.Purpose.OPENED):
         return str(Touch.Purpose(told["purpose"]).label), told["clerk"] or ""
     return _("联系"), _joined(str(Touch.Purpose(told["purpose"]).label), told["clerk"])
@@ -208,6 +210,12 @@ _WAY = (
     " JOIN clerks_contactway y ON y.state_code = m.state_code AND m.state_code <> ''"
     " WHERE f.member_id = x.member_id AND f.staff_id = x.staff_id AND f.corp = %(corp)s"
     " AND date_trunc('second', m.at) = date_trunc('second', x.started_at) LIMIT 1)"
+)
+
+# What was behind the link that was opened; its number stands in the effect (`binding.claim_by_link`).
+_MATERIAL = (
+    "(SELECT y.name FROM materials_share h JOIN materials_material y ON y.id = h.material_id"
+    " WHERE x.purpose = 'opened' AND h.id = substring(x.effect FROM '^opened:([0-9]{1,18}):')::bigint)"
 )
 
 # Of one moment, what led to something stands before what came of it: a friend, an end, a beginning.
@@ -288,7 +296,7 @@ _SOURCES: Sequence[_Source] = (
         _note,
     ),
     _Source(
-        "touch", "x.at", "x.id", "'purpose', x.purpose, 'clerk', w.name",
+        "touch", "x.at", "x.id", f"'purpose', x.purpose, 'clerk', w.name, 'material', {_MATERIAL}",
         f"clerks_touch x {_OF_STAFF} x.staff_id WHERE {_OF_MEMBER} AND x.corp = %(corp)s AND {ours('x.store_id')}",
         _touch,
     ),

@@ -60,6 +60,8 @@ _WHY = {
     "registration": gettext_lazy("会员由这位导购招募"),
     "binding": gettext_lazy("付款时是会员的专属导购"),
     "share_code": gettext_lazy("订单带着这位导购的分享码"),
+    "share_link": gettext_lazy("订单带着这位导购的分享链接"),
+    "opening": gettext_lazy("付款前最后打开的是这位导购的分享"),
     "order": gettext_lazy("订单上写的是这位导购"),
     "line": gettext_lazy("这一行写的是这位导购"),
     "fulfil_store": gettext_lazy("由这家门店发货"),

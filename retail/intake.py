@@ -15,12 +15,13 @@ from django.db.models import F
 
 from clerks import attribution, binding, book, rewards
 from clerks.leads import dealing as leads
+from clerks.materials import credit
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers
 from members.models import Membership, MemberTag, Purchase, Tag
 from members.spending import Back
-from retail import jobs, orders, org, shapes, told
+from retail import jobs, orders, shapes, told
 from retail.models import Brand, Channel, Order, Refund
 from retail.models.orders import lines_of
 from retail.orders import Fault, Taken
@@ -118,11 +119,7 @@ def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetim
     # A phone typed at a till is nobody's word but the clerk's; elsewhere the member has signed in with it.
     is_verified = channel.kind != Channel.Kind.POS
     met = identity.meet(key_ids=said.key_ids, name="", at=row.at, source=identity.REGISTER, is_verified=is_verified)
-    clerk = None
-    if row.share_code:
-        clerk = org.roster(since=row.at, until=row.at, share_codes=[row.share_code]).person(
-            at=row.at, share_code=row.share_code
-        )
+    clerk = credit.clerk(code=row.share_code, brand_id=said.brand_id, at=row.at) if row.share_code else None
     membership = identity.register(
         brand_id=said.brand_id,
         member_id=met.member_id,
@@ -274,6 +271,7 @@ def _settle(order_ids: Sequence[int], now: datetime, is_bulk: bool = False) -> N
         now=now,
         reasons=reclaimed,
     )
+    credit.note(orders=fresh, claims=claims, kept=[order for order in corrected if order.pk not in reclaimed])
     ledger.revise_many(orders=[order for order in corrected if order.pk not in reclaimed], now=now)
     rewards.of_purchases(purchases=purchases, claims=claims, buyers=buyers, now=now)
     back = _came_back(waiting)

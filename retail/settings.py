@@ -192,6 +192,8 @@ HELP_REMIND_MINUTES = env.int("DAOGOU_HELP_REMIND_MINUTES", default=30)  # of op
 HELP_ESCALATE_HOURS = env.int("DAOGOU_HELP_ESCALATE_HOURS", default=4)  # likewise; then the level above has it
 # So many times in so many days, by whomever and on whatever channel; a brand may set others (LeadPolicy).
 OUTREACH_CAPS = ((1, 1), (2, 7), (6, 30))
+# What posters are written with: complete Chinese. Its bold face is the file beside it that is called so.
+FONT = env.str("DAOGOU_FONT", default="/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 DORMANT_DAYS = env.int("DAOGOU_DORMANT_DAYS", default=60)  # who bought since then is not asleep
 WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
 WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does
@@ -258,7 +260,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
-UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members
+UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members, the background of a poster
+    "/admin/materials/postertemplate/": 21 * 1024 * 1024,
     "/admin/wecom/media/add/": 21 * 1024 * 1024,
     "/admin/members/memberimport/add/": 21 * 1024 * 1024,
 }

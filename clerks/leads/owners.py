@@ -25,6 +25,15 @@ LEFT JOIN LATERAL (
         WHERE e.brand_id = %(brand)s AND e.member_id = {member} AND e.share_code <> ''
             AND e.at > %(now)s - interval '30 days' AND e.at <= %(now)s
         UNION ALL
+        SELECT h.staff_id, NULL, 2, e.at FROM members_event e
+        JOIN materials_share h ON h.code = e.share_code AND h.brand_id = e.brand_id
+        WHERE e.brand_id = %(brand)s AND e.member_id = {member} AND e.share_code <> ''
+            AND e.at > %(now)s - interval '30 days' AND e.at <= %(now)s
+        UNION ALL
+        SELECT h.staff_id, NULL, 2, o.at FROM materials_opening o
+        JOIN materials_share h ON h.id = o.share_id AND h.brand_id = %(brand)s
+        WHERE o.member_id = {member} AND o.at > %(now)s - interval '30 days' AND o.at <= %(now)s
+        UNION ALL
         SELECT w.staff_id, w.store_id, 3, w.since FROM clerks_friend w
         WHERE w.member_id = {member} AND w.corp = %(corp)s AND w.state = 'friend' AND w.staff_id IS NOT NULL
         UNION ALL

@@ -64,19 +64,26 @@ ORDER BY e.member_id, e.at DESC, e.id DESC
 """
 # The same thing three times within a week, or a link of ours twice.
 _VIEWED = f"""
-SELECT DISTINCT ON (e.member_id) e.member_id, 'view:' || e.id AS source, e.product_id,
+SELECT DISTINCT ON (e.member_id) e.member_id, e.source, e.product_id,
     jsonb_build_array(jsonb_build_object('code', e.code, 'count', e.count, 'days',
         greatest(1, ceil(extract(epoch FROM e.at - e.first) / 86400))::int)) AS said, {_UNSCORED},
     e.at + interval '3 days' AS expires_at, {_NO_ROOM}
 FROM (
-    SELECT member_id, product_id, 'viewed' AS code, count(*), max(id) AS id, max(at) AS at, min(at) AS first
+    SELECT member_id, product_id, 'viewed' AS code, count(*), 'view:' || max(id) AS source, max(id) AS id,
+        max(at) AS at, min(at) AS first
     FROM members_event e WHERE {_OF_BRAND} AND kind = 'view' AND product_id IS NOT NULL
         AND at > %(now)s - interval '7 days'
     GROUP BY 1, 2 HAVING count(*) >= 3
     UNION ALL
-    SELECT member_id, NULL, 'reopened', count(*), max(id), max(at), min(at)
+    SELECT member_id, NULL, 'reopened', count(*), 'view:' || max(id), max(id), max(at), min(at)
     FROM members_event e WHERE {_OF_BRAND} AND kind = 'view' AND share_code <> '' AND at > %(now)s - interval '7 days'
     GROUP BY 1, share_code HAVING count(*) >= 2
+    UNION ALL
+    SELECT o.member_id, max(s.product_id), 'reopened', count(*), 'opening:' || max(o.id), max(o.id), max(o.at),
+        min(o.at)
+    FROM materials_opening o JOIN materials_share s ON s.id = o.share_id AND s.brand_id = %(brand)s
+    WHERE o.member_id IS NOT NULL AND o.at > %(now)s - interval '7 days' AND o.at <= %(now)s
+    GROUP BY o.member_id, o.share_id HAVING count(*) >= 2
 ) e
 WHERE e.at > %(now)s - interval '3 days' AND {_NOT_BOUGHT_SINCE}
 ORDER BY e.member_id, e.at DESC, e.id DESC

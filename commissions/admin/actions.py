@@ -35,7 +35,7 @@ class ActionRateInline(ScopedStackedInline):
 
     model = ActionRate
     form = RateForm
-    verbose_name_plural = _("行为奖励（加好友、招募、唤醒）")
+    verbose_name_plural = _("行为奖励（加好友、招募、唤醒、素材被打开、用券）")
     fields = (
         *("type", "fen", "once_per", "daily_cap", "min_inactive_days", "void_days"),
         *("budget_fen", "budget_from"),

@@ -30,7 +30,7 @@ KIND_OF = {
     **dict.fromkeys((ActionType.OPENED, ActionType.COUPON, ActionType.REPLY), Entry.Kind.CPR),
 }
 # Those that some room tells `commissions.actions.act` of; a room that begins to adds its own. Forms offer no others.
-CONNECTED = (ActionType.REGISTER, ActionType.FRIEND, ActionType.WAKE, ActionType.COUPON)
+CONNECTED = (ActionType.REGISTER, ActionType.FRIEND, ActionType.WAKE, ActionType.OPENED, ActionType.COUPON)
 
 
 class ActionRate(Scoped):

@@ -40,6 +40,7 @@ EXTRA = {
     "members.decide_pointsadjustment": "决定大额积分调整",
     "clerks.run_handover": "安排客户继承",
     "clerks.export_handoverrow": "导出继承明细",
+    "materials.export_shareday": "导出素材效果",
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
@@ -84,6 +85,7 @@ _PLACES = [
     "retail.post",
     "retail.employment",
 ]
+_SHARED = ["materials.shareday"]
 _LEADS = ["leads.lead"]
 _LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
@@ -100,6 +102,7 @@ _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "interv
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
+_POSTERS = ["materials.postertemplate"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _ATTAINED = ["commissions.attained", "commissions.target"]
 _SETTLED = [
@@ -126,14 +129,27 @@ def _may(models: list[str], *verbs: str) -> frozenset[str]:
 
 _TELLS = _may(["clerks.broadcast"], "add", "change")  # the people in the stores they see
 _OWN_STORES = _may(
-    [*_ORDERS, *_MEMBERS, *_PLACES, *_GOODS, *_LEADS, "commissions.statement", "commissions.dispute", *_ATTAINED],
+    [
+        *_ORDERS,
+        *_MEMBERS,
+        *_PLACES,
+        *_GOODS,
+        *_LEADS,
+        *_SHARED,
+        "commissions.statement",
+        "commissions.dispute",
+        *_ATTAINED,
+    ],
     "view",
 ) | {
     *("commissions.answer_dispute", "members.stop_member", *_TELLS),
     *("clerks.assign_binding", "clerks.share_pooled", "clerks.run_handover"),
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
-_EVERYTHING = _may([*_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view")
+_EVERYTHING = _may(
+    [*_LEADS, *_SHARED, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_POSTERS, *_MACHINERY],
+    "view",
+)
 
 # What takes two persons: operations and finance decide for each other.
 _DECIDES = frozenset(
@@ -154,7 +170,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _TAKES_PAYROLL
     | {"retail.view_exportfile", "clerks.export_handoverrow"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_POSTERS, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment", "clerks.poolpolicy", *_LEAD_RULES], "add", "change")
     | {"clerks.share_pooled"}
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")
@@ -163,7 +179,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
-    | {"clerks.run_handover", "clerks.export_handoverrow"}
+    | {"clerks.run_handover", "clerks.export_handoverrow", "materials.export_shareday"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TELLS

@@ -97,6 +97,8 @@ judged AS (
     WHEN said.code IS NOT NULL AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.code = said.code) THEN 'unknown_code'
     WHEN said.code IS NOT NULL THEN 'no_post'
     WHEN sold.share_code <> '' AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.share_code = sold.share_code)
+        AND NOT EXISTS (SELECT FROM materials_share h
+                        WHERE h.code = sold.share_code AND h.brand_id = sold.brand_id)
         THEN 'unknown_share'
     WHEN sold.share_code <> '' THEN 'no_post'
     WHEN EXISTS (
@@ -125,7 +127,7 @@ _WHOLE, _CHANNEL, _STORE, _DAY, _REASON = 0b1111, 0b0111, 0b1011, 0b1101, 0b1110
 
 
 def _judged(first: datetime) -> tuple[str, list[Any]]:
-    columns = ("id", "channel_id", "store_id", "paid_at", "paid_fen", "serving_clerk", "share_code")
+    columns = ("id", "brand_id", "channel_id", "store_id", "paid_at", "paid_fen", "serving_clerk", "share_code")
     orders = Order.objects.filter(paid_at__gte=first, settled_at__isnull=False).values(*columns).order_by()
     sql, params = orders.query.sql_with_params()
     return _JUDGED.format(orders=sql), [*params, [str(role) for role in _BEHIND]]

@@ -1,17 +1,19 @@
 """Who was behind an order, in which role."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
+import msgspec
 import pytest
 from django.utils import timezone
 
+from clerks.materials.models import ShareSale
 from clerks.models import Binding
 from commissions.models import BuyerSnapshot, ClaimRow, Entry
 from members.models import Identity, Membership
-from retail import privacy
+from retail import intake, privacy
 from retail.models import BuyerKey, Post
-from retail.shapes import Buyer
-from tests.factories import NOW, franchisee, world
+from retail.shapes import Buyer, Event
+from tests.factories import NOW, franchisee, sharing, world
 
 PHONE = (Buyer("phone", "13800005678"),)
 
@@ -157,3 +159,78 @@ def test_franchise_staff_are_paid_by_their_company(shop):
     claim.refresh_from_db()
     assert claim.payer == company
     assert claim.resolved_at <= timezone.now()
+
+
+# ── By a link ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _member(phone: str) -> int:
+    return Identity.objects.get(
+        key__in=privacy.keep([privacy.normalised(privacy.Known("phone", "", phone))]).values()
+    ).member_id
+
+
+def test_the_last_link_a_buyer_opened_in_the_window_is_behind_their_order_where_it_names_no_code(shop):
+    shop.settle(shop.order(buyer=PHONE, paid_at=NOW - timedelta(days=60)))  # known from here on
+    member = _member("13800005678")
+    version = sharing.material(shop)
+    one, two = (sharing.share(version, shop.staff[code], shop.store) for code in ("A1", "A2"))
+    days = lambda count: NOW - timedelta(days=count)  # noqa: E731
+    sharing.opening(one, member, at=days(20))
+    sharing.opening(two, member, at=days(14))
+    sharing.opening(one, member, at=days(3))
+    online = shop.channel("tmall")
+
+    def sold(**said) -> tuple[str | None, ShareSale | None, int]:
+        (order_id,) = shop.settle(shop.order(channel=online, buyer=PHONE, **said), channel=online)
+        return claims(order_id).get("share"), ShareSale.objects.filter(order=order_id).first(), order_id
+
+    staff, sale, order_id = sold(paid_at=days(13))
+    assert (staff, sale.share, sale.way, sale.opened_at) == ("A2", two, "opening", days(14))
+    evidence = ClaimRow.objects.get(order=order_id, role="share").evidence
+    assert evidence == {"by": "opening", "share": two.pk, "opened_at": days(14).astimezone(UTC).isoformat()}
+    assert sold(paid_at=days(7))[:2] == ("A2", ShareSale.objects.get(opened_at=days(14), paid_at=days(7)))
+    assert sold(paid_at=days(7) + timedelta(minutes=1))[:2] == (None, None)  # the window is over
+    assert sold(paid_at=days(2))[0] == "A1"
+    named = sold(paid_at=days(2), share_code=two.code)
+    assert (named[0], named[1].way, named[1].opened_at) == ("A2", "code", None)
+    assert sold(paid_at=days(2), share_code="s-A3")[:2] == ("A3", None)  # their own code is nobody's link
+    assert sold(paid_at=days(2), share_code="nobody")[:2] == (None, None)
+
+
+def test_an_order_corrected_to_another_link_or_none_moves_the_sale(shop):
+    version = sharing.material(shop)
+    one, two = (sharing.share(version, shop.staff[code], shop.store) for code in ("A1", "A2"))
+    row = shop.order(share_code=one.code)
+    shop.settle(row)
+    assert ShareSale.objects.get().share == one
+
+    shop.settle(msgspec.structs.replace(row, share_code=two.code))
+    assert ShareSale.objects.get().share == two
+
+    shop.settle(msgspec.structs.replace(row, share_code=two.code, paid_at=NOW - timedelta(days=1)))
+    assert ShareSale.objects.get().paid_at == NOW - timedelta(days=1)
+
+    shop.settle(msgspec.structs.replace(row, share_code=None))
+    assert not ShareSale.objects.exists()
+
+
+def test_a_link_of_another_brand_is_nobodys_code_and_its_openings_bring_nothing_here(shop):
+    other = world()
+    other.hire("B1")
+    theirs = sharing.share(sharing.material(other), other.staff["B1"], other.store)
+    shop.settle(shop.order(buyer=PHONE, paid_at=NOW - timedelta(days=60)))
+    sharing.opening(theirs, _member("13800005678"), at=NOW - timedelta(days=1))
+
+    by_code, by_opening = shop.settle(shop.order(share_code=theirs.code), shop.order(buyer=PHONE))
+
+    assert "share" not in claims(by_code) and "share" not in claims(by_opening)
+
+
+def test_whoever_registers_by_a_link_is_recruited_by_its_clerk(shop):
+    link = sharing.share(sharing.material(shop), shop.staff["A2"], shop.store)
+    event = Event(
+        channel=shop.pos.code, outer_event_id="E1", type="register", at=NOW, buyer=PHONE, share_code=link.code
+    )
+    intake.take_events(channel=shop.pos, data=[event], now=NOW)
+
+    assert Membership.objects.get().registered_by == shop.staff["A2"]
+    assert (Binding.objects.get().staff, Binding.objects.get().came_by) == (shop.staff["A2"], link.code)

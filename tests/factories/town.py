@@ -11,13 +11,14 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import F
 
+from clerks.materials.models import Share, ShareSale
 from clerks.models import Binding, TurnedAway
 from commissions import plans
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Period, PlanVersion
 from members.models import Identity, Member, Membership, PointsEntry, PointsRule, Profile, Purchase, Tier
 from retail import intake, privacy, shapes
 from retail.models import Channel, Order, Post, Refund, Store, StoreGroup
-from tests.factories import LONG_AGO, NOW, World, franchisee, number, world
+from tests.factories import LONG_AGO, NOW, World, franchisee, number, sharing, world
 
 SPLIT = [
     {"role": role, "weight": weight}
@@ -58,6 +59,8 @@ class Town:
     dice: random.Random
     brands: list[World] = field(default_factory=lambda: [world(), world(protection_days=20, customers_cap=4)])
     stores: list[list[Store]] = field(default_factory=list)  # of each brand
+    links: list[list[Share]] = field(default_factory=list)  # of each brand
+    luck: random.Random = field(default_factory=lambda: random.Random(9))  # of links: the rest happens as without them
 
     def __post_init__(self) -> None:
         for place, brand in enumerate(self.brands):
@@ -66,6 +69,8 @@ class Town:
             _points(brand)
         self._a_second_version(self.brands[0])
         self._customers_known_before()
+        for place, brand in enumerate(self.brands):
+            self._links_that_were_opened(brand, f"{place}")
         self.channels = [
             [brand.pos, *(brand.channel(kind) for kind in ("mini_program", "tmall"))] for brand in self.brands
         ]
@@ -111,6 +116,17 @@ class Town:
                 member=row.member, key_id=_key_of(f"1380000000{n}"), source="test", seen_at=row.registered_at
             )
 
+    def _links_that_were_opened(self, brand: World, tag: str) -> None:
+        """By the members known before, at some time of these two months, and by somebody nobody knows."""
+        version = sharing.material(brand)
+        people = [brand.staff[f"A{tag}0"], brand.staff[f"A{tag}2"], brand.staff[f"X{tag}"]]
+        links = [sharing.share(version, staff, brand.store) for staff in people]
+        members = [*Member.objects.order_by("pk").values_list("pk", flat=True), None]
+        for _ in range(120):
+            at = NOW - timedelta(minutes=self.luck.randrange(60 * 24 * 60))
+            sharing.opening(self.luck.choice(links), self.luck.choice(members), at=at)
+        self.links.append(links)
+
     def orders(self, count: int) -> list[tuple[Channel, shapes.Order]]:
         return [self.order() for _ in range(count)]
 
@@ -127,6 +143,8 @@ class Town:
             "fulfil_store_code": dice.choice([None, None, self.stores[place][1].code]),
             "points_used": dice.choice([0, 0, 0, 150]),
         }
+        if self.luck.random() < 0.2:
+            codes["share_code"] = self.luck.choice(self.luck.choice(self.links)).code
         if channel == brand.pos:
             codes["store_code"] = dice.choice(self.stores[place]).code
         row = brand.order(
@@ -220,7 +238,9 @@ def story(town: Town, *, rounds: int = 3, orders: int = 25) -> Story:
 
 
 def _correction(town: Town, channel: Channel, row: shapes.Order) -> tuple[Channel, shapes.Order]:
-    """Other amounts, or another clerk."""
+    """Other amounts, another clerk, or no code any more."""
+    if row.share_code and town.luck.random() < 0.3:
+        return channel, msgspec.structs.replace(row, share_code=None)
     if town.dice.random() < 0.5:
         tag = row.serving_clerk[1] if row.serving_clerk and row.serving_clerk != "ghost" else "0"
         return channel, msgspec.structs.replace(row, serving_clerk=f"A{tag}2")
@@ -318,6 +338,7 @@ def written() -> dict[str, list[Any]]:
         Entry,
         Order,
         Refund,
+        ShareSale,
     )
     rows = {kind.__name__: sorted(_plain(kind.objects.all(), as_is)) for kind in kinds}
     # What has expired is one difference after a batch and several after single orders; the balance is the same.
