@@ -1,6 +1,6 @@
 """回应: a customer opened what a clerk had sent; what that brings.
 
-    a page was opened ──job share_opened──▶ `opened` ─┬─▶ 专属导购: nobody's customer becomes the clerk's, others stay longer
+    a page was opened ──job share_opened──▶ `opened` ─┬─▶ 专属导购: who was nobody's is the clerk's, others stay longer
         └─ a row (materials.Opening)                  └─▶ 互动奖励 (CPR): the clerk is paid as the plan says
              └─▶ leads of who opened twice · the share clerk of a later order · 素材效果
 

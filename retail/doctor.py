@@ -283,6 +283,19 @@ def _refunds_within_sales(_look: Look) -> Iterator[str]:
     )
 
 
+def _links_as_claimed(_look: Look) -> Iterator[str]:
+    """The order that a link brought is claimed by the link's clerk, and a claim that names a link has its order."""
+    yield from _rows(
+        "WITH claimed AS (SELECT c.order_id, c.staff_id, (c.evidence ->> 'share')::bigint AS share_id"
+        "  FROM commissions_claimrow c WHERE c.role = 'share' AND c.evidence ? 'share' AND NOT EXISTS (SELECT"
+        "   FROM commissions_buyersnapshot s WHERE s.order_id = c.order_id AND s.revision > c.revision))"
+        " SELECT format('order %s: link %s brought it, claimed is link %s', coalesce(x.order_id, c.order_id),"
+        "  x.share_id, c.share_id) FROM materials_sharesale x FULL JOIN claimed c ON c.order_id = x.order_id"
+        " LEFT JOIN materials_share h ON h.id = x.share_id"
+        " WHERE x.share_id IS DISTINCT FROM c.share_id OR h.staff_id <> c.staff_id ORDER BY 1"
+    )
+
+
 def _statements_as_closed(_look: Look) -> Iterator[str]:
     """What a closed period owes to whom is what was frozen, and what is booked in it."""
     for period in Period.objects.filter(status=Period.Status.CLOSED).order_by("pk"):
@@ -436,6 +449,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "legs_add_up": _legs_add_up,
     "entries_follow_the_plan": _entries_follow,
     "refunds_within_sales": _refunds_within_sales,
+    "links_as_claimed": _links_as_claimed,
     "statements_as_closed": _statements_as_closed,
     "seals_whole": _seals_whole,
     "rows_as_sealed": _rows_as_sealed,

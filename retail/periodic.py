@@ -34,6 +34,7 @@ TABLE = [
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
     Periodic("ask WeCom what became of customers who were handed over", "retail.handovers", 900),
     Periodic("remind of requests for help that nobody answers", "retail.help", 300),
+    Periodic("count what came of links that were shared", "retail.share_results", 300),
     Periodic("find whose behaviour it was", "retail.behaviour", 600),
     Periodic("tell clerks who have all the customers they may have", "retail.full_clerks", 1800),
     Periodic("count what everybody sold", "retail.attain", 1800),

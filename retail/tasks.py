@@ -9,7 +9,7 @@ from clerks import book, callbacks, oneid, pool, responses, tagging
 from clerks.callbacks import marks, sync
 from clerks.handover import chats, running
 from clerks.leads import push, scoring, training
-from clerks.materials import files, openings, uploads, viewers
+from clerks.materials import files, openings, results, uploads, viewers
 from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -326,6 +326,21 @@ def tend_leads() -> int:
     with scope.within(scope.EVERYTHING):
         count = push.run(now=now, is_morning=is_morning)
     found = {"on": today} if is_morning else ran.found if ran else {}
+    periodic.note(task=task, now=now, found=found)
+    return count
+
+
+@shared_task(name="retail.share_results")
+def roll_up_results() -> int:
+    """What came of links, on the days on which something has changed; once a night on all that may still change."""
+    now, task = timezone.now(), "retail.share_results"
+    today, ran = timezone.localdate(now), periodic.last(task=task)
+    is_night = timezone.localtime(now).hour >= NIGHT and (ran is None or ran.found.get("on") != today.isoformat())
+    # What was being settled while it last ran was not to be seen yet.
+    days = results.changed_since(ran.at - timedelta(minutes=10) if ran else None, now=now)
+    with scope.within(scope.EVERYTHING):
+        count = results.roll_up(days=[*days, *(results.still_moving(now=now) if is_night else ())], now=now)
+    found = {"on": today.isoformat()} if is_night else ran.found if ran else {}
     periodic.note(task=task, now=now, found=found)
     return count
 

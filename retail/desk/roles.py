@@ -41,6 +41,7 @@ EXTRA = {
     "clerks.run_handover": "安排客户继承",
     "clerks.export_handoverrow": "导出继承明细",
     "members.export_coupon": "下载券码",
+    "materials.export_shareday": "导出素材效果",
     "members.stop_member": "登记不要联系",
     "members.correct_member": "更正会员资料",
     "members.export_member": "提出导出会员资料",
@@ -86,6 +87,7 @@ _PLACES = [
     "retail.post",
     "retail.employment",
 ]
+_SHARED = ["materials.shareday"]
 _LEADS = ["leads.lead"]
 _LEAD_RULES = ["leads.leadpolicy"]
 _GOODS = ["retail.category", "retail.product", "retail.channel"]
@@ -104,6 +106,7 @@ _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "interv
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
+_POSTERS = ["materials.postertemplate"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _ATTAINED = ["commissions.attained", "commissions.target"]
 _SETTLED = [
@@ -137,6 +140,7 @@ _OWN_STORES = _may(
         *_GOODS,
         *_LEADS,
         *_LIBRARY,
+        *_SHARED,
         "commissions.statement",
         "commissions.dispute",
         *_ATTAINED,
@@ -148,7 +152,10 @@ _OWN_STORES = _may(
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may(
-    [*_LIBRARY, *_UPLOADS, *_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY],
+    [
+        *(*_LIBRARY, *_UPLOADS, *_SHARED, *_POSTERS, *_LEADS, *_LEAD_RULES, *_ORDERS, *_MEMBERS),
+        *(*_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY),
+    ],
     "view",
 )
 
@@ -172,7 +179,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _TAKES_PAYROLL
     | {"retail.view_exportfile", "clerks.export_handoverrow"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_POSTERS, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment", "clerks.poolpolicy", *_LEAD_RULES], "add", "change")
     | {"clerks.share_pooled"}
     | _may(["materials.material", "materials.materialcategory", *_UPLOADS], "add", "change")
@@ -182,7 +189,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"clerks.assign_binding"}
     | _may(["retail.job", "wecom.app", "wecom.message", "wecom.call", "clerks.syncrun"], "change")
     | _may(["members.pointsadjustment", "members.tiermove"], "add")
-    | {"clerks.run_handover", "clerks.export_handoverrow", "members.export_coupon"}
+    | {"clerks.run_handover", "clerks.export_handoverrow", "members.export_coupon", "materials.export_shareday"}
     | {"members.stop_member", "members.correct_member", "members.export_member"}
     | {"retail.unmask_buyerkey", "retail.export_order", "members.erase_member", "members.merge_member"}
     | _TELLS

@@ -40,6 +40,12 @@ def percent(ppm: int | None) -> str:
 
 
 @register.filter
+def percent_tenth(ppm: int | None) -> str:
+    """333333 → "33.3%"; None → "–"."""
+    return percent(ppm // 1000 * 1000) if ppm is not None else "–"
+
+
+@register.filter
 def waited(since: datetime, until: datetime) -> str:
     """How long it was from one moment to another, as `duration` says it."""
     return duration(until - since)

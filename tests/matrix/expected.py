@@ -15,13 +15,13 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon"
-    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest lead",
+    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest lead shareday",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
     "BRANDS": "brand product channel tier coupontype segment poolpolicy",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment poolpolicy leadpolicy",
+    " segment poolpolicy leadpolicy postertemplate",
 }
 
 PEOPLE = """
@@ -75,6 +75,8 @@ decide          tie      *     *       302 302 403  405 405 405  405 405 405
 preview         policy   *     POST    302 302 403  403 403 403  200 200 200
 preview         policy   *     *       302 302 403  403 403 403  405 405 405
 whatif          policy   *     *       302 302 403  403 403 403  200 200 200
+material_results *       -     READ    302 302 403  200 200 200  200 200 200
+material_results *       -     *       302/405 302/405 403  405 405 405  405 405 405
 relations       *        -     READ    302 302 403  200 200 200  200 200 200
 relations       *        -     *       302/405 302/405 403  405 405 405  405 405 405
 share           pooled   -     *       302 302 403  200 200 200  200 403 403
@@ -202,6 +204,10 @@ moves           segment  *     *       302 302 403  200 200 200  200 200 200
 values          segment  -     *       302 302 403  403 403 403  200 403 403
 preview         segment  -     POST    302 302 403  403 403 403  200 403 403
 preview         segment  -     *       302 302 403  403 403 403  405 403 403
+preview         postertemplate - POST  302 302 403  403 403 403  200 403 403
+preview         postertemplate - *     302 302 403  403 403 403  405 403 403
+background      postertemplate * *     302 302 403  404 404 404  200 200 200
+proof           postertemplate * *     302 302 403  404 404 404  200 200 200
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403

@@ -348,4 +348,16 @@ class Migration(migrations.Migration):
             model_name='visitor',
             constraint=models.CheckConstraint(condition=models.Q(('member', None), ('staff', None), _connector='OR'), name='visitor_is_one'),
         ),
+        migrations.AddIndex(
+            model_name='share',
+            index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['made_at'], name='share_made'),
+        ),
+        migrations.AddIndex(
+            model_name='share',
+            index=models.Index(condition=models.Q(('sent_at__isnull', False)), fields=['sent_at'], name='share_sent'),
+        ),
+        migrations.AddIndex(
+            model_name='visitor',
+            index=models.Index(condition=models.Q(('known_at__isnull', False)), fields=['known_at'], name='visitor_known'),
+        ),
     ]

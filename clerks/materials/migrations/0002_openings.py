@@ -18,6 +18,7 @@ CREATE TABLE materials_opening (
 ALTER SEQUENCE materials_opening_id_seq OWNED BY materials_opening.id;
 CREATE INDEX opening_of_share ON materials_opening (share_id, at DESC);
 CREATE INDEX opening_of_member ON materials_opening (member_id, at DESC) WHERE member_id IS NOT NULL;
+CREATE INDEX opening_time ON materials_opening USING brin (at) WITH (autosummarize = on);
 CREATE INDEX opening_of_visitor ON materials_opening (visitor, at DESC) WHERE member_id IS NULL;
 """
 MAKE_MONTH = """

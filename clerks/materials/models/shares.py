@@ -1,5 +1,6 @@
 """分享: a link of one clerk to one material, who opened it, and what that came to."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -47,6 +48,8 @@ class Share(Scoped):
         indexes = [
             models.Index(fields=["staff", "-made_at"], name="share_of_staff"),
             models.Index(fields=["material", "-made_at"], name="share_of_material"),
+            BrinIndex(fields=["made_at"], name="share_made", autosummarize=True),
+            models.Index(fields=["sent_at"], name="share_sent", condition=Q(sent_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -72,6 +75,7 @@ class Visitor(models.Model):
         constraints = [
             models.CheckConstraint(name="visitor_is_one", condition=Q(member=None) | Q(staff=None)),
         ]
+        indexes = [models.Index(fields=["known_at"], name="visitor_known", condition=Q(known_at__isnull=False))]
 
     def __str__(self) -> str:
         return str(self.key)
