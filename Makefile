@@ -7,13 +7,13 @@ CODE := retail members commissions clerks
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check bench bench-full bench-leads screenshots messages lock clean system
+.PHONY: font help demo test test-full check bench bench-full bench-leads screenshots messages lock clean system
 .DELETE_ON_ERROR:
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.demo ## the product with a made-up world in it (RESET=1 starts over; PORT=8080, SCALE=0.05)
+demo: .venv/.demo font ## the product with a made-up world in it (RESET=1 starts over; PORT=8080, SCALE=0.05)
 	@$(PY) manage.py demo $(if $(RESET),--reset) $(if $(PORT),--port $(PORT)) $(if $(SCALE),--scale $(SCALE))
 
 test: .venv/.test system ## the quick suite, a few minutes; the browser tests run last (ARGS="-k points" picks some)
@@ -87,6 +87,10 @@ system:
 	ls /usr/share/fonts/*/*/NotoSansCJK* >/dev/null 2>&1 || missing="$$missing fonts-noto-cjk"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	[ -z "$$missing" ] || { $(call apt,$$missing); } || true
+
+# What posters are written with. Without it the demo runs, only draws none, and says so.
+font:
+	@ls $${DAOGOU_FONT:-/usr/share/fonts/*/*/NotoSansCJK*} >/dev/null 2>&1 || { $(call apt,fonts-noto-cjk); } || true
 
 # $(call apt,packages): RUNLEVEL=1 keeps Debian from starting the services it installs.
 APT = DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq

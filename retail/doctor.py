@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
 from clerks import book, pooled
+from clerks.materials import lettering
+from clerks.materials.models import PosterTemplate
 from commissions import closing, plans, returns
 from commissions.models import Entry, Period, PlanVersion
 from members import profiles, spending
@@ -355,6 +358,12 @@ def _keys_open(_look: Look) -> Iterator[str]:
         yield f"{count} values would open in any row: run `manage.py rotate_privacy_keys`"
 
 
+def _posters_written(_look: Look) -> Iterator[str]:
+    """Where there are templates of posters there is a font to write Chinese with."""
+    if PosterTemplate._base_manager.exists() and lettering.trouble():
+        yield f"no font at {settings.FONT}: install fonts-noto-cjk, or name another by DAOGOU_FONT"
+
+
 # ── Handovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _handovers_account_for_all(_look: Look) -> Iterator[str]:
     """Every customer of a handover has one row, and it is true: whose they are, what WeCom still has to say."""
@@ -455,6 +464,7 @@ INVARIANTS: dict[str, Callable[[Look], Iterator[str]]] = {
     "rows_as_sealed": _rows_as_sealed,
     "guards_stand": _guards_stand,
     "keys_open": _keys_open,
+    "posters_written": _posters_written,
     "nothing_waits_a_day": _nothing_waits,
     "buyer_keys_exist": _buyer_keys_exist,
     "references_point_somewhere": _references_point,

@@ -35,7 +35,6 @@ _WORDS = {
     "broken": gettext_lazy("下面的文字不是能读的 JSON，改好后编辑器会再出现。"),
     "no_background": gettext_lazy("先选一张底图。"),
     "offline": gettext_lazy("没有连上，改一下再试。"),
-    "place": gettext_lazy("位置"),
     "x": gettext_lazy("左"),
     "y": gettext_lazy("上"),
     "w": gettext_lazy("宽"),

@@ -1,5 +1,7 @@
 """The demo moves: every few seconds a shop sells something, through the real API of the running demo.
 
+Now and then a clerk sends a link, and somebody opens it.
+
 Wherever the demo command has not said at which address it listens, nothing is sent. A sale that fails is logged and
 forgotten; the next one comes in a moment.
 """
@@ -21,6 +23,8 @@ from celery import shared_task
 from django.db import DatabaseError
 from django.utils import timezone
 
+from clerks.materials import library, shares
+from clerks.materials.models import MaterialVersion, Share
 from clerks.models import Binding
 from members.models import Member
 from retail import scope, shapes
@@ -34,6 +38,7 @@ ADDRESS = "DAOGOU_DEMO_URL"  # environment variable: where the demo listens, set
 KINDS = Channel.Kind
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PATIENCE = 10  # seconds for one answer
+_BROWSER = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36 MicroMessenger/8.0.50"
 
 
 class Message(NamedTuple):
@@ -53,9 +58,12 @@ def send() -> int:
     try:
         with scope.within(scope.EVERYTHING):
             messages = list(compose(rng=Random(), now=timezone.now()))
+            link = share(rng=Random(), now=timezone.now())
     except DatabaseError as error:
         log.warning("The demo has nothing to send: %s", error)
         return 0
+    if link:
+        _open(address, link)
     return sum(_post(address, message) for message in messages)
 
 
@@ -69,6 +77,19 @@ def compose(*, rng: Random, now: datetime) -> Iterator[Message]:
     refund = _refund(rng, now) if rng.random() < 0.15 else None
     if refund:
         yield Message(refund.channel, "refunds", refund)
+
+
+def share(*, rng: Random, now: datetime) -> str:
+    """The address of a link that somebody has just sent; mostly nobody has."""
+    brand = rng.choice(Brand.objects.filter(code__in=BRAND_SHARE).order_by("pk"))
+    post = _somebody(rng, brand, now) if rng.random() < 0.2 else None
+    found = library.sendable(post=post, now=now).filter(owner=None).order_by("pk") if post else []
+    if post is None or not found:
+        return ""
+    version = MaterialVersion.objects.select_related("material").get(pk=rng.choice(found).live_id)
+    sent = shares.make(post=post, version=version, via=Share.Via.MOMENTS, now=now)
+    shares.sent(share=sent, now=now)
+    return shares.path(sent)
 
 
 @cache
@@ -93,10 +114,16 @@ def _order(rng: Random, channel: Channel, shelf: goods.Shelf, now: datetime) -> 
         store_code=post.store.code if in_shop else None,
         buyer=_buyer(rng, channel, post),
         serving_clerk=post.staff.code if in_shop else None,
-        share_code=post.staff.share_code if is_shared else None,
+        share_code=_code(rng, post) if is_shared else None,
         live_event=f"LIVE-{now:%Y%m%d}" if channel.kind == KINDS.VIDEO_LIVE else None,
         lines=tuple(item.line for item in baskets.fill(rng, shelf, kind=channel.kind, at=now)),
     )
+
+
+def _code(rng: Random, post: Post) -> str:
+    """That of a link the clerk sent lately, or the clerk's own."""
+    link = Share.objects.filter(staff=post.staff).order_by("-pk").first() if rng.random() < 0.5 else None
+    return link.code if link and post.store and link.brand_id == post.store.brand_id else post.staff.share_code
 
 
 def _somebody(rng: Random, brand: Brand, now: datetime) -> Post:
@@ -139,6 +166,16 @@ def _refund(rng: Random, now: datetime) -> shapes.Refund | None:
     return baskets.give_back(
         channel=order.channel.code, order=order.outer_order_id, line=line.outer_line_id, at=now, fen=line.paid_fen
     )
+
+
+def _open(address: str, link: str) -> None:
+    """As a browser that nobody knows does."""
+    request = urllib.request.Request(address.rstrip("/") + link, headers={"User-Agent": _BROWSER})
+    try:
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+            answer.read()
+    except (OSError, HTTPException) as error:
+        log.warning("The demo did not open %s: %s", link, error)
 
 
 def _post(address: str, message: Message) -> bool:

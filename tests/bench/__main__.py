@@ -28,6 +28,7 @@ NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "welcomes", "scope", "closing"),
     *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
+    "posters",
 )
 
 
@@ -59,6 +60,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         callbacks,
         closing,
         commission,
+        drawing,
         feeding,
         foreseeing,
         handing,
@@ -76,7 +78,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
     edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
     members = (lists.lists, tagging.night, segmenting.segmenting)
-    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
+    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling, drawing.drawing)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}

@@ -20,7 +20,7 @@ from clerks.materials import library, posters, results
 from clerks.materials.models import Material, PosterTemplate, ShareDay, ShareSale
 from clerks.models import Binding
 from commissions import plans, returns
-from commissions.models import ClaimRow, Entry, PlanVersion, Rule
+from commissions.models import ActionEvent, ClaimRow, Entry, PlanVersion, Rule
 from members.models import Membership
 from retail import intake, jobs, privacy, scope, shapes
 from retail.demo import logins, seasons, shops, traffic, world
@@ -110,7 +110,7 @@ def test_its_clerks_send_what_is_opened_and_bought():
     own = ShareDay.objects.filter(staff=star).aggregate(*map(Sum, ("shares", "openings", "known", "orders")))
     assert all(own.values())
     assert ShareSale.objects.filter(way="opening").exists()
-    assert Entry.objects.filter(kind="cpr", action__type="opened", staff=star).exists()
+    assert ActionEvent.objects.filter(type="opened", staff=star).exists()
     post = Post.objects.at(NOW).get(staff=star)
     kinds = set(library.sendable(post=post, now=NOW).values_list("kind", flat=True))
     assert kinds == set(Material.Kind.values) - {"video"}

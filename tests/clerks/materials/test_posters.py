@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 
 from clerks.materials import areas, lettering, posters
 from clerks.materials.models import PosterPicture, PosterTemplate, Share
-from retail import retention, scope
+from retail import doctor, retention, scope
 from tests import factories
 from tests.factories import NOW, World
 from tests.factories import posters as poster_scene
@@ -193,6 +193,7 @@ def test_without_a_font_it_is_said(world: World, settings: Any) -> None:
     with pytest.raises(posters.Undrawable, match="fonts-noto-cjk"):
         drawn(share, template)
     assert not made()
+    assert "posters_written" in {one.name for one in doctor.examine(now=NOW, sample=1) if one.failures}
 
 
 def test_a_broken_picture_breaks_no_poster(world: World) -> None:
