@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from django.db import connection
 
 from clerks.materials import openings, shares
 from clerks.materials.models import Material, MaterialVersion, Opening, Share
@@ -19,7 +18,9 @@ from tests.bench.measure import Verdict, Way
 from tests.bench.worlds import Shop
 from tests.factories import NOW
 
-PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 MicroMessenger/8.0.54"
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 MicroMessenger/8.0.54"
+)
 LINKS = 200
 FLOOR = 1_000
 

@@ -25,7 +25,7 @@ from tests.retail.test_hostile_pages import XSS
 from tests.wecom_server import ANOTHER, CLERK, CUSTOMER
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("everything")]
-MOST_QUERIES, MOST_BYTES = 8, 60_000
+MOST_QUERIES, MOST_BYTES = 7, 60_000  # and the look-up of the code, which is counted by nobody
 
 
 @pytest.fixture(autouse=True)
@@ -201,11 +201,9 @@ class _Active(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         for name, value in attrs:
-            if (
-                name.startswith("on")
-                or name == "style"
-                or (value or "").lstrip().lower().startswith(("javascript:", "data:"))
-            ):
+            leads = name in ("href", "src", "action", "formaction", "data", "srcdoc", "http-equiv")
+            is_ours = (value or "").startswith(("/s/", "/static/"))
+            if name.startswith("on") or name == "style" or (leads and not is_ours):
                 self.active.append(f"{tag} {name}={value}")
 
 
@@ -251,6 +249,7 @@ def _read(page):
 @pytest.fixture
 def wecom(settings):
     with corp.running(settings) as running:
+        settings.WECOM_OAUTH_URL = running.server.url
         yield running
 
 
