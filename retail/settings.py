@@ -177,6 +177,7 @@ WECOM_RATES = {
         240,
         60,
     ),  # no call, either: who comes back from WeCom's sign-in, from one address (a store shares one)
+    "viewer": (3_600, 300),  # likewise, customers who open a link: those of one telephone company share addresses
     "js_sdk/refused": (30, 4),  # no call: pages saying that a ticket is refused, which fetches another one
     "externalcontact/add_moment_task": (240, 5),
 }
@@ -192,6 +193,8 @@ HELP_REMIND_MINUTES = env.int("DAOGOU_HELP_REMIND_MINUTES", default=30)  # of op
 HELP_ESCALATE_HOURS = env.int("DAOGOU_HELP_ESCALATE_HOURS", default=4)  # likewise; then the level above has it
 # So many times in so many days, by whomever and on whatever channel; a brand may set others (LeadPolicy).
 OUTREACH_CAPS = ((1, 1), (2, 7), (6, 30))
+# What posters are written with: complete Chinese. Its bold face is the file beside it that is called so.
+FONT = env.str("DAOGOU_FONT", default="/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 DORMANT_DAYS = env.int("DAOGOU_DORMANT_DAYS", default=60)  # who bought since then is not asleep
 WECOM_SYNC_HOUR = 3  # of the night, when everything is compared
 WECOM_SYNC_BRAKE = (50_000, 20)  # ppm and number: if more than both would vanish at once, nothing does

@@ -26,7 +26,7 @@ os.environ |= {
 
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
-    *("http", "csv", "webhook", "welcomes", "scope", "closing"),
+    *("http", "csv", "webhook", "links", "welcomes", "scope", "closing"),
     *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
 )
 
@@ -62,6 +62,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         feeding,
         foreseeing,
         handing,
+        linking,
         lists,
         peers,
         pools,
@@ -74,7 +75,8 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from tests.bench.worlds import Shop
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
-    edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
+    doors = (feeding.http, feeding.csv_file, callbacks.webhook, linking.links)
+    edges = (*doors, welcomes.welcomes, scoping.scoping, closing.closing)
     members = (lists.lists, tagging.night, segmenting.segmenting)
     rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
