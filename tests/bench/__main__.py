@@ -27,7 +27,7 @@ os.environ |= {
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
     *("http", "csv", "webhook", "links", "welcomes", "scope", "closing"),
-    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
+    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling", "materials"),
 )
 
 
@@ -68,6 +68,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         pools,
         scoping,
         segmenting,
+        sharing,
         tagging,
         trying,
         welcomes,
@@ -78,7 +79,7 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     doors = (feeding.http, feeding.csv_file, callbacks.webhook, linking.links)
     edges = (*doors, welcomes.welcomes, scoping.scoping, closing.closing)
     members = (lists.lists, tagging.night, segmenting.segmenting)
-    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
+    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling, sharing.materials)
     by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-
 from clerks.materials import openings, shares
 from clerks.materials.models import Material, MaterialVersion, Opening, Share
 from retail import logins
