@@ -45,7 +45,7 @@ class Landing:
     @property
     def summary(self) -> str:
         """For whoever is shown the link and not the page."""
-        return " ".join(self.text.split())[:80]
+        return "" if self.is_over else " ".join(self.text.split())[:80]
 
 
 def share(share_id: int) -> Share:

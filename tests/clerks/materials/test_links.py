@@ -98,7 +98,7 @@ NO_PAGES = [
         "evil.example",
     ),
     *("https://", "http://[", "https://shop.example\\@evil.example/", "https://shop.example@evil.example/", "", " "),
-    *("https://a\r\nSet-Cookie: x=1", "https://a/\nLocation: https://evil.example", "https://a/\x00", "https://a/ b"),
+    *("https://a\r\nSet-Cookie: x=1", "https://a/\nLocation: https://evil.example", "https://a/\x01", "https://a/ b"),
     *(
         "\thttps://shop.example/",
         "https://a\t.example/",
@@ -212,6 +212,7 @@ def test_our_own_people_leave_none_and_their_browser_is_remembered(world):
 
 # ── Trying codes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_what_is_none_answers_alike_whatever_it_is(world, django_assert_num_queries):
+    """The look-up itself is one of `database.planned`, which is not counted as Django's are: the miss is."""
     gone = world.another(is_active=False)
     tried = ["A" * shares.LENGTH, "short", world.share.code.swapcase(), gone.code, "码" * 5, "a" * 999, "' OR 1=1 --"]
     pages = set()
@@ -219,9 +220,9 @@ def test_what_is_none_answers_alike_whatever_it_is(world, django_assert_num_quer
         assert follow(f"/s/{code}").status == LONG_WAY
         for tail in ("", "/look", "/code.png", "/cover.jpg", "/1.jpg", "/1.mp4", "/1/file", "/poster.jpg", "/back"):
             links.forget_all()
-            with django_assert_num_queries(1):
+            with django_assert_num_queries(0):
                 response = browser().get(f"/s/{code}{tail}")
-            assert response.status_code == 404 and not response.cookies
+            assert response.status_code == 404 and not response.cookies and links._guesses._count == 1
             pages.add(re.sub(rb"\s+", b" ", response.content))
     assert len(pages) == 1
     assert browser().post(f"/s/{gone.code}/forget").status_code == 404 and not opened().exists()
