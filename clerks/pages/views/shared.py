@@ -42,7 +42,10 @@ View = Callable[..., HttpResponse]
 
 
 def of_link(view: View) -> View:
-    """For the page of a link that there is; all others are the same page that says no."""
+    """For the page of a link that there is; all others are the same page that says no.
+
+    Whoever has the code may see what is behind it, in whichever scope they are, or in none.
+    """
 
     @wraps(view)
     def shown(request: HttpRequest, code: str, **kwargs: Any) -> HttpResponse:
@@ -51,7 +54,8 @@ def of_link(view: View) -> View:
         found = links.find(code=code, address=gate.client_ip(request) or "", now=timezone.now())
         if found is None:
             raise Http404
-        return view(request, found, **kwargs)
+        with scope.within(scope.EVERYTHING):
+            return view(request, found, **kwargs)
 
     return shown
 

@@ -17,6 +17,7 @@ from clerks.materials import links, shares
 from clerks.materials.models import Material, MaterialVersion, Opening, Visitor
 from clerks.models import ContactWay, Shift
 from members.models import Member
+from retail import scope
 from retail.models import Post, StaffAccount
 from tests.clerks.materials.linking import PHONE, file, linked
 from tests.factories import LONG_AGO, NOW, corp, number
@@ -73,7 +74,7 @@ def test_it_shows_what_was_shared_by_whom_and_weighs_little(django_assert_max_nu
     client = browser()
     client.get(world.path)
     links.forget_all()
-    with django_assert_max_num_queries(MOST_QUERIES):
+    with django_assert_max_num_queries(MOST_QUERIES), scope.within(scope.NOTHING):
         page = client.get(f"{world.path}/look")
     html = page.content.decode()
     for words in (
