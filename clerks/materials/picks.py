@@ -4,6 +4,7 @@ Today's: what headquarters pinned, what fits the customers of today (`clerks.mat
 of the brand send, what is new. By hand: by scene, category, or a few letters of a name, a label or a product.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -128,10 +129,12 @@ def page(*, post: Post, wanted: Wanted, start: int, limit: int, now: datetime) -
 
 def _called(text: str) -> Q:
     """Name, label or product with these letters in it; names also by pinyin and its initials, as customers are."""
+    letters = re.sub(r"\d", "", text)  # what is sought by sound holds no digits
+    by_sound = Q(_sought(letters)) if letters else Q()
     products = Product._base_manager.filter(materials=OuterRef("pk"))
-    of_product = products.filter(Q(name__icontains=text) | Q(sku__iexact=text) | Q(_sought(text)))
+    of_product = products.filter(Q(name__icontains=text) | Q(sku__iexact=text) | by_sound)
     labels = Func(F("labels"), Value("\t"), function="array_to_string", output_field=TextField())
-    return Q(name__icontains=text) | Q(IContains(labels, text)) | Q(_sought(text)) | Q(Exists(of_product))
+    return Q(name__icontains=text) | Q(IContains(labels, text)) | by_sound | Q(Exists(of_product))
 
 
 def _sought(text: str) -> Contains:
