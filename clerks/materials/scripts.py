@@ -32,6 +32,7 @@ MOST_OWN = 50
 MOST_NAME, MOST_TEXT = 20, 500  # letters of a quick reply
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _END, _COMMA, _PAUSE = r"\u3002\uff01\uff1f!?\n", r"\uff0c,", r"\u3001\uff1a:\uff01!"  # of a sentence, of a part
+_STOP, _COMMA_SIGNS = chr(0x3002), {chr(0xFF0C), ","}
 _SENTENCE = re.compile(rf"[^{_END}]*[{_END}]*")
 # Somebody is called by their name: at the end of a sentence behind a comma, or at the beginning of one or of a part.
 _YOU = r"\u60a8"
@@ -81,12 +82,12 @@ def _without_coupon(text: str) -> str:
 
 def _before_coupon(sentence: str) -> str:
     """A sentence up to the part that speaks of a coupon; "" if until then somebody is called by their name at most."""
-    head, coupon, _rest = sentence.partition("{coupon}")
+    head, coupon, rest = sentence.partition("{coupon}")
     if not coupon:
         return sentence
-    before = re.split(rf"[{_COMMA}](?=[^{_COMMA}]*$)", head)[0] if re.search(rf"[{_COMMA}]", head) else ""
-    end = re.findall(rf"[{_END}]*$", sentence)[0]
-    return before + end if _letters(before) else ""
+    before = head[: max(head.rfind(comma) for comma in _COMMA_SIGNS)] if _COMMA_SIGNS & set(head) else ""
+    end = _STOP if re.search(rf"[{_END}]", rest.replace("\n", "")) else ""  # no question any more
+    return before + end + "\n" * rest.count("\n") if _letters(before) else ""
 
 
 def _letters(text: str) -> str:
