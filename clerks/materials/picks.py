@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from clerks.materials import library
 from clerks.materials.models import Favourite, Material, MaterialCategory, MaterialFile, MaterialVersion
+from clerks.materials.scripts import fill, names_for
 from retail.models import Post, Product
 
 TOP_DAYS = 7
@@ -31,7 +32,8 @@ MOST_SOUGHT = 64  # letters
 class Pick:
     """A material as a list shows it. `picture`: the file whose small picture stands beside it, if there is one.
 
-    Why it is shown: pinned, `customers` of today it fits, `clerks` of the best who send it, new.
+    `words`: what it says, to nobody by name. Why it is shown: pinned, `customers` of today it fits, `clerks` of the
+    best who send it, new.
     """
 
     material: Material
@@ -39,12 +41,9 @@ class Pick:
     picture: int | None
     is_favourite: bool
     is_new: bool
+    words: str = ""
     customers: int = 0
     clerks: int = 0
-
-    @property
-    def words(self) -> str:
-        return self.version.title or self.version.text
 
 
 class Page(NamedTuple):
@@ -82,9 +81,9 @@ def today(*, post: Post, fitting: Mapping[int, int], now: datetime) -> list[Pick
 
 
 def _known(rows: QuerySet[Material], sent: Mapping[int, int]) -> list[int]:
-    """Those of them that may be sent, by most clerks first."""
+    """Those of them that may be sent, in their order: by most clerks, then by what it brought."""
     may = set(rows.filter(pk__in=sent).values_list("pk", flat=True))
-    return sorted(may, key=lambda pk: (-sent[pk], pk))
+    return [pk for pk in sent if pk in may]
 
 
 _BEST = """
@@ -191,7 +190,7 @@ def _picks(
     versions = MaterialVersion._base_manager.in_bulk(live_ids)
     files = MaterialFile._base_manager.filter(version__in=live_ids).exclude(small=b"").order_by("version", "place")
     pictures = dict(files.distinct("version").values_list("version", "pk"))
-    made = []
+    made, names = [], names_for(post=post, customer="")
     for row in materials:
         version = versions[row.live_id]  # type: ignore[attr-defined]
         came_at = version.live_from or version.decided_at or version.made_at
@@ -202,6 +201,7 @@ def _picks(
                 picture=pictures.get(version.pk),
                 is_favourite=row.is_favourite,
                 is_new=came_at > now - NEW_FOR,
+                words=fill(version.title or version.text, names),
                 customers=fitting.get(row.pk, 0),
                 clerks=sent.get(row.pk, 0),
             )
