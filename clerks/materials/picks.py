@@ -4,6 +4,7 @@ Today's: what headquarters pinned, what fits the customers of today (`clerks.mat
 of the brand send, what is new. By hand: by scene, category, or a few letters of a name, a label or a product.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from clerks.materials import library
 from clerks.materials.models import Favourite, Material, MaterialCategory, MaterialFile, MaterialVersion
+from clerks.materials.scripts import fill, names_for
 from retail.models import Post, Product
 
 TOP_DAYS = 7
@@ -30,7 +32,8 @@ MOST_SOUGHT = 64  # letters
 class Pick:
     """A material as a list shows it. `picture`: the file whose small picture stands beside it, if there is one.
 
-    Why it is shown: pinned, `customers` of today it fits, `clerks` of the best who send it, new.
+    `words`: what it says, to nobody by name. Why it is shown: pinned, `customers` of today it fits, `clerks` of the
+    best who send it, new.
     """
 
     material: Material
@@ -38,12 +41,9 @@ class Pick:
     picture: int | None
     is_favourite: bool
     is_new: bool
+    words: str = ""
     customers: int = 0
     clerks: int = 0
-
-    @property
-    def words(self) -> str:
-        return self.version.title or self.version.text
 
 
 class Page(NamedTuple):
@@ -81,9 +81,9 @@ def today(*, post: Post, fitting: Mapping[int, int], now: datetime) -> list[Pick
 
 
 def _known(rows: QuerySet[Material], sent: Mapping[int, int]) -> list[int]:
-    """Those of them that may be sent, by most clerks first."""
+    """Those of them that may be sent, in their order: by most clerks, then by what it brought."""
     may = set(rows.filter(pk__in=sent).values_list("pk", flat=True))
-    return sorted(may, key=lambda pk: (-sent[pk], pk))
+    return [pk for pk in sent if pk in may]
 
 
 _BEST = """
@@ -128,10 +128,12 @@ def page(*, post: Post, wanted: Wanted, start: int, limit: int, now: datetime) -
 
 def _called(text: str) -> Q:
     """Name, label or product with these letters in it; names also by pinyin and its initials, as customers are."""
+    letters = re.sub(r"\d", "", text)  # what is sought by sound holds no digits
+    by_sound = Q(_sought(letters)) if letters else Q()
     products = Product._base_manager.filter(materials=OuterRef("pk"))
-    of_product = products.filter(Q(name__icontains=text) | Q(sku__iexact=text) | Q(_sought(text)))
+    of_product = products.filter(Q(name__icontains=text) | Q(sku__iexact=text) | by_sound)
     labels = Func(F("labels"), Value("\t"), function="array_to_string", output_field=TextField())
-    return Q(name__icontains=text) | Q(IContains(labels, text)) | Q(_sought(text)) | Q(Exists(of_product))
+    return Q(name__icontains=text) | Q(IContains(labels, text)) | by_sound | Q(Exists(of_product))
 
 
 def _sought(text: str) -> Contains:
@@ -188,7 +190,7 @@ def _picks(
     versions = MaterialVersion._base_manager.in_bulk(live_ids)
     files = MaterialFile._base_manager.filter(version__in=live_ids).exclude(small=b"").order_by("version", "place")
     pictures = dict(files.distinct("version").values_list("version", "pk"))
-    made = []
+    made, names = [], names_for(post=post, customer="")
     for row in materials:
         version = versions[row.live_id]  # type: ignore[attr-defined]
         came_at = version.live_from or version.decided_at or version.made_at
@@ -199,6 +201,7 @@ def _picks(
                 picture=pictures.get(version.pk),
                 is_favourite=row.is_favourite,
                 is_new=came_at > now - NEW_FOR,
+                words=fill(version.title or version.text, names),
                 customers=fitting.get(row.pk, 0),
                 clerks=sent.get(row.pk, 0),
             )

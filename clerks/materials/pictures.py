@@ -19,6 +19,7 @@ MOST_PIXELS = 40_000_000  # of a JPEG, which is decoded at a fraction of its siz
 MOST_WHOLE = {"JPEG": 12_500_000, "PNG": 11_500_000, "WEBP": 6_000_000}
 LONGEST = 2560  # pixels of a side as it is kept
 SMALL = 480
+TINY = 160
 QUALITY = 85
 FORMATS = ("JPEG", "PNG", "WEBP")
 
@@ -51,6 +52,16 @@ def redraw(data: bytes, *, longest: int = LONGEST) -> Picture:
         raise Unfit(_too_many(MOST_PIXELS)) from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
         raise Unfit(_("这不是能用的图片，请换一张 JPG、PNG 或 WebP。")) from error
+
+
+def tiny(small: bytes) -> bytes:
+    """Of one that was drawn: as large as a list shows it on a sharp screen."""
+    with Image.open(io.BytesIO(small), formats=("JPEG",)) as found:
+        found.draft("RGB", (TINY, TINY))
+        found.thumbnail((TINY, TINY))
+        out = io.BytesIO()
+        found.convert("RGB").save(out, "JPEG", quality=75)
+    return out.getvalue()
 
 
 def _drawn(found: Image.Image, longest: int) -> Picture:

@@ -6,7 +6,7 @@ Where a name is missing the sentence stays one that can be said:
 
 - no {customer}: with the comma behind it, it goes; inside a sentence it is 您
 - no {product}: 这款商品, without the quotation marks around it
-- no {coupon}: the sentence that speaks of it goes; if nothing else is said, it is 优惠
+- no {coupon}: the sentence ends before the part that speaks of it; if nothing else is said, it is 优惠
 
 A quick reply is a material of one clerk's own. Nobody approves it and nobody else sees it.
 """
@@ -32,6 +32,7 @@ MOST_OWN = 50
 MOST_NAME, MOST_TEXT = 20, 500  # letters of a quick reply
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _END, _COMMA, _PAUSE = r"\u3002\uff01\uff1f!?\n", r"\uff0c,", r"\u3001\uff1a:\uff01!"  # of a sentence, of a part
+_STOP, _COMMA_SIGNS = chr(0x3002), {chr(0xFF0C), ","}
 _SENTENCE = re.compile(rf"[^{_END}]*[{_END}]*")
 # Somebody is called by their name: at the end of a sentence behind a comma, or at the beginning of one or of a part.
 _YOU = r"\u60a8"
@@ -74,9 +75,23 @@ def fill(text: str, names: Names) -> str:
 
 
 def _without_coupon(text: str) -> str:
-    """The sentences that speak of no coupon; all of it where each does."""
-    rest = "".join(one for one in _SENTENCE.findall(text) if "{coupon}" not in one)
-    return rest if re.sub(rf"[{_END}\s]", "", rest) else text
+    """What is said besides; all of it where that is nothing."""
+    rest = "".join(_before_coupon(one) for one in _SENTENCE.findall(text))
+    return rest if _letters(rest) else text
+
+
+def _before_coupon(sentence: str) -> str:
+    """A sentence up to the part that speaks of a coupon; "" if until then somebody is called by their name at most."""
+    head, coupon, rest = sentence.partition("{coupon}")
+    if not coupon:
+        return sentence
+    before = head[: max(head.rfind(comma) for comma in _COMMA_SIGNS)] if _COMMA_SIGNS & set(head) else ""
+    end = _STOP if re.search(rf"[{_END}]", rest.replace("\n", "")) else ""  # no question any more
+    return before + end + "\n" * rest.count("\n") if _letters(before) else ""
+
+
+def _letters(text: str) -> str:
+    return re.sub(rf"\{{customer\}}|[{_END}{_COMMA}{_PAUSE}\s]", "", text)
 
 
 def unknown(text: str) -> list[str]:

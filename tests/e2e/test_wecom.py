@@ -147,7 +147,7 @@ def test_a_material_is_sent_beside_the_chat_opened_from_elsewhere_and_given_to_m
     shop: World, wecom: Wecom, in_wecom: Page, live_server
 ):
     with scope.within(scope.EVERYTHING):
-        scarf = material(shop, "羊绒围巾", version={"text": "{customer}，这条很衬您。"}, is_pinned=True)
+        scarf = material(shop, "羊绒围巾", version={"text": "{customer}，这条很衬您。"})
         book.refresh_all(now=timezone.now())
     go(in_wecom, live_server, "/m/sidebar/?app=demo", entry="single_chat_tools", beside=CUSTOMER)
     part = in_wecom.locator("#materials")

@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from clerks.leads.models import Lead
+from clerks.materials.models import Material, MaterialFile
+from clerks.materials.models import Share as MaterialLink
 from clerks.models import Broadcast, HelpRequest, Notice
 from commissions.models import Attained, Dispute, Statement
 from members.models import Member, Segment, SegmentMember
@@ -57,7 +59,7 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        numbers = "line|order|member|note|notice|lead|statement|attained|dispute|help|broadcast"
+        numbers = "line|order|member|note|notice|lead|statement|attained|dispute|help|broadcast|material|share|file"
         named = f"path:object_id|int:(?:{numbers})_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<int:store_id>", "0")
@@ -105,6 +107,11 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     verbs = ("", "_contact", "_later", "_refuse", "_replied", "_claim")
     rows |= dict.fromkeys((f"clerks:lead{verb}" for verb in verbs), Lead)
+    verbs = ("", "_to", "_favour", "_share", "_original", "_poster")
+    rows |= dict.fromkeys((f"clerks:material{verb}" for verb in verbs), Material)
+    rows |= {"clerks:reply": Material, "clerks:reply_delete": Material, "clerks:materials_beside": Member}
+    rows |= {"clerks:share_sent": MaterialLink, "clerks:poster": MaterialLink, "clerks:poster_picture": MaterialLink}
+    rows |= {"clerks:material_picture": MaterialFile}
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

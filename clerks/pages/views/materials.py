@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from clerks import customers as book
 from clerks import portraits
 from clerks.leads.models import Lead
-from clerks.materials import library, messages, picks, scripts, shares, suggest
+from clerks.materials import library, messages, picks, pictures, scripts, shares, suggest
 from clerks.materials.models import Material, MaterialFile, Scene
 from clerks.materials.models import Share as Link
 from clerks.pages import wecom
@@ -184,7 +184,8 @@ def choose(request: HttpRequest, *, material_id: int) -> HttpResponse:
     now, post = timezone.now(), request.post
     pick = picks.one(post=post, material_id=material_id, now=now)
     if pick is None:
-        return redirect("clerks:material", material_id=material_id)
+        objection(post, material_id, now)
+        return redirect("clerks:material", material_id=material_id)  # which says why
     text = "".join(request.GET.get("q", "").split()).lower()[:64].replace("\x00", "")
     rows = book.named(post=post, text=text).filter(Q(is_friend=True, is_lost=False))
     found = list(book.shown(rows))
@@ -210,4 +211,4 @@ def picture(request: HttpRequest, *, file_id: int) -> HttpResponse:
     """A small picture: of what the clerk may see alone. What a file shows never changes."""
     may = library.visible(post=request.post)
     found = get_object_or_404(MaterialFile.objects.exclude(small=b""), pk=file_id, version__material__in=may)
-    return HttpResponse(bytes(found.small), content_type="image/jpeg")
+    return HttpResponse(pictures.tiny(bytes(found.small)), content_type="image/jpeg")

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
-from clerks.materials import echoes, messages, picks, shares
+from clerks.materials import echoes, messages, picks, posters, shares
 from clerks.materials.models import Material, MaterialFile, Share
 from clerks.pages.access import in_store
 from clerks.pages.paging import PER_PAGE, start
@@ -111,6 +111,51 @@ def _file(request: HttpRequest, material_id: int, now: datetime) -> dict[str, An
         media.is_coming(found.media, now=now)
         raise customers.Refused(_("企业微信还没有收好这个文件，请过一两分钟再点。"))
     return messages.original(media=found.media, media_id=media_id)
+
+
+# ── Posters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@require_POST
+@never_cache
+@in_store
+def make_poster(request: HttpRequest, *, material_id: int) -> HttpResponse:
+    """存海报: a poster with a code of its own, to be saved and sent anywhere."""
+    now, post = timezone.now(), request.post
+    pick = picks.one(post=post, material_id=material_id, now=now)
+    if pick is None:
+        materials.objection(post, material_id, now)
+        return redirect("clerks:material", material_id=material_id)  # which says why
+    if pick.material.template_id is None:
+        raise Http404
+    given = {"member_id": None, "product_id": None}
+    made = shares.ready(post=post, version=pick.version, via=Via.POSTER, **given, now=now)
+    return redirect("clerks:poster", share_id=made.pk)
+
+
+@require_safe
+@never_cache
+@in_store
+def poster(request: HttpRequest, *, share_id: int) -> HttpResponse:
+    """The picture, to be pressed and held."""
+    return render(request, "clerks/materials/poster.html", {"tab": "materials", "share": _poster(request, share_id)})
+
+
+@require_safe
+@cache_control(private=True, max_age=300)
+@in_store
+def poster_picture(request: HttpRequest, *, share_id: int) -> HttpResponse:
+    made, now = _poster(request, share_id), timezone.now()
+    origin = request.build_absolute_uri("/").rstrip("/")
+    try:
+        drawn = posters.picture(share=made, template=made.material.template, now=now, origin=origin)
+    except posters.Undrawable:
+        raise Http404
+    return HttpResponse(drawn, content_type="image/jpeg")
+
+
+def _poster(request: HttpRequest, share_id: int) -> Share:
+    """One's own. Raises Http404."""
+    rows = Share.objects.filter(staff=request.post.staff_id, via=Via.POSTER, material__template__isnull=False)
+    return get_object_or_404(rows.select_related("material__template"), pk=share_id)
 
 
 def _number(request: HttpRequest, name: str) -> int:
