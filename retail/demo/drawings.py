@@ -35,7 +35,7 @@ PALETTES = [
 
 
 def picture(shape: str, palette: int, name: str, brand: str) -> bytes:
-    """A JPEG of a piece of goods with its name and its brand's, if there are any; without a font nothing is written."""
+    """A JPEG of a piece of goods with its name and its brand's, if any; without a font nothing is written."""
     colours = PALETTES[palette % len(PALETTES)]
     paper, pen = _paper(WIDTH, HEIGHT, colours.wall)
     pen.pieslice((90, 50, 510, 470), 180, 360, fill=colours.arch)
