@@ -103,7 +103,8 @@ class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     """Something a buyer did other than buying.
 
     `register`: they became a member of the brand, recruited by the clerk of `share_code`. Elsewhere `share_code` says
-    whose link led there. It may be a clerk's own code or that of one of their links. seconds: how long they looked or watched; order: the number of the order it is about.
+    whose link led there. It may be a clerk's own code or that of one of their links. seconds: how long they looked or
+    watched; order: the number of the order it is about.
     """
 
     channel: Code
