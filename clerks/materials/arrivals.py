@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     agent: str
     cookies: Mapping[str, str]
     is_ahead: bool = False  # a browser or a chat looks before anybody has tapped
-    staff_id: int | None = None  # who of ours is signed in
+    staff_id: int | None = None  # who of ours is signed in; 0: somebody without a name among the staff
 
 
 class Arrival(NamedTuple):
@@ -63,6 +63,8 @@ def note(asked: Asked, *, found: Found, now: datetime) -> UUID | None:
     if is_unseen(asked) or (asked.staff_id is None and found.is_over(now)):
         return None
     visitor = visitor_of(asked.cookies) or uuid4()
+    if asked.staff_id == 0:
+        return None
     if asked.staff_id is not None:
         viewers.remember_staff(visitor=visitor, staff_id=asked.staff_id, now=now)
     else:

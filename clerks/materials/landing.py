@@ -14,6 +14,7 @@ from retail.models import Employment, Post, Product
 from retail.wecom.models import Media
 
 VARIABLES = ("{customer}", "{coupon}", "{clerk}", "{store}", "{product}")
+_COMMA = chr(0xFF0C)  # the Chinese one: what is left in front of the words where a name was
 _SHARE = ("version", "material__template", "staff", "store__brand", "product")
 
 
@@ -87,7 +88,7 @@ def _said(text: str, clerk: str, store: str, product: Product | None) -> str:
     said["{product}"] = product.name if product else ""
     for name, value in said.items():
         text = text.replace(name, value)
-    return text.strip(" ，,\n")
+    return text.strip(f" ,\n{_COMMA}")
 
 
 def _files(one: Share) -> QuerySet[MaterialFile]:

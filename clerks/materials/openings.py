@@ -133,26 +133,28 @@ def _write_for_all(line: _Line) -> None:
         line.hand_on()
 
 
-def _commit(rows: Sequence[Row]) -> None:
-    """A connection that had died meanwhile is made anew, once: what was not committed is nowhere."""
+def _commit(rows: Sequence[Row], *, is_again: bool = False) -> None:
+    """A month nobody has made yet is made, a connection that had died is made anew; each of them once.
+
+    Not where the rows were written and only the answer to COMMIT was lost: they may be there.
+    """
     line: Any = connection  # of which the stubs know little
     is_old = line.connection is not None and not line.in_atomic_block
+    is_written = False
     try:
-        _commit_once(rows)
+        with transaction.atomic():
+            keep(rows=rows, now=max(row.at for row in rows))
+            is_written = True
+    except IntegrityError:
+        if is_again:
+            raise
+        make_months(row.at for row in rows)
+        _commit(rows, is_again=True)
     except (OperationalError, InterfaceError):
-        if not is_old:
+        if is_again or is_written or not is_old:
             raise
         line.close()
-        _commit_once(rows)
-
-
-def _commit_once(rows: Sequence[Row]) -> None:
-    now = max(row.at for row in rows)
-    try:
-        keep(rows=rows, now=now)
-    except IntegrityError:  # most likely a month that nobody has made yet
-        make_months(row.at for row in rows)
-        keep(rows=rows, now=now)
+        _commit(rows, is_again=True)
 
 
 # ── Kept ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clerks.pages.views import shared
+from clerks.pages.views import shared, shared_files
 
 app_name = "shared"
 urlpatterns = [
@@ -11,10 +11,10 @@ urlpatterns = [
     path("<str:code>/back", shared.back, name="back"),
     path("<str:code>/stay", shared.stay, name="stay"),
     path("<str:code>/forget", shared.forget, name="forget"),
-    path("<str:code>/code.png", shared.code_picture, name="code"),
-    path("<str:code>/cover.jpg", shared.cover, name="cover"),
-    path("<str:code>/poster.jpg", shared.poster, name="poster"),
-    path("<str:code>/<int:place>.jpg", shared.picture, name="picture"),
-    path("<str:code>/<int:place>.mp4", shared.video, name="video"),
-    path("<str:code>/<int:place>/file", shared.file, name="file"),
+    path("<str:code>/code.png", shared_files.code_picture, name="code"),
+    path("<str:code>/cover.jpg", shared_files.cover, name="cover"),
+    path("<str:code>/poster.jpg", shared_files.poster, name="poster"),
+    path("<str:code>/<int:place>.jpg", shared_files.picture, name="picture"),
+    path("<str:code>/<int:place>.mp4", shared_files.video, name="video"),
+    path("<str:code>/<int:place>/file", shared_files.file, name="file"),
 ]

@@ -33,6 +33,8 @@ def links(shop: Shop, *, full: bool) -> Iterator[Verdict]:
     peer = Way("a Django view, one INSERT each", count)
     env = {"DAOGOU_BROKER_URL": "memory://", "PGUSER": logins.WEB}
     with served("retail.wsgi:application", **env) as port, served(PEER, **env) as peer_port:
+        for where in (port, peer_port):
+            follow(where, codes, CONNECTIONS, timeout=180)  # it listens before it has loaded
         for turn in range(rounds + 1):
             for way, where in ((ours, port), (peer, peer_port)):
                 before = _count()
@@ -74,14 +76,16 @@ def _made(shop: Shop) -> list[Share]:
     return made
 
 
-def follow(port: int, codes: list[str], count: int, *, per_second: float | None = None) -> list[float]:
+def follow(
+    port: int, codes: list[str], count: int, *, per_second: float | None = None, timeout: int = 60
+) -> list[float]:
     """So many browsers that have never been here, over CONNECTIONS connections; the seconds until each was sent on."""
     began, took = time.perf_counter() + 0.05, [0.0] * count
     places = iter(range(count))
     lock = threading.Lock()
 
     def run() -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as line:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as line:
             while True:
                 with lock:
                     place = next(places, None)

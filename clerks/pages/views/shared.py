@@ -11,38 +11,38 @@ from typing import Any
 from uuid import UUID
 
 from csp.decorators import csp_update
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import friends
-from clerks.materials import arrivals, dwell, landing, links, openings, posters, viewers
+from clerks.materials import arrivals, dwell, landing, links, openings, viewers
 from clerks.materials.arrivals import Asked
 from clerks.materials.links import Found
 from clerks.pages import lane
 from members import identity
 from retail import database, gate, org, scope, sso
 from retail.models import Brand, Staff
-from retail.wecom.models import App, Media, apps_of
+from retail.wecom.models import App, apps_of
 
 TRIED = "daogou_asked"  # the cookie of those whom WeCom was asked about lately
 DAY = 86_400
 IN_WECHAT = ("MicroMessenger/", "wxwork/")
 WITHIN = timedelta(seconds=3)  # nobody waits longer for WeCom to say who they are
 OBJECTED_SECONDS = 10 * 365 * DAY
-PUBLIC = {"public": True, "max_age": 3600}
 View = Callable[..., HttpResponse]
 
 
 def of_link(view: View) -> View:
-    """For the page of a link that there is; all others are the same page that says no."""
+    """For the page of a link that there is; all others are the same page that says no.
+
+    Whoever has the code may see what is behind it, in whichever scope they are, or in none.
+    """
 
     @wraps(view)
     def shown(request: HttpRequest, code: str, **kwargs: Any) -> HttpResponse:
@@ -51,7 +51,8 @@ def of_link(view: View) -> View:
         found = links.find(code=code, address=gate.client_ip(request) or "", now=timezone.now())
         if found is None:
             raise Http404
-        return view(request, found, **kwargs)
+        with scope.within(scope.EVERYTHING):
+            return view(request, found, **kwargs)
 
     return shown
 
@@ -208,92 +209,3 @@ def forget(request: HttpRequest, found: Found) -> HttpResponse:
     response.delete_cookie(arrivals.VISITOR, path="/s/", samesite="Lax")
     _keep(response, request, arrivals.OBJECTED, "1", OBJECTED_SECONDS)
     return response
-
-
-# ── Pictures and files ───────────────────────────────────────────────────────────────────────────────────────────────
-@require_safe
-@cache_control(**PUBLIC)
-@of_link
-def picture(request: HttpRequest, found: Found, place: int) -> HttpResponse:
-    return _jpeg(_file(found, place, Media.Kind.IMAGE)[1])
-
-
-@require_safe
-@cache_control(**PUBLIC)
-@of_link
-def cover(request: HttpRequest, found: Found) -> HttpResponse:
-    return _jpeg(landing.cover(share_id=found.share_id))
-
-
-@require_safe
-@cache_control(**PUBLIC)
-@of_link
-def poster(request: HttpRequest, found: Found) -> HttpResponse:
-    one = landing.share(found.share_id)
-    if one.material.template is None:
-        raise Http404
-    origin = settings.SITE_URL or request.build_absolute_uri("/")
-    try:
-        return _jpeg(posters.picture(share=one, template=one.material.template, now=timezone.now(), origin=origin))
-    except posters.Undrawable:
-        raise Http404 from None
-
-
-@require_safe
-@cache_control(public=True, max_age=300)
-@of_link
-def code_picture(request: HttpRequest, found: Found) -> HttpResponse:
-    data = landing.code_picture(share_id=found.share_id, now=timezone.now())
-    if data is None:
-        raise Http404
-    return HttpResponse(data, content_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
-
-
-@require_safe
-@cache_control(**PUBLIC)
-@of_link
-def video(request: HttpRequest, found: Found, place: int) -> HttpResponse:
-    """In parts, where they are asked for: some telephones play nothing else."""
-    data = _file(found, place, Media.Kind.VIDEO)[1]
-    first, last = _range(request.headers.get("Range", ""), len(data))
-    is_part = (first, last) != (0, len(data) - 1)
-    response = HttpResponse(data[first : last + 1], status=206 if is_part else 200, content_type="video/mp4")
-    response["Accept-Ranges"] = "bytes"
-    if is_part:
-        response["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-    return response
-
-
-def _range(asked: str, size: int) -> tuple[int, int]:
-    """The first and the last byte of `bytes=1-9`, `bytes=1-` or `bytes=-9`; all of it for anything else."""
-    first, dash, last = asked.removeprefix("bytes=").partition("-")
-    if not asked.startswith("bytes=") or not dash or not all(part.isdecimal() or not part for part in (first, last)):
-        return 0, size - 1
-    if not first:
-        return (max(0, size - int(last)), size - 1) if last and len(last) < 12 else (0, size - 1)
-    begin, end = int(first[:12]), min(int(last[:12]), size - 1) if last else size - 1
-    return (begin, end) if begin <= end else (0, size - 1)
-
-
-@require_safe
-@cache_control(**PUBLIC)
-@of_link
-def file(request: HttpRequest, found: Found, place: int) -> HttpResponse:
-    name, data = _file(found, place, Media.Kind.FILE)
-    plain = "".join(letter for letter in name if letter.isprintable())
-    response = HttpResponse(data, content_type="application/octet-stream")  # never shown, always kept
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=plain) or "attachment"
-    return response
-
-
-def _file(found: Found, place: int, kind: str) -> tuple[str, bytes]:
-    file = landing.file(share_id=found.share_id, place=place, kind=kind) if place < 2**31 else None
-    if file is None:
-        raise Http404
-    return file
-
-
-def _jpeg(data: bytes | None) -> HttpResponse:
-    if not data:
-        raise Http404
-    return HttpResponse(data, content_type="image/jpeg")

@@ -11,12 +11,14 @@ import pytest
 import requests
 from django.conf import settings
 from django.test import Client
+from django.utils.html import escape
 from PIL import Image
 
 from clerks.materials import links, shares
 from clerks.materials.models import Material, MaterialVersion, Opening, Visitor
 from clerks.models import ContactWay, Shift
 from members.models import Member
+from retail import scope
 from retail.models import Post, StaffAccount
 from tests.clerks.materials.linking import PHONE, file, linked
 from tests.factories import LONG_AGO, NOW, corp, number
@@ -73,7 +75,7 @@ def test_it_shows_what_was_shared_by_whom_and_weighs_little(django_assert_max_nu
     client = browser()
     client.get(world.path)
     links.forget_all()
-    with django_assert_max_num_queries(MOST_QUERIES):
+    with django_assert_max_num_queries(MOST_QUERIES), scope.within(scope.NOTHING):
         page = client.get(f"{world.path}/look")
     html = page.content.decode()
     for words in (
@@ -219,24 +221,19 @@ def test_no_name_or_text_becomes_part_of_the_page():
         *((row, "name") for row in (world.shop.product, media)),
     ]
     plain = _read(browser().get(f"{world.path}/look"))
-    tried = 0
-    for row, name in fields:
-        before = getattr(row, name)
-        for payload in XSS:
+    for payload in XSS:
+        for row, name in fields:
             setattr(row, name, payload)
             row.save()
-            page = browser().get(f"{world.path}/look")
-            read = _read(page)
-            assert (sorted(set(read.tags)), read.active) == (
-                sorted(set(plain.tags) | ({"br"} & set(read.tags))),
-                [],
-            ), (name, payload)
-            policy = page["Content-Security-Policy"]
-            assert "script-src 'self';" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-            tried += 1
-        setattr(row, name, before)
-        row.save()
-    figure("P25", f"landing {len(fields)} fields × {len(XSS)} payloads = {tried}: 0 run")
+        page = browser().get(f"{world.path}/look")
+        read = _read(page)
+        assert (set(read.tags) - {"br"}, read.active) == (set(plain.tags) - {"br"}, []), payload
+        assert page.content.decode().count(escape(payload)) >= len(fields) - 1, (
+            "each of them is on the page; the address is not"
+        )
+        policy = page["Content-Security-Policy"]
+        assert "script-src 'self';" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+    figure("P25", f"landing {len(fields)} fields × {len(XSS)} payloads: 0 run")
 
 
 def _read(page):
