@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from clerks.materials import openings
+from clerks.materials import openings, posters
 from members import behaviour
 from retail import exports, jobs
 from retail.imports import leftovers, members
@@ -64,6 +64,11 @@ def _openings(before: datetime) -> int:
     return openings.forget(before=before)
 
 
+def _posters(before: datetime) -> int:
+    """Whoever needs one again has it drawn again."""
+    return posters.forget(before=before)
+
+
 TABLE = (
     Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", leftovers.forget),
     Kept("lists of members given in", 7, "let refused rows be corrected; sealed", _lists),
@@ -73,6 +78,7 @@ TABLE = (
     ),
     Kept("exported files", 1, "let the asker download what a second person agreed to; sealed", _files),
     Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
+    Kept("posters as they were drawn", 30, "save drawing the same again", _posters),
     Kept("done jobs", 7, "show what ran; failed jobs stay until they are replayed", _done_jobs),
     Kept("texts of WeCom callbacks and calls", 30, "let failed ones be replayed; sealed", _wecom_texts),
     Kept("counts of WeCom calls", 90, "show how much of the quotas is used", _wecom_uses),

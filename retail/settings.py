@@ -261,7 +261,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # 500 orders of 30 lines fit twice
-UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members
+UPLOAD_MAX_BYTES = {  # pages that take a file: one for customers, a list of members, the background of a poster
+    "/admin/materials/postertemplate/": 21 * 1024 * 1024,
     "/admin/wecom/media/add/": 21 * 1024 * 1024,
     "/admin/members/memberimport/add/": 21 * 1024 * 1024,
 }

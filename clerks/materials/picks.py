@@ -67,7 +67,7 @@ class Wanted:
 
 # ── Today's ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def today(*, post: Post, fitting: Mapping[int, int], now: datetime) -> list[Pick]:
-    """`fitting`: material → how many customers of today it is suggested for. Six statements."""
+    """`fitting`: material → how many customers of today it is suggested for. Seven statements at most."""
     rows, sent = _of_library(post, now), _sent_by_the_best(post, now)
     ids = [
         *rows.filter(is_pinned=True).order_by("-pk").values_list("pk", flat=True)[:EACH],
@@ -103,7 +103,7 @@ GROUP BY 1 ORDER BY 2 DESC, sum(d.sales_fen) DESC, sum(d.openings) DESC, 1 LIMIT
 def _sent_by_the_best(post: Post, now: datetime) -> dict[int, int]:
     """Material → how many of the best tenth of the brand's clerks sent it these days; who they are is not told."""
     assert post.store is not None
-    day = timezone.localdate(now)
+    day = timezone.localtime(now).date()
     asked: dict[str, Any] = {"brand": post.store.brand_id, "since": day - timedelta(days=TOP_DAYS), "today": day}
     with connection.cursor() as cursor:
         cursor.execute(_BEST, asked)

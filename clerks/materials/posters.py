@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 DRAWN = 1  # counts up when the same would be drawn otherwise
 QUALITY = 88
 QUIET = 4  # modules of white around a code, as its standard asks
-LEAST_MODULE = 3  # pixels; a code of a long address grows until each has so many
+LEAST_MODULE = 4  # pixels; a code of a long address grows until each has so many
 LONGEST = 2000  # pixels of a side of a background
 TAG = 0.5  # of the size of the price: the crossed-out one beside it
 FAINT = 150  # of 255
@@ -62,14 +62,12 @@ class Sheet(NamedTuple):
 
 def picture(*, share: Share, template: PosterTemplate, now: datetime, origin: str) -> bytes:
     """The poster of a share, JPEG; `origin`: of this site, as https://shop.example. Raises Undrawable."""
-    sheet = _sheet(share, origin, now)
-    key = _key(template, sheet)
-    return _kept(key) or _drawn_once(key, template, sheet, now)
+    return _once(template, _sheet(share, origin, now), now)
 
 
-def proof(*, template: PosterTemplate, origin: str) -> bytes:
-    """How a template looks with made-up words; nothing is kept. Its areas have no faults. Raises Undrawable."""
-    return _drawn(template, sample(origin=origin))
+def proof(*, template: PosterTemplate, now: datetime, origin: str) -> bytes:
+    """How a template looks, with made-up words. Raises Undrawable."""
+    return _once(template, sample(origin=origin), now)
 
 
 def sample(*, origin: str) -> Sheet:
@@ -121,13 +119,13 @@ def _filled(text: str, names: dict[str, str]) -> str:
 def _photo(share: Share, product: Product | None, now: datetime) -> int | None:
     """The first picture of what is shared; else of something else that may be sent of the same product."""
     files = MaterialFile._base_manager.filter(media__kind=Media.Kind.IMAGE).order_by("place")
-    own = files.filter(version=share.version_id).values_list("media", flat=True).first()
+    own = files.filter(version=share.version_id).values_list("media_id", flat=True).first()
     if own is not None or product is None:
         return own
     kinds = (Material.Kind.PRODUCT, Material.Kind.PICTURES)
     others = files.filter(version__in=library.live(now=now), version__material__products=product)
     others = others.filter(version__material__is_active=True, version__material__kind__in=kinds)
-    return others.order_by("version__material", "place").values_list("media", flat=True).first()
+    return others.order_by("version__material", "place").values_list("media_id", flat=True).first()
 
 
 def _hash_of(photo: int | None) -> str:
@@ -144,6 +142,11 @@ def _key(template: PosterTemplate, sheet: Sheet) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
+def _once(template: PosterTemplate, sheet: Sheet, now: datetime) -> bytes:
+    key = _key(template, sheet)
+    return _kept(key) or _drawn_once(key, template, sheet, now)
+
+
 # ── Once ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _kept(key: str) -> bytes | None:
     data = PosterPicture.objects.filter(key=key).values_list("data", flat=True).first()
@@ -157,12 +160,13 @@ def _drawn_once(key: str, template: PosterTemplate, sheet: Sheet, now: datetime)
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
     if data := _kept(key):
         return data
-    data = _drawn(template, sheet)
+    data = draw(template=template, sheet=sheet)
     PosterPicture.objects.create(key=key, data=data, made_at=now)
     return data
 
 
-def _drawn(template: PosterTemplate, sheet: Sheet) -> bytes:
+def draw(*, template: PosterTemplate, sheet: Sheet) -> bytes:
+    """A poster that is not kept. Raises Undrawable."""
     if faults(template.areas, template.width, template.height):
         raise Undrawable(_("海报模板有问题，请总部在后台看一下。"))
     if said := lettering.trouble():
@@ -236,7 +240,7 @@ def _cross_out(pen: ImageDraw.ImageDraw, x: float, base: float, words: str, size
 def _draw_code(paper: Image.Image, area: Area, sheet: Sheet) -> None:
     """As large as its area; larger where the address is so long that it could not be read."""
     code = segno.make(sheet.url, error="m", micro=False)
-    wide, _high = code.symbol_size(border=QUIET)
+    wide = int(code.symbol_size(border=QUIET)[0])
     side = min(max(min(area.w, area.h), LEAST_MODULE * wide), *paper.size)
     dots = Image.new("L", (wide, wide), 255)
     dots.putdata([0 if dark else 255 for row in code.matrix_iter(border=QUIET) for dark in row])

@@ -31,13 +31,17 @@ KNOWN = ("customer", "clerk", "store", "product", "coupon")
 MOST_OWN = 50
 MOST_NAME, MOST_TEXT = 20, 500  # letters of a quick reply
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_SENTENCE = re.compile(r"[^。！？!?\n]*[。！？!?\n]*")
+_END, _COMMA, _PAUSE = r"\u3002\uff01\uff1f!?\n", r"\uff0c,", r"\u3001\uff1a:\uff01!"  # of a sentence, of a part
+_SENTENCE = re.compile(rf"[^{_END}]*[{_END}]*")
 # Somebody is called by their name: at the end of a sentence behind a comma, or at the beginning of one or of a part.
+_YOU = r"\u60a8"
 _CALLED = (
-    re.compile(r"[，,][ \t]*\{customer\}(?=[。！？!?\n]|$)"),
-    re.compile(r"(?:(?<=[。！？!?\n，,])|^)[ \t]*\{customer\}(?:[ \t]*[，,、：:！!]+[ \t]*|(?=[ \t]*您))"),
+    re.compile(rf"[{_COMMA}][ \t]*\{{customer\}}(?=[{_END}]|$)"),
+    re.compile(
+        rf"(?:(?<=[{_END}{_COMMA}])|^)[ \t]*\{{customer\}}(?:[ \t]*[{_COMMA}{_PAUSE}]+[ \t]*|(?=[ \t]*{_YOU}))"
+    ),
 )
-_QUOTED = re.compile(r"[“\"「『]\{product\}[”\"」』]")
+_QUOTED = re.compile(r"[\u201c\"\u300c\u300e]\{product\}[\u201d\"\u300d\u300f]")
 
 
 class Names(NamedTuple):
@@ -72,7 +76,7 @@ def fill(text: str, names: Names) -> str:
 def _without_coupon(text: str) -> str:
     """The sentences that speak of no coupon; all of it where each does."""
     rest = "".join(one for one in _SENTENCE.findall(text) if "{coupon}" not in one)
-    return rest if rest.strip(" \n。！？!?") else text
+    return rest if re.sub(rf"[{_END}\s]", "", rest) else text
 
 
 def unknown(text: str) -> list[str]:

@@ -56,24 +56,26 @@ NOTHING = Suggestion()
 # What is about the product, what is of the occasion and about no product, what is of the occasion at all: of each the
 # best. A clerk's own quick replies are not suggested: they know them.
 _BEST = """
-WITH may AS MATERIALIZED ({sendable}), did AS (
+WITH may AS MATERIALIZED ({sendable}), did AS MATERIALIZED (
     SELECT material_id, sum(sales_fen) AS fen, sum(openings) AS openings FROM materials_shareday
     WHERE brand_id = %s AND day > %s AND day <= %s GROUP BY material_id
 ), fits AS (
-    SELECT m.id, p.product_id, '' AS scene, false AS is_general
+    SELECT m.id, m.name, m.kind, m.live_id, m.is_pinned, p.product_id, '' AS scene, false AS is_general
     FROM may m JOIN materials_material_products p ON p.material_id = m.id WHERE p.product_id = ANY(%s)
     UNION ALL
-    SELECT m.id, NULL, m.scene,
+    SELECT m.id, m.name, m.kind, m.live_id, m.is_pinned, NULL, m.scene,
         NOT EXISTS (SELECT FROM materials_material_products p WHERE p.material_id = m.id)
     FROM may m WHERE m.scene = ANY(%s)
+), best AS (
+    SELECT DISTINCT ON (f.kind = 'text', f.product_id, f.scene, f.is_general)
+        f.kind = 'text' AS is_text, f.product_id, f.scene, f.is_general, f.id, f.name, f.live_id,
+        coalesce(did.fen, 0) AS fen, coalesce(did.openings, 0) AS openings
+    FROM fits f LEFT JOIN did ON did.material_id = f.id
+    ORDER BY f.kind = 'text', f.product_id, f.scene, f.is_general, coalesce(did.fen, 0) DESC,
+        coalesce(did.openings, 0) DESC, f.is_pinned DESC, f.id DESC
 )
-SELECT DISTINCT ON (is_text, f.product_id, f.scene, f.is_general)
-    may.kind = 'text' AS is_text, f.product_id, f.scene, f.is_general,
-    may.id, may.name, v.text, coalesce(did.fen, 0), coalesce(did.openings, 0)
-FROM fits f JOIN may ON may.id = f.id JOIN materials_materialversion v ON v.id = may.live_id
-LEFT JOIN did ON did.material_id = f.id
-ORDER BY is_text, f.product_id, f.scene, f.is_general, did.fen DESC NULLS LAST, did.openings DESC NULLS LAST,
-    may.is_pinned DESC, may.id DESC
+SELECT b.is_text, b.product_id, b.scene, b.is_general, b.id, b.name, v.text, b.fen, b.openings
+FROM best b JOIN materials_materialversion v ON v.id = b.live_id
 """
 _COLUMNS = ("id", "name", "kind", "scene", "is_pinned", "live_id")
 
@@ -92,7 +94,7 @@ def _ask(post: Post, products: list[int], scenes: list[str], now: datetime) -> l
     assert post.store is not None
     rows = library.sendable(post=post, now=now).filter(owner=None).values(*_COLUMNS).order_by()
     sendable, given = rows.query.sql_with_params()
-    day = timezone.localdate(now)
+    day = timezone.localtime(now).date()
     asked = [*given, post.store.brand_id, day - timedelta(days=DAYS), day, products, scenes]
     with connection.cursor() as cursor:
         cursor.execute(_BEST.format(sendable=sendable), asked)

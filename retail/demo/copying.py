@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connection
 
-APPS = ("retail", "members", "commissions", "clerks", "leads")
+APPS = ("retail", "members", "commissions", "clerks", "leads", "materials")
 
 
 def copy(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -114,12 +114,14 @@ _ACTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "XL": {
         ActionType.REGISTER: {"fen": 500, "daily_cap": 10, "void_days": 7},
         ActionType.FRIEND: {"fen": 300, "daily_cap": 10, "void_days": 7},
+        ActionType.OPENED: {"fen": 30, "once_per": "customer+content", "daily_cap": 10},
         ActionType.COUPON: {"fen": 200, "once_per": "", "daily_cap": 10, "void_days": 15},
         ActionType.WAKE: {"fen": 800, "once_per": "customer+day", "min_inactive_days": 90, "void_days": 15},
     },
     "LY": {
         ActionType.REGISTER: {"fen": 400, "daily_cap": 10, "void_days": 7},
         ActionType.FRIEND: {"fen": 200, "daily_cap": 10, "void_days": 7, "budget_fen": 1_200_000},
+        ActionType.OPENED: {"fen": 20, "once_per": "customer+content", "daily_cap": 10},
         ActionType.COUPON: {"fen": 100, "once_per": "", "daily_cap": 10, "void_days": 15},
         ActionType.WAKE: {"fen": 600, "once_per": "customer+day", "min_inactive_days": 90, "void_days": 15},
     },

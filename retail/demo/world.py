@@ -28,6 +28,7 @@ from retail.demo import (
     jottings,
     keys,
     leads,
+    materials,
     partings,
     paydays,
     people,
@@ -35,6 +36,7 @@ from retail.demo import (
     seasons,
     segments,
     settling,
+    sharing,
     shops,
     standing,
     stories,
@@ -96,6 +98,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         progress("招募与好友奖励", 1, 1)
         settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
         jobs.Job.objects.filter(pk__in=waiting).delete()
+        sharing.finish(now=now)
         vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
         doubles.run(now=now)
         copying.analyze("commissions")
@@ -138,6 +141,8 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
     copying.move_up_sequences()
     copying.analyze()
     vouchers.write(brands=places.brands, now=now)
+    library = materials.write(brands=places.brands, now=now)
+    sharing.write(Random(f"{SEED} shares {now.date()}"), library=library, people=staff, now=now)
     progress("会员等级、购买与专属导购", 1, 1)
     return journal.events
 

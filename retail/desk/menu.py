@@ -120,6 +120,7 @@ GROUPS: list[tuple[str | Promise, list[Page]]] = [
             Page("clerks.contactway", pgettext_lazy("plural", "渠道活码"), "qr_code_2"),
             Page("clerks.welcome", pgettext_lazy("plural", "欢迎语"), "waving_hand"),
             Page("materials.shareday", _("素材效果"), "insights", address="material_results"),
+            Page("materials.postertemplate", pgettext_lazy("plural", "海报模板"), "wallpaper"),
             Page("wecom.media", pgettext_lazy("plural", "素材"), "perm_media"),
             Page("clerks.greeting", pgettext_lazy("plural", "欢迎语发送"), "mark_chat_read"),
             Page("clerks.broadcast", pgettext_lazy("plural", "公告"), "campaign"),

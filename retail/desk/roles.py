@@ -102,6 +102,7 @@ _SCHEDULE = [f"django_celery_beat.{model}" for model in ("periodictask", "interv
 _PEOPLE = ["retail.user", "retail.approval", "retail.exportfile", "axes.accessattempt"]
 _WECOM = ["wecom.app", "wecom.message", "wecom.call", "clerks.corptag", "clerks.department", "clerks.syncrun"]
 _WELCOMES = ["clerks.welcome", "clerks.welcomepart", "wecom.media"]
+_POSTERS = ["materials.postertemplate"]
 _CODES = ["clerks.contactway", "clerks.shift"]
 _ATTAINED = ["commissions.attained", "commissions.target"]
 _SETTLED = [
@@ -146,7 +147,8 @@ _OWN_STORES = _may(
 }
 _TAKES_PAYROLL = frozenset({"commissions.export_statement", "commissions.export_companyleg"})
 _EVERYTHING = _may(
-    [*_LEADS, *_SHARED, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_MACHINERY], "view"
+    [*_LEADS, *_SHARED, *_LEAD_RULES, *_ORDERS, *_MEMBERS, *_STRUCTURE, *_PLANS, *_WELCOMES, *_POSTERS, *_MACHINERY],
+    "view",
 )
 
 # What takes two persons: operations and finance decide for each other.
@@ -168,7 +170,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | _TAKES_PAYROLL
     | {"retail.view_exportfile", "clerks.export_handoverrow"},  # their own ones: the page shows nobody else's
     Post.Role.HQ_OPS: _EVERYTHING
-    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_COUPONS, "retail.user"], "add", "change")
+    | _may([*_STRUCTURE, *_PLANS, *_CODES, *_WELCOMES, *_POSTERS, *_COUPONS, "retail.user"], "add", "change")
     | _may(["commissions.target", "members.segment", "clerks.poolpolicy", *_LEAD_RULES], "add", "change")
     | {"clerks.share_pooled"}
     | _may([*_PARTS, "clerks.shift", "clerks.welcomepart"], "delete")

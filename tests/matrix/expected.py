@@ -21,7 +21,7 @@ GROUPS = {
     "BRANDS": "brand product channel tier coupontype segment poolpolicy",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment poolpolicy leadpolicy",
+    " segment poolpolicy leadpolicy postertemplate",
 }
 
 PEOPLE = """
@@ -201,6 +201,10 @@ moves           segment  *     *       302 302 403  200 200 200  200 200 200
 values          segment  -     *       302 302 403  403 403 403  200 403 403
 preview         segment  -     POST    302 302 403  403 403 403  200 403 403
 preview         segment  -     *       302 302 403  403 403 403  405 403 403
+preview         postertemplate - POST  302 302 403  403 403 403  200 403 403
+preview         postertemplate - *     302 302 403  403 403 403  405 403 403
+background      postertemplate * *     302 302 403  404 404 404  200 200 200
+proof           postertemplate * *     302 302 403  404 404 404  200 200 200
 preview         welcome  -     POST    302 302 403  403 403 403  200 403 403
 preview         welcome  -     *       302 302 403  403 403 403  405 403 403
 switch_off      app      *     *       302 302 403  403 403 403  200 403 403

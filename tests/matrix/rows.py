@@ -85,6 +85,7 @@ commissions.Statement       o   oc  ocb
 commissions.Entry           o   oc  ocb
 commissions.ClaimRow        o   oc  ocb
 commissions.BuyerSnapshot   -   o   ob
+materials.PosterTemplate    ob  ob  ob
 clerks.Binding              o   oc  ocb
 clerks.TurnedAway           o   oc  ocb
 clerks.Tie                  -   o   ob

@@ -16,6 +16,7 @@ from django_celery_beat.models import CrontabSchedule
 from clerks import policies
 from clerks.leads.models import Holdout, IntentModel, Lead, LeadPolicy, LeadRun, Score
 from clerks.materials import models as materials
+from clerks.materials.models import PosterTemplate
 from clerks.models import (
     Binding,
     Broadcast,
@@ -143,6 +144,7 @@ from retail.models import (
 from retail.wecom import inbox, outbox
 from retail.wecom.models import App, Call, Media, Message
 from tests.factories import LONG_AGO, NOW, World, add_rule, sharing, wecom
+from tests.factories import posters as poster_scene
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
 PHONES = {"qOURS": "13800004417", "qBESIDE": "13700005528", "qTHEIRS": "13900006639"}
@@ -390,6 +392,7 @@ def _sample(part: Part) -> None:
     part.rows |= _shared(part, membership.member, clerk)
     part.colleagues |= _shared(part, membership.member, manager)
     part.colleagues[Lead] = _leads(part, membership.member, manager, "viewed")[Lead]
+    part.rows[PosterTemplate] = poster_scene.template(world, name=f"{part.mark}海报")
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
     part.colleagues[Attained] = _attained_by(part, manager)

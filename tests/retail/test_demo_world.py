@@ -16,6 +16,8 @@ from django.db.models import Count, F, Max, Min, Q, Sum
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from clerks.materials import library, posters, results
+from clerks.materials.models import Material, PosterTemplate, ShareDay, ShareSale
 from clerks.models import Binding
 from commissions import plans, returns
 from commissions.models import ClaimRow, Entry, PlanVersion, Rule
@@ -44,6 +46,11 @@ FACTS = {
     "retail_orderline": "order_id, outer_line_id, product_id, qty, tag_fen, paid_fen",
     "retail_refund": "order_id, refunded_at, fen, cumulative_fen, qty",
     "clerks_binding": "brand_id, member_id, staff_id, source, ended_at",
+    "materials_material": "brand_id, kind, name, scene, is_pinned",
+    "materials_share": "code, staff_id, store_id, member_id, via",
+    "materials_opening": "visitor, member_id, seconds",
+    "materials_sharesale": "order_id, way",
+    "materials_shareday": "day, staff_id, store_id, shares, openings, viewers, known, buyers, orders, sales_fen",
     "members_membertag": "member_id, brand_id, source, staff_id, why",
     "commissions_entry": "kind, order_id, role, staff_id, fen, earned_on",
 }
@@ -95,6 +102,22 @@ def test_it_has_what_it_promises():
     assert 0.6 < Binding.objects.active().count() / Membership.objects.count() < 0.8
     assert Binding.objects.filter(end_reason="handed_over").exists()
     assert not jobs.Job.objects.exists()
+
+
+def test_its_clerks_send_what_is_opened_and_bought():
+    """Every kind can be sent, save those that wait; what came of it is what a roll-up would make of it."""
+    star = Staff.objects.get(user__username=logins.CLERK.username)
+    own = ShareDay.objects.filter(staff=star).aggregate(*map(Sum, ("shares", "openings", "known", "orders")))
+    assert all(own.values())
+    assert ShareSale.objects.filter(way="opening").exists()
+    assert Entry.objects.filter(kind="cpr", action__type="opened", staff=star).exists()
+    post = Post.objects.at(NOW).get(staff=star)
+    kinds = set(library.sendable(post=post, now=NOW).values_list("kind", flat=True))
+    assert kinds == set(Material.Kind.values) - {"video"}
+    days = [NOW.date() - timedelta(days=back) for back in range(40)]
+    assert results.roll_up(days=days, now=NOW) == 0
+    for template in PosterTemplate.objects.all():
+        assert not posters.faults(template.areas, template.width, template.height)
 
 
 def test_nothing_happens_in_the_future():

@@ -168,7 +168,7 @@ def test_today_asks_as_often_for_many_as_for_one(
     for number, (one, fen) in enumerate([(sent, 9900), *[(new, 100)] * 9, (pinned, 0)]):
         clerk = {"staff": shop.hire(f"T{number}"), "store": shop.store, "brand": shop.brand}
         ShareDay.objects.create(day=NOW.date() - 6 * DAY, material=one, shares=1, openings=2, sales_fen=fen, **clerk)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         shown = picks.today(post=post, fitting={fits.pk: 3}, now=NOW)
     assert [one.material.name for one in shown] == ["推荐", "适合", "高手", "新的"]
     assert [(one.customers, one.clerks, one.is_new) for one in shown] == [

@@ -320,6 +320,7 @@ def _world() -> list[object]:
 EVERYDAY = {
     *("retail.category", "retail.product", "retail.job", "wecom.message", "wecom.call"),
     *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
+    "materials.postertemplate",  # what a poster looks like
     "clerks.helprequest",  # answered at the counter, many times a day
 }
 OTHERS = {

@@ -1,5 +1,6 @@
 """A template, a material with a picture, and a clerk's share of it."""
 
+import copy
 import io
 from typing import Any
 
@@ -13,6 +14,15 @@ from tests.factories import NOW, World
 
 ORIGIN = "https://shop.example"
 CODE = {"kind": "code", "x": 500, "y": 1080, "w": 200, "h": 200}
+AREAS = [
+    {"kind": "picture", "x": 50, "y": 60, "w": 650, "h": 650},
+    {"kind": "title", "x": 50, "y": 740, "w": 650, "h": 130, "size": 56, "bold": True},
+    {"kind": "body", "x": 50, "y": 880, "w": 650, "h": 90, "size": 28, "color": "#777777"},
+    {"kind": "price", "x": 50, "y": 980, "w": 420, "h": 90, "size": 64, "color": "#c0392b", "bold": True},
+    {"kind": "clerk", "x": 50, "y": 1120, "w": 420, "h": 60, "size": 40},
+    {"kind": "store", "x": 50, "y": 1180, "w": 420, "h": 60, "size": 32},
+    CODE,
+]
 
 
 def jpeg(width: int, height: int, colour: str = "#f4efe6") -> bytes:
@@ -23,14 +33,21 @@ def jpeg(width: int, height: int, colour: str = "#f4efe6") -> bytes:
     return out.getvalue()
 
 
-def template(world: World, *areas: dict[str, Any], width: int = 750, height: int = 1334) -> PosterTemplate:
+def template(
+    world: World,
+    *areas: dict[str, Any],
+    width: int = 750,
+    height: int = 1334,
+    colour: str = "#f4efe6",
+    name: str = "秋日",
+) -> PosterTemplate:
     return PosterTemplate.objects.create(
         brand=world.brand,
-        name="秋日",
-        background=jpeg(width, height),
+        name=name,
+        background=jpeg(width, height, colour),
         width=width,
         height=height,
-        areas=list(areas) or [CODE],
+        areas=copy.deepcopy(list(areas)) or [CODE],
     )
 
 
