@@ -69,7 +69,7 @@ def erase(*, member: Member, by: Any, reason: str, now: datetime) -> Erased:
     # A short one, a number of some shop's own, stands in many texts by chance.
     values = [value.encode() for key in whole.keys if len(value := privacy.reveal(key)) >= SHORTEST]
     told, calls_about = forgetting.forget(member_ids=whole.member_ids)
-    openings.forget(member_ids=whole.member_ids)
+    openings.forget(member_ids=whole.member_ids, key_ids=whole.key_ids)
     messages = inbox.forget_about(values=values, now=now)
     calls = outbox.forget_about(values=values, keys=calls_about)
     files = exports.forget_about(member_ids=whole.member_ids, key_ids=whole.key_ids)

@@ -8,7 +8,7 @@ the whole request. Every request asks again whether the person still works here;
 import base64
 import ipaddress
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -357,10 +357,15 @@ def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None = No
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Where a request comes from. Behind our proxy it is the last address the proxy wrote; others may be lies."""
-    if settings.BEHIND_PROXY and (chain := request.headers.get("X-Forwarded-For")):
-        return chain.rpartition(",")[2].strip() or None
-    return request.META.get("REMOTE_ADDR")
+    """Where a request comes from."""
+    return address_of(request.META)
+
+
+def address_of(meta: Mapping[str, Any]) -> str | None:
+    """The same, of what a server says. Behind our proxy it is the last address the proxy wrote; others may be lies."""
+    if settings.BEHIND_PROXY and (chain := meta.get("HTTP_X_FORWARDED_FOR")):
+        return str(chain).rpartition(",")[2].strip() or None
+    return meta.get("REMOTE_ADDR")
 
 
 def masked_address(address: str | None) -> str:

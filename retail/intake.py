@@ -15,7 +15,7 @@ from django.db.models import F
 
 from clerks import attribution, binding, book, rewards
 from clerks.leads import dealing as leads
-from clerks.materials import credit
+from clerks.materials import credit, viewers
 from commissions import ledger, returns
 from commissions.engine import Returned
 from members import behaviour, consent, coupons, enrolment, identity, points, profiles, segments, spending, tags, tiers
@@ -77,11 +77,20 @@ def take_events(*, channel: Channel, data: Sequence[shapes.Event], now: datetime
             outcome.faults = [Fault("outer_event_id", "appears twice in this batch")]
         else:
             outcome.status = "unchanged"
-    kept = behaviour.keep(channel_id=channel.pk, events=list(seen.values()), now=now)
+    kept = _keep_events(channel, list(seen.values()), now)
     for row, outcome in zip(data, outcomes, strict=True):
         if row.type != "register" and not outcome.faults:
             outcome.status = kept[row.outer_event_id]
     return outcomes
+
+
+@transaction.atomic
+def _keep_events(channel: Channel, events: Sequence[behaviour.Seen], now: datetime) -> dict[str, behaviour.Outcome]:
+    """What people looked at; the first time a view of a clerk's link is told, it is an opening of that link."""
+    kept = behaviour.keep(channel_id=channel.pk, events=events, now=now)
+    fresh = [event for event in events if kept[event.outer_event_id] == "created"]
+    viewers.take(channel_id=channel.pk, events=fresh, now=now)
+    return kept
 
 
 def _faults_of(row: shapes.Event, said: told.Told | list[Fault], now: datetime) -> list[Fault]:

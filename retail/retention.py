@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from clerks.materials import posters
+from clerks.materials import openings, posters
 from members import behaviour
 from retail import exports, jobs
 from retail.imports import leftovers, members
@@ -59,6 +59,11 @@ def _behaviour(before: datetime) -> int:
     return behaviour.forget(before=before)
 
 
+def _openings(before: datetime) -> int:
+    """Likewise."""
+    return openings.forget(before=before)
+
+
 def _posters(before: datetime) -> int:
     """Whoever needs one again has it drawn again."""
     return posters.forget(before=before)
@@ -68,6 +73,9 @@ TABLE = (
     Kept("failed-row files of imports", 7, "hold what the file said, phone numbers included", leftovers.forget),
     Kept("lists of members given in", 7, "let refused rows be corrected; sealed", _lists),
     Kept("behaviour events, by the month", behaviour.KEPT.days, "show what somebody likes, a year back", _behaviour),
+    Kept(
+        "openings of links, by the month", openings.KEPT.days, "show what shared material does, a year back", _openings
+    ),
     Kept("exported files", 1, "let the asker download what a second person agreed to; sealed", _files),
     Kept("stored API answers", 7, "let a caller repeat a call safely", _answers),
     Kept("posters as they were drawn", 30, "save drawing the same again", _posters),

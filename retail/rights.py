@@ -57,6 +57,7 @@ DELETABLE = {
     "materials_material_stores": "a material is for other stores",
     "materials_materialcategory": "an empty shelf",
     "materials_materialfile": "part of a draft",
+    "materials_opening": "its browser turned out to be one of our own people's",
     "materials_posterpicture": "drawn again when it is asked for",
     "materials_shareday": "rolled up again",
     "materials_sharesale": "attributed otherwise by now",

@@ -177,6 +177,7 @@ WECOM_RATES = {
         240,
         60,
     ),  # no call, either: who comes back from WeCom's sign-in, from one address (a store shares one)
+    "viewer": (3_600, 300),  # likewise, customers who open a link: those of one telephone company share addresses
     "js_sdk/refused": (30, 4),  # no call: pages saying that a ticket is refused, which fetches another one
     "externalcontact/add_moment_task": (240, 5),
 }

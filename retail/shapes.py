@@ -45,7 +45,10 @@ class Line(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Order(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """An order with one or more lines. The same key again changes nothing; other content is the next version."""
+    """An order with one or more lines. The same key again changes nothing; other content is the next version.
+
+    share_code: a clerk's own, or that of a link a clerk shared.
+    """
 
     channel: Code
     outer_order_id: Code
@@ -100,7 +103,8 @@ class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     """Something a buyer did other than buying.
 
     `register`: they became a member of the brand, recruited by the clerk of `share_code`. Elsewhere `share_code` says
-    whose link led there. seconds: how long they looked or watched; order: the number of the order it is about.
+    whose link led there. It may be a clerk's own code or that of one of their links. seconds: how long they looked or
+    watched; order: the number of the order it is about.
     """
 
     channel: Code

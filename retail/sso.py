@@ -6,8 +6,8 @@ even see get one too. So it is looked up among our own accounts, and the person 
 """
 
 import re
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -91,28 +91,25 @@ def local_path(wanted: str, *, below: str) -> str:
     return wanted
 
 
-def begin(*, request: HttpRequest, app: App, back: str, wanted: str, now: datetime) -> str:
+def begin(*, request: HttpRequest, app: App, back: str, wanted: str, now: datetime, is_customer: bool = False) -> str:
     """Where to send the browser. WeCom sends it on to `back`, an absolute address, for `finish`.
 
-    Inside WeCom that takes no tap; a browser on a desk gets a code to scan with WeCom.
+    Inside WeCom that takes no tap; a browser on a desk gets a code to scan with WeCom. Customers are never shown one.
     """
     state = get_random_string(32)
     begun = dict(list(request.session.get(BEGUN, {}).items())[1 - MOST_BEGUN :])
     request.session[BEGUN] = begun | {state: [app.slug, wanted, int(now.timestamp())]}
-    if not is_in_wecom(request) and settings.WECOM_LOGIN_URL:
+    if not is_customer and not is_in_wecom(request) and settings.WECOM_LOGIN_URL:
         return gateway.scan_url(app=app, back=back, state=state)
     return gateway.authorize_url(app=app, back=back, state=state)
 
 
 def finish(*, request: HttpRequest, now: datetime) -> Arrival:
     """Who has come back with `code` and `state`. Raises Refused; asks WeCom, so not within a transaction."""
-    caller = privacy.blind(gate.client_ip(request) or "")[:16]
-    try:
-        limits.take_for_caller(path="sign_in", caller=caller, now=now)
-    except Waiting:
-        raise Refused("often") from None
-    app, wanted = _begun(request, now)
-    userid = _userid(app, request.GET.get("code", ""))
+    app, wanted, answer = _came_back(request, "sign_in", None, now)
+    userid = answer.get("userid", "")
+    if not userid:
+        raise Refused("outsider")
     staff = org.staff_of_account(corp=app.corp_id, userid=userid)
     if staff is None:
         raise Refused("unknown", userid=userid)
@@ -120,6 +117,33 @@ def finish(*, request: HttpRequest, now: datetime) -> Arrival:
     if not posts or (staff.user is not None and not staff.user.is_active):
         raise Refused("left")
     return Arrival(staff, posts, app, wanted)
+
+
+class Customer(NamedTuple):
+    """Somebody who came back from WeCom to a page for customers: one of ours by `userid`, else as WeCom knows them."""
+
+    app: App
+    userid: str
+    external_userid: str
+
+
+def finish_for_customer(*, request: HttpRequest, within: timedelta, now: datetime) -> Customer:
+    """Who it is that opened a page for customers, who wait no longer than so. Raises Refused; signs nobody in."""
+    app, _wanted, answer = _came_back(request, "viewer", within, now)
+    return Customer(app, str(answer.get("userid", "")), str(answer.get("external_userid", "")))
+
+
+def _came_back(
+    request: HttpRequest, path: str, within: timedelta | None, now: datetime
+) -> tuple[App, str, dict[str, Any]]:
+    """The application, where they wanted to go, and what WeCom answers of them."""
+    caller = privacy.blind(gate.client_ip(request) or "")[:16]
+    try:
+        limits.take_for_caller(path=path, caller=caller, now=now)
+    except Waiting:
+        raise Refused("often") from None
+    app, wanted = _begun(request, now)
+    return app, wanted, _answer(app, request.GET.get("code", ""), within)
 
 
 def _begun(request: HttpRequest, now: datetime) -> tuple[App, str]:
@@ -136,17 +160,14 @@ def _begun(request: HttpRequest, now: datetime) -> tuple[App, str]:
     return app, wanted
 
 
-def _userid(app: App, code: str) -> str:
+def _answer(app: App, code: str, within: timedelta | None) -> dict[str, Any]:
     if not _CODE.fullmatch(code):
         raise Refused("code")
     try:
-        userid = Gateway(app).user_of_code(code=code).get("userid", "")
+        return Gateway(app, within=within).user_of_code(code=code)
     except Rejected:
         raise Refused("code") from None
     except Misconfigured:
         raise Refused("settings") from None
     except Waiting:
         raise Refused("busy") from None
-    if not userid:
-        raise Refused("outsider")
-    return userid

@@ -1,15 +1,15 @@
 """The table of everything a worker can do, and the Celery tasks that do it. Ids in, fetch, one call."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
-from clerks import book, callbacks, oneid, pool, tagging
+from clerks import book, callbacks, oneid, pool, responses, tagging
 from clerks.callbacks import marks, sync
 from clerks.handover import chats, running
 from clerks.leads import push, scoring, training
-from clerks.materials import results
+from clerks.materials import openings, results, viewers
 from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
 from commissions import actions, attaining
 from commissions.runs import JOB as RUN
@@ -162,6 +162,11 @@ def _share_pool(store_id: int) -> None:
     pool.share_out(store_id=store_id, now=timezone.now())
 
 
+def _share_opened(share_id: int, member_id: int, at: str) -> None:
+    moment = datetime.fromisoformat(at)
+    responses.opened(share_id=share_id, member_id=member_id, at=moment, now=timezone.now())
+
+
 def _refresh_segment(segment_id: int) -> None:
     """One that ended meanwhile stays as it was."""
     segment = Segment.objects.filter(pk=segment_id, ended_at=None).first()
@@ -205,6 +210,7 @@ REGISTRY: jobs.Registry = {
     attaining.JOB: _attain,
     segments.JOB: _refresh_segment,
     pool.JOB: _share_pool,
+    openings.JOB: _share_opened,
 }
 
 
@@ -333,11 +339,14 @@ def roll_up_results() -> int:
 
 @shared_task(name="retail.behaviour")
 def tend_behaviour() -> int:
-    """Make the months to come, and give what nobody had done to those who became known since."""
+    """Make the months to come, and give what nobody had done or opened to those who became known since."""
     now, task = timezone.now(), "retail.behaviour"
     behaviour.prepare(now=now)
+    openings.prepare(now=now)
     ran = periodic.last(task=task)
-    count, until = behaviour.adopt(since=int(ran.found.get("until", 0)) if ran else 0)
+    since = int(ran.found.get("until", 0)) if ran else 0
+    viewers.adopt(since=since, now=now)
+    count, until = behaviour.adopt(since=since)
     periodic.note(task=task, now=now, found={"until": until})
     return count
 

@@ -11,6 +11,7 @@ from retail.wecom import webhook
 urlpatterns = [
     path("api/", include("retail.api.urls")),
     path("m/", include("clerks.pages.urls")),
+    path("s/", include("clerks.pages.shared_urls")),
     path("wecom/<slug:slug>/callback", webhook.callback, name="wecom_callback_bare"),  # typed without the slash
     path("wecom/<slug:slug>/callback/", webhook.callback, name="wecom_callback"),
     path("admin/", include("retail.desk.entrance_urls")),  # before the admin's own, which answer everything below

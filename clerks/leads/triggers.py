@@ -77,6 +77,7 @@ FROM (
     UNION ALL
     SELECT member_id, NULL, 'reopened', count(*), 'view:' || max(id), max(id), max(at), min(at)
     FROM members_event e WHERE {_OF_BRAND} AND kind = 'view' AND share_code <> '' AND at > %(now)s - interval '7 days'
+        AND NOT EXISTS (SELECT FROM materials_share s WHERE s.code = e.share_code)  -- is an opening as well
     GROUP BY 1, share_code HAVING count(*) >= 2
     UNION ALL
     SELECT o.member_id, max(s.product_id), 'reopened', count(*), 'opening:' || max(o.id), max(o.id), max(o.at),

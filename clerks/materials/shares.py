@@ -2,13 +2,16 @@
 
 import secrets
 import string
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
 
 from clerks.materials.models import MaterialVersion, Share
 from retail.models import Post
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 12  # of 62 letters each: 71 bits
+PREPARED = timedelta(hours=2)  # so long a link that was not sent is taken again for the same
 
 
 def make(
@@ -34,6 +37,21 @@ def make(
         via=via,
         made_at=now,
     )
+
+
+def ready(
+    *, post: Post, version: MaterialVersion, via: str, member_id: int | None, product_id: int | None, now: datetime
+) -> Share:
+    """The link that was prepared for the same a while ago and never sent, else a new one."""
+    same = {"version": version, "via": via, "member": member_id, "product": product_id}
+    found = unsent(post=post, now=now).filter(**same).first()
+    return found or make(post=post, version=version, via=via, member_id=member_id, product_id=product_id, now=now)
+
+
+def unsent(*, post: Post, now: datetime) -> QuerySet[Share]:
+    """What the clerk has prepared of late, newest first: chosen on one page, to be sent from beside the chat."""
+    rows = Share._base_manager.filter(staff=post.staff_id, store=post.store_id, sent_at=None)
+    return rows.filter(made_at__gt=now - PREPARED).order_by("-made_at", "-pk")
 
 
 def sent(*, share: Share, now: datetime) -> None:

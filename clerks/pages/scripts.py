@@ -1,25 +1,47 @@
-"""A few words a clerk can send with one tap, until there is a library of them.
+"""A few words a clerk can send with one tap: those of the library, and where it has none, built-in ones.
 
 Their titles are for the clerk, in the language of the clerk's browser; the words are for the customer.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from clerks.leads.cards import Card
 from clerks.leads.models import Lead
+from clerks.materials import scripts as library
+from clerks.materials import suggest
+from clerks.materials.models import Scene
 from clerks.outreach import wording
 from retail.models import Post
 
 
 class Script(NamedTuple):
+    """`material`: of the library, by id; what is sent of it is counted there."""
+
     title: str
     text: str
+    material: int = 0
 
 
-def of(*, post: Post, name: str) -> list[Script]:
-    """Scripts for a customer called `name` ("" for one who has not said)."""
+OCCASIONS = (Scene.GREETING, Scene.AFTER_SALE, Scene.NEW)
+
+
+def of(*, post: Post, name: str, coupon: str = "", now: datetime) -> list[Script]:
+    """Scripts for a customer called `name` ("" for one who has not said). One statement."""
+    names = library.names_for(post=post, customer=name, coupon=coupon)
+    found = library.of_scenes(post=post, scenes=OCCASIONS, now=now)
+    made = []
+    for scene, built_in in zip(OCCASIONS, _built_in(post, name), strict=True):
+        material, text = found.get(scene, (None, ""))
+        made.append(Script(material.name, library.fill(text, names), material.pk) if material else built_in)
+    return made
+
+
+def _built_in(post: Post, name: str) -> list[Script]:
     titles = (_("打个招呼"), _("买后关心"), _("邀请到店"))
     with wording.for_others():
         said = {"name": _("%(name)s，您好") % {"name": name} if name else _("您好"), "store": post.store.name}
@@ -48,9 +70,38 @@ _OPENINGS = {
 }
 
 
-def of_lead(*, post: Post, name: str, lead: Lead) -> str:
+class Advice(NamedTuple):
+    """A lead with what to say first, and what to send with it (配一份素材), if the library has something."""
+
+    card: Card
+    script: Script
+    material: suggest.Found | None
+
+
+def advise(*, post: Post, cards: Sequence[Card], now: datetime) -> list[Advice]:
+    """For a whole board, in two statements."""
+    if not cards:
+        return []
+    wants = [suggest.Want(card.head.kind, card.head.product_id) for card in cards]
+    found = suggest.for_leads(post=post, wants=set(wants), now=now)
+    of = {"brand_id": post.store.brand_id, "store_id": post.store_id}
+    coupons = library.coupons(**of, member_ids=[card.head.member_id for card in cards], now=now)
+    made = []
+    for card, want in zip(cards, wants, strict=True):
+        coupon = coupons.get(card.head.member_id, "")
+        made.append(Advice(card, _of_lead(post, card, found[want].script, coupon), found[want].material))
+    return made
+
+
+def _of_lead(post: Post, card: Card, found: suggest.Found | None, coupon: str) -> Script:
     """What to say first to the customer of a lead."""
+    lead, title = card.head, str(Lead.Kind(card.head.kind).label)
+    if found is not None:
+        product = lead.product.name if lead.product else ""
+        names = library.names_for(post=post, customer=card.name, product=product, coupon=coupon)
+        return Script(title, library.fill(found.text, names), found.id)
     with wording.for_others():
         what = _("“%(what)s”") % {"what": lead.product.name} if lead.product else _("东西")
-        said = {"name": _("%(name)s，您好") % {"name": name} if name else _("您好"), "what": what}
-        return str(_OPENINGS[Lead.Kind(lead.kind)]) % {**said, "store": post.store.name}
+        name = _("%(name)s，您好") % {"name": card.name} if card.name else _("您好")
+        said = {"name": name, "what": what, "store": post.store.name}
+        return Script(title, str(_OPENINGS[Lead.Kind(lead.kind)]) % said)

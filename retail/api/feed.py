@@ -189,9 +189,9 @@ class Refunds(Feed):
     request=bodies.EventBatch,
     answer=EventAnswer,
     summary="Post events",
-    text="`register`: the buyer became a member, recruited by the clerk of `share_code`; who is a member already is "
-    "`unchanged`. All other types are kept as they are told, for 400 days: the same event again is `unchanged`, with "
-    "other content it is `corrected`. A buyer nobody knows is known later.",
+    text="`register`: the buyer became a member, recruited by the clerk of `share_code`, their own or that of a link "
+    "of theirs; who is a member already is `unchanged`. All other types are kept as they are told, for 400 days: the "
+    "same event again is `unchanged`, with other content it is `corrected`. A buyer nobody knows is known later.",
 )
 class Events(Feed):
     decoder = bodies.Decoder(batch=bodies.EventBatch, row=shapes.Event, number="outer_event_id")

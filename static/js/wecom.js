@@ -1,4 +1,4 @@
-// What a page asks of WeCom's client: which customer it stands beside, to send words, to open a chat.
+// What a page asks of WeCom's client: which customer it stands beside, to send words and materials, to open a chat.
 // The page's own texts and addresses stand in the attributes of #wecom; outside WeCom it says so and asks nothing.
 "use strict";
 
@@ -64,7 +64,7 @@
     ww.register({
       corpId: root.dataset.corp,
       agentId: root.dataset.agent,
-      jsApiList: ["getContext", "getCurExternalContact", "sendChatMessage", "openEnterpriseChat"],
+      jsApiList: ["getContext", "getCurExternalContact", "sendChatMessage", "openEnterpriseChat", "shareToExternalMoments"],
       getConfigSignature: async (url) => (await signatures(url)).config,
       getAgentConfigSignature: async (url) => (await signatures(url)).agentConfig,
       onConfigSuccess: () => { isConfigured = true; },
@@ -127,6 +127,59 @@
     return undefined;
   }
 
+  // ── Materials: we are asked for what to send, the client sends it, and we are told ────────────────────────────────
+  async function share(form) {
+    const via = form.elements.via?.value || "chat";
+    if (via !== "copy" && !isInside) return say(root.dataset.outside);
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+      const told = await answer.json();
+      if (!answer.ok) throw new Error(told.said, { cause: "said" });
+      const isSent = await hand(told);
+      if (told.externalUserId) {
+        button.disabled = false;
+        return undefined;
+      }
+      button.textContent = form.dataset.done;
+      if (isSent) done(form, told.sent);
+    } catch (error) {
+      button.disabled = false;
+      say(error.cause === "said" ? error.message : root.dataset.failed);
+    }
+    return undefined;
+  }
+
+  // Whether the client has sent it; what is copied, or to be sent from beside the chat, is not sent yet.
+  async function hand(told) {
+    if (told.externalUserId) {
+      copyText(told.copy);
+      await ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
+      return false;
+    }
+    if (told.moments) await ask(() => ww.shareToExternalMoments(told.moments));
+    else if (told.message) await ask(() => ww.sendChatMessage(told.message));
+    else copyText(told.copy);
+    return Boolean(told.moments || told.message);
+  }
+
+  function done(form, address) {
+    const body = new FormData(form);
+    body.set("sent", "1");
+    fetch(address, { method: "POST", body, credentials: "same-origin" }).catch(() => {}); // it is sent, heard of or not
+  }
+
+  // Where there is no clipboard the words stand there, to be pressed and held.
+  function copyText(words) {
+    const held = document.getElementById("copied");
+    const show = () => {
+      if (held) [held.textContent, held.hidden] = [words, false];
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(words).catch(show);
+    else show();
+  }
+
   // ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────
   // The words the clerk is about to paste; a client without a clipboard opens the chat all the same.
   function copy(name) {
@@ -153,15 +206,20 @@
     if (button) send(button);
   });
   document.addEventListener("submit", (event) => {
-    if (!event.target.matches("[data-chat]")) return;
+    if (!event.target.matches("[data-chat], [data-share]")) return;
     event.preventDefault();
-    openChat(event.target);
+    if (event.target.matches("[data-chat]")) openChat(event.target);
+    else share(event.target);
   });
-  document.body.addEventListener("htmx:afterSwap", () => show("customer"));
-  document.body.addEventListener("htmx:responseError", () => show("failed"));
-  document.body.addEventListener("htmx:sendError", () => show("failed"));
-
   const beside = document.getElementById("beside");
+  // Parts of the page ask by themselves; only who the customer is makes it another page.
+  const when = (name, state) => document.body.addEventListener(name, (event) => {
+    if (beside && event.detail.requestConfig.elt === beside) show(state);
+  });
+  when("htmx:afterSwap", "customer");
+  when("htmx:responseError", "failed");
+  when("htmx:sendError", "failed");
+
   if (beside) {
     for (const again of document.querySelectorAll("[data-again]")) again.addEventListener("click", () => look(beside));
     look(beside);

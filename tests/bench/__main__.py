@@ -26,9 +26,8 @@ os.environ |= {
 
 NAMES = (
     *("pricing", "peers", "accrue", "settle", "bulk", "what_if"),
-    *("http", "csv", "webhook", "welcomes", "scope", "closing"),
-    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling"),
-    "posters",
+    *("http", "csv", "webhook", "links", "welcomes", "scope", "closing"),
+    *("lists", "night", "segments", "pools", "handover", "intent", "foretelling", "materials", "posters"),
 )
 
 
@@ -64,11 +63,13 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
         feeding,
         foreseeing,
         handing,
+        linking,
         lists,
         peers,
         pools,
         scoping,
         segmenting,
+        sharing,
         tagging,
         trying,
         welcomes,
@@ -76,10 +77,12 @@ def _run(names: Sequence[str], *, full: bool) -> dict[str, list[Verdict]]:
     from tests.bench.worlds import Shop
 
     benchmarks = (commission.pricing, peers.peers, commission.accrue, commission.settle, bulk.bulk, trying.what_if)
-    edges = (feeding.http, feeding.csv_file, callbacks.webhook, welcomes.welcomes, scoping.scoping, closing.closing)
+    doors = (feeding.http, feeding.csv_file, callbacks.webhook, linking.links)
+    edges = (*doors, welcomes.welcomes, scoping.scoping, closing.closing)
     members = (lists.lists, tagging.night, segmenting.segmenting)
-    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling, drawing.drawing)
-    by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms), strict=True))
+    rooms = (*members, pools.pools, handing.handover, foreseeing.intent, foreseeing.foretelling)
+    shared = (sharing.materials, drawing.drawing)
+    by_name = dict(zip(NAMES, (*benchmarks, *edges, *rooms, *shared), strict=True))
     call_command("migrate", verbosity=0)
     results: dict[str, list[Verdict]] = {}
     with scope.within(scope.EVERYTHING):

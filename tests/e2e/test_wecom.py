@@ -7,12 +7,15 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from clerks import book
+from clerks.materials.models import Share
 from clerks.models import Friend
 from members.models import Identity, Member
 from retail import privacy, scope, shapes
 from retail.models import Staff, StaffAccount
 from retail.wecom import gateway
 from tests import factories, wecom_server
+from tests.clerks.pages.test_materials import material
 from tests.e2e.conftest import DESK, PHONE, opened
 from tests.e2e.test_phone import assert_kind
 from tests.factories import World
@@ -138,6 +141,39 @@ def test_a_customer_of_mine_is_two_taps_from_the_chat(shop: World, wecom: Wecom,
     expect(in_wecom.locator("#said")).to_be_hidden()
     (asked,) = wecom.control.requests("js/openEnterpriseChat")
     assert asked["body"]["externalUserIds"] == CUSTOMER
+
+
+def test_a_material_is_sent_beside_the_chat_opened_from_elsewhere_and_given_to_moments(
+    shop: World, wecom: Wecom, in_wecom: Page, live_server
+):
+    with scope.within(scope.EVERYTHING):
+        scarf = material(shop, "羊绒围巾", version={"text": "{customer}，这条很衬您。"}, is_pinned=True)
+        book.refresh_all(now=timezone.now())
+    go(in_wecom, live_server, "/m/sidebar/?app=demo", entry="single_chat_tools", beside=CUSTOMER)
+    part = in_wecom.locator("#materials")
+    part.scroll_into_view_if_needed()
+    part.get_by_label("找素材").fill("yrwj")
+    part.get_by_role("button", name="找").click()
+    part.get_by_role("listitem").get_by_role("button", name="发送").click()
+    expect(part.get_by_role("button", name="已发送")).to_be_visible()
+    assert_kind(in_wecom)
+
+    (line,) = [one for one in wecom.simulator.world.corps[CORP].lines if one.via == "sidebar"]
+    assert line.content["news"]["desc"] == "小鹿，这条很衬您。"
+    eventually(in_wecom, lambda: Share._base_manager.filter(sent_at__isnull=False).count() == 1)
+    assert line.content["news"]["link"].endswith(f"/s/{Share._base_manager.get().code}")
+
+    go(in_wecom, live_server, f"/m/materials/{scarf.pk}/")
+    assert_kind(in_wecom)
+    in_wecom.get_by_role("button", name="发朋友圈").click()
+    expect(in_wecom.get_by_role("button", name="已交给朋友圈")).to_be_visible()
+    (moment,) = wecom.simulator.world.corps[CORP].moments.values()
+    assert moment.published_at.keys() == {CLERK} and moment.content["attachments"][0]["msgtype"] == "link"
+    in_wecom.get_by_role("link", name="发给顾客").click()
+    in_wecom.get_by_role("link", name="小鹿").click()
+    in_wecom.get_by_role("button", name="去和小鹿的聊天").click()
+    eventually(in_wecom, lambda: calls(wecom, "openEnterpriseChat") == [0])
+    assert calls(wecom, "shareToExternalMoments") == calls(wecom, "sendChatMessage") == [0]
 
 
 def test_elsewhere_in_wecom_the_sidebar_says_where_it_belongs(shop: World, in_wecom: Page, live_server):

@@ -62,6 +62,7 @@ class Address:
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<int:store_id>", "0")
         path = path.replace("<day:day>", "2026-10-12").replace("<slug:slug>", "nobody")
+        path = path.replace("<str:code>", "nobody").replace("<int:place>", "1")
         path = re.sub(r"\(\?P<app_label>[^)]*\)", "retail", path)
         path = re.sub(r"\(\?P<url>[^)]*\)", "no-such-page", path)
         return "/" + re.sub(r"[\^$]", "", path)

@@ -330,6 +330,12 @@ clerks:sign_in_back *    -     READ    400 400 403  400 400 400  400 400 400
 clerks:sign_out *        -     POST    302 302 403  302 302 302  302 302 302
 clerks:type_size *       -     POST    302 302 403  302 302 302  302 302 302
 clerks:*        *        *     *       405 405 403  405 405 405  405 405 405
+shared:stay     *        -     POST    400 400 403  400 400 400  400 400 400
+shared:stay     *        -     *       405 405 403  405 405 405  405 405 405
+shared:forget   *        -     POST    404 404 403  404 404 404  404 404 404
+shared:forget   *        -     *       405 405 403  405 405 405  405 405 405
+shared:*        *        -     READ    404 404 403  404 404 404  404 404 404
+shared:*        *        -     *       405 405 403  405 405 405  405 405 405
 wecom_callback_bare *    -     READ    404 404 403  404 404 404  404 404 404
 wecom_callback_bare *    -     POST    404 404 403  404 404 404  404 404 404
 wecom_callback_bare *    *     *       405 405 403  405 405 405  405 405 405

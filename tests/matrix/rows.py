@@ -113,6 +113,10 @@ clerks.FriendTransfer       o   oc  ocb
 clerks.ChatTransfer         o   oc  ocb
 clerks.Broadcast            o   oc  ocb
 clerks.HelpRequest          o   oc  ocb
+materials.Share         o   oc  ocb
+materials.Opening       o   oc  ocb
+materials.ShareSale     o   oc  ocb
+materials.ShareDay      o   oc  ocb
 leads.IntentModel           -   -   ob
 leads.Score                 -   -   ob
 leads.Lead                  o   oc  ocb

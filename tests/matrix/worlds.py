@@ -15,6 +15,7 @@ from django_celery_beat.models import CrontabSchedule
 
 from clerks import policies
 from clerks.leads.models import Holdout, IntentModel, Lead, LeadPolicy, LeadRun, Score
+from clerks.materials import models as materials
 from clerks.materials.models import PosterTemplate
 from clerks.models import (
     Binding,
@@ -142,7 +143,7 @@ from retail.models import (
 )
 from retail.wecom import inbox, outbox
 from retail.wecom.models import App, Call, Media, Message
-from tests.factories import LONG_AGO, NOW, World, add_rule, wecom
+from tests.factories import LONG_AGO, NOW, World, add_rule, sharing, wecom
 from tests.factories import posters as poster_scene
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
@@ -388,6 +389,8 @@ def _sample(part: Part) -> None:
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _intent(part, membership)
     part.rows |= _leads(part, membership.member, clerk, "cart")
+    part.rows |= _shared(part, membership.member, clerk)
+    part.colleagues |= _shared(part, membership.member, manager)
     part.colleagues[Lead] = _leads(part, membership.member, manager, "viewed")[Lead]
     part.rows[PosterTemplate] = poster_scene.template(world, name=f"{part.mark}海报")
     part.rows |= _settled(part, clerk)
@@ -451,6 +454,23 @@ def _intent(part: Part, membership: Membership) -> dict[type[Model], Any]:
         expected_fen=10000, version=model, scored_on=NOW.date(),
     )  # fmt: skip
     return {IntentModel: model, Score: score}
+
+
+def _shared(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:
+    """A link of somebody, opened, and what it sold."""
+    version, store = sharing.material(part.world, f"{part.mark}画册"), part.world.store
+    share = sharing.share(version, staff, store, member=member)
+    sharing.opening(share, member.pk)
+    sold = Order.objects.filter(store=store, share_sale=None).earliest("pk")
+    of = {"brand": part.world.brand, "material": version.material, "staff": staff, "store": store}
+    return {
+        materials.Share: share,
+        materials.Opening: materials.Opening.objects.get(share=share),
+        materials.ShareSale: materials.ShareSale.objects.create(
+            order=sold, share=share, way="code", paid_at=sold.paid_at
+        ),
+        materials.ShareDay: materials.ShareDay.objects.create(day=NOW.date(), **of),
+    }
 
 
 def _leads(part: Part, member: Member, staff: Staff, kind: str) -> dict[type[Model], Any]:

@@ -174,12 +174,16 @@ def _number(request: HttpRequest, name: str) -> int:
 
 
 # ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────────
-class _Asked(NamedTuple):
+class Refused(Exception):
+    """The clerk cannot turn to this customer now; the words say why."""
+
+
+class Asked(NamedTuple):
     """A clerk turns to a customer: through which application, and what `contact` wants to know."""
 
     app: App
+    portrait: portraits.Portrait
     about: dict[str, Any]
-    verdict: contact.Verdict
 
     def touch(self, *, effect: str, store_id: int | None, now: datetime) -> None:
         day, staff_id = timezone.localdate(now), self.about["by"].pk
@@ -187,39 +191,58 @@ class _Asked(NamedTuple):
         contact.touch(**self.about, store_id=store_id, effect=named, now=now)
 
 
-def _asked(request: HttpRequest, member_id: int, now: datetime) -> _Asked | None:
-    """None where there is no WeCom to speak through. Raises Http404."""
-    shown(request, member_id)
+def asked_for(request: HttpRequest, member_id: int) -> Asked:
+    """Raises Refused where there is no WeCom to speak through, and Http404."""
+    portrait = shown(request, member_id)
     app = wecom.app_of(request)
     if app is None:
-        return None
+        raise Refused(_("还没有接入企业微信。"))
     about = {"member_id": member_id, "corp": app.corp_id, "purpose": contact.Purpose.SERVICE, "by": request.post.staff}
-    return _Asked(app, about, contact.may(**about, now=now))
+    return Asked(app, portrait, about)
 
 
-def _no(words: object) -> JsonResponse:
-    return JsonResponse({"said": words}, status=409)
+def allowed(request: HttpRequest, member_id: int, now: datetime) -> Asked:
+    """They may be contacted now. Raises Refused and Http404."""
+    asked = asked_for(request, member_id)
+    verdict = contact.may(**asked.about, now=now)
+    if not verdict.ok:
+        raise Refused(str(verdict.words))
+    return asked
+
+
+def opened(request: HttpRequest, asked: Asked, now: datetime) -> str:
+    """What WeCom's client calls this customer, to open the chat with; written down who asked. Raises Refused."""
+    member_id = asked.portrait.member_id
+    friend = _friend(request.post, member_id, asked.app.corp_id)
+    if friend is None:
+        raise Refused(_("这位顾客还没有加您的企业微信好友。"))
+    if friend.state == Friend.State.LOST:
+        raise Refused(_("这位顾客已经把您删除，消息发不过去了。"))
+    asked.touch(effect="chat", store_id=request.post.store_id, now=now)
+    audit.record(by=request.user, action="open_chat", target=Member(pk=member_id), now=now)
+    return privacy.reveal(friend.key)
+
+
+def told(request: HttpRequest, asked: Asked, now: datetime) -> None:
+    """Something went out in the chat."""
+    asked.touch(effect="words", store_id=request.post.store_id, now=now)
+    dealing.sent(member_id=asked.portrait.member_id, by=request.post.staff, now=now)
+
+
+def no(words: object) -> JsonResponse:
+    return JsonResponse({"said": str(words)}, status=409)
 
 
 @require_POST
 @never_cache
 @in_store
 def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
-    """What WeCom's client calls this customer, to open the chat with; written down who asked."""
-    now, post = timezone.now(), request.post
-    asked = _asked(request, member_id, now)
-    if asked is None:
-        return _no(_("还没有接入企业微信。"))
-    if not asked.verdict.ok:
-        return _no(asked.verdict.words)
-    friend = _friend(post, member_id, asked.app.corp_id)
-    if friend is None:
-        return _no(_("这位顾客还没有加您的企业微信好友。"))
-    if friend.state == Friend.State.LOST:
-        return _no(_("这位顾客已经把您删除，消息发不过去了。"))
-    asked.touch(effect="chat", store_id=post.store_id, now=now)
-    audit.record(by=request.user, action="open_chat", target=Member(pk=member_id), now=now)
-    return JsonResponse({"externalUserId": privacy.reveal(friend.key)})
+    """To the chat with this customer."""
+    now = timezone.now()
+    try:
+        return JsonResponse({"externalUserId": opened(request, allowed(request, member_id, now), now)})
+    except Refused as refusal:
+        return no(refusal)
 
 
 @require_POST
@@ -228,14 +251,14 @@ def chat(request: HttpRequest, *, member_id: int) -> HttpResponse:
 def send(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """Before words are sent in the chat: may they be? With `sent`, after: that they were is written down."""
     now = timezone.now()
-    asked = _asked(request, member_id, now)
-    if asked is None:
-        return _no(_("还没有接入企业微信。"))
-    if "sent" in request.POST:
-        asked.touch(effect="words", store_id=request.post.store_id, now=now)
-        dealing.sent(member_id=member_id, by=request.post.staff, now=now)
-        return JsonResponse({})
-    return JsonResponse({}) if asked.verdict.ok else _no(asked.verdict.words)
+    try:
+        if "sent" in request.POST:
+            told(request, asked_for(request, member_id), now)
+        else:
+            allowed(request, member_id, now)
+    except Refused as refusal:
+        return no(refusal)
+    return JsonResponse({})
 
 
 def _friend(post: Post, member_id: int, corp: str) -> Friend | None:

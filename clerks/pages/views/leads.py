@@ -36,7 +36,7 @@ def every(request: HttpRequest) -> HttpResponse:
     context = {
         "tab": "home",
         "board": board,
-        "rows": [(card, scripts.of_lead(post=post, name=card.name, lead=card.head)) for card in board.cards],
+        "rows": scripts.advise(post=post, cards=board.cards, now=now),
         "pooled": dealing.pool(post=post, now=now).count(),
         "is_on": policy.is_on,
         "is_quiet": not policy.quiet_until <= timezone.localtime(now).hour < policy.quiet_from,
@@ -58,10 +58,12 @@ def one(request: HttpRequest, *, lead_id: int) -> HttpResponse:
         dealing.view(lead=lead, now=now)
     card = cards.of_lead(post=request.post, lead=lead, now=now)
     seen = portraits.of_post(post=request.post, member_id=lead.member_id, now=now)
+    (advice,) = scripts.advise(post=request.post, cards=[card], now=now)
     context = {
         "tab": "home",
         "card": card,
-        "script": scripts.of_lead(post=request.post, name=card.name, lead=lead),
+        "script": advice.script,
+        "material": advice.material,
         "app": wecom.app_of(request),
         "refusals": Lead.Refusal.choices,
         "is_waiting": lead.state in Lead.WAITING and lead.expires_at > now,
@@ -107,9 +109,8 @@ def beside(request: HttpRequest, *, portrait: portraits.Portrait, now: datetime)
     if card is None:
         why = sieve.why(brand=post.store.brand, member_id=portrait.member_id, now=now)
         return {"lead_why": sieve.WORDS.get(why, ""), "lead_scripts": []}
-    text = scripts.of_lead(post=post, name=portrait.given_name, lead=card.head)
-    title = str(kinds.KINDS[card.head.kind].code.label)
-    return {"lead_card": card, "lead_scripts": [scripts.Script(title, text)]}
+    (advice,) = scripts.advise(post=post, cards=[card], now=now)
+    return {"lead_card": card, "lead_scripts": [advice.script], "lead_material": advice.material}
 
 
 # ── What is done ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,8 @@ WeCom's client tells the page which customer it stands beside, and the page asks
 body of a POST, since addresses end up in logs.
 """
 
+from datetime import datetime
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from clerks import portraits
+from clerks.materials import scripts as library
 from clerks.pages import scripts, wecom
 from clerks.pages.access import in_store
 from clerks.pages.views import leads
@@ -20,6 +23,8 @@ from members import identity
 from retail import database, privacy, scope
 from retail.wecom import js_sdk
 from retail.wecom.errors import WeComError
+
+MOST_REPLIES = 10
 
 
 @require_safe
@@ -43,10 +48,19 @@ def customer(request: HttpRequest) -> HttpResponse:
     relation, portrait = portraits.of_post(post=request.post, member_id=member_id, now=now)
     if portrait is None:
         return render(request, "clerks/sidebar/_colleague.html", {"relation": relation, "now": now})
-    context = {"portrait": portrait, "scripts": scripts.of(post=request.post, name=portrait.given_name)}
+    coupon = portrait.coupons[0].name if portrait.coupons else ""
+    said = scripts.of(post=request.post, name=portrait.given_name, coupon=coupon, now=now)
+    context = {"portrait": portrait, "scripts": said, "replies": _replies(request, portrait, coupon, now), "app": app}
     context |= portraits.standing(portrait, now=now)._asdict()
     context |= leads.beside(request, portrait=portrait, now=now)
     return render(request, "clerks/sidebar/_customer.html", context)
+
+
+def _replies(request: HttpRequest, portrait: portraits.Portrait, coupon: str, now: datetime) -> list[scripts.Script]:
+    """The clerk's own, newest first, with this customer's names in them."""
+    names = library.names_for(post=request.post, customer=portrait.given_name, coupon=coupon)
+    rows = library.own(post=request.post, now=now)[:MOST_REPLIES]
+    return [scripts.Script(row.name, library.fill(text, names), row.pk) for row, text in rows]
 
 
 def _member_id(corp: str, external_userid: str) -> int | None:

@@ -204,7 +204,7 @@ class Transfer:
 class Moment:
     jobid: str
     moment_id: str
-    app: int
+    app: int  # 0: a clerk published it of their own accord
     created_at: int
     content: dict[str, Any]
     parts: dict[str, list[str]]  # clerk → customers who see it

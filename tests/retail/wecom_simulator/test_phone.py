@@ -201,6 +201,33 @@ def test_a_page_that_stands_beside_no_chat_knows_no_customer(wecom, client):
     assert opened.invoke("makeCoffee", **signed)["err_msg"] == "makeCoffee:fail function not exist"
 
 
+def test_moments_take_nine_pictures_or_a_video_or_a_link(wecom, client):
+    wecom.control.act("add", userid=CLERK, external_userid=CUSTOMER)
+    with product() as origin:
+        opened = Opened(wecom, origin)
+    signed = opened.signed(client, client.jsapi.get_agent_ticket()["ticket"])
+    link = {"msgtype": "link", "link": {"title": "新款", "url": "https://shop.test/s/1"}}
+    image = {"msgtype": "image", "image": {"mediaid": "gone"}}
+
+    def told(**params):
+        return opened.invoke("shareToExternalMoments", **params, **signed)["err_msg"].rpartition("fail ")[2]
+
+    assert told() == "invalid params"
+    assert told(text={"content": "好" * 2001}) == "invalid text size"
+    assert told(attachments=[link, image]) == told(attachments=[{"msgtype": "file"}]) == "invalid attachments msgtype"
+    assert told(attachments=[link, link]) == told(attachments=[image] * 10) == "invalid attachments size"
+    assert (
+        told(attachments=[{"msgtype": "link", "link": {"title": "新" * 22, "url": "u"}}]) == "invalid link title size"
+    )
+    assert told(text={"content": "上新"}, attachments=[link]) == "shareToExternalMoments:ok"
+    assert told(text={"content": "看图"}, attachments=[image]) == "shareToExternalMoments:ok"  # without the picture
+    one, other = wecom.control.get("world")["moments"].values()
+    assert (
+        one["content"] == {"text": {"content": "上新"}, "attachments": [link]} and not other["content"]["attachments"]
+    )
+    assert (list(one["parts"].items()), list(one["published_at"])) == ([(CLERK, [CUSTOMER])], [CLERK])
+
+
 def test_a_chat_with_several_is_made_by_the_client_and_told(wecom, client, inbox):
     wecom.control.act("add", userid=CLERK, external_userid=CUSTOMER)
     with product() as origin:

@@ -86,9 +86,9 @@ def list_(call: Call, *, start_time: int, end_time: int, cursor: str, limit: int
     rows = [
         {
             "moment_id": one.moment_id,
-            "creator": "",
+            "creator": "" if one.app else next(iter(one.parts)),
             "create_time": str(one.created_at),
-            "create_type": 0,
+            "create_type": int(not one.app),  # by the company, or by a clerk
             "visible_type": 1,
             **_shown(one),
         }

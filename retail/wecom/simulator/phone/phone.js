@@ -318,6 +318,7 @@ window.addEventListener("message", (event) => {
   const isWell = String(result.err_msg).endsWith(":ok");
   if (!isWell) notice(result.err_msg);
   else if (wecom === "sendChatMessage") { notice("已发到聊天"); look(); }
+  else if (wecom === "shareToExternalMoments") { notice("已发到客户朋友圈"); look(); }
   else if (wecom === "closeWindow") turn({ frame: "" });
   else if (wecom === "openEnterpriseChat") look().then(() => turn({ frame: "", clerkTab: "talks", clerkTalk: result.opened || result.chatId }));
 });

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from retail.wecom import crypto
+from retail.wecom.simulator.phone import moments
 from retail.wecom.simulator.refusals import Refused
 from retail.wecom.simulator.web import Listener, Request, Response, is_of_this_machine, page, redirect, told
-from retail.wecom.simulator.world import Corp, Line
+from retail.wecom.simulator.world import Corp, Line, Moment
 
 if TYPE_CHECKING:
     from retail.wecom.simulator import Simulator
@@ -241,6 +242,19 @@ class Window:
         given = {"owner": session.userid, "name": params.get("groupName", ""), "members": [*members, *customers]}
         return {"chatId": self.simulator.acts.do("create_chat", corp, given)["chat_id"]}
 
+    def _publish(self, corp: Corp, session: Session, params: Answer) -> Answer:
+        """By whoever looks, to all of their customers; the client's own page to say more is passed over."""
+        member, now = corp.members[session.userid], int(self.simulator.clock.now())
+        if not member.may_have_customers:
+            raise Refused(-1, "no permission")
+        content = moments.published(params, is_there=lambda key: key in corp.media and now < corp.media[key].until)
+        world = self.simulator.world
+        parts = {member.userid: [one.external_userid for one in corp.follows_of(member.userid)]}
+        given = (world.fresh_id(""), world.fresh_id("mom"), 0, now, content, parts)
+        made = Moment(*given, published_at={member.userid: now})
+        corp.moments[made.moment_id] = made
+        return {}
+
     def _nothing(self, corp: Corp, session: Session, params: Answer) -> Answer:
         return {}
 
@@ -254,7 +268,7 @@ CALLS: dict[str, tuple[Any, bool]] = {
     "openEnterpriseChat": (Window._open_chat, False),
     "shareToExternalContact": (Window._nothing, True),
     "shareToExternalChat": (Window._nothing, True),
-    "shareToExternalMoments": (Window._nothing, True),
+    "shareToExternalMoments": (Window._publish, True),
     "navigateToAddCustomer": (Window._nothing, True),
     "openUserProfile": (Window._nothing, False),
     "closeWindow": (Window._nothing, False),

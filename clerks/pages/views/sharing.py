@@ -1,0 +1,131 @@
+"""发素材: to one customer, to moments, as a link, as a file; and what came of it.
+
+The page asks, and gets what WeCom's client takes; once the client has sent it, the page says so (`sent`).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from clerks import portraits
+from clerks.materials import echoes, messages, picks, shares
+from clerks.materials.models import Material, MaterialFile, Share
+from clerks.pages.access import in_store
+from clerks.pages.paging import PER_PAGE, start
+from clerks.pages.views import customer as customers
+from clerks.pages.views import materials
+from retail.wecom import media
+
+Via = Share.Via
+
+
+@require_POST
+@never_cache
+@in_store
+def share(request: HttpRequest, *, material_id: int) -> HttpResponse:
+    """`via`: chat (with `to`, and with `open` from elsewhere than beside it), moments or copy."""
+    now, via = timezone.now(), request.POST.get("via", "")
+    if via not in (Via.CHAT, Via.MOMENTS, Via.COPY):
+        raise Http404
+    try:
+        asked = customers.allowed(request, _number(request, "to"), now) if via == Via.CHAT else None
+        made, answer = _made(request, material_id, asked and asked.portrait, now)
+        if asked is not None and "open" in request.POST:
+            answer = {"copy": answer["copy"], "externalUserId": customers.opened(request, asked, now)}
+    except customers.Refused as refusal:
+        return customers.no(refusal)
+    return JsonResponse(answer | {"sent": reverse("clerks:share_sent", args=[made.pk])})
+
+
+def _made(
+    request: HttpRequest, material_id: int, portrait: portraits.Portrait | None, now: datetime
+) -> tuple[Share, dict[str, Any]]:
+    """The link, and what there is to do with it. Raises customers.Refused."""
+    post, via = request.post, request.POST["via"]
+    found = materials.shown(request, material_id, portrait, now, request.POST)
+    if found is None:
+        why = materials.objection(post, material_id, now)
+        raise customers.Refused(why or _("这份素材现在不能发，请换一份。"))
+    if via == Via.MOMENTS and found.said.kind == Material.Kind.MINIPROGRAM:
+        raise customers.Refused(_("小程序不能发到朋友圈，请发给顾客，或者换一份。"))
+    about = {"member_id": portrait and portrait.member_id, "product_id": found.product and found.product.pk}
+    give = shares.make if via == Via.COPY else shares.ready
+    made = give(post=post, version=found.pick.version, via=via, **about, now=now)
+    url = request.build_absolute_uri(shares.path(made))
+    if via == Via.MOMENTS:
+        return made, {"moments": messages.moments(said=found.said, url=url)}
+    answer = {"copy": messages.words(said=found.said, url=url)}
+    if via == Via.CHAT:
+        answer["message"] = messages.chat(said=found.said, version=found.pick.version, url=url)
+    return made, answer
+
+
+@require_POST
+@never_cache
+@in_store
+def sent(request: HttpRequest, *, share_id: int) -> HttpResponse:
+    """WeCom's client has sent it: to one customer that was a contact, too."""
+    now, made = timezone.now(), get_object_or_404(Share.objects.filter(staff=request.post.staff_id), pk=share_id)
+    try:
+        if made.via == Via.CHAT and made.member_id is not None:
+            customers.told(request, customers.asked_for(request, made.member_id), now)
+    except customers.Refused as refusal:
+        return customers.no(refusal)
+    shares.sent(share=made, now=now)
+    return JsonResponse({})
+
+
+@require_POST
+@never_cache
+@in_store
+def original(request: HttpRequest, *, material_id: int) -> HttpResponse:
+    """发原图: one file of it as it is, into the chat with `to`. With `sent`, after: that it was."""
+    now, member_id = timezone.now(), _number(request, "to")
+    try:
+        if "sent" in request.POST:
+            customers.told(request, customers.asked_for(request, member_id), now)
+            return JsonResponse({})
+        customers.allowed(request, member_id, now)
+        return JsonResponse({"message": _file(request, material_id, now), "sent": request.get_full_path()})
+    except customers.Refused as refusal:
+        return customers.no(refusal)
+
+
+def _file(request: HttpRequest, material_id: int, now: datetime) -> dict[str, Any]:
+    """Raises customers.Refused while WeCom does not hold the file, and for what cannot be sent any more."""
+    pick = picks.one(post=request.post, material_id=material_id, now=now)
+    if pick is None:
+        why = materials.objection(request.post, material_id, now)
+        raise customers.Refused(why or _("这份素材现在不能发，请换一份。"))
+    files = MaterialFile._base_manager.filter(version=pick.version).select_related("media")
+    found = get_object_or_404(files, pk=_number(request, "file"))
+    media_id = media.usable(found.media, now=now)
+    if not media_id:
+        media.is_coming(found.media, now=now)
+        raise customers.Refused(_("企业微信还没有收好这个文件，请过一两分钟再点。"))
+    return messages.original(media=found.media, media_id=media_id)
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.POST.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+# ── What came of it ──────────────────────────────────────────────────────────────────────────────────────────────────
+@require_safe
+@never_cache
+@in_store
+def mine(request: HttpRequest) -> HttpResponse:
+    """我的分享, newest first, a page at a time."""
+    since = start(request)
+    found = echoes.page(post=request.post, start=since, limit=PER_PAGE)
+    context = {"tab": "materials", "page": found, "more": since + PER_PAGE if found.has_more else 0}
+    template = "clerks/materials/_shares.html" if request.htmx and since else "clerks/materials/shares.html"
+    return render(request, template, context)
