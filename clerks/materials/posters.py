@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple
@@ -113,9 +114,10 @@ def _product(share: Share) -> Product | None:
 
 def _filled(text: str, names: dict[str, str]) -> str:
     """A poster goes to everybody: it names the clerk, never a customer."""
-    for name in ("customer", "coupon", *names):
-        text = text.replace(f"{{{name}}}", names.get(name, ""))
-    return text.strip(" ，,\n")
+    text = re.sub(r"\{(customer|coupon)\}[^\w{]?", "", text)
+    for name, said in names.items():
+        text = text.replace(f"{{{name}}}", said)
+    return text
 
 
 def _photo(share: Share, product: Product | None, now: datetime) -> int | None:
