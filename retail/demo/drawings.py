@@ -49,6 +49,13 @@ def picture(shape: str, palette: int, name: str, brand: str) -> bytes:
     return _jpeg(drawn)
 
 
+def smaller(picture: bytes) -> bytes:
+    """For lists."""
+    with Image.open(io.BytesIO(picture)) as found:
+        found.draft("RGB", (WIDTH // 2, HEIGHT // 2))
+        return _jpeg(found.convert("RGB"))
+
+
 def background(palette: int, slogan: str, brand: str, *, is_wide: bool = False) -> bytes:
     """What a poster is drawn on, 750 × 1334: paper, a band for the words, the brand at the top."""
     colours = PALETTES[palette % len(PALETTES)]

@@ -219,7 +219,8 @@ def _of_version(brand: Brand, version: MaterialVersion, one: Saying, goods: dict
 
 @cache
 def _picture(shape: str, palette: int, name: str, brand: str) -> pictures.Picture:
-    return pictures.redraw(drawings.picture(shape, palette, name, brand))
+    whole = drawings.picture(shape, palette, name, brand)  # our own: it need not be drawn anew
+    return pictures.Picture(whole, drawings.smaller(whole), drawings.WIDTH, drawings.HEIGHT)
 
 
 # ── Posters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
