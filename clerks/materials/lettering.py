@@ -22,8 +22,9 @@ BASE = 1.02  # of the size from the top of a line to its base: Latin capitals wi
 MEASURED = 100  # pixels at which letters are measured; others in proportion
 MOST = 600  # letters that are looked at
 MISSING = "□"
-NOT_FIRST = set("，。、；：！？）》」』】〕〉”’…—～·,.!?:;)]}%‰℃")
-NOT_LAST = set("（《「『【〔〈“‘([{¥￥$#")
+NOT_FIRST = ("Pe", "Pf", "Po", "Pd")  # categories of Unicode that begin no line: what closes, commas, dashes
+NOT_LAST = ("Ps", "Pi", "Sc")  # and that end none: what opens, signs of money
+OPENS = frozenset("#@&*")  # of NOT_FIRST, but what they belong to comes behind them
 CHINESE, MOST_FACES = "SC", 16  # of the languages in one font file
 
 
@@ -176,7 +177,10 @@ def _pieces(paragraph: str, width: float, bold: bool) -> list[str]:
 def _stays(piece: str, letter: str) -> bool:
     if letter == " " or piece == " ":
         return False
-    if letter in NOT_FIRST or piece[-1] in NOT_LAST or unicodedata.category(letter).startswith("M"):
+    before, kind = unicodedata.category(piece[-1]), unicodedata.category(letter)
+    if kind.startswith("M") or before in NOT_LAST or piece[-1] in OPENS:
+        return True
+    if kind in NOT_FIRST and letter not in OPENS:
         return True
     return not (_is_wide(piece[-1]) or _is_wide(letter))
 

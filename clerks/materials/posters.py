@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ QUALITY = 88
 QUIET = 4  # modules of white around a code, as its standard asks
 LEAST_MODULE = 4  # pixels; a code of a long address grows until each has so many
 LONGEST = 2000  # pixels of a side of a background
+SOME_PHOTO = -1  # stands for any: a proof shows where it will be
 TAG = 0.5  # of the size of the price: the crossed-out one beside it
 FAINT = 150  # of 255
 
@@ -79,6 +81,7 @@ def sample(*, origin: str) -> Sheet:
         store=_("上海南京西路旗舰店"),
         price_fen=89_900,
         tag_fen=129_900,
+        photo=SOME_PHOTO,
     )
 
 
@@ -111,9 +114,10 @@ def _product(share: Share) -> Product | None:
 
 def _filled(text: str, names: dict[str, str]) -> str:
     """A poster goes to everybody: it names the clerk, never a customer."""
-    for name in ("customer", "coupon", *names):
-        text = text.replace(f"{{{name}}}", names.get(name, ""))
-    return text.strip(" ，,\n")
+    text = re.sub(r"\{(customer|coupon)\}[^\w{]?", "", text)
+    for name, said in names.items():
+        text = text.replace(f"{{{name}}}", said)
+    return text
 
 
 def _photo(share: Share, product: Product | None, now: datetime) -> int | None:
@@ -201,11 +205,19 @@ def _opened(data: bytes) -> Image.Image | None:
 # ── Areas ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _draw_photo(paper: Image.Image, area: Area, sheet: Sheet) -> None:
     """Filling its area, its edges cut off where it has another shape; without one the background stays."""
+    if sheet.photo == SOME_PHOTO:
+        _draw_stand_in(paper, area)
+        return
     data = (
         MediaContent.objects.filter(media=sheet.photo).values_list("data", flat=True).first() if sheet.photo else b""
     )
     if data and (found := _opened(bytes(data))):
         paper.paste(ImageOps.fit(found, (area.w, area.h)), (area.x, area.y))
+
+
+def _draw_stand_in(paper: Image.Image, area: Area) -> None:
+    paper.paste("#d9d5cd", (area.x, area.y, area.x + area.w, area.y + area.h))
+    _draw_words(paper, area._replace(color="#8f8a80", size=48, align=areas.Align.CENTER), str(Kind.PICTURE.label))
 
 
 def _draw_words(paper: Image.Image, area: Area, text: str) -> None:

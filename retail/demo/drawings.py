@@ -35,7 +35,7 @@ PALETTES = [
 
 
 def picture(shape: str, palette: int, name: str, brand: str) -> bytes:
-    """A JPEG of a piece of goods with its name and its brand's; without a font nothing is written."""
+    """A JPEG of a piece of goods with its name and its brand's, if any; without a font nothing is written."""
     colours = PALETTES[palette % len(PALETTES)]
     paper, pen = _paper(WIDTH, HEIGHT, colours.wall)
     pen.pieslice((90, 50, 510, 470), 180, 360, fill=colours.arch)
@@ -47,6 +47,13 @@ def picture(shape: str, palette: int, name: str, brand: str) -> bytes:
     _write(drawn, name, (40, 690, 520, 60), 38, colours.ink, bold=True)
     _write(drawn, brand, (40, 750, 520, 34), 20, colours.trim)
     return _jpeg(drawn)
+
+
+def smaller(picture: bytes) -> bytes:
+    """For lists."""
+    with Image.open(io.BytesIO(picture)) as found:
+        found.draft("RGB", (WIDTH // 2, HEIGHT // 2))
+        return _jpeg(found.convert("RGB"))
 
 
 def background(palette: int, slogan: str, brand: str, *, is_wide: bool = False) -> bytes:
@@ -122,7 +129,7 @@ def _write(
     bold: bool = False,
     align: str = "center",
 ) -> None:
-    if lettering.trouble():
+    if not text or lettering.trouble():
         return
     x, y, width, height = box
     fitted = lettering.fit(lettering.clean(text), width=width, height=height, size=size, bold=bold)

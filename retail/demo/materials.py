@@ -211,14 +211,16 @@ def _of_version(brand: Brand, version: MaterialVersion, one: Saying, goods: dict
         return []
     found = []
     for place, code in enumerate(one.goods if one.kind == "pictures" else one.goods[:1]):
-        drawn = _picture(sayings.SHAPES[code], list(sayings.SHAPES).index(code), _style(goods[code]), brand.name)
+        named = ("", "") if one.kind == "poster" else (_style(goods[code]), brand.name)  # a poster says it itself
+        drawn = _picture(sayings.SHAPES[code], list(sayings.SHAPES).index(code), *named)
         found.append(_File(version, place, f"{brand.code}-{version.pk}-{place}.jpg", drawn.data, drawn))
     return found
 
 
 @cache
 def _picture(shape: str, palette: int, name: str, brand: str) -> pictures.Picture:
-    return pictures.redraw(drawings.picture(shape, palette, name, brand))
+    whole = drawings.picture(shape, palette, name, brand)  # our own: it need not be drawn anew
+    return pictures.Picture(whole, drawings.smaller(whole), drawings.WIDTH, drawings.HEIGHT)
 
 
 # ── Posters ──────────────────────────────────────────────────────────────────────────────────────────────────────────

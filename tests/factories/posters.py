@@ -54,13 +54,13 @@ def template(
 def share(world: World, of: PosterTemplate, *, photo: bytes | None = None, **version: Any) -> Share:
     """Of a poster in force that the first clerk of the world has just prepared."""
     material = Material.objects.create(brand=world.brand, kind="poster", name="秋日海报", template=of, made_at=NOW)
-    made = MaterialVersion.objects.create(
-        material=material, number=1, state="approved", made_at=NOW, **{"title": "羊毛大衣", **version}
-    )
+    made = MaterialVersion.objects.create(material=material, number=1, made_at=NOW, **{"title": "羊毛大衣", **version})
     if photo is not None:
         media = Media.objects.create(corp_id="ww", kind="image", name="1.jpg", size=len(photo), made_at=NOW)
         MediaContent.objects.create(media=media, data=photo)
         MaterialFile.objects.create(version=made, place=0, media=media)
+    made.state = "approved"  # from now on it takes no files
+    made.save(update_fields=["state"])
     clerk = next(iter(world.staff.values()))
     post = Post.objects.select_related("store", "staff").get(staff=clerk)
     return shares.make(post=post, version=made, via="poster", now=NOW)

@@ -10,9 +10,9 @@ from retail.scope import ANY, Paths, Scoped
 class PosterTemplate(Scoped):
     """海报模板: a background and the areas on it, in pixels of the background.
 
-    `areas`: [{"kind": picture | text | price | clerk | store | code, "x", "y", "w", "h", and for words "size",
-    "color", "align", and for a text "text"}], checked by `clerks.materials.posters`. A change is told by `number`:
-    pictures made before are not shown any more.
+    `areas`: [{"kind": picture | title | body | text | price | clerk | store | code, "x", "y", "w", "h", and for words
+    "size", "color", "align", "bold", and for a text "text"}], checked by `clerks.materials.areas`. A change is told by
+    `number`: pictures made before are not shown any more.
     """
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")

@@ -96,6 +96,7 @@ def test_words_are_broken_where_one_would_break_them() -> None:
     assert lettering.clean("𓀀") == lettering.MISSING  # a letter, but none of our font
     assert lettering.lines("柔软，不扎。很好看", width=3) == ["柔软，", "不扎。", "很好看"]
     assert lettering.lines("新款 Cashmere blend", width=5.5) == ["新款", "Cashmere", "blend"]
+    assert lettering.lines("只要 ¥899（原价）#新款", width=3) == ["只要", "¥899", "（原", "价）", "#新款"]
     small = lettering.fit("很长很长的标题要小一点", width=200, height=70, size=40)
     assert 24 <= small.size < 40 and "".join(small.lines) == "很长很长的标题要小一点"
     cut = lettering.fit("很" * 200, width=200, height=60, size=40)
