@@ -21,15 +21,15 @@ BOUND = 0.3  # seconds a page may take
 PAGE = "/admin/materials/results/"
 FIRST = NOW.date() - timedelta(days=DAYS - 1)
 QUERY = f"?from={NOW.date() - timedelta(days=29)}&to={NOW.date()}"
-# Links of all clerks to all materials, made evenly over the days; openings in the days after, of some thousand people.
+# Each day all clerks send ten materials, three of them new that day; openings in the days after, of many people.
 _SHARES = """
 INSERT INTO materials_share (code, brand_id, material_id, version_id, staff_id, store_id, via, made_at, sent_at)
 SELECT 'bench' || n, %(brand)s, v.material_id, v.id, p.staff_id, p.store_id, 'chat', at.at, at.at
 FROM generate_series(0, %(count)s - 1) n
 JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM materials_materialversion) v
-    ON v.place = n %% %(versions)s
+    ON v.place = (n::bigint * %(days)s / %(count)s * 3 + n %% 10) %% %(versions)s
 JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM retail_post WHERE role = 'clerk'
-    AND store_id IS NOT NULL) p ON p.place = (n / %(versions)s) %% (SELECT count(*) FROM retail_post
+    AND store_id IS NOT NULL) p ON p.place = (n / 10) %% (SELECT count(*) FROM retail_post
     WHERE role = 'clerk' AND store_id IS NOT NULL),
 LATERAL (SELECT %(since)s::timestamptz + %(span)s::interval * (n::float / %(count)s) AS at) at
 """
@@ -80,6 +80,7 @@ def _made(shop: Shop, *, shares: int, each: int) -> int:
     since = midnight(FIRST)
     openings.make_months([since + timedelta(days=back) for back in range(0, DAYS + 1, 7)] + [NOW])
     given = {"brand": shop.world.brand.pk, "count": shares, "since": since, "span": NOW - since, "versions": MATERIALS}
+    given["days"] = DAYS
     with connection.cursor() as cursor:
         cursor.execute(_SHARES, given)
         cursor.execute(_OPENINGS, {"until": NOW, "each": each})
