@@ -21,10 +21,10 @@ from django.views.decorators.cache import never_cache
 from unfold.dataclasses import ActionDialog
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
-from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from members import erasure, quality, tag_words, tags
+from members.admin.living import ListsLiving
 from members.admin.points import PointsByHand, PointsEntryInline
 from members.admin.tiers import TierByHand, TierMoveInline
 from members.models import Identity, Member, Membership, MemberTag, Purchase
@@ -33,22 +33,7 @@ from members.rights.admin import ConsentInline, StopInline, WithRights
 from retail import approvals, privacy
 from retail.masked import UnmaskingAdmin
 from retail.models import BuyerKey, Staff, Store
-from retail.scoped_admin import EstimatedPaginator, ScopedAdmin, ScopedTabularInline, moment
-
-
-class _Living(ChangeList):
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
-        rows = super().get_queryset(request, exclude_parameters)
-        return rows.filter(**{f"{self.model_admin.merged_into}__isnull": True})
-
-
-class ListsLiving(ScopedAdmin):
-    """A list of people, each once: who was merged into somebody else has a page that says so, and no line."""
-
-    merged_into: str
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _Living
+from retail.scoped_admin import EstimatedPaginator, ScopedTabularInline, moment
 
 
 class IdentityInline(ScopedTabularInline):
@@ -203,7 +188,7 @@ class MemberAdmin(ListsLiving, WithRights, UnmaskingAdmin):
     merged_into = "merged_into"
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "created_at")
+    list_display = ("title", "phone_masked", "portrait_link", "created_at")
     list_filter = ("created_at", MemberQuality)
     search_fields = buyer_names = ("name__spelled",)
     ordering = ("-pk",)
@@ -290,7 +275,10 @@ class MembershipAdmin(ListsLiving, _Joined, PointsByHand, TierByHand):
     change_form_before_template = "admin/members/membership/gone.html"
     is_read_only = True
     paginator = EstimatedPaginator
-    list_display = ("title", "brand", "tier", "points", "registered", "joined_in", "joined_through", "last_purchase")
+    list_display = (
+        *("title", "phone_masked", "portrait_link", "brand", "tier", "points"),
+        *("registered", "joined_in", "joined_through", "last_purchase"),
+    )
     list_select_related = ("member", "brand", "tier")
     list_filter = ("brand", "tier", "registered_at", "last_purchase_at", MembershipQuality)
     search_fields = buyer_names = ("member__name__spelled",)

@@ -163,7 +163,8 @@ class CouponIssue(Scoped):
         verbose_name_plural = _("批量发券")
 
     def __str__(self) -> str:
-        return f"{self.type} → {self.segment or _('券码')}"
+        whom = self.segment or _("券码")
+        return f"{self.type} → {whom}"
 
 
 class CouponSkip(Scoped):

@@ -40,7 +40,9 @@ _State = MemberImport.State
 
 
 class ListForm(forms.Form):
-    brand = forms.ModelChoiceField(label=_("哪个品牌的会员"), queryset=Brand.objects.none())
+    brand = forms.ModelChoiceField(
+        label=_("哪个品牌的会员"), queryset=Brand.objects.none(), empty_label=_("请选择品牌")
+    )
     file = forms.FileField(label=_("CSV 或 Excel 文件"), max_length=200)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -406,11 +406,14 @@ event-list      *        -     OPTIONS 200 200 200 200 403
 event-list      *        -     READ    405 405 405 405 403
 member-list     *        -     OPTIONS 200 200 200 200 403
 member-list     *        -     READ    405 405 405 405 403
+couponclaim-list *       -     OPTIONS 200 200 200 200 403
+couponclaim-list *       -     READ    405 405 405 405 403
 *-list          *        -     SAFE    200 200 200 200 403
 order-list      *        -     POST    403 403 403 403 415
 refund-list     *        -     POST    403 403 403 403 415
 event-list      *        -     POST    403 403 403 403 415
 member-list     *        -     POST    403 403 403 403 415
+couponclaim-list *       -     POST    403 403 403 403 415
 *-list          *        -     *       403 403 403 403 405
 product-detail  *        beside SAFE   200 200 200 200 403
 segment-detail  *        beside SAFE   200 200 200 200 403

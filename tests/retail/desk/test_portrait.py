@@ -71,6 +71,17 @@ def test_members_are_found_by_any_letters_of_their_name(shop: World, typed: str,
         assert client.get(page, {"q": typed}).context["cl"].result_count == count
 
 
+def test_a_list_and_a_search_lead_to_the_portrait_in_one_tap_and_mask_the_number(shop: World):
+    page = f"/admin/members/member/{Member.objects.get().pk}/portrait/"
+    stranger = Member.objects.create(name="王芳", created_at=NOW)  # known by WeCom alone, no member of a brand
+    for code in ("H1", "M1"):
+        client = browser(shop, code)
+        for address in ("/admin/members/member/", "/admin/members/membership/"):
+            found = client.get(address, {"q": "小丽"}).content.decode()
+            assert page in found and "138****1234" in found and "13800001234" not in found
+    assert f"/{stranger.pk}/portrait/" not in browser(shop, "H1").get("/admin/members/member/").content.decode()
+
+
 def test_letters_are_those_of_icontains(shop: World):
     for name in ("Anna Li", "ANNA", "100%_a", "王芳", "芳王芳", "王芳王", "a\\b"):
         Member.objects.create(name=name, created_at=NOW)
