@@ -1,5 +1,7 @@
-"""Who is in WeCom with their clerk when the demo begins: friends of one store, whose phones the simulator plays, and of
-the brand that no simulator plays. A full comparison with WeCom finds the former, and never asks for the latter.
+"""Who is in WeCom with their clerk when the demo begins.
+
+Friends of one store, whose phones the simulator plays, and of the brand that no simulator plays. A full comparison
+with WeCom finds the former, and never asks for the latter.
 """
 
 from datetime import datetime

@@ -18,6 +18,7 @@ from retail.demo import logins
 from retail.models import Brand, BuyerKey, Channel, Product
 
 PAST_DAYS = 60
+LEAST = 8  # customers a day: with so few as are in WeCom here, one in a hundred would be none
 
 
 class _Did(NamedTuple):
@@ -45,7 +46,7 @@ def run(*, now: datetime) -> None:
         training.train_all(as_of=rules.day_of(now), now=now)
         scoring.score_all(as_of=rules.day_of(now), now=now)
     for brand in Brand._base_manager.order_by("pk"):
-        LeadPolicy._base_manager.get_or_create(brand=brand)
+        LeadPolicy._base_manager.get_or_create(brand=brand, defaults={"clerk_least": LEAST})
         _past(brand, now)
         making.make_all(brand=brand, now=now, is_daily=True)
 
@@ -75,7 +76,8 @@ def _this_morning(now: datetime) -> None:
 # One bound customer in six had a lead, of the types that events, dates and scores fire.
 _PAST = f"""
 WITH had AS (
-    SELECT b.member_id, b.staff_id, b.store_id, h, s.*, %(now)s - make_interval(days => 2 + (h %% {PAST_DAYS - 2})::int)
+    SELECT b.member_id, b.staff_id, b.store_id, h, s.*,
+        %(now)s - make_interval(days => 2 + (h %% {PAST_DAYS - 2})::int)
         + make_interval(mins => (h / 64 %% 600)::int - 600) AS at,
         CASE WHEN s.band IN ('high', 'middle') AND h / 4096 %% 3 > 0 THEN 'likely'
             WHEN s.band = 'low' AND h / 4096 %% 3 > 0 THEN 'dormant'
@@ -104,7 +106,8 @@ SELECT %(brand)s, member_id, kind,
     CASE WHEN is_withheld THEN 'withheld' WHEN order_id IS NOT NULL THEN 'won' WHEN contacted_at IS NULL THEN 'expired'
         ELSE 'lost' END,
     staff_id, store_id, CASE WHEN kind IN ('likely', 'dormant') THEN score END,
-    CASE WHEN kind IN ('likely', 'dormant') THEN expected_fen END, '[]', at, at, at + interval '3 days', contacted_at, contacted_at,
+    CASE WHEN kind IN ('likely', 'dormant') THEN expected_fen END, '[]', at, at, at + interval '3 days',
+    contacted_at, contacted_at,
     least(%(now)s, coalesce(paid_at, at + interval '3 days')), order_id,
     order_id IS NOT NULL AND (contacted_at IS NULL OR contacted_at > paid_at),
     CASE WHEN h / 16 %% 20 = 0 AND order_id IS NULL AND contacted_at IS NOT NULL THEN 'spoken' ELSE '' END, ''

@@ -2,7 +2,7 @@
 
     every day at 9, 15, 20 and 22   events ▸ leads made ▸ digests ▸ clerks act ▸ orders ▸ what is over ends
 
-By hand at the size of the promise: DAOGOU_TEST_SIZE=full pytest tests/clerks/leads/test_quarter.py (100 clerks, 90 days).
+At the size of the promise (100 clerks, 90 days): DAOGOU_TEST_SIZE=full pytest tests/clerks/leads/test_quarter.py
 """
 
 import contextlib
