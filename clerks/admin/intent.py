@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from clerks.leads import worth
+from clerks.leads import drift, worth
 from clerks.leads.models import IntentModel
 from retail.scoped_admin import Badge, ScopedAdmin, as_percent, moment
 
@@ -71,5 +71,5 @@ class IntentModelAdmin(ScopedAdmin):
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         model = self.get_object(request, object_id)
         extra = kwargs.pop("extra_context", None) or {}
-        told = {"worth": worth.of(model)} if isinstance(model, IntentModel) else {}
+        told = {"worth": worth.of(model), "drift": drift.of(model)} if isinstance(model, IntentModel) else {}
         return super().change_view(request, object_id, *args, extra_context={**extra, **told}, **kwargs)

@@ -76,7 +76,7 @@ class LeadAdmin(ScopedAdmin):
     fields = (
         "brand", "member", "kind", "reason", "staff", "store", "state", "refusal", "created_at", "expires_at",
         "viewed_at", "contacted_at", "sent_at", "replied_at", "claimed_at", "left_staff", "left_at", "closed_at",
-        "order", "is_natural", "expected",
+        "order", "is_natural", "expected", "version",
     )  # fmt: skip
     readonly_fields = ("reason", "expected")
     made = moment("created_at", _("产生"))

@@ -220,7 +220,7 @@ _MOVE_ON = """
 UPDATE leads_lead l SET staff_id = NULL, left_staff_id = l.staff_id, left_at = %(now)s, state = 'new',
     later_until = NULL
 WHERE l.brand_id = %(brand)s AND l.closed_at IS NULL AND l.staff_id IS NOT NULL AND l.state IN ('new', 'viewed')
-    AND (l.owned_at <= %(now)s - CASE WHEN l.rank <= 2 THEN %(service)s ELSE %(usual)s END::interval
+    AND (l.owned_at <= CASE WHEN l.rank <= 2 THEN %(service)s ELSE %(usual)s END::timestamptz
         OR NOT EXISTS (SELECT FROM retail_post p WHERE p.staff_id = l.staff_id AND p.starts_at <= %(now)s
             AND (p.ends_at IS NULL OR p.ends_at > %(now)s)))
 """
@@ -230,8 +230,9 @@ def move_on(*, brand: Brand, now: datetime) -> int:
     """What nobody acted on in time, or whose clerk has left, goes to the pool of its store; how many."""
     policy = rules.of(brand)
     within: dict[str, Any] = {
-        "service": rules.act_within(policy=policy, is_service=True),
-        "usual": rules.act_within(policy=policy, is_service=False),
+        # Two hours of the night are nobody's fault, and the pool would tell nobody of it before the morning.
+        "service": rules.open_since(policy=policy, now=now, within=rules.act_within(policy=policy, is_service=True)),
+        "usual": now - rules.act_within(policy=policy, is_service=False),
     }
     with connection.cursor() as cursor:
         cursor.execute(_MOVE_ON, {"brand": brand.pk, "now": now, **within})

@@ -89,6 +89,14 @@ def bands(learned: Learned, cut: Cut) -> tuple[float, float]:
     return float(middle), float(high)
 
 
+def spread(learned: Learned, cut: Cut) -> dict[str, list[float]]:
+    """How the chances of a cut lie: borders of about a tenth each, and the part between them. See `drift`."""
+    chances = learned.chances(cut)
+    borders = np.unique(np.round(np.quantile(chances, np.arange(1, TENTHS) / TENTHS), 6))
+    counts = np.bincount(np.searchsorted(borders, chances, side="right"), minlength=len(borders) + 1)
+    return {"borders": borders.tolist(), "parts": (counts / len(chances)).tolist()}
+
+
 def _sigmoid(z: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(z, -700, 700)))
 
@@ -139,7 +147,7 @@ def rounded(found: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in found.items():
         if isinstance(value, list):
-            kept[name] = [rounded(one) for one in value]
+            kept[name] = [rounded(one) if isinstance(one, dict) else round(one, 6) for one in value]
         elif isinstance(value, dict):
             kept[name] = rounded(value)
         else:

@@ -184,8 +184,9 @@ HEAD = (
 def rows(table: list[Line]) -> Iterator[list[object]]:
     """The rows of a CSV below HEAD; where there is not enough, the effects are left empty."""
     for one in table:
-        shares = [round(one.treated.rate, 6), round(one.withheld.rate, 6)]
-        means = [round(one.treated.mean), round(one.withheld.mean)]
+        arms = (one.treated, one.withheld)
+        shares = [round(arm.rate, 6) if arm.members else "" for arm in arms]  # of nobody there is no share
+        means = [round(arm.mean) if arm.members else "" for arm in arms]
         effects: tuple[list[object], list[object]] = (["", "", ""], ["", "", "", ""])
         if one.is_enough:
             effects = (

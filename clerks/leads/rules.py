@@ -43,6 +43,18 @@ def act_within(*, policy: LeadPolicy, is_service: bool) -> timedelta:
     return timedelta(hours=policy.service_act_hours if is_service else policy.act_hours)
 
 
+def open_since(*, policy: LeadPolicy, now: datetime, within: timedelta) -> datetime:
+    """Since when so many hours have gone by at which customers may be disturbed: the night is not counted."""
+    day, end = day_of(now), now
+    while True:
+        opens, closes = (midnight(day) + timedelta(hours=hour) for hour in (policy.quiet_until, policy.quiet_from))
+        open_now = max(timedelta(0), min(end, closes) - opens)
+        if open_now >= within:
+            return min(end, closes) - within
+        within, day = within - open_now, day - timedelta(days=1)
+        end = midnight(day + timedelta(days=1))
+
+
 def quarter(day: date) -> date:
     """The first day of the quarter."""
     return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)

@@ -135,7 +135,7 @@ def _trained(cuts: Cuts, horizon_days: int, history: int, old: IntentModel | Non
     newest, earlier = _apart(cuts, horizon_days)
     proof = learning.fit(earlier, names) if learning.can_learn(earlier) else learned
     middle_from, high_from = learning.bands(learned, every[0])
-    metrics = _metrics(newest, proof)
+    metrics = _metrics(newest, proof) | {"spread": learning.spread(learned, every[0])}
     if old is not None:
         # One that was made since knows what came of the newest window: then both are to.
         rival = learned if old.as_of > max(cuts) else proof

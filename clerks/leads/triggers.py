@@ -1,8 +1,9 @@
 """What each type of lead is fired by: for each one query over the facts, of all members of a brand at once.
 
-A query gives `member_id, source, product_id, said, score, expected_fen, expires_at, room`. `source` names the thing
-that fired, so that the same thing fires once; `said` are the reasons, codes with their numbers (`kinds.sentence`);
-`room` is how many of the type there may be for the clerk whose book they come from, null where every one counts.
+A query gives `member_id, source, product_id, said, score, expected_fen, version_id, expires_at, room`. `source` names
+the thing that fired, so that the same thing fires once; `said` are the reasons, codes with their numbers
+(`kinds.sentence`); `room` is how many of the type there may be for the clerk whose book they come
+from, null where every one counts.
 Parameters: those of `making`. Whether somebody is to be left alone is asked later, of all types alike (`sieve`).
 
 Types without a query wait for a feed that tells us (`kinds.UNFED`): of stock and prices nothing is told yet, so type 4
@@ -15,7 +16,7 @@ _OF_BRAND = "e.brand_id = %(brand)s AND e.member_id IS NOT NULL AND e.at <= %(no
 _NOT_BOUGHT_SINCE = """NOT EXISTS (SELECT FROM members_membership m JOIN members_purchase p ON p.membership_id = m.id
     WHERE m.brand_id = %(brand)s AND m.member_id = e.member_id AND p.paid_at >= e.at)"""
 _HOURS = "(extract(epoch FROM %(now)s - e.at) / 3600)::int"
-_UNSCORED = "NULL::float AS score, NULL::bigint AS expected_fen"
+_UNSCORED = "NULL::float AS score, NULL::bigint AS expected_fen, NULL::bigint AS version_id"
 _NO_ROOM = "NULL::int AS room"
 
 # Somebody asked or answered, as a channel or WeCom tells, and nobody has spoken to them since.
@@ -175,7 +176,7 @@ room AS MATERIALIZED (
 # Twice the room and some: of those who come first, some are to be left alone.
 _BEST = f"""
 WITH {ROOM}, best AS (
-    SELECT c.staff_id, c.member_id, s.score, s.expected_fen, s.scored_on, s.reasons, p.orders, p.last_at,
+    SELECT c.staff_id, c.member_id, s.score, s.expected_fen, s.version_id, s.scored_on, s.reasons, p.orders, p.last_at,
         room.free, row_number() OVER (PARTITION BY c.staff_id ORDER BY s.score DESC, c.member_id) AS place
     FROM leads_score s JOIN clerks_customer c ON c.brand_id = s.brand_id AND c.member_id = s.member_id
     JOIN room ON room.staff_id = c.staff_id AND room.free > 0
@@ -184,7 +185,8 @@ WITH {ROOM}, best AS (
     WHERE s.brand_id = %(brand)s AND c.is_friend AND NOT c.is_lost AND {{who}}
 )
 SELECT member_id, '{{name}}:' || member_id || ':' || scored_on AS source, NULL::bigint AS product_id,
-    {{said}} AS said, score, expected_fen, %(now)s + interval '{{days}} days' AS expires_at, {{room}} AS room
+    {{said}} AS said, score, expected_fen, version_id,
+    %(now)s + interval '{{days}} days' AS expires_at, {{room}} AS room
 FROM best WHERE place <= 2 * free + 5
 """
 _SINCE = "extract(day FROM %(now)s - last_at)::int"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from clerks.leads import drift
 from clerks.leads.models import IntentModel
 
 OLD = timedelta(days=21)  # three weeks without a new one, of which there is to be one a week
@@ -68,7 +69,7 @@ def of(model: IntentModel) -> Worth:
     return Worth(
         tenths=_tenths(said.get("tenths", [])),
         lines=lines,
-        ece_ppm=None if said.get("ece") is None else round(said["ece"] * 1_000_000),
+        ece_ppm=None if said.get("ece") is None else _tenth_of_percent(said["ece"]),
         weights=[(FEATURES.get(name, name), f"{weight:+.3f}") for name, weight in weights],
     )
 
@@ -83,13 +84,18 @@ def _tenths(said: list[dict[str, Any]]) -> list[Tenth]:
         Tenth(
             place,
             one["members"],
-            round(one["expected"] * 1_000_000),
-            round(one["came"] * 1_000_000),
+            _tenth_of_percent(one["expected"]),
+            _tenth_of_percent(one["came"]),
             round(one["expected"] / most * 100, 1),
             round(one["came"] / most * 100, 1),
         )
         for place, one in enumerate(said, start=1)
     ]
+
+
+def _tenth_of_percent(share: float) -> int:
+    """In ppm, no finer than anybody reads."""
+    return round(share * 1_000) * 1_000
 
 
 def figure(value: float | None) -> str:
@@ -110,4 +116,6 @@ def warnings(newest: Iterable[IntentModel], *, now: datetime) -> list[str]:
             said.append(_("%(brand)s：%(day)s 训练的模型没有启用（%(why)s），旧模型继续用。") % why)
         elif now - model.trained_at > OLD:
             said.append(_("%(brand)s：上次训练是 %(day)s，已经三周没有新模型。") % about)
+        if (now_of := drift.of(model)) and now_of.is_much:
+            said.append(_("%(brand)s：顾客和训练时已经很不一样，评分可能不准了。") % about)
     return said

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from clerks.leads import holdout, making, rules, scoring
+from clerks.leads import holdout, making, rules, scoring, training
 from clerks.leads.models import LeadPolicy, Score
 from clerks.models import Binding
 from members import behaviour
@@ -18,6 +18,7 @@ from retail.demo import logins
 from retail.models import Brand, BuyerKey, Channel, Product
 
 PAST_DAYS = 60
+LEAST = 8  # customers a day: with so few as are in WeCom here, one in a hundred would be none
 
 
 class _Did(NamedTuple):
@@ -42,9 +43,10 @@ _THIS_MORNING = (
 def run(*, now: datetime) -> None:
     _this_morning(now)
     if not Score._base_manager.exists():
+        training.train_all(as_of=rules.day_of(now), now=now)
         scoring.score_all(as_of=rules.day_of(now), now=now)
     for brand in Brand._base_manager.order_by("pk"):
-        LeadPolicy._base_manager.get_or_create(brand=brand)
+        LeadPolicy._base_manager.get_or_create(brand=brand, defaults={"clerk_least": LEAST})
         _past(brand, now)
         making.make_all(brand=brand, now=now, is_daily=True)
 
@@ -71,14 +73,19 @@ def _this_morning(now: datetime) -> None:
             Event._base_manager.filter(outer_event_id=number).update(member=relation.member_id)
 
 
-# One bound customer in six had a lead, of the types that events and dates fire.
+# One bound customer in six had a lead, of the types that events, dates and scores fire.
 _PAST = f"""
 WITH had AS (
-    SELECT b.member_id, b.staff_id, b.store_id, h, %(now)s - make_interval(days => 2 + (h %% {PAST_DAYS - 2})::int)
+    SELECT b.member_id, b.staff_id, b.store_id, h, s.*,
+        %(now)s - make_interval(days => 2 + (h %% {PAST_DAYS - 2})::int)
         + make_interval(mins => (h / 64 %% 600)::int - 600) AS at,
-        (ARRAY['cart', 'viewed', 'expiring', 'date', 'after_sale', 'live'])[1 + h / 4096 %% 6] AS kind,
+        CASE WHEN s.band IN ('high', 'middle') AND h / 4096 %% 3 > 0 THEN 'likely'
+            WHEN s.band = 'low' AND h / 4096 %% 3 > 0 THEN 'dormant'
+            ELSE (ARRAY['cart', 'viewed', 'expiring', 'date', 'after_sale', 'live'])[1 + h / 4096 %% 6] END AS kind,
         {holdout.IS_WITHHELD.format(member="b.member_id")} AS is_withheld
     FROM (SELECT *, abs(hashint8(id)::bigint) AS h FROM clerks_binding WHERE brand_id = %(brand)s) b
+    LEFT JOIN LATERAL (SELECT score, expected_fen, band FROM leads_score
+        WHERE brand_id = %(brand)s AND member_id = b.member_id) s ON true
     WHERE b.ended_at IS NULL AND b.h %% 6 = 0 AND b.started_at < %(now)s - interval '{PAST_DAYS} days'
 ), worked AS (
     SELECT had.*, o.order_id, o.paid_at,
@@ -89,15 +96,18 @@ WITH had AS (
         WHERE m.brand_id = %(brand)s AND m.member_id = had.member_id AND p.paid_at > had.at
             AND p.paid_at < had.at + interval '14 days' ORDER BY p.paid_at LIMIT 1) o ON true
 )
-INSERT INTO leads_lead (brand_id, member_id, kind, rank, source, arm, state, staff_id, store_id, reasons, created_at,
+INSERT INTO leads_lead (brand_id, member_id, kind, rank, source, arm, state, staff_id, store_id, score,
+    expected_fen, reasons, created_at,
     owned_at, expires_at, viewed_at, contacted_at, closed_at, order_id, is_natural, refusal, withdrawn_for)
 SELECT %(brand)s, member_id, kind,
     CASE kind WHEN 'cart' THEN 3 WHEN 'viewed' THEN 5 WHEN 'expiring' THEN 6 WHEN 'date' THEN 7
-        WHEN 'after_sale' THEN 8 ELSE 11 END,
+        WHEN 'after_sale' THEN 8 WHEN 'likely' THEN 9 WHEN 'dormant' THEN 10 ELSE 11 END,
     'demo:' || member_id, CASE WHEN is_withheld THEN 'withheld' ELSE 'treated' END,
     CASE WHEN is_withheld THEN 'withheld' WHEN order_id IS NOT NULL THEN 'won' WHEN contacted_at IS NULL THEN 'expired'
         ELSE 'lost' END,
-    staff_id, store_id, '[]', at, at, at + interval '3 days', contacted_at, contacted_at,
+    staff_id, store_id, CASE WHEN kind IN ('likely', 'dormant') THEN score END,
+    CASE WHEN kind IN ('likely', 'dormant') THEN expected_fen END, '[]', at, at, at + interval '3 days',
+    contacted_at, contacted_at,
     least(%(now)s, coalesce(paid_at, at + interval '3 days')), order_id,
     order_id IS NOT NULL AND (contacted_at IS NULL OR contacted_at > paid_at),
     CASE WHEN h / 16 %% 20 = 0 AND order_id IS NULL AND contacted_at IS NOT NULL THEN 'spoken' ELSE '' END, ''

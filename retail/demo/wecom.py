@@ -16,9 +16,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from clerks.callbacks import sync
-from clerks.models import Binding, ContactWay, Friend, Shift, Welcome
+from clerks.models import ContactWay, Friend, Shift, Welcome
 from clerks.outreach import codes
-from members.models import Identity
 from retail import privacy, scope
 from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
@@ -33,7 +32,6 @@ AGENT = 1_000_002
 NOWHERE = f"http://127.0.0.1:{PORT}"  # until the simulator runs: a made-up corp never asks the real WeCom
 OFFICE = 1  # the department of everybody who sells nowhere; a store's number is one more than its row's
 CODES = 5  # clerks of the store who have a code to scan
-FRIENDS = 8  # customers of the demo's clerk who are in WeCom already
 STRANGERS = ("小鹿", "橘子汽水", "南风", "山茶", "阿布")
 
 
@@ -49,7 +47,7 @@ def running(*, site: str) -> Iterator[str]:
         app = _app(store.brand.corp)
         staff = _accounts(store)
         _introduce(clerk, store, staff)
-        world = _world(app, site=site, clerk=clerk, store=store, staff=staff)
+        world = _world(app, site=site, store=store, staff=staff)
     with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
         keys.correct(app=app, base_url=simulator.url, by=None, now=timezone.now())  # for commands run beside us, too
@@ -124,9 +122,10 @@ def _publish(store: Store) -> None:
 
 
 # ── The simulator's side ─────────────────────────────────────────────────────────────────────────────────────────────
-def _world(app: App, *, site: str, clerk: Staff, store: Store, staff: list[Staff]) -> dict[str, Any]:
+def _world(app: App, *, site: str, store: Store, staff: list[Staff]) -> dict[str, Any]:
     """What the simulator begins with; see `retail.wecom.simulator.seed`."""
-    friends = _friends(app.corp_id, clerk)
+    friends = _friends(app.corp_id, staff)
+    people = {value: name for value, name, _userid, _since in friends}
     department = store.pk + OFFICE
     strangers = [
         {"external_userid": f"wmDemoNew{place:022}", "name": name, "unionid": f"oDemoNew{place:018}"}
@@ -140,10 +139,13 @@ def _world(app: App, *, site: str, clerk: Staff, store: Store, staff: list[Staff
                 "apps": [_seen_app(app, site)],
                 "departments": [{"id": department, "name": store.name}],
                 "members": [{"userid": one.code, "name": one.name, "department": [department]} for one in staff],
-                "customers": [*strangers, *({"external_userid": value, "name": name} for value, name, _ in friends)],
+                "customers": [
+                    *strangers,
+                    *({"external_userid": value, "name": name} for value, name in people.items()),
+                ],
                 "follows": [
-                    {"userid": clerk.code, "external_userid": value, "created_at": int(since.timestamp())}
-                    for value, _, since in friends
+                    {"userid": userid, "external_userid": value, "created_at": int(since.timestamp())}
+                    for value, _name, userid, since in friends
                 ],
             }
         ]
@@ -162,13 +164,10 @@ def _seen_app(app: App, site: str) -> dict[str, Any]:
     }
 
 
-def _friends(corp: str, clerk: Staff) -> list[tuple[str, str, datetime]]:
-    """External userid, name and since when, of those who are the clerk's friends or, at first, customers."""
-    known = Friend.objects.filter(corp=corp, staff=clerk, state=Friend.State.FRIEND).select_related("key", "member")
-    if known:
-        return [(privacy.reveal(one.key), str(one.member or "顾客"), one.since or timezone.now()) for one in known]
-    bound = Binding.objects.active().filter(staff=clerk).select_related("member").order_by("-started_at")
-    names = {one.member_id: (str(one.member), one.started_at) for one in bound[: 20 * FRIENDS]}
-    identities = Identity.objects.filter(member__in=names, key__type="external_userid", key__scope=corp)
-    found = identities.select_related("key").order_by("pk")[:FRIENDS]
-    return [(privacy.reveal(one.key), *names[one.member_id]) for one in found]
+def _friends(corp: str, staff: Sequence[Staff]) -> list[tuple[str, str, str, datetime]]:
+    """External userid and name of the friends of these people, whose friends they are and since when."""
+    known = Friend.objects.filter(corp=corp, staff__in=staff, state=Friend.State.FRIEND).order_by("pk")
+    return [
+        (privacy.reveal(one.key), str(one.member or "顾客"), one.userid, one.since or timezone.now())
+        for one in known.select_related("key", "member")
+    ]

@@ -18,6 +18,7 @@ from retail import bulk, jobs, scope
 from retail.demo import (
     announcements,
     bonds,
+    bridges,
     copying,
     customers,
     deeds,
@@ -115,6 +116,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         announcements.write(now=now)
         partings.run(now=yesterday)
         pools.run(now=now)
+        bridges.write(now=now)
         leads.run(now=now)
 
 

@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('new', '未看'), ('viewed', '已看'), ('contacted', '已联系'), ('won', '已成交'), ('lost', '没有成交'), ('expired', '已过期'), ('withdrawn', '已撤回'), ('withheld', '对照')], default='new', max_length=9, verbose_name='状态')),
                 ('score', models.FloatField(blank=True, null=True, verbose_name='评分')),
                 ('expected_fen', models.BigIntegerField(blank=True, null=True, verbose_name='预计消费')),
+                ('version', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='leads.intentmodel', verbose_name='意向模型')),
                 ('reasons', models.JSONField(default=list, verbose_name='理由')),
                 ('created_at', models.DateTimeField(verbose_name='产生')),
                 ('owned_at', models.DateTimeField(blank=True, null=True, verbose_name='分到')),

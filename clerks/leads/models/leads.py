@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from clerks.leads.models.intent import IntentModel
 from members.models import Member
 from retail.models import Brand, Order, Product, Staff, Store
 from retail.scope import Paths, Scoped, ScopedManager
@@ -185,6 +186,10 @@ class Lead(Scoped):
     state = models.CharField(_("状态"), max_length=9, choices=State.choices, default=State.NEW)
     score = models.FloatField(_("评分"), null=True, blank=True)
     expected_fen = models.BigIntegerField(_("预计消费"), null=True, blank=True)
+    version = models.ForeignKey(
+        IntentModel, verbose_name=_("意向模型"), null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        db_index=False,
+    )  # fmt: skip
     reasons = models.JSONField(_("理由"), default=list)  # [{"code": …, numbers}], the sentence is made when shown
     product = models.ForeignKey(
         Product, verbose_name=_("商品"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -1,9 +1,9 @@
 """manage.py train_intent: learn a brand's model of who is likely to buy."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from clerks.leads import scoring, training
@@ -26,6 +26,8 @@ class Command(TablesCommand):
         if not training.is_possible():
             raise CommandError("scikit-learn is not installed: it comes with the extra `train`.")
         now = timezone.now()
+        if as_of:
+            warn_of_future(self, day_said(as_of), now)
         with scope.within(scope.EVERYTHING):
             model = training.train(
                 brand=named(brand),
@@ -34,7 +36,7 @@ class Command(TablesCommand):
                 is_trial=as_of is not None,
                 now=now,
             )
-        self.stdout.write(said(model) if model else "Nothing to learn from: too few came back. RFM ranks them.")
+        self.stdout.write(said(model) if model else nothing(horizon))
 
 
 def named(code: str) -> Brand:
@@ -49,6 +51,16 @@ def day_said(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise CommandError(f"{text!r} is no day: YYYY-MM-DD.") from None
+
+
+def warn_of_future(command: BaseCommand, day: date, now: datetime) -> None:
+    if day > timezone.localdate(now):
+        command.stderr.write(f"{day} lies ahead: who has not bought by now counts as one who did not buy.")
+
+
+def nothing(horizon: int) -> str:
+    least = horizon + training.LEAST_LOOK_BACK
+    return f"Nothing to learn from: less than {least} days of orders before that day, or nobody came back. RFM ranks."
 
 
 def said(model: IntentModel) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from clerks.leads import dealing, making, push, rules
+from clerks.leads import cards, dealing, making, push, rules
 from clerks.leads.models import Lead, LeadPolicy
 from clerks.models import Friend, Notice, Touch
 from clerks.outreach import contact
@@ -125,6 +125,28 @@ def test_two_digests_a_day_and_no_third(scene: Scene) -> None:
         told.append(Notice.objects.count())
     assert told == [0, 1, 1, 2, 2, 2]
     assert Notice.objects.earliest("pk").title == "今天有 2 位顾客值得联系"
+
+
+def test_the_digest_says_as_many_as_the_list_shows(scene: Scene) -> None:
+    for _ in range(5):
+        scene.did(scene.member(), "cart", hours_ago=5, product_id=scene.shop.product.pk)
+    scene.did(scene.member(), "asked", hours_ago=1)
+    scene.make_leads()
+    push.digest(brand=scene.shop.brand, now=NOON)
+    post = Post.objects.select_related("store__brand").get(staff=scene.clerks[0])
+    assert len(cards.board(post=post, now=NOON).cards) == 4  # three a day, and who waits for an answer
+    assert "有 4 位" in Notice.objects.get().title
+
+
+@pytest.mark.parametrize(("asked", "moved"), [((12, 0), (14, 0)), ((20, 30), (10, 30)), ((2, 0), (11, 0))])
+def test_the_night_is_nobody_s_fault(scene: Scene, asked: tuple[int, int], moved: tuple[int, int]) -> None:
+    """Two hours to answer are two hours of the day: a question of the evening is there the next morning."""
+    at = NOON.replace(hour=asked[0], minute=asked[1])
+    scene.did(scene.member(), "asked", hours_ago=0, now=at)
+    scene.make_leads(now=at, is_daily=False)
+    due = NOON.replace(hour=moved[0], minute=moved[1]) + timedelta(days=int(asked[0] > 14))
+    kept = [dealing.move_on(brand=scene.shop.brand, now=due + late) for late in (-timedelta(minutes=1), timedelta())]
+    assert kept == [0, 1]
 
 
 def test_nobody_is_contacted_above_the_caps(scene: Scene, size: str) -> None:

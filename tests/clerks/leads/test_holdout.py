@@ -92,6 +92,7 @@ def test_the_report_compares_all_who_were_drawn(everything: None) -> None:
     rows = list(csv.DictReader(StringIO(out.getvalue())))
     assert len(rows) == 3 * 10 and rows[0]["kind"] == "all" and rows[0]["treated"] == "3"
     assert rows[0]["fen_effect"] == "" and int(rows[0]["more_needed"]) > 100
+    assert rows[-1]["treated_rate"] == "" and rows[0]["treated_rate"]  # of nobody there is no share
 
 
 @given(st.integers(2, 60), st.integers(2, 60), st.integers(1, 500))

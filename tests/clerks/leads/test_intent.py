@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 import time_machine
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -276,6 +276,19 @@ def test_scores_stand_under_the_numbers_of_the_brand_settled_or_not(tmp_path):
         (row["score"], row["rank_basis"]) for row in settled.values()
     ]
     assert next(iter(settled)) == "c-1" and settled["c-1"]["rank_basis"] == "rfm"
+
+
+def test_a_slip_of_the_pen_costs_no_older_file(shop, tmp_path, capsys):
+    out = tmp_path / "scores.csv"
+    out.write_text("kept")
+    for brand, day in (("nobody", AS_OF.isoformat()), (shop.shop.brand.code, "2026-02-30")):
+        with pytest.raises(CommandError):
+            call_command("score_intent", brand=brand, as_of=day, horizon=30, out=out)
+    assert out.read_text() == "kept"
+    with pytest.raises(CommandError, match="No such file"):
+        exported(shop.shop.brand, tmp_path / "nowhere" / "a.csv")
+    call_command("train_intent", brand=shop.shop.brand.code, as_of="2099-01-01")
+    assert "lies ahead" in capsys.readouterr().err
 
 
 def test_a_trained_trial_is_what_is_exported(shop, tmp_path, capsys):

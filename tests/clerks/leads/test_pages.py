@@ -80,7 +80,7 @@ def test_put_off_turned_down_and_what_was_said_stands(scene: Scene) -> None:
     (one, two), browser = carted(scene, 2), phone(scene)
     browser.post(f"/m/leads/{one.pk}/later/")
     page = browser.get("/m/leads/").text
-    assert page.index(two.member.name) < page.index(one.member.name) and "稍后" in page
+    assert page.index(two.member.name) < page.index(one.member.name) and "再找" in page
     assert browser.post(f"/m/leads/{two.pk}/refuse/", {"refusal": "nonsense"}).status_code == 302
     assert Lead.objects.get(pk=two.pk).state == "new"
     browser.post(f"/m/leads/{two.pk}/refuse/", {"refusal": "bought"})

@@ -1,10 +1,13 @@
 """The page of models: what was learned, how good it was, and what did not come into force."""
 
+import math
 from datetime import timedelta
 
 import pytest
 
-from clerks.leads.models import IntentModel
+from clerks.leads import drift
+from clerks.leads.models import IntentModel, Score
+from members.models import Member
 from retail import scope
 from tests.factories import NOW
 
@@ -18,11 +21,35 @@ FIGURES = {"members": 200, "bought": 41, "auc": 0.8123, "ap": 0.34, "lift": 4.62
 def model(shop, **fields):
     told = {"features": ["orders", "overdue"], "weights": [0.25, -0.5], "means": [1.0, 1.0], "intercept": -2.0}
     metrics = {**FIGURES, "tenths": TENTHS, "rfm": FIGURES, "silent": {**FIGURES, "auc": None, "lift": None}}
+    fields = {"metrics": metrics, **fields}
     with scope.within(scope.EVERYTHING):
         return IntentModel.objects.create(
             brand=shop.brand, kind="logistic", as_of=NOW.date(), horizon_days=30, middle_from=0.1, high_from=0.2,
-            trained_at=NOW, metrics=metrics, **{**told, **fields},
+            trained_at=NOW, **{**told, **fields},
         )  # fmt: skip
+
+
+def test_headquarters_sees_whether_customers_are_still_those_it_learned_from(shop, sign_in):
+    spread = {"borders": [0.1, 0.2], "parts": [0.4, 0.3, 0.3]}
+    made = model(shop, active_from=NOW, metrics={**FIGURES, "tenths": TENTHS, "spread": spread})
+    person = sign_in(shop, "hq_ops")
+    with scope.within(scope.EVERYTHING):
+        members = Member.objects.bulk_create(Member(created_at=NOW) for _ in range(10))
+        told = {
+            "brand": shop.brand,
+            "rank_basis": "logistic",
+            "band": "low",
+            "expected_fen": 1,
+            "scored_on": NOW.date(),
+        }
+        for place, member in enumerate(members):
+            Score.objects.create(member=member, version=made, score=(0.05, 0.15, 0.25)[place // 4], **told)
+        assert drift.of(made).psi == pytest.approx(0.1 * math.log(4 / 3) - 0.1 * math.log(2 / 3))
+    assert "没有走样" in person.get(f"{LIST}{made.pk}/change/").content.decode()
+    with scope.within(scope.EVERYTHING):
+        Score.objects.update(score=0.9)
+    assert "变了很多" in person.get(f"{LIST}{made.pk}/change/").content.decode()
+    assert "已经很不一样" in person.get(LIST).content.decode()
 
 
 @pytest.mark.parametrize("count", [1, 3])
