@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from clerks import binding, book
+from clerks.handover import along
 from clerks.models import Binding, Notice
 from clerks.outreach import notices, wording
 from members.models import Membership
@@ -67,6 +68,7 @@ def assign(
         reason=reason,
         only_from={(brand.pk, member_id): held.get(member_id) for member_id in member_ids},
     )
+    along.move(brand_id=brand.pk, member_ids=[member_id for _brand, member_id in moved], to=clerk, now=now)
     book.refresh(member_ids=[member_id for _brand, member_id in moved], now=now)
     if moved:
         first = min(row.pk for row in moved.values())

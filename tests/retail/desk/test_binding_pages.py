@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clerks import binding, friends, portraits, timeline
 from clerks.friends import Move
-from clerks.models import Binding, ContactWay, Customer, Notice, PastPolicy, Pooled, Tie
+from clerks.models import Binding, ContactWay, Customer, Note, Notice, PastPolicy, Pooled, Tie
 from members.models import Member
 from retail import scope
 from retail.desk import roles
@@ -157,8 +157,11 @@ def test_a_manager_takes_a_customer_from_their_clerk_and_nobody_has_them(shop: W
 def test_nobody_gives_or_takes_beyond_their_stores(shop: World):
     manager = browser(shop, "M1")
     assert assign(manager, shop, "C1").status_code == 404, "their colleagues elsewhere are not there for them"
+    kept = {"brand": shop.brand, "member": Member.objects.get(), "staff": shop.staff["A1"], "store": shop.store}
+    Note.objects.create(**kept, text="穿 38 码", created_at=NOW)
     assign(browser(shop, "H1"), shop, "C1")
     assert Binding.objects.get(ended_at=None).staff == shop.staff["C1"]
+    assert Note.objects.get().store == shop.staff["C1"].posts.get().store, "what is open goes along"
 
     assert "归别的门店的导购" in assign(manager, shop, "A2").content.decode()
     assert Binding.objects.get(ended_at=None).staff == shop.staff["C1"]
