@@ -1,4 +1,7 @@
-"""指定导购: a manager says whose customer somebody is from now on, and why; both clerks hear of it."""
+"""指定导购, 解绑: a manager says whose customer somebody is from now on, or that they are nobody's, and why.
+
+Whoever gets them and whoever had them hear of it.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -11,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from clerks import binding, book
+from clerks.handover import along
 from clerks.models import Binding, Notice
 from clerks.outreach import notices, wording
 from members.models import Membership
@@ -52,11 +56,7 @@ def assign(
     All of it lies in the scope of whoever does it: the store, the members, and the clerks they are taken from. The
     cap binds no manager. Raises Refused.
     """
-    reason = " ".join(reason.split())
-    if len(reason) < LEAST_WORDS:
-        raise Refused(_("请写明原因。"))
-    if not 0 < len(member_ids) <= MOST:
-        raise Refused(_("一次最多 %(most)s 位顾客。") % {"most": MOST})
+    reason = _said(reason, member_ids)
     clerk = _clerk(brand, staff, store, now)
     held = _held(brand, member_ids)
     moved = binding.transfer(
@@ -68,12 +68,43 @@ def assign(
         reason=reason,
         only_from={(brand.pk, member_id): held.get(member_id) for member_id in member_ids},
     )
+    along.move(brand_id=brand.pk, member_ids=[member_id for _brand, member_id in moved], to=clerk, now=now)
     book.refresh(member_ids=[member_id for _brand, member_id in moved], now=now)
     if moved:
         first = min(row.pk for row in moved.values())
         _tell(staff, [held[member_id] for _brand, member_id in moved if member_id in held], len(moved), reason, by,
               effect=f"assigned:{first}", now=now)  # fmt: skip
     return len(moved)
+
+
+@transaction.atomic
+def release(*, brand: Brand, member_ids: Collection[int], reason: str, by: User, now: datetime) -> int:
+    """These members are nobody's from now on, and wait in the pool of the store. Returns how many had a clerk.
+
+    Within the same limits as `assign`; the clerks hear of it, and cannot claim them back for the brand's days. A code
+    scanned later is a new claim. Raises Refused.
+    """
+    reason = _said(reason, member_ids)
+    pairs = [(brand.pk, member_id) for member_id in member_ids]
+    binding.lock(pairs)  # whose they are is looked up, and stays so
+    held = _held(brand, member_ids)
+    if not held:
+        raise Refused(_("这些顾客现在没有专属导购。"))
+    ended = binding.release(pairs=pairs, end=Binding.End.UNBOUND, by=by, now=now, reason=reason)
+    book.refresh(member_ids=[row.member_id for row in ended], now=now)
+    effect = f"released:{min(row.pk for row in ended)}"
+    _tell(None, [row.staff_id for row in ended], len(ended), reason, by, effect=effect, now=now)
+    return len(ended)
+
+
+def _said(reason: str, member_ids: Collection[int]) -> str:
+    """The reason in one line. Raises Refused where there is none, or too many are meant."""
+    reason = " ".join(reason.split())
+    if len(reason) < LEAST_WORDS:
+        raise Refused(_("请写明原因。"))
+    if not 0 < len(member_ids) <= MOST:
+        raise Refused(_("一次最多 %(most)s 位顾客。") % {"most": MOST})
+    return reason
 
 
 def _clerk(brand: Brand, staff: Staff, store: Store, now: datetime) -> org.Held:
@@ -111,15 +142,19 @@ def _held(brand: Brand, member_ids: Collection[int]) -> dict[int, int]:
     return held
 
 
-def _tell(staff: Staff, losers: list[int], count: int, reason: str, by: User, *, effect: str, now: datetime) -> None:
-    """Nothing about the customers: how many, by whom, why."""
+def _tell(
+    staff: Staff | None, losers: list[int], count: int, reason: str, by: User, *, effect: str, now: datetime
+) -> None:
+    """Who got customers, if anybody did, and who had them. Nothing about the customers: how many, by whom, why."""
     who = Staff._base_manager.filter(user=by).first()
     with scope.within(scope.EVERYTHING), wording.for_others():
         text = _("%(who)s指定，原因：%(why)s") % {"who": who.name if who else _("总部"), "why": reason}
         given = ngettext("有 %(count)s 位顾客归您了", "有 %(count)s 位顾客归您了", count) % {"count": count}
         tell = partial(notices.tell, kind=Notice.Kind.TOLD, text=text, effect=effect, now=now)
-        tell(staff=staff, title=given)
-        for loser in Staff._base_manager.filter(pk__in=losers).exclude(pk=staff.pk).order_by("pk"):
+        if staff is not None:
+            tell(staff=staff, title=given)
+        others = {pk for pk in losers if staff is None or pk != staff.pk}
+        for loser in Staff._base_manager.filter(pk__in=others).order_by("pk"):
             lost = losers.count(loser.pk)
             taken = ngettext("有 %(count)s 位顾客不再归您", "有 %(count)s 位顾客不再归您", lost) % {"count": lost}
             tell(staff=loser, title=taken)

@@ -83,6 +83,27 @@ class Reading(NamedTuple):
     of: frozenset[str] | None = None
 
 
+class Between(NamedTuple):
+    """Of a friendship what judging asks for."""
+
+    staff_id: int
+    add_way: int | None
+
+
+class Seen(NamedTuple):
+    """A move, as far as judging asks for it: of a hundred thousand customers rows would be most of the work."""
+
+    friend_id: int
+    kind: str
+    at: datetime
+    told_at: datetime
+    friend: Between
+
+
+AnyMove = FriendMove | Seen
+_SEEN = ("friend__member", "friend__staff", "friend__add_way", "friend", "kind", "at", "said_at")
+
+
 class Settled(NamedTuple):
     """Where the customer stands with everybody now, by lower-case userid, and how much of it was not known before."""
 
@@ -169,7 +190,7 @@ def _told(friends: Mapping[str, Friend]) -> Told:
     return told
 
 
-def _order(move: FriendMove) -> tuple[datetime, int]:
+def _order(move: AnyMove) -> tuple[datetime, int]:
     return move.told_at, RANKS.get(Kind(move.kind), -1)
 
 
@@ -358,7 +379,7 @@ def _moves_of(corp: str, member_id: int) -> list[FriendMove]:
 
 
 def _claims(
-    moves: Sequence[FriendMove],
+    moves: Sequence[AnyMove],
     brands: Mapping[int, Brand],
     made: Mapping[int, Made],
     posts: org.Roster | None = None,
@@ -387,7 +408,7 @@ def _claims(
     return claims
 
 
-def _posts_of(moves: Iterable[FriendMove]) -> org.Roster:
+def _posts_of(moves: Iterable[AnyMove]) -> org.Roster:
     """Where our people in these moves worked at the time."""
     times = [move.at for move in moves]
     staff_ids = {cast(int, move.friend.staff_id) for move in moves}
@@ -406,12 +427,12 @@ def heard_of(*, brand: Brand, made: Mapping[int, Made]) -> dict[int, Heard]:
 
     Three statements.
     """
-    moves: dict[int, list[FriendMove]] = {member_id: [] for member_id in made}
+    moves: dict[int, list[Seen]] = {member_id: [] for member_id in made}
     rows = FriendMove._base_manager.filter(
-        friend__corp=brand.corp, friend__member__in=made, friend__staff__isnull=False
+        friend__corp=brand.corp, friend__member__in=list(made), friend__staff__isnull=False
     )
-    for move in rows.select_related("friend"):
-        moves[cast(int, move.friend.member_id)].append(move)
+    for member_id, staff_id, add_way, friend_id, kind, at, said_at in rows.values_list(*_SEEN):
+        moves[member_id].append(Seen(friend_id, kind, at, said_at or at, Between(staff_id, add_way)))
     stores = dict.fromkeys(Store._base_manager.filter(brand=brand).values_list("pk", flat=True), brand)
     posts = _posts_of([move for some in moves.values() for move in some])
     heard = {}
@@ -428,14 +449,14 @@ def _brands(corp: str) -> dict[int, Brand]:
     return {store.pk: store.brand for store in stores}
 
 
-def _losses(moves: Iterable[FriendMove]) -> Losses:
-    by_clerk: dict[int, list[FriendMove]] = {}
+def _losses(moves: Iterable[AnyMove]) -> Losses:
+    by_clerk: dict[int, list[AnyMove]] = {}
     for move in moves:
         by_clerk.setdefault(cast(int, move.friend.staff_id), []).append(move)
     return {staff_id: _gaps(some) for staff_id, some in by_clerk.items()}
 
 
-def _gaps(moves: Iterable[FriendMove]) -> list[tuple[datetime, datetime | None]]:
+def _gaps(moves: Iterable[AnyMove]) -> list[tuple[datetime, datetime | None]]:
     """From each time the customer had deleted the clerk, under all keys they had been friends by, until they were
     friends again.
     """

@@ -82,18 +82,16 @@ def look(*, brand: Brand, rules: Rules, cap: int | None, since: datetime, now: d
 
 
 # ── The rules ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# Hashed and grouped once: asked row by row for each member's relations it took half of all the time.
 _CONTESTED = """
-WITH claims AS (
-    SELECT f.member_id, f.staff_id, bool_or(m.at >= %(since)s) AS is_late
+SELECT member_id FROM (
+    SELECT f.member_id, f.staff_id, m.at >= %(since)s AS is_late, false AS is_bound
     FROM clerks_friend f JOIN clerks_friendmove m ON m.friend_id = f.id AND m.kind = 'added'
     WHERE f.corp = %(corp)s AND f.member_id IS NOT NULL AND f.staff_id IS NOT NULL
-    GROUP BY 1, 2
-)
-SELECT c.member_id FROM claims c
-WHERE EXISTS (SELECT FROM clerks_binding b WHERE b.brand_id = %(brand)s AND b.member_id = c.member_id)
-GROUP BY 1 HAVING bool_or(c.is_late) AND (count(*) > 1 OR EXISTS (
-    SELECT FROM clerks_binding b WHERE b.brand_id = %(brand)s AND b.member_id = c.member_id
-        AND b.staff_id <> min(c.staff_id)))
+    UNION ALL
+    SELECT b.member_id, b.staff_id, false, true FROM clerks_binding b WHERE b.brand_id = %(brand)s
+) hands
+GROUP BY 1 HAVING bool_or(is_late) AND bool_or(is_bound) AND count(DISTINCT staff_id) > 1
 ORDER BY 1
 """
 

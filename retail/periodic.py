@@ -33,6 +33,7 @@ TABLE = [
     Periodic("give WeCom again the files it is about to forget", "retail.wecom_media", 600),
     Periodic("look at night whether WeCom holds what we hold", "retail.wecom_sync", 900),
     Periodic("ask WeCom what became of customers who were handed over", "retail.handovers", 900),
+    Periodic("see whose posts ended by a date, and hand over their customers", "retail.leavers", 60),
     Periodic("remind of requests for help that nobody answers", "retail.help", 300),
     Periodic("count what came of links that were shared", "retail.share_results", 300),
     Periodic("find whose behaviour it was", "retail.behaviour", 600),

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clerks import book, callbacks, oneid, pool, responses, tagging
 from clerks.callbacks import marks, sync
-from clerks.handover import chats, running
+from clerks.handover import chats, leaving, running
 from clerks.leads import push, scoring, training
 from clerks.materials import files, openings, results, uploads, viewers
 from clerks.outreach import broadcasts, budgets, codes, full, help, welcome
@@ -292,6 +292,13 @@ def look_after_handovers() -> int:
     """Ask WeCom what became of customers whose day to refuse is over."""
     with scope.within(scope.EVERYTHING):
         return running.enqueue_due(now=timezone.now())
+
+
+@shared_task(name="retail.leavers")
+def see_who_left() -> int:
+    """Whose posts ended by a date leaves as anybody does: their customers come into a handover."""
+    with scope.within(scope.EVERYTHING):
+        return leaving.follow_dates(now=timezone.now())
 
 
 @shared_task(name="retail.help")

@@ -108,7 +108,9 @@ class HandoverAdmin(DecidingAdmin):
 
     @display(description=_("谁开的"))
     def opener(self, row: Handover) -> str:
-        return str(getattr(row.opened_by, "staff", row.opened_by)) if row.opened_by else gettext("企业微信通知")
+        if row.opened_by:
+            return str(getattr(row.opened_by, "staff", row.opened_by))
+        return gettext("企业微信通知") if row.is_resigned else gettext("系统")
 
     # ── The page of one ──────────────────────────────────────────────────────────────────────────────────────────────
     def get_urls(self) -> list[URLPattern]:
@@ -129,7 +131,10 @@ class HandoverAdmin(DecidingAdmin):
         """The bar and the counts as they are now: asked for again and again while something is under way."""
         row = self._seen(request, object_id)
         context = _progress(row, request.GET) | {"may_run": request.user.has_perm(RUN)}
-        return TemplateResponse(request, "admin/clerks/handover/progress.html", context)
+        answer = TemplateResponse(request, "admin/clerks/handover/progress.html", context)
+        if not context["progress"].under_way:
+            answer["HX-Refresh"] = "true"  # it asked since somebody was: now the rows below say what became of them
+        return answer
 
     def _seen(self, request: HttpRequest, object_id: str) -> Handover:
         row = self.row(request, object_id)
@@ -140,6 +145,10 @@ class HandoverAdmin(DecidingAdmin):
     def has_run_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.row(request, object_id)
         return row is not None and row.state != Handover.State.CANCELLED and request.user.has_perm(RUN)
+
+    def has_plan_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.row(request, object_id)
+        return row is not None and row.state in cases.UNFINISHED and request.user.has_perm(RUN)
 
     def has_look_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.row(request, object_id)
@@ -180,7 +189,7 @@ class HandoverAdmin(DecidingAdmin):
         return self.attempt(request, object_id, verb)
 
     # ── Who gets whom ────────────────────────────────────────────────────────────────────────────────────────────────
-    @action(description=_("安排接手的人"), icon="group_add", permissions=["run"])
+    @action(description=_("安排接手的人"), icon="group_add", permissions=["plan"])
     def plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Choose, look what it comes to, start: what is started is what was shown."""
         row = self.row(request, object_id)
@@ -190,6 +199,7 @@ class HandoverAdmin(DecidingAdmin):
             return self._plan_page(request, row, request.GET)
         try:
             choice = _choice(request.POST)
+            cases.gather(handover=row, now=timezone.now())  # who came late is shown before anything starts
             seen = cases.preview(handover=row, choice=choice, now=timezone.now())
             if request.POST.get("shown") != _digest(seen):
                 return self._plan_page(request, row, request.POST, seen=seen)
@@ -283,13 +293,16 @@ def _digest(seen: cases.Preview) -> str:
 
 
 def _people(found: Sequence[Post], row: Handover, asked: QueryDict, now: Any) -> list[dict[str, Any]]:
-    rooms = binding.room(brand=row.brand, staff_ids=[one.staff_id for one in found], now=now)
+    staff_ids = [one.staff_id for one in found]
+    rooms = binding.room(brand=row.brand, staff_ids=staff_ids, now=now)
+    held = binding.held_by(brand=row.brand, staff_ids=staff_ids)
     chosen = set(asked.getlist("receiver"))
     return [
         {
             "staff": one.staff,
             "store": one.store,
             "role": one.get_role_display(),
+            "held": held.get(one.staff_id, 0),
             "room": rooms[one.staff_id],
             "is_chosen": str(one.staff_id) in chosen,
             "tag": asked.get(f"tag_{one.staff_id}", ""),

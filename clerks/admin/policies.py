@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -22,6 +23,7 @@ from retail.models import Brand
 from retail.scoped_admin import ScopedAdmin, ScopedTabularInline, moment
 
 MONTHS = 24
+SHOWN = 6  # of them, unless somebody asks for others
 
 
 class PolicyForm(forms.ModelForm):
@@ -55,7 +57,7 @@ class PolicyForm(forms.ModelForm):
 
 
 class WhatIfForm(PolicyForm):
-    months = forms.IntegerField(label=_("看最近几个月"), min_value=1, max_value=MONTHS, initial=6)
+    months = forms.IntegerField(label=_("看最近几个月"), min_value=1, max_value=MONTHS, initial=SHOWN)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,11 +110,8 @@ class PolicyAdmin(ScopedAdmin):
     def explained(self, row: Policy) -> SafeString:
         """Written anew by preview.js while somebody types."""
         address = reverse("admin:clerks_policy_preview", args=[row.pk])
-        link = reverse("admin:clerks_policy_whatif", args=[row.pk])
-        return format_html(
-            '<div data-address="{}">{}</div><p><a class="text-link" href="{}">{}</a></p>',
-            address, _shown(row), link, _("改之前先算一算：换个规则，多少顾客会换导购"),
-        )  # fmt: skip
+        whatif_page = reverse("admin:clerks_policy_whatif", args=[row.pk])
+        return format_html('<div data-address="{}">{}</div>', address, _shown(row, whatif_page))
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         """Through the verb, which keeps what held until now and writes the journal itself."""
@@ -142,7 +141,12 @@ class PolicyAdmin(ScopedAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         form = PolicyForm(request.POST, instance=row)
-        return HttpResponse(_shown(form.as_brand()) if form.is_valid() else _("还没填完。"))
+        if not form.is_valid():
+            return HttpResponse(_("还没填完。"))
+        wanted = form.as_brand()
+        said = {name: value for name in policies.FIELDS if (value := getattr(wanted, name)) not in (None, False)}
+        whatif_page = f"{reverse('admin:clerks_policy_whatif', args=[row.pk])}?{urlencode({**said, 'months': SHOWN})}"
+        return HttpResponse(_shown(wanted, whatif_page))
 
     def whatif_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What another policy would have done to the customers of today. Only looks."""
@@ -160,5 +164,7 @@ class PolicyAdmin(ScopedAdmin):
         return TemplateResponse(request, "admin/clerks/policy/whatif.html", context)
 
 
-def _shown(row: Brand) -> SafeString:
-    return render_to_string("admin/clerks/policy/words.html", {"sentences": policy_words.sentences(row)})
+def _shown(row: Brand, whatif_page: str) -> SafeString:
+    """In words, with a way to see what these rules would have done."""
+    context = {"sentences": policy_words.sentences(row), "whatif_page": whatif_page}
+    return render_to_string("admin/clerks/policy/words.html", context)

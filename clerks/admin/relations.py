@@ -54,7 +54,8 @@ class BindingAdmin(ScopedAdmin):
         if row is not None and self.has_view_permission(request, row):
             reader = portraits.Reader.of_scope(scope.current(), brand_id=row.brand_id, corp=row.brand.corp)
             page = timeline.page(reader=reader, member_id=row.member_id, limit=CHANGES, only=timeline.RELATION)
-            extra_context = {**(extra_context or {}), "changes": page.rows}
+            may_assign = row.ended_at is None and self.has_assign_permission(request)
+            extra_context = {**(extra_context or {}), "changes": page.rows, "binding": row, "may_assign": may_assign}
         return super().change_view(request, object_id, form_url, extra_context)
 
     @display(description=_("状态"), label={"active": "success", "ended": "info"})
@@ -86,7 +87,19 @@ class BindingAdmin(ScopedAdmin):
             raise PermissionDenied
         now, asked = timezone.now(), _asked(request)
         context: dict[str, Any] = {"problem": "", "reason": request.POST.get("reason", "")[:200]}
-        if request.method == "POST" and request.POST.get("staff"):
+        if request.method == "POST" and request.POST.get("release"):
+            try:
+                count = assigning.release(
+                    brand=asked.brand, member_ids=asked.member_ids, reason=context["reason"], by=request.user, now=now
+                )
+                words = ngettext(
+                    "%(count)s 位顾客解绑了，在门店公海里。", "%(count)s 位顾客解绑了，在门店公海里。", count
+                )
+                messages.success(request, words % {"count": count})
+                return redirect("admin:clerks_binding_changelist")
+            except assigning.Refused as refusal:
+                context["problem"] = str(refusal)
+        elif request.method == "POST" and request.POST.get("staff"):
             try:
                 count = assigning.assign(
                     brand=asked.brand, member_ids=asked.member_ids, staff=_staff(request), store=asked.chosen(),
@@ -130,7 +143,9 @@ def _asked(request: HttpRequest) -> Asked:
     members = [(row.member_id, str(row.member)) for row in rows]
     if {pk for pk, _name in members} != set(ids):
         raise Http404
-    held = Binding.objects.filter(brand=brand, member__in=ids, ended_at=None).select_related("staff", "store")
+    held = Binding.objects.filter(brand=brand, member__in=ids, ended_at=None).select_related(
+        "staff", "store", "member"
+    )
     stores = list(Store.objects.filter(brand=brand, is_open=True).order_by("code"))
     wanted = given.get("store", "")
     number = _number(wanted) if wanted else next((row.store_id for row in held), None)

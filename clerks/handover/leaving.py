@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from clerks import tagging
 from clerks.handover import cases
 from clerks.models import Handover, Notice
-from clerks.outreach import codes, notices
+from clerks.outreach import codes, notices, wording
 from retail import gate, org
 from retail.models import Post, Staff, User
 
@@ -29,16 +29,75 @@ def leave(*, staff: Staff, corp: str | None, by: User | None, now: datetime, rea
     is_new = org.part_with(staff=staff, corp=corp, by=by, now=now)
     if not is_new and not (corp and _left_wecom_later(staff, corp)):
         return False
-    if is_new and staff.user is not None:
+    if is_new:
+        _follow(staff, store_id, by, now, reason, is_resigned=corp is not None)
+    else:
+        _stop(staff, now)
+    return is_new
+
+
+def _follow(
+    staff: Staff, store_id: int | None, by: User | None, now: datetime, reason: str, *, is_resigned: bool
+) -> None:
+    """What follows when somebody's posts are over."""
+    if staff.user is not None:
         gate.end_sessions(user=staff.user, by=by, now=now, reason="left")
+    _stop(staff, now)
+    kind = Handover.Kind.LEFT
+    opened = cases.open_(staff=staff, kind=kind, is_resigned=is_resigned, by=by, reason=reason, now=now)
+    _tell(staff, opened, store_id, now)
+
+
+def _stop(staff: Staff, now: datetime) -> None:
     codes.publish(ways=codes.of_staff(staff_id=staff.pk), now=now)
     notices.stop(staff=staff)
     tagging.stop(staff=staff)
-    if is_new:
-        kind, is_resigned = Handover.Kind.LEFT, corp is not None
-        opened = cases.open_(staff=staff, kind=kind, is_resigned=is_resigned, by=by, reason=reason, now=now)
-        _tell(staff, opened, store_id, now)
-    return is_new
+
+
+# ── Who went by a date ───────────────────────────────────────────────────────────────────────────────────────────────
+def follow_dates(*, now: datetime, staff: Staff | None = None, by: User | None = None) -> int:
+    """Somebody's last post ended by the date that stands in our books, and nobody said 离职: they leave all the same.
+
+    Whose next post is known already comes back, and keeps their customers. Asked every minute, of everybody who still
+    has customers and no handover of them that goes on, or of one whose posts somebody has just changed; how many left.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_GONE, {"now": now, "staff": staff.pk if staff else None})
+        found = [staff_id for (staff_id,) in cursor.fetchall()]
+    return sum(_gone_by_date(staff_id, by, now) for staff_id in found)
+
+
+@transaction.atomic
+def _gone_by_date(staff_id: int, by: User | None, now: datetime) -> bool:
+    staff = Staff._base_manager.select_for_update(of=("self",)).select_related("user").get(pk=staff_id)
+    if Handover._base_manager.filter(staff=staff, opened_at__gte=now).exists():  # two clocks struck at once
+        return False
+    with wording.for_others():
+        _follow(staff, None, by, now, _("岗位到期"), is_resigned=False)
+    return True
+
+
+# Customers of somebody without a post now or later: theirs, or friends of theirs who are nobody's and were in no
+# handover yet.
+_GONE = """
+SELECT s.id FROM retail_staff s
+WHERE s.id = coalesce(%(staff)s::bigint, s.id) AND NOT EXISTS (
+    SELECT FROM retail_post p JOIN retail_employment e ON e.staff_id = p.staff_id
+    WHERE p.staff_id = s.id AND (p.ends_at IS NULL OR p.ends_at > %(now)s)
+        AND (e.ends_at IS NULL OR e.ends_at > %(now)s)
+) AND (EXISTS (
+    SELECT FROM clerks_binding b WHERE b.staff_id = s.id AND b.ended_at IS NULL AND NOT EXISTS (
+        SELECT FROM clerks_handover h
+        WHERE h.staff_id = s.id AND h.store_id = b.store_id AND h.state IN ('open', 'running'))
+) OR EXISTS (
+    SELECT FROM clerks_friend f JOIN retail_store t ON t.id = f.store_id
+    WHERE f.staff_id = s.id AND f.state = 'friend' AND f.member_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM clerks_binding b
+            WHERE b.brand_id = t.brand_id AND b.member_id = f.member_id AND b.ended_at IS NULL)
+        AND NOT EXISTS (SELECT FROM clerks_handoverrow r JOIN clerks_handover h ON h.id = r.handover_id
+            WHERE r.member_id = f.member_id AND h.staff_id = s.id)
+)) ORDER BY s.id
+"""
 
 
 def _store(staff: Staff, now: datetime) -> int | None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from clerks import binding, book, friends, readings
 from clerks.friends import Move
-from clerks.handover import along, cases, chats
+from clerks.handover import along, cases, chats, told_to
 from clerks.models import Binding, Friend, FriendMove, FriendTransfer, Handover, HandoverRow
 from clerks.outreach import contact
 from members.models import Member
@@ -57,7 +57,9 @@ def move(*, handover_id: int, now: datetime) -> int:
     moved = 0
     while count := _move_some(handover_id, now):
         moved += count
-    chats.ask(handover=_handover(handover_id), now=now)
+    handover = _handover(handover_id)
+    told_to.both_sides(handover=handover, now=now)
+    chats.ask(handover=handover, now=now)
     cases.end_if_over(handover_id=handover_id, now=now)
     return moved
 

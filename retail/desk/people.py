@@ -208,6 +208,7 @@ class StaffAdmin(UnmaskingAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         roles.follow_posts(staff=form.instance, now=timezone.now())
+        leaving.follow_dates(staff=form.instance, by=request.user, now=timezone.now())
 
     def keys_of(self, obj: Staff) -> QuerySet[BuyerKey]:
         return BuyerKey.objects.filter(pk=obj.phone_key_id)

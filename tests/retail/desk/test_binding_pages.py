@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clerks import binding, friends, portraits, timeline
 from clerks.friends import Move
-from clerks.models import Binding, ContactWay, Customer, Notice, PastPolicy, Tie
+from clerks.models import Binding, ContactWay, Customer, Note, Notice, PastPolicy, Pooled, Tie
 from members.models import Member
 from retail import scope
 from retail.desk import roles
@@ -62,7 +62,12 @@ def test_headquarters_changes_the_policy_on_a_page_that_says_what_it_means(shop:
     sent = forms.shown(shown) | {"protection_days": "60", "customers_cap": "300"}
 
     said = desk.post(f"/admin/clerks/policy/{shop.brand.pk}/preview/", sent).content.decode()
-    assert "60 天里" in said and "最多 300 位" in said and not PastPolicy.objects.exists()
+    assert (
+        "60 天里" in said
+        and "最多 300 位" in said
+        and "protection_days=60" in said
+        and not PastPolicy.objects.exists()
+    )
     assert desk.post(page, sent).status_code == 302
 
     shop.brand.refresh_from_db()
@@ -124,11 +129,39 @@ def test_a_manager_gives_a_customer_to_another_clerk_and_both_hear_of_it(shop: W
     )
 
 
+def test_a_manager_takes_a_customer_from_their_clerk_and_nobody_has_them(shop: World):
+    member, page = Member.objects.get(), "/admin/clerks/binding/assign/"
+    sent = {"brand": shop.brand.pk, "member": member.pk, "release": "1", "reason": "顾客不想被联系"}
+    manager = browser(shop, "M1")
+    assert "解绑" in manager.get(page, {"brand": shop.brand.pk, "member": member.pk}).content.decode()
+    assert "请写明原因" in manager.post(page, sent | {"reason": " "}).content.decode()
+    Binding.objects.update(store=shop.staff["C1"].posts.get().store, staff=shop.staff["C1"])
+    assert "归别的门店的导购" in manager.post(page, sent).content.decode()
+    Binding.objects.update(store=shop.store, staff=shop.staff["A1"])
+
+    assert manager.post(page, sent).status_code == 302
+
+    row = Binding.objects.get()
+    assert (row.ended_at, row.end_reason, row.ended_why, row.ended_by.staff.code) == (
+        NOW, "unbound", "顾客不想被联系", "M1",
+    )  # fmt: skip
+    assert AuditRow.objects.get(action="binding.change").reason == "顾客不想被联系"
+    assert Pooled.objects.get().last_staff == shop.staff["A1"] and not Customer.objects.exists()
+    (told,) = Notice.objects.all()
+    assert told.staff.code == "A1" and "不再归您" in told.title and "欧阳" not in told.title + told.text
+    said = manager.get(f"/admin/members/member/{member.pk}/portrait/").content.decode()
+    assert "不再是 员工A1 的专属顾客" in said and "顾客不想被联系" in said
+    assert "没有专属导购" in manager.post(page, sent).content.decode()
+
+
 def test_nobody_gives_or_takes_beyond_their_stores(shop: World):
     manager = browser(shop, "M1")
     assert assign(manager, shop, "C1").status_code == 404, "their colleagues elsewhere are not there for them"
+    kept = {"brand": shop.brand, "member": Member.objects.get(), "staff": shop.staff["A1"], "store": shop.store}
+    Note.objects.create(**kept, text="穿 38 码", created_at=NOW)
     assign(browser(shop, "H1"), shop, "C1")
     assert Binding.objects.get(ended_at=None).staff == shop.staff["C1"]
+    assert Note.objects.get().store == shop.staff["C1"].posts.get().store, "what is open goes along"
 
     assert "归别的门店的导购" in assign(manager, shop, "A2").content.decode()
     assert Binding.objects.get(ended_at=None).staff == shop.staff["C1"]
