@@ -1,4 +1,4 @@
-"""What the pages of materials say: the kinds, the colours of states, and the questions before a button does its work."""
+"""What the pages of materials say: the kinds, the colours of states, the questions behind the buttons."""
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from clerks.leads.models import Lead
+from clerks.materials.models import MaterialFile
 from clerks.models import Broadcast, HelpRequest, Notice
 from commissions.models import Attained, Dispute, Statement
 from members.models import Member, Segment, SegmentMember
@@ -57,7 +58,7 @@ class Address:
     def path(self, pk: object, key_id: object = 1) -> str:
         path = re.sub(r"<path:content_type_id>", "1", self.route)
         path = re.sub(r"<int:key_id>", str(key_id), path)
-        numbers = "line|order|member|note|notice|lead|statement|attained|dispute|help|broadcast"
+        numbers = "line|order|member|note|notice|lead|statement|attained|dispute|help|broadcast|file"
         named = f"path:object_id|int:(?:{numbers})_id|id"
         path = re.sub(rf"<({named})>|\(\?P<pk>[^)]*\)", str(pk), path)
         path = path.replace("<int:store_id>", "0")
@@ -104,6 +105,7 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows |= dict.fromkeys((f"clerks:{name}" for name in of_member), Member)
     verbs = ("", "_contact", "_later", "_refuse", "_replied", "_claim")
     rows |= dict.fromkeys((f"clerks:lead{verb}" for verb in verbs), Lead)
+    rows["clerks:material_file"] = MaterialFile
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)
 

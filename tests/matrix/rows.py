@@ -112,6 +112,17 @@ clerks.FriendTransfer       o   oc  ocb
 clerks.ChatTransfer         o   oc  ocb
 clerks.Broadcast            o   oc  ocb
 clerks.HelpRequest          o   oc  ocb
+materials.MaterialCategory  ob  ob  ob
+materials.Material          ob  ob  ob
+materials.MaterialVersion   ob  ob  ob
+materials.MaterialFile      ob  ob  ob
+materials.MaterialUpload    -   -   ob
+materials.Favourite         o   -   ocb
+materials.PosterTemplate    ob  ob  ob
+materials.Share             o   oc  ocb
+materials.Opening           o   oc  ocb
+materials.ShareSale         o   oc  ocb
+materials.ShareDay          o   oc  ocb
 leads.IntentModel           -   -   ob
 leads.Score                 -   -   ob
 leads.Lead                  o   oc  ocb
