@@ -45,6 +45,14 @@ TRIGGERS = {
     " EXECUTE FUNCTION public.refuse_other_figures()",
     ("commissions_statement", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
     " EXECUTE FUNCTION public.refuse_change()",
+    ("materials_materialfile", "approved_stays"): "BEFORE INSERT OR DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_other_files()",
+    ("materials_materialfile", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_change()",
+    ("materials_materialversion", "approved_stays"): "BEFORE DELETE OR UPDATE FOR EACH ROW"
+    " EXECUTE FUNCTION public.refuse_other_material()",
+    ("materials_materialversion", "not_emptied"): "BEFORE TRUNCATE FOR EACH STATEMENT"
+    " EXECUTE FUNCTION public.refuse_change()",
     ("members_membership", "points_by_entries"): "BEFORE UPDATE FOR EACH ROW WHEN"
     " ((old.points IS DISTINCT FROM new.points)) EXECUTE FUNCTION public.refuse_other_points()",
     ("members_membership", "points_from_zero"): "BEFORE INSERT FOR EACH ROW WHEN ((new.points <> 0))"
@@ -76,6 +84,8 @@ FUNCTIONS = {
     "refuse_other_case()": "8b0982a4f64638702e219f5cb3f9736a",
     "refuse_other_figures()": "fea570d60dee446beb4b294917c4c3b8",
     "refuse_other_payout()": "4c94d24dbca52f60921ce6a3d61e5a32",
+    "refuse_other_files()": "58b1a76677d7be4ff3e820ed8b7bd9fa",
+    "refuse_other_material()": "a1a6175caf021f18f83c40acc4af6e74",
     "refuse_other_points()": "c7f6595b2eab3a246969d2574e73cd46",
     "refuse_overpaying()": "ec55be8772e6ec4ba429a21dffe90013",
     "refuse_power()": "7ec820ddc520ce36f7a1374295880273",

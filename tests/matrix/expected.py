@@ -15,13 +15,14 @@ GROUPS = {
     "STORES": "order orderline refund entry actionevent statement attained target dispute claimrow buyersnapshot"
     " member membership binding tie tier brand region store staff category product channel"
     " friend groupchat handover handoverrow contactway greeting notice touch pointsentry coupontype coupon"
-    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest lead shareday",
+    " couponquota couponuse segment consent stop event pooled poolpolicy broadcast helprequest lead shareday"
+    " material materialversion materialcategory",
     "COMPANY": "franchisee",
     "BETWEEN": "companyaccount companyleg",
-    "BRANDS": "brand product channel tier coupontype segment poolpolicy",
+    "BRANDS": "brand product channel tier coupontype segment poolpolicy material materialversion materialcategory",
     "WRITTEN": "brand region franchisee store storegroup category product channel apitoken tier plan planversion rule"
     " attainment target plancase staff user contactway welcome media pointsrule tierrule tag coupontype couponquota"
-    " segment poolpolicy leadpolicy postertemplate",
+    " segment poolpolicy leadpolicy postertemplate material materialcategory",
 }
 
 PEOPLE = """
@@ -37,6 +38,7 @@ add             payterms -     *       302 302 403  403 403 403  403 200 403
 add             guarantee -    *       302 302 403  403 403 403  403 200 403
 add             paycycle -     *       302 302 403  403 403 403  403 200 403
 add             memberimport - *       302 302 403  403 403 403  200 403 403
+add             materialupload - *     302 302 403  403 403 403  200 403 403
 add             *        -     *       302 302 403  403 403 403  403 403 403
 change          orderline ours *       302 302 403  302 302 302  302 302 302
 change          orderline other *      302 302 403  404 404 404  302 302 302
@@ -131,6 +133,8 @@ close           *        *     *       302 302 403  403 403 403  403 200 403
 make_batches    *        *     *       302 302 403  403 403 403  403 403 403
 discard         *        *     *       302 302 403  403 403 403  403 200 403
 mark_paid       *        *     *       302 302 403  403 403 403  403 200 403
+approve         materialversion * *    302 302 403  403 403 403  403 403 403
+retire          material *     *       302 302 403  403 403 403  200 403 403
 approve         *        *     *       302 302 403  403 403 403  403 200 403
 try_on          *        *     *       302 302 403  403 403 403  200 200 403
 recompute       run      -     *       302 302 403  403 403 403  200 200 403
@@ -173,6 +177,14 @@ suspect         member   *     *       302 302 403  403 403 403  200 403 403
 find            member   -     *       302 302 403  403 403 403  200 403 403
 lift            stop     ours  *       302 302 403  200 200 200  200 403 403
 lift            stop     other *       302 302 403  403 403 403  200 403 403
+preview         material -     POST    302 302 403  403 403 403  200 403 403
+preview         material -     *       302 302 403  403 403 403  405 403 403
+submit          material *     *       302 302 403  403 403 403  403 403 403
+withdraw        material *     *       302 302 403  403 403 403  403 403 403
+revise          material *     *       302 302 403  403 403 403  200 403 403
+revive          material *     *       302 302 403  403 403 403  403 403 403
+send_back       materialversion * *    302 302 403  403 403 403  403 403 403
+progress        materialupload * *     302 302 403  403 403 403  200 200 200
 progress        broadcast ours *       302 302 403  200 200 200  200 200 200
 progress        broadcast other *      302 302 403  404 404 404  200 200 200
 people          broadcast ours *       302 302 403  200 200 200  200 200 200
@@ -333,6 +345,9 @@ clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
+clerks:material_file * ours    READ    302 200 403  200 200 200  200 200 200
+clerks:material_file * beside  READ    302 200 403  200 200 200  200 200 200
+clerks:material_file * theirs  READ    302 404 403  404 404 404  200 200 200
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200

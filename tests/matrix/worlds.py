@@ -10,13 +10,13 @@ from typing import Any
 
 from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
 from clerks import policies
 from clerks.leads.models import Holdout, IntentModel, Lead, LeadPolicy, LeadRun, Score
-from clerks.materials import models as materials
-from clerks.materials.models import PosterTemplate
+from clerks.materials import models as library
 from clerks.models import (
     Binding,
     Broadcast,
@@ -143,7 +143,7 @@ from retail.models import (
 )
 from retail.wecom import inbox, outbox
 from retail.wecom.models import App, Call, Media, Message
-from tests.factories import LONG_AGO, NOW, World, add_rule, sharing, wecom
+from tests.factories import LONG_AGO, NOW, World, add_rule, materials, wecom
 from tests.factories import posters as poster_scene
 
 SPLIT = [{"role": "serve", "weight": 6}, {"role": "bound", "weight": 3}, {"role": "manager", "weight": 1}]
@@ -389,10 +389,7 @@ def _sample(part: Part) -> None:
     manager = world.staff[f"{part.mark}-store_manager"]
     part.rows |= _intent(part, membership)
     part.rows |= _leads(part, membership.member, clerk, "cart")
-    part.rows |= _shared(part, membership.member, clerk)
-    part.colleagues |= _shared(part, membership.member, manager)
     part.colleagues[Lead] = _leads(part, membership.member, manager, "viewed")[Lead]
-    part.rows[PosterTemplate] = poster_scene.template(world, name=f"{part.mark}海报")
     part.rows |= _settled(part, clerk)
     part.rows |= _attained(part, order, clerk)
     part.colleagues[Attained] = _attained_by(part, manager)
@@ -406,8 +403,51 @@ def _sample(part: Part) -> None:
     of_manager = _settled(part, manager)
     part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
+    part.rows |= _library(part) | _shared(part, membership.member, clerk, "O1")
+    part.colleagues |= _shared(part, membership.member, manager, "O2")
     part.colleagues[Staff] = manager
     part.colleagues[StaffAccount] = part.colleagues[Staff].accounts.get()
+
+
+def _library(part: Part) -> dict[type[Model], Any]:
+    """What clerks of the brand may send; it is the brand's, and no store's."""
+    brand, name = part.world.brand, f"{part.world.brand.code}素材"
+    category = library.MaterialCategory.objects.get_or_create(brand=brand, name=name)[0]
+    made = library.Material.objects.filter(brand=brand, name=name).first()
+    made = made or materials.material(part.world, "pictures", name=name, category=category, files=1)
+    version = made.versions.get()
+    template = library.PosterTemplate.objects.filter(brand=brand).first() or poster_scene.template(
+        part.world, name=name
+    )
+    given = {"brand": brand, "count": 1, "at": NOW, "ended_at": NOW, "outcomes": [{"name": part.mark, "error": "x"}]}
+    return {
+        library.MaterialCategory: category,
+        library.Material: made,
+        library.MaterialVersion: version,
+        library.MaterialFile: version.files.get(),
+        library.MaterialUpload: library.MaterialUpload.objects.create(**given),
+        library.PosterTemplate: template,
+    }
+
+
+def _shared(part: Part, member: Member, staff: Staff, order: str) -> dict[type[Model], Any]:
+    """What somebody sent of it, who opened it, and what they bought."""
+    brand, store = part.world.brand, part.world.store
+    made = library.Material.objects.get(brand=brand, name=f"{brand.code}素材")
+    who = {"brand": brand, "material": made, "staff": staff, "store": store}
+    share = library.Share.objects.create(
+        code=f"{part.mark}{staff.pk}", version=made.versions.get(), member=member, via="chat", made_at=NOW, **who
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT make_opening_month(%s)", [NOW.date()])
+    sale = Order.objects.get(outer_order_id=f"{part.mark}-{order}")
+    return {
+        library.Favourite: library.Favourite.objects.create(staff=staff, material=made, at=NOW),
+        library.Share: share,
+        library.Opening: library.Opening.objects.create(at=NOW, share=share, member=member, seconds=3),
+        library.ShareSale: library.ShareSale.objects.create(order=sale, share=share, way="opening", paid_at=NOW),
+        library.ShareDay: library.ShareDay.objects.create(day=NOW.date(), **who),
+    }
 
 
 def _laid_down(part: Part, membership: Membership, staff: Staff) -> dict[type[Model], Any]:
@@ -454,23 +494,6 @@ def _intent(part: Part, membership: Membership) -> dict[type[Model], Any]:
         expected_fen=10000, version=model, scored_on=NOW.date(),
     )  # fmt: skip
     return {IntentModel: model, Score: score}
-
-
-def _shared(part: Part, member: Member, staff: Staff) -> dict[type[Model], Any]:
-    """A link of somebody, opened, and what it sold."""
-    version, store = sharing.material(part.world, f"{part.mark}画册"), part.world.store
-    share = sharing.share(version, staff, store, member=member)
-    sharing.opening(share, member.pk)
-    sold = Order.objects.filter(store=store, share_sale=None).earliest("pk")
-    of = {"brand": part.world.brand, "material": version.material, "staff": staff, "store": store}
-    return {
-        materials.Share: share,
-        materials.Opening: materials.Opening.objects.get(share=share),
-        materials.ShareSale: materials.ShareSale.objects.create(
-            order=sold, share=share, way="code", paid_at=sold.paid_at
-        ),
-        materials.ShareDay: materials.ShareDay.objects.create(day=NOW.date(), **of),
-    }
 
 
 def _leads(part: Part, member: Member, staff: Staff, kind: str) -> dict[type[Model], Any]:
