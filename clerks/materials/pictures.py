@@ -16,7 +16,7 @@ MEGA = 1024 * 1024
 MOST_BYTES = 20 * MEGA
 MOST_PIXELS = 40_000_000  # of a JPEG, which is decoded at a fraction of its size
 # Of what has to be decoded whole. A picture of WebP lies in memory several times over.
-MOST_WHOLE = {"JPEG": 12_500_000, "PNG": 10_000_000, "WEBP": 6_000_000}
+MOST_WHOLE = {"JPEG": 12_200_000, "PNG": 9_000_000, "WEBP": 6_000_000}
 LONGEST = 2560  # pixels of a side as it is kept
 SMALL = 480
 TINY = 160
