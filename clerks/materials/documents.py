@@ -35,7 +35,7 @@ def display_name(name: str) -> str:
     """A file's name as customers may see it: no folders, nothing invisible, nothing that turns letters round."""
     base = name.replace("\\", "/").rpartition("/")[2]
     seen = "".join(one for one in unicodedata.normalize("NFC", base) if unicodedata.category(one)[0] != "C")
-    stem, dot, ending = re.sub(r'[<>:"|?*]|\s+', " ", seen).strip(" .").rpartition(".")
+    stem, dot, ending = re.sub(r'[<>:"|?*\s]+', " ", seen).strip(" .").rpartition(".")
     stem = (stem if dot else ending).strip(" .") or _("文件")
     tail = f".{ending.strip().lower()[:8]}" if dot and ending.strip() else ""
     return stem[: LONGEST_NAME - len(tail)] + tail
@@ -68,8 +68,8 @@ def check_document(name: str, data: bytes) -> None:
     """Raise Unfit unless name and content agree on one of the kinds we take, and nothing in it would run."""
     if len(data) > MOST_DOCUMENT:
         raise Unfit(_("文件太大：最多 %(size)s MB。") % {"size": MOST_DOCUMENT // MEGA})
-    ending = name.rpartition(".")[2].lower()
-    if ending not in ENDINGS:
+    _stem, dot, ending = name.lower().rpartition(".")
+    if not dot or ending not in ENDINGS:
         raise Unfit(_("只能上传 PDF、Word（docx）、Excel（xlsx）、PPT（pptx）。"))
     if ending == "pdf":
         return _check_pdf(data)

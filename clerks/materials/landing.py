@@ -8,12 +8,12 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from clerks.materials import scripts
 from clerks.materials.models import MaterialFile, Share
 from clerks.models import ContactWay
 from retail.models import Employment, Post, Product
 from retail.wecom.models import Media
 
-VARIABLES = ("{customer}", "{coupon}", "{clerk}", "{store}", "{product}")
 _COMMA = chr(0xFF0C)  # the Chinese one: what is left in front of the words where a name was
 _SHARE = ("version", "material__template", "staff", "store__brand", "product")
 
@@ -84,11 +84,8 @@ def page(*, share_id: int, now: datetime) -> Landing:
 
 def _said(text: str, clerk: str, store: str, product: Product | None) -> str:
     """A link may be forwarded: its page never says to whom it was sent first."""
-    said = dict.fromkeys(VARIABLES, "") | {"{clerk}": clerk, "{store}": store}
-    said["{product}"] = product.name if product else ""
-    for name, value in said.items():
-        text = text.replace(name, value)
-    return text.strip(f" ,\n{_COMMA}")
+    names = scripts.Names(clerk=clerk, store=store, product=product.name if product else "")
+    return scripts.fill(text, names).strip(f" ,\n{_COMMA}")
 
 
 def _files(one: Share) -> QuerySet[MaterialFile]:

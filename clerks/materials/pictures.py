@@ -16,12 +16,14 @@ MEGA = 1024 * 1024
 MOST_BYTES = 20 * MEGA
 MOST_PIXELS = 40_000_000  # of a JPEG, which is decoded at a fraction of its size
 # Of what has to be decoded whole. A picture of WebP lies in memory several times over.
-MOST_WHOLE = {"JPEG": 12_500_000, "PNG": 11_500_000, "WEBP": 6_000_000}
+MOST_WHOLE = {"JPEG": 12_200_000, "PNG": 9_000_000, "WEBP": 6_000_000}
 LONGEST = 2560  # pixels of a side as it is kept
 SMALL = 480
 TINY = 160
 QUALITY = 85
 FORMATS = ("JPEG", "PNG", "WEBP")
+_JPEG = ("JPEG", "MPO")  # of which many telephones write the second: a JPEG with another one behind it
+_FRAMES, _SCAN = (0xC0, 0xC1), 0xDA  # markers of a JPEG that is not progressive
 
 
 class Unfit(ValueError):
@@ -45,7 +47,7 @@ def redraw(data: bytes, *, longest: int = LONGEST) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as found:
-                return _drawn(found, longest)
+                return _drawn(found, data, longest)
     except Unfit:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -64,25 +66,41 @@ def tiny(small: bytes) -> bytes:
     return out.getvalue()
 
 
-def _drawn(found: Image.Image, longest: int) -> Picture:
+def _drawn(found: Image.Image, data: bytes, longest: int) -> Picture:
     width, height = found.size
-    if width * height > (most := _most_pixels(found)):
+    if width * height > (most := _most_pixels(found, data)):
         raise Unfit(_too_many(most))
-    if found.format == "JPEG":
+    if found.format in _JPEG:
         found.draft("RGB", (longest, longest))
     elif found.mode == "P":  # colours of a palette cannot be mixed
         found = found.convert("RGBA" if found.has_transparency_data else "RGB")
     # Made small before anything else, which would need it once more at full size.
     found.thumbnail((longest, longest))
     whole = ImageOps.exif_transpose(_on_white(found))
+    whole.info = {}  # a comment that came with it would be written again
     small = whole.copy()
     small.thumbnail((SMALL, SMALL))
     return Picture(_jpeg(whole), _jpeg(small), *whole.size)
 
 
-def _most_pixels(found: Image.Image) -> int:
-    is_in_parts = found.format == "JPEG" and found.mode != "CMYK" and not found.info.get("progressive")
-    return MOST_PIXELS if is_in_parts else MOST_WHOLE[found.format or "PNG"]
+def _most_pixels(found: Image.Image, data: bytes) -> int:
+    if found.format not in _JPEG:
+        return MOST_WHOLE[found.format or "PNG"]
+    is_in_parts = found.mode != "CMYK" and not found.info.get("progressive") and _scanned_at_once(data)
+    return MOST_PIXELS if is_in_parts else MOST_WHOLE["JPEG"]
+
+
+def _scanned_at_once(data: bytes) -> bool:
+    """Whether the first scan of a JPEG holds all its colours. Where each has its own the decoder keeps all of them."""
+    place, colours = 2, 0
+    while place + 10 < len(data) and data[place] == 0xFF:
+        kind, size = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if kind == _SCAN:
+            return data[place + 4] == colours
+        if kind in _FRAMES:
+            colours = data[place + 9]
+        place += 2 + size
+    return False
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

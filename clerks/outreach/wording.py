@@ -13,14 +13,19 @@ from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from clerks.materials import words as cards
 from clerks.models import Welcome, WelcomePart
 from retail.models import Staff, Store
 
-MOST_BYTES = 4000
+MOST_BYTES = cards.MOST_BYTES
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 KNOWN = ("clerk", "store", "brand")
 # Kind of attachment → field → most bytes.
-PART_BYTES = {"link": {"title": 128, "about": 512}, "miniprogram": {"title": 64}}
+_LINK = cards.CARD_BYTES["link"]
+PART_BYTES = {
+    "link": {"title": _LINK["title"], "about": _LINK["text"]},
+    "miniprogram": cards.CARD_BYTES["miniprogram"],
+}
 
 
 def for_others() -> AbstractContextManager[None]:

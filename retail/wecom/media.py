@@ -63,12 +63,13 @@ def check(*, kind: str, name: str, content: bytes) -> None:
 
 @transaction.atomic
 def keep(*, media: Media, content: bytes, now: datetime) -> Media:
-    """A new file, to be uploaded at once. Raises Unfit."""
+    """A new file, to be uploaded at once unless it is not in use yet. Raises Unfit."""
     check(kind=media.kind, name=media.name, content=content)
     media.size, media.made_at = len(content), now
     media.save()
     MediaContent.objects.create(media=media, data=content)
-    publish(ids=[media.pk], now=now)
+    if media.is_active:
+        publish(ids=[media.pk], now=now)
     return media
 
 

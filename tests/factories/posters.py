@@ -10,7 +10,7 @@ from clerks.materials import shares
 from clerks.materials.models import Material, MaterialFile, MaterialVersion, PosterTemplate, Share
 from retail.models import Post
 from retail.wecom.models import Media, MediaContent
-from tests.factories import NOW, World
+from tests.factories import NOW, World, sharing
 
 ORIGIN = "https://shop.example"
 CODE = {"kind": "code", "x": 500, "y": 1080, "w": 200, "h": 200}
@@ -59,8 +59,7 @@ def share(world: World, of: PosterTemplate, *, photo: bytes | None = None, **ver
         media = Media.objects.create(corp_id="ww", kind="image", name="1.jpg", size=len(photo), made_at=NOW)
         MediaContent.objects.create(media=media, data=photo)
         MaterialFile.objects.create(version=made, place=0, media=media)
-    made.state = "approved"  # from now on it takes no files
-    made.save(update_fields=["state"])
+    sharing.approve(made)
     clerk = next(iter(world.staff.values()))
     post = Post.objects.select_related("store", "staff").get(staff=clerk)
     return shares.make(post=post, version=made, via="poster", now=NOW)

@@ -11,11 +11,19 @@ from retail.models import Staff, Store
 from tests.factories import LONG_AGO, NOW, World, number
 
 
-def material(shop: World, name: str = "", **fields: Any) -> MaterialVersion:
-    """A page that can be sent, approved long ago."""
-    said = {"kind": "link", "name": name or f"素材{number()}", "made_at": LONG_AGO, **fields}
-    made = Material.objects.create(brand=shop.brand, **said)
-    return MaterialVersion.objects.create(material=made, number=1, state="approved", title=made.name, made_at=LONG_AGO)
+def material(shop: World, name: str = "", *, version: dict[str, Any] | None = None, **fields: Any) -> MaterialVersion:
+    """A page that can be sent, approved long ago unless `version`, fields of what it says, has another state."""
+    made = Material.objects.create(
+        brand=shop.brand, **{"kind": "link", "name": name or f"素材{number()}", "made_at": LONG_AGO, **fields}
+    )
+    said = {"state": "approved", "title": made.name, **(version or {})}
+    return MaterialVersion.objects.create(material=made, number=1, made_at=LONG_AGO, **said)
+
+
+def approve(version: MaterialVersion) -> None:
+    """From now on it takes no files and says nothing else."""
+    version.state = "approved"
+    version.save(update_fields=["state"])
 
 
 def share(version: MaterialVersion, staff: Staff, store: Store, *, at: datetime = LONG_AGO, **fields: Any) -> Share:

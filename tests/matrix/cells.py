@@ -111,7 +111,6 @@ def _model(name: str, route: str) -> type[Model] | None:
     rows |= dict.fromkeys((f"clerks:material{verb}" for verb in verbs), Material)
     rows |= {"clerks:reply": Material, "clerks:reply_delete": Material, "clerks:materials_beside": Member}
     rows |= {"clerks:share_sent": MaterialLink, "clerks:poster": MaterialLink, "clerks:poster_picture": MaterialLink}
-    rows |= {"clerks:material_picture": MaterialFile}
     rows["clerks:material_file"] = MaterialFile
     notices = dict.fromkeys(("clerks:notice", "clerks:notice_open", "clerks:notice_done"), Notice)
     return {**rows, **notices}.get(name)

@@ -329,8 +329,9 @@ clerks:material_share *  *     POST    302 404 403  404 403 403  403 403 403
 clerks:material_original * *   POST    302 404 403  404 403 403  403 403 403
 clerks:material_poster * theirs POST   302 404 403  404 403 403  403 403 403
 clerks:material_poster * *     POST    302 404 403  404 403 403  403 403 403
-clerks:material_picture * theirs READ  302 404 403  404 403 403  403 403 403
-clerks:material_picture * *    READ    302 200 403  200 403 403  403 403 403
+clerks:material_file * ours    READ    302 200 403  200 200 200  200 200 200
+clerks:material_file * beside  READ    302 200 403  200 200 200  200 200 200
+clerks:material_file * theirs  READ    302 404 403  404 404 404  200 200 200
 clerks:shares   *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:share_sent *      ours  POST    302 200/409 403  404 403 403  403 403 403
 clerks:share_sent *      other POST    302 404 403  404 403 403  403 403 403
@@ -345,9 +346,6 @@ clerks:sidebar  *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:sidebar_customer * -    POST    302 200 403  200 403 403  403 403 403
 clerks:signatures *      -     READ    302 404 403  404 403 403  403 403 403
 clerks:signatures *      -     POST    302 404 403  404 403 403  403 403 403
-clerks:material_file * ours    READ    302 200 403  200 200 200  200 200 200
-clerks:material_file * beside  READ    302 200 403  200 200 200  200 200 200
-clerks:material_file * theirs  READ    302 404 403  404 404 404  200 200 200
 clerks:me       *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:vouchers *        -     READ    302 200 403  200 403 403  403 403 403
 clerks:notices  *        -     READ    302 200 403  200 200 200  200 200 200

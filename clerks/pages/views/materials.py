@@ -12,13 +12,13 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import customers as book
 from clerks import portraits
 from clerks.leads.models import Lead
-from clerks.materials import library, messages, picks, pictures, scripts, shares, suggest
+from clerks.materials import library, messages, picks, scripts, shares, suggest
 from clerks.materials.models import Material, MaterialFile, Scene
 from clerks.materials.models import Share as Link
 from clerks.pages import wecom
@@ -202,13 +202,3 @@ def favour(request: HttpRequest, *, material_id: int) -> HttpResponse:
     material = get_object_or_404(library.sendable(post=request.post, now=now), pk=material_id)
     picks.favour(post=request.post, material=material, is_on="off" not in request.POST, now=now)
     return redirect(f"{reverse('clerks:material', args=[material_id])}?{request.GET.urlencode()}")
-
-
-@require_safe
-@cache_control(private=True, max_age=86400, immutable=True)
-@in_store
-def picture(request: HttpRequest, *, file_id: int) -> HttpResponse:
-    """A small picture: of what the clerk may see alone. What a file shows never changes."""
-    may = library.visible(post=request.post)
-    found = get_object_or_404(MaterialFile.objects.exclude(small=b""), pk=file_id, version__material__in=may)
-    return HttpResponse(pictures.tiny(bytes(found.small)), content_type="image/jpeg")

@@ -135,21 +135,30 @@ def make_poster(request: HttpRequest, *, material_id: int) -> HttpResponse:
 @never_cache
 @in_store
 def poster(request: HttpRequest, *, share_id: int) -> HttpResponse:
-    """The picture, to be pressed and held."""
-    return render(request, "clerks/materials/poster.html", {"tab": "materials", "share": _poster(request, share_id)})
+    """The picture, to be pressed and held; where it cannot be drawn, why."""
+    made, said = _poster(request, share_id), ""
+    try:
+        _drawn(request, made)  # and kept: the picture of the page comes at once
+    except posters.Undrawable as error:
+        said = str(error)
+    context = {"tab": "materials", "share": made, "said": said}
+    return render(request, "clerks/materials/poster.html", context)
 
 
 @require_safe
 @cache_control(private=True, max_age=300)
 @in_store
 def poster_picture(request: HttpRequest, *, share_id: int) -> HttpResponse:
-    made, now = _poster(request, share_id), timezone.now()
-    origin = request.build_absolute_uri("/").rstrip("/")
     try:
-        drawn = posters.picture(share=made, template=made.material.template, now=now, origin=origin)
-    except posters.Undrawable:
-        raise Http404
-    return HttpResponse(drawn, content_type="image/jpeg")
+        return HttpResponse(_drawn(request, _poster(request, share_id)), content_type="image/jpeg")
+    except posters.Undrawable:  # the page around it says why
+        raise Http404 from None
+
+
+def _drawn(request: HttpRequest, made: Share) -> bytes:
+    """Raises posters.Undrawable."""
+    origin = request.build_absolute_uri("/").rstrip("/")
+    return posters.picture(share=made, template=made.material.template, now=timezone.now(), origin=origin)
 
 
 def _poster(request: HttpRequest, share_id: int) -> Share:

@@ -1,6 +1,7 @@
 """A clerk's link, and customers who follow it over the ways a server offers."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
@@ -17,6 +18,7 @@ PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 MicroMessenger/8.0.54"
 )
 DESK = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
+SAID = ("title", "text", "url", "price_fen", "live_at")
 
 
 @dataclass
@@ -33,11 +35,7 @@ class Linked:
 
     def another(self, **fields: Any) -> Share:
         """A link of the same clerk to something else."""
-        said = {name: fields.pop(name) for name in ("title", "text", "url", "price_fen", "live_at") if name in fields}
-        version = sharing.material(self.shop, **fields)
-        MaterialVersion.objects.filter(pk=version.pk).update(**said)
-        version.refresh_from_db()
-        return shares.make(post=self.post, version=version, via="chat", now=LONG_AGO)
+        return shares.make(post=self.post, version=_version(self.shop, **fields), via="chat", now=LONG_AGO)
 
 
 def linked(**fields: Any) -> Linked:
@@ -45,12 +43,24 @@ def linked(**fields: Any) -> Linked:
     shop = factories.world(corp=fields.pop("corp", ""))
     clerk = shop.hire(f"G{factories.number()}")
     post = clerk.posts.get()
-    version = sharing.material(shop, **{"kind": "product", **fields})
+    version = _version(shop, **{"kind": "product", **fields})
     share = shares.make(post=post, version=version, via="chat", now=LONG_AGO)
     return Linked(shop, clerk, post, version, share)
 
 
-def file(version: MaterialVersion, data: bytes, *, place: int = 1, kind: str = "image", **fields: Any) -> MaterialFile:
+def _version(shop: World, *, files: Sequence[dict[str, Any]] = (), **fields: Any) -> MaterialVersion:
+    """Approved once its files are in it, unless told otherwise; `files`: what `file` takes."""
+    said = {name: fields.pop(name) for name in SAID if name in fields}
+    state = fields.pop("state", "approved")
+    version = sharing.material(shop, version={**said, "state": "draft"}, **fields)
+    for place, given in enumerate(files, start=1):
+        file(version, place=place, **given)
+    if state == "approved":
+        sharing.approve(version)
+    return version
+
+
+def file(version: MaterialVersion, *, data: bytes, place: int, kind: str = "image", **fields: Any) -> MaterialFile:
     name = fields.pop("name", f"{place}.jpg")
     media = Media.objects.create(corp_id="", kind=kind, name=name, size=len(data), made_at=LONG_AGO)
     MediaContent.objects.create(media=media, data=data)

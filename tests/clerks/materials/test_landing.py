@@ -20,7 +20,7 @@ from clerks.models import ContactWay, Shift
 from members.models import Member
 from retail import scope
 from retail.models import Post, StaffAccount
-from tests.clerks.materials.linking import PHONE, file, linked
+from tests.clerks.materials.linking import PHONE, linked
 from tests.factories import LONG_AGO, NOW, corp, number
 from tests.figures import figure
 from tests.retail.test_hostile_pages import XSS
@@ -64,10 +64,8 @@ def opened():
 
 
 def test_it_shows_what_was_shared_by_whom_and_weighs_little(django_assert_max_num_queries):
-    world = linked()
-    MaterialVersion.objects.update(title="羊毛大衣", text="{customer}，柔软不扎，找{clerk}试穿。", price_fen=89900)
-    for place in (1, 2, 3):
-        file(world.version, jpeg(), place=place, width=600, height=800)
+    said = {"title": "羊毛大衣", "text": "{customer}，柔软不扎，找{clerk}试穿。", "price_fen": 89900}
+    world = linked(files=[{"data": jpeg(), "width": 600, "height": 800}] * 3, **said)
     world.version.material.products.add(world.shop.product)
     world.shop.product.tag_fen = 129900
     world.shop.product.save()
@@ -119,11 +117,10 @@ def test_every_kind_has_its_words():
         "pictures": ({}, "左右滑动看"),
     }
     for kind, (fields, words) in kinds.items():
-        share = world.another(kind=kind, **fields)
+        files = [{"data": jpeg()}] * 2 if kind == "pictures" else []
         if kind in ("video", "file"):
-            file(share.version, video, kind=kind, name='a"b\r\nSet-Cookie: x=1;价目表.pdf')
-        if kind == "pictures":
-            file(share.version, jpeg(), place=1), file(share.version, jpeg(), place=2)
+            files = [{"data": video, "kind": kind, "name": 'a"b\r\nSet-Cookie: x=1;价目表.pdf'}]
+        share = world.another(kind=kind, files=files, **fields)
         assert words in browser().get(f"{shares.path(share)}/look").content.decode(), kind
     shown = {share.material.kind: shares.path(share) for share in world.version.material.brand.materials.none()} or {
         share.material.kind: shares.path(share) for share in type(world.share)._base_manager.select_related("material")
@@ -174,8 +171,7 @@ def test_who_objects_is_recorded_no_more():
 
 
 def test_what_is_over_keeps_the_clerk_and_shows_nothing_else():
-    world = linked(valid_until=NOW)
-    MaterialVersion.objects.update(text="五折")
+    world = linked(valid_until=NOW, text="五折")
     code_of(world)
     html = browser().get(f"{world.path}/look").content.decode()
     assert "已经结束了" in html and world.clerk.name in html and "code.png" in html
@@ -210,9 +206,9 @@ class _Active(HTMLParser):
 
 
 def test_no_name_or_text_becomes_part_of_the_page():
-    world = linked(kind="live")
-    file(world.version, jpeg(), place=1)
-    media = file(world.version, b"x", place=2, kind="file").media
+    # A draft, so that its words can be others each time.
+    world = linked(kind="live", state="draft", files=[{"data": jpeg()}, {"data": b"x", "kind": "file"}])
+    media = world.version.files.get(place=2).media
     world.version.material.products.add(world.shop.product)
     code_of(world)
     fields = [

@@ -51,10 +51,12 @@ def material(shop: World, name: str = "秋冬大衣搭配", **fields: Any) -> Ma
     made.products.set(products)
     made.stores.set(stores)
     said = {"state": "approved", "number": 1, "made_at": NOW - 30 * DAY, "decided_at": NOW - 30 * DAY, **version}
-    put = MaterialVersion.objects.create(material=made, **said)
+    put = MaterialVersion.objects.create(material=made, **said | {"state": "draft"})
     for place in range(files):
         media = Media.objects.create(corp_id=CORP, kind="image", name=f"{place}.jpg", made_at=NOW, size=9)
         MaterialFile.objects.create(version=put, place=place, media=media, small=SMALL.getvalue())
+    put.state = said["state"]  # what is approved takes no files
+    put.save(update_fields=["state"])
     return made
 
 
