@@ -38,7 +38,7 @@ CONTENT: dict[str, tuple[str, ...]] = {
 }
 ACCEPT = {Kind.VIDEO: ".mp4,video/mp4", Kind.FILE: ".pdf,.docx,.xlsx,.pptx"}
 PICTURES = ".jpg,.jpeg,.png,.webp,image/jpeg,image/png,image/webp"
-_BETWEEN = re.compile(r"[,，、;；\s]+")
+_BETWEEN = re.compile(r"[,;\s\uff0c\u3001\uff1b]+")  # of any keyboard
 
 
 class SeveralFiles(forms.ClearableFileInput):

@@ -97,7 +97,7 @@ class MaterialAdmin(DecidingAdmin):
         rows = queryset.annotate(sought=sought)
         return rows.filter(Q(name__icontains=search_term.strip()) | Q(sought__contains=said)), False
 
-    @display(description="")
+    @display(description=_("图"))
     def picture(self, row: Any) -> SafeString | str:
         return material_views.thumbnail(row.picture_id)
 

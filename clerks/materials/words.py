@@ -11,7 +11,7 @@ from members.models import CouponType
 from retail.models import Brand, Product, Staff, Store
 
 MOST_BYTES = 4000
-LONGEST_CUSTOMER = "客" * 20
+LONGEST_CUSTOMER = chr(0x5BA2) * 20  # 客: three bytes, as nearly every character of a Chinese name
 KNOWN = ("customer", "clerk", "store", "product", "coupon")
 # Kind → field → most bytes, of what becomes a card in the chat; the page below a link is WeCom's `desc`.
 CARD_BYTES: dict[str, dict[str, int]] = {

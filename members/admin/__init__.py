@@ -3,7 +3,7 @@
 from members.admin import people, points, tiers
 from members.coupons import admin as coupons
 from members.coupons import issue_pages
-from members.rights import stops
+from members.rights import stop_pages
 from members.segments import admin as segments
 
-__all__ = ["coupons", "issue_pages", "people", "points", "segments", "stops", "tiers"]
+__all__ = ["coupons", "issue_pages", "people", "points", "segments", "stop_pages", "tiers"]

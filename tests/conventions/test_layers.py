@@ -132,6 +132,8 @@ def test_the_domain_reads_no_clock(path):
         "admin.py",
         "points_admin.py",
         "tiers_admin.py",
+        "issue_pages.py",
+        "stop_pages.py",
         "admin",
         "scoped_admin.py",
         "masked.py",

@@ -26,9 +26,7 @@ from tests.signing_in import signed_in
 
 READING = "ouyangshaobing"
 NAME, PHONE, CARD = "欧阳哨兵", "13912345678", "VIP-SENTINEL-77"
-BORN = "1977-07-07"
 WM = "wmSENTINELxxxxxxxxxxxxxxxxxxxxxx"
-MARKS = [NAME, PHONE, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM), BORN]
 BORN = "1987-05-04"
 MARKS = [NAME, PHONE, BORN, "139****5678", CARD, privacy.mask("card", CARD), WM, privacy.mask("external_userid", WM)]
 WHY = "本人来信要求"
