@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
+import requests
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,6 +15,7 @@ from clerks.outreach import codes
 from commissions import plans
 from commissions.models import ActionRate, Plan, PlanVersion
 from retail import scope, shapes
+from retail.api import tokens
 from retail.wecom import gateway
 from tests import wecom_server
 from tests.e2e.conftest import DESK, PHONE, assert_fits
@@ -106,10 +109,7 @@ def test_what_a_clerk_shares_is_opened_bought_and_paid_for(
     assert_fits(phone)
 
     # The customer buys elsewhere; nobody names a code.
-    online, now = shop.shop.channel("mini_program", corp=CORP), timezone.now()
-    buyer = (shapes.Buyer("external_userid", CUSTOMER),)
-    order = shop.shop.order(channel=online, buyer=buyer, paid_at=now, lines=[{"paid_fen": 29900}])
-    shop.shop.settle(order, channel=online, now=now)
+    _buy(shop, live_server.url, fen=29900)
     assert (ShareSale.objects.get().share, ShareSale.objects.get().way) == (share, "opening")
     phone.goto(f"{live_server.url}/m/materials/shares/")
     expect(phone.locator(".echo")).to_contain_text("成交 1 单")
@@ -121,6 +121,19 @@ def test_what_a_clerk_shares_is_opened_bought_and_paid_for(
     figure("E2", "shared with one tap → opened in WeChat, known → seen by the clerk → bought → ¥8.97 and ¥0.50")
     page.context.close()
     phone.context.close()
+
+
+def _buy(shop: Corp, address: str, *, fen: int) -> None:
+    """The mini-program tells the feed of an order."""
+    online = shop.shop.channel("mini_program", corp=CORP)
+    _, secret = tokens.issue(name="小程序", channel=online)
+    buyer = (shapes.Buyer("external_userid", CUSTOMER),)
+    order = shop.shop.order(channel=online, buyer=buyer, paid_at=timezone.now(), lines=[{"paid_fen": fen}])
+    body = msgspec.json.encode({"orders": [order]})
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    answer = requests.post(f"{address}/api/v1/orders/", data=body, headers=headers, timeout=15)
+    assert answer.status_code == 200, answer.text
+    shop.work()
 
 
 def _page(browser: Browser, options: dict, faults: list[str]) -> Page:

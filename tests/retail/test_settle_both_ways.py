@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("everything")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", (0, 18))
+@pytest.mark.parametrize("seed", [0, 18])
 def test_both_ways_write_the_same_rows(seed):
     town = Town(random.Random(seed))
     happens, first_id = story(town), number() * 100_000
