@@ -209,7 +209,8 @@ class MaterialAdmin(DecidingAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        return HttpResponse(material_views.preview(*material_form.typed(request)))
+        version, there = material_form.typed(request)
+        return HttpResponse(material_views.preview(version, files=there))
 
     # ── What the page shows around it ──
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
