@@ -209,8 +209,7 @@ class MaterialAdmin(DecidingAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        version, there = material_form.typed(request)
-        return HttpResponse(material_views.preview(version, files=there))
+        return HttpResponse(material_views.preview(*material_form.typed(request)))
 
     # ── What the page shows around it ──
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
