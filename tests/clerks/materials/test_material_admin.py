@@ -1,4 +1,4 @@
-"""素材 in the admin: written by one person, let through by another, with files of every sort, one and many at a time."""
+"""素材 in the admin: written by one person, let through by another, with files one by one and many at a time."""
 
 from typing import Any
 
@@ -189,8 +189,9 @@ def test_a_store_manager_only_looks(world: World) -> None:
     assert material.is_active
 
 
-def test_who_has_no_post_sees_the_pictures_too(world: World) -> None:
+def test_headquarters_see_the_pictures_and_so_does_who_has_no_post(world: World, author: Client) -> None:
     material = materials.material(world, "pictures")
     boss = signing_in.signed_in(factories.user(is_staff=True, is_superuser=True))
     for row in material.versions.get().files.all():
-        assert boss.get(f"/m/materials/files/{row.pk}/")["Content-Type"] == "image/jpeg"
+        for client in (author, boss):
+            assert client.get(f"/m/materials/files/{row.pk}/")["Content-Type"] == "image/jpeg"
