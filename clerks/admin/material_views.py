@@ -26,7 +26,7 @@ class Shown(NamedTuple):
     most: int
 
 
-def preview(version: MaterialVersion, *, files: list[MaterialFile] | None = None) -> SafeString:
+def preview(version: MaterialVersion, files: list[MaterialFile] | None = None) -> SafeString:
     """What the customer will see. `files`: others than those the version has."""
     return render_to_string("admin/materials/material/preview.html", {"shown": _shown(version, files)})
 

@@ -17,7 +17,7 @@ A_DAY = 24 * 3600  # what lies under a number never changes
 
 
 @require_safe
-@access.in_post
+@access.in_post_or_desk
 def one(request: HttpRequest, file_id: int) -> HttpResponse:
     """`?small=1`: a picture of at most 480 pixels; `?tiny=1`: of 160, for lists on the phone."""
     file = _visible(request).select_related("media").defer("small").filter(pk=file_id).first()

@@ -321,6 +321,7 @@ EVERYDAY = {
     *("retail.category", "retail.product", "retail.job", "wecom.message", "wecom.call"),
     *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
     "materials.postertemplate",  # what a poster looks like
+    *("materials.material", "materials.materialcategory", "materials.materialupload"),  # drafts: another lets them out
     "clerks.helprequest",  # answered at the counter, many times a day
 }
 OTHERS = {
