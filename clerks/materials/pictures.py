@@ -16,7 +16,7 @@ MEGA = 1024 * 1024
 MOST_BYTES = 20 * MEGA
 MOST_PIXELS = 40_000_000  # of a JPEG, which is decoded at a fraction of its size
 # Of what has to be decoded whole. A picture of WebP lies in memory several times over.
-MOST_WHOLE = {"JPEG": 12_200_000, "PNG": 9_000_000, "WEBP": 6_000_000}
+MOST_WHOLE = {"JPEG": 12_200_000, "PNG": 9_000_000, "WEBP": 6_000_000, "CMYK": 10_000_000}
 LONGEST = 2560  # pixels of a side as it is kept
 SMALL = 480
 TINY = 160
@@ -87,7 +87,7 @@ def _most_pixels(found: Image.Image, data: bytes) -> int:
     if found.format not in _JPEG:
         return MOST_WHOLE[found.format or "PNG"]
     is_in_parts = found.mode != "CMYK" and not found.info.get("progressive") and _scanned_at_once(data)
-    return MOST_PIXELS if is_in_parts else MOST_WHOLE["JPEG"]
+    return MOST_PIXELS if is_in_parts else MOST_WHOLE["CMYK" if found.mode == "CMYK" else "JPEG"]
 
 
 def _scanned_at_once(data: bytes) -> bool:

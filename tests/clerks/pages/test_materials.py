@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import zxingcpp
 from django.db import connection
 from django.test import Client
 from PIL import Image
@@ -34,6 +35,7 @@ from tests.clerks.pages.conftest import signed_in
 from tests.clerks.pages.test_customers import customer, friend
 from tests.clerks.pages.test_portrait import voucher
 from tests.factories import NOW, World, wecom
+from tests.factories import posters as poster_scene
 
 CORP = "ww-materials"
 DAY = timedelta(days=1)
@@ -158,7 +160,7 @@ def test_what_is_meant_for_me_is_found_by_letters_scene_and_favour(shop: World, 
     phone.post(f"{page}favour/", {"off": "1"})
     assert found(phone, "favourites=1") == set()
     ours, theirs = (MaterialFile.objects.get(version__material=one).pk for one in (coat, elsewhere))
-    assert phone.get(f"/m/materials/files/{ours}/")["Content-Type"] == "image/jpeg"
+    assert phone.get(f"/m/materials/files/{ours}/?tiny=1")["Content-Type"] == "image/jpeg"
     assert phone.get(f"/m/materials/files/{theirs}/").status_code == 404
     for verb in ("", "to/"):
         assert phone.get(f"/m/materials/{elsewhere.pk}/{verb}").status_code in (302, 404)
@@ -325,3 +327,25 @@ def test_the_library_speaks_first_and_built_in_words_where_it_is_silent(
     page = phone.post("/m/sidebar/customer/", {"external_userid": "wm-1"}).text
     assert "王女士早安，我是员工A1" in page and "以后挑衣服" not in page and "穿着合身吗" in page
     assert "王女士，自己写的话" in page and f"/m/materials/{words.pk}/share/" in page
+
+
+# ── Posters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_poster_bears_the_code_of_the_clerks_own_share(shop: World, post: Post, phone: Client) -> None:
+    template = poster_scene.template(shop)
+    one = material(shop, kind="poster", template=template, version={"title": "秋日"})
+    page = phone.post(f"/m/materials/{one.pk}/poster/", follow=True)
+    share = Share.objects.get()
+    assert (share.via, share.staff, share.material) == ("poster", shop.staff["A1"], one)
+    source = f"/m/materials/shares/{share.pk}/poster.jpg"
+    assert source in page.text and "按住图片" in page.text
+    drawn = phone.get(source)
+    (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(drawn.content)))
+    assert drawn["Content-Type"] == "image/jpeg" and code.text == f"http://testserver/s/{share.code}"
+    colleague = signed_in(shop.staff["M1"])
+    assert {colleague.get(path).status_code for path in (source, page.redirect_chain[-1][0])} == {404}
+    # Where it cannot be drawn the page says why, and how to go on.
+    template.areas = []
+    template.save()
+    page = phone.post(f"/m/materials/{one.pk}/poster/", follow=True)
+    assert page.status_code == 200 and "这张海报现在做不出来" in page.text and "海报模板有问题" in page.text
+    assert "poster.jpg" not in page.text and phone.get(source).status_code == 404
