@@ -321,6 +321,8 @@ EVERYDAY = {
     *("retail.category", "retail.product", "retail.job", "wecom.message", "wecom.call"),
     *("clerks.contactway", "clerks.welcome", "clerks.notice", "wecom.media"),
     "materials.postertemplate",  # what a poster looks like
+    # What is written is sent only after a second person has approved it, on a page that asks.
+    *("materials.material", "materials.materialcategory", "materials.materialupload"),
     "clerks.helprequest",  # answered at the counter, many times a day
 }
 OTHERS = {
