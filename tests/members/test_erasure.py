@@ -3,6 +3,7 @@
 import io
 from datetime import timedelta
 from itertools import chain
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,6 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from clerks import book
+from clerks.materials import openings, shares, viewers
+from clerks.materials.models import Opening, Share, Visitor
 from clerks.models import Customer, Friend, Note, Notice
 from commissions.models import Entry
 from members import behaviour, consent, identity
@@ -20,7 +23,7 @@ from retail.imports import members
 from retail.models import AuditRow, Employment, ExportFile, Job, Order, Post, Staff, Suppression, User
 from retail.wecom import inbox, outbox
 from retail.wecom.models import Call, Message
-from tests.factories import LONG_AGO, NOW, user, wecom, world
+from tests.factories import LONG_AGO, NOW, sharing, user, wecom, world
 from tests.figures import figure
 from tests.signing_in import signed_in
 
@@ -85,6 +88,17 @@ def told(shop, member: Member) -> None:
     given = members.give_in(name="list.csv", content=content, brand=shop.brand, by=None, now=NOW)
     members.check(given=given, now=NOW, is_here=True)
     members.work(import_id=given.pk, now=lambda: NOW)
+    opened(shop, member)
+
+
+def opened(shop, member: Member) -> None:
+    """A clerk sent them a link, and they looked at it before and after we knew whose browser it was."""
+    post, version = shop.staff["A1"].posts.get(), sharing.material(shop, kind="product")
+    share = shares.make(post=post, version=version, via="chat", now=LONG_AGO, member_id=member.pk)
+    visitor = uuid4()
+    openings.write(row=openings.Row(NOW, share.pk, visitor))
+    viewers.recognise(visitor=visitor, member_id=member.pk, now=NOW)
+    openings.write(row=openings.Row(NOW, share.pk, visitor, member.pk))
 
 
 @pytest.fixture
@@ -169,6 +183,8 @@ def test_nothing_of_the_person_is_left_in_any_table(shop, member):
     assert money() == before and Message.objects.count() == others
     assert Suppression.objects.count() == 3
     assert set(Event.objects.values_list("outer_event_id", "member")) == {("E1", None), ("E2", None)}
+    assert list(Opening.objects.values_list("visitor", "member")) == [(None, None)] * 2
+    assert not Share.objects.exclude(member=None).exists() and not Visitor.objects.exclude(member=None).exists()
     assert (Consent.objects.count(), Stop.objects.count()) == (2, 1), "what they allowed stays, and that they said no"
     given = MemberImport.objects.get()
     assert (given.content, given.refused, given.counts) == (None, None, {"known": 1, "bad": 1})
