@@ -21,8 +21,8 @@ from clerks.outreach import codes
 from retail import privacy, scope
 from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
-from retail.wecom import keys, media
-from retail.wecom.models import App, Credential, Media
+from retail.wecom import credentials, keys, media
+from retail.wecom.models import App, Media
 from retail.wecom.simulator import PORT, Simulator
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,9 @@ def running(*, site: str) -> Iterator[str]:
     with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
         keys.correct(app=app, base_url=simulator.url, by=None, now=timezone.now())  # for commands run beside us, too
+        credentials.expire(app=app, now=timezone.now())  # an earlier simulator gave them out: this one refuses them
         settings.SITE_URL = site.rstrip("/")
         with scope.within(scope.EVERYTHING):
-            _forget_tickets(app)
             _publish(store)
         yield f"{simulator.url}/phone/"
 
@@ -74,11 +74,6 @@ def _app(corp: str) -> App:
     return App.objects.filter(slug=SLUG).first() or keys.add(
         slug=SLUG, name="导购台", corp_id=corp, agent_id=AGENT, base_url=NOWHERE, by=None, now=timezone.now(), **given
     )
-
-
-def _forget_tickets(app: App) -> None:
-    """What an earlier simulator gave out is refused by this one: ask anew, before a clerk meets the refusal."""
-    Credential.objects.filter(app=app).update(expires_at=timezone.now())
 
 
 def _accounts(store: Store) -> list[Staff]:
