@@ -269,8 +269,9 @@ def refresh_contact_ways() -> int:
 def refresh_media() -> int:
     """Files that WeCom forgets soon are given to it again; of materials those that may be sent."""
     now = timezone.now()
-    files.follow(now=now)
-    return media.refresh(now=now)
+    with scope.within(scope.EVERYTHING):
+        files.follow(now=now)
+        return media.refresh(now=now)
 
 
 @shared_task(name="retail.wecom_sync")

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from http.client import HTTPException
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -168,14 +169,23 @@ def _refund(rng: Random, now: datetime) -> shapes.Refund | None:
     )
 
 
+class _Near(urllib.request.HTTPRedirectHandler):
+    """Goes no further than this machine: some links lead to a page of the brand's, which a demo has none of."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        is_near = urlsplit(newurl).hostname in _LOOPBACK
+        return super().redirect_request(req, fp, code, msg, headers, newurl) if is_near else None
+
+
 def _open(address: str, link: str) -> None:
     """As a browser that nobody knows does."""
     request = urllib.request.Request(address.rstrip("/") + link, headers={"User-Agent": _BROWSER})
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+        with urllib.request.build_opener(_Near).open(request, timeout=_PATIENCE) as answer:
             answer.read()
     except (OSError, HTTPException) as error:
-        log.warning("The demo did not open %s: %s", link, error)
+        if not (isinstance(error, HTTPError) and error.code < 400):  # what leads elsewhere has been opened
+            log.warning("The demo did not open %s: %s", link, error)
 
 
 def _post(address: str, message: Message) -> bool:

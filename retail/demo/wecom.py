@@ -21,7 +21,7 @@ from clerks.outreach import codes
 from retail import privacy, scope
 from retail.demo import logins
 from retail.models import Post, Staff, StaffAccount, Store
-from retail.wecom import keys, media
+from retail.wecom import credentials, keys, media
 from retail.wecom.models import App, Media
 from retail.wecom.simulator import PORT, Simulator
 
@@ -51,6 +51,7 @@ def running(*, site: str) -> Iterator[str]:
     with _simulator(world) as simulator:
         settings.WECOM_API_URL = settings.WECOM_OAUTH_URL = simulator.url
         keys.correct(app=app, base_url=simulator.url, by=None, now=timezone.now())  # for commands run beside us, too
+        credentials.expire(app=app, now=timezone.now())  # an earlier simulator gave them out: this one refuses them
         settings.SITE_URL = site.rstrip("/")
         with scope.within(scope.EVERYTHING):
             _publish(store)

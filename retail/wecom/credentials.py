@@ -64,6 +64,11 @@ def replace(*, app: App, kind: str, refused: str, fetch: Fetch, now: datetime, p
     return fetched.value
 
 
+def expire(*, app: App, now: datetime) -> None:
+    """Nothing kept is used any more: whoever gave it out is gone."""
+    Credential.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
+
+
 @contextmanager
 def _alone(app: App, kind: str, patience: float, now: datetime) -> Iterator[None]:
     """One process at a time, the others wait. No transaction is open meanwhile; who dies lets the next one in."""
