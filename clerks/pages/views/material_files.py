@@ -23,7 +23,7 @@ def one(request: HttpRequest, file_id: int) -> HttpResponse:
     file = _visible(request).select_related("media").defer("small").filter(pk=file_id).first()
     if file is None:
         raise Http404
-    if not {"small", "tiny"}.isdisjoint(request.GET) and file.width:
+    if not {"small", "tiny"}.isdisjoint(request.GET) and file.media.kind == Media.Kind.IMAGE:
         seen = pictures.tiny(bytes(file.small)) if "tiny" in request.GET else bytes(file.small)
         answer = HttpResponse(seen, content_type="image/jpeg")
     else:
@@ -32,7 +32,8 @@ def one(request: HttpRequest, file_id: int) -> HttpResponse:
         is_picture = file.media.kind == Media.Kind.IMAGE
         said = content_disposition_header(as_attachment=not is_picture, filename=file.media.name)
         answer.headers["Content-Disposition"] = said or "attachment"
-    answer.headers |= {"Cache-Control": f"private, max-age={A_DAY}, immutable", "X-Content-Type-Options": "nosniff"}
+    answer.headers["Cache-Control"] = f"private, max-age={A_DAY}, immutable"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 

@@ -12,7 +12,7 @@ from clerks.materials.models import Material, MaterialUpload, MaterialVersion
 from retail.desk import roles
 from retail.models import Post
 from tests import factories, signing_in
-from tests.factories import World, materials
+from tests.factories import World, materials, posters
 from tests.forms import shown
 
 PAGE = "/admin/materials/material/"
@@ -166,7 +166,8 @@ def test_many_at_once_become_drafts_or_say_why_not(world: World, author: Client)
 def test_every_kind_has_an_editor_and_a_preview(world: World, author: Client) -> None:
     for kind in Material.Kind:
         assert author.get(f"{PAGE}add/?kind={kind}").status_code == 200, kind
-        answer = made(author, world, kind, name=f"新的{kind}", title="标题")
+        more = {"template": posters.template(world).pk} if kind == Material.Kind.POSTER else {}
+        answer = made(author, world, kind, name=f"新的{kind}", title="标题", **more)
         assert answer.status_code == 302, (kind, answer.context and answer.context["adminform"].form.errors)
         material = Material.objects.get(kind=kind)
         address = f"{PAGE}preview/?material={material.pk}"
