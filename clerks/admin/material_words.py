@@ -28,7 +28,7 @@ SUBMIT = ActionDialog(
 )
 RETIRE = ActionDialog(
     title=_("停用这个素材？"),
-    description=_("马上谁也不能再发。已经发出去的链接照常能打开。"),
+    description=_("马上谁也不能再发，已经发出去的链接一分钟内也打不开了。"),
     form_class=Confirm,
     form_submit_text=pgettext_lazy("button", "停用"),
 )
