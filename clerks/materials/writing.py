@@ -173,7 +173,7 @@ def _numbered(material: Material, by: User | None, now: datetime, **content: Any
 
 @transaction.atomic
 def switch(*, material: Material, is_active: bool, by: User | None, now: datetime) -> None:
-    """停用: nobody sends it any more, at once, and links that are out end within a minute. 启用: again. Raises Refused."""
+    """停用: nobody sends it any more, at once, and its links end within a minute. 启用: again. Raises Refused."""
     held = Material._base_manager.select_for_update(of=("self",)).get(pk=material.pk)
     if held.is_active == is_active:
         raise Refused(_("已经是这样了，请刷新页面看看。"))
