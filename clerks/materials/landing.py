@@ -14,7 +14,6 @@ from clerks.models import ContactWay
 from retail.models import Employment, Post, Product
 from retail.wecom.models import Media
 
-_COMMA = chr(0xFF0C)  # the Chinese one: what is left in front of the words where a name was
 _SHARE = ("version", "material__template", "staff", "store__brand", "product")
 
 
@@ -69,7 +68,9 @@ def page(*, share_id: int, now: datetime) -> Landing:
     return Landing(
         share=one,
         title=version.title or material.name,
-        text=_said(version.text, clerk, one.store.name, product),
+        text=scripts.for_everybody(
+            version.text, clerk=clerk, store=one.store.name, product=product.name if product else ""
+        ),
         product=product,
         price_fen=price_fen,
         tag_fen=tag_fen if tag_fen is not None and price_fen is not None and tag_fen > price_fen else None,
@@ -80,12 +81,6 @@ def page(*, share_id: int, now: datetime) -> Landing:
         has_code=is_here and ways(one).exists(),
         is_over=ends_at is not None and ends_at <= now,
     )
-
-
-def _said(text: str, clerk: str, store: str, product: Product | None) -> str:
-    """A link may be forwarded: its page never says to whom it was sent first."""
-    names = scripts.Names(clerk=clerk, store=store, product=product.name if product else "")
-    return scripts.fill(text, names).strip(f" ,\n{_COMMA}")
 
 
 def _files(one: Share) -> QuerySet[MaterialFile]:

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import re
 from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from django.db.models import BinaryField, F, Func
 from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw, ImageOps
 
-from clerks.materials import areas, lettering, library, pictures, shares
+from clerks.materials import areas, lettering, library, pictures, scripts, shares
 from clerks.materials.areas import Area, Kind
 from clerks.materials.models import Material, MaterialFile, PosterPicture, PosterTemplate, Share
 from retail.models import Product
@@ -98,7 +97,7 @@ def _sheet(share: Share, origin: str, now: datetime) -> Sheet:
     return Sheet(
         url=origin.rstrip("/") + shares.path(share),
         title=version.title or share.material.name,
-        body=_filled(version.text, names),
+        body=scripts.for_everybody(version.text, **names),
         clerk=share.staff.name,
         store=share.store.name,
         price_fen=tag_fen if price_fen is None else price_fen,
@@ -110,14 +109,6 @@ def _sheet(share: Share, origin: str, now: datetime) -> Sheet:
 
 def _product(share: Share) -> Product | None:
     return share.product or share.material.products.order_by("pk").first()
-
-
-def _filled(text: str, names: dict[str, str]) -> str:
-    """A poster goes to everybody: it names the clerk, never a customer."""
-    text = re.sub(r"\{(customer|coupon)\}[^\w{]?", "", text)
-    for name, said in names.items():
-        text = text.replace(f"{{{name}}}", said)
-    return text
 
 
 def _photo(share: Share, product: Product | None, now: datetime) -> int | None:

@@ -74,6 +74,11 @@ def fill(text: str, names: Names) -> str:
     return _PLACEHOLDER.sub(lambda found: said.get(found[1], found[0]), text).strip()
 
 
+def for_everybody(text: str, *, clerk: str, store: str, product: str) -> str:
+    """As pages and posters show it, which may be forwarded: they name the clerk, and never a customer or a coupon."""
+    return fill(text, Names(clerk=clerk, store=store, product=product))
+
+
 def _without_coupon(text: str) -> str:
     """What is said besides; all of it where that is nothing."""
     rest = "".join(_before_coupon(one) for one in _SENTENCE.findall(text))
