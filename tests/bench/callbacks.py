@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -74,16 +74,31 @@ def _await(port: int) -> None:
 
 
 def send(port: int, work: Sequence[Callback], *, per_second: float | None = None) -> list[float]:
-    """Deliver all of it over CONNECTIONS connections; the seconds until each was answered with 200.
+    """Deliver all of it; the seconds until each was answered with 200."""
+
+    def deliver(line: http.client.HTTPConnection, place: int) -> None:
+        line.request("POST", work[place].address, work[place].body, {"Content-Type": "text/xml"})
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+
+    return paced(port, len(work), deliver, per_second=per_second)
+
+
+Ask = Callable[[http.client.HTTPConnection, int], None]
+
+
+def paced(port: int, count: int, ask: Ask, *, per_second: float | None = None, timeout: int = 30) -> list[float]:
+    """So many requests over CONNECTIONS connections; the seconds each took. `ask`: make that of a place, and check it.
 
     With `per_second` each has its time, and is late by what those before it took; else as fast as it goes.
     """
-    began, took = time.perf_counter() + 0.05, [0.0] * len(work)
-    places = iter(range(len(work)))
+    began, took = time.perf_counter() + 0.05, [0.0] * count
+    places = iter(range(count))
     lock = threading.Lock()
 
     def run() -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as line:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as line:
             while True:
                 with lock:
                     place = next(places, None)
@@ -92,10 +107,7 @@ def send(port: int, work: Sequence[Callback], *, per_second: float | None = None
                 due = began + place / per_second if per_second else time.perf_counter()
                 if (wait := due - time.perf_counter()) > 0:
                     time.sleep(wait)
-                line.request("POST", work[place].address, work[place].body, {"Content-Type": "text/xml"})
-                answer = line.getresponse()
-                answer.read()
-                assert answer.status == 200, answer.status
+                ask(line, place)
                 took[place] = time.perf_counter() - due
 
     threads = [threading.Thread(target=run) for _connection in range(CONNECTIONS)]

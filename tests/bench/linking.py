@@ -2,17 +2,14 @@
 
 import http.client
 import statistics
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from clerks.materials import openings, shares
 from clerks.materials.models import Material, MaterialVersion, Opening, Share
 from retail import logins
 from retail.models import Post
-from tests.bench.callbacks import CONNECTIONS, served
+from tests.bench.callbacks import CONNECTIONS, paced, served
 from tests.bench.measure import Verdict, Way
 from tests.bench.worlds import Shop
 from tests.factories import NOW
@@ -79,33 +76,15 @@ def _made(shop: Shop) -> list[Share]:
 def follow(
     port: int, codes: list[str], count: int, *, per_second: float | None = None, timeout: int = 60
 ) -> list[float]:
-    """So many browsers that have never been here, over CONNECTIONS connections; the seconds until each was sent on."""
-    began, took = time.perf_counter() + 0.05, [0.0] * count
-    places = iter(range(count))
-    lock = threading.Lock()
+    """So many browsers that have never been here; the seconds until each was sent on."""
 
-    def run() -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)) as line:
-            while True:
-                with lock:
-                    place = next(places, None)
-                if place is None:
-                    return
-                due = began + place / per_second if per_second else time.perf_counter()
-                if (wait := due - time.perf_counter()) > 0:
-                    time.sleep(wait)
-                line.request("GET", f"/s/{codes[place % len(codes)]}", headers={"User-Agent": PHONE})
-                answer = line.getresponse()
-                answer.read()
-                assert answer.status == 302, answer.status
-                took[place] = time.perf_counter() - due
+    def open_link(line: http.client.HTTPConnection, place: int) -> None:
+        line.request("GET", f"/s/{codes[place % len(codes)]}", headers={"User-Agent": PHONE})
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == 302, answer.status
 
-    threads = [threading.Thread(target=run) for _connection in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return took
+    return paced(port, count, open_link, per_second=per_second, timeout=timeout)
 
 
 PEER = f"tests.bench.{Path(__file__).stem}_peer:application"
