@@ -75,7 +75,7 @@ class PostMiddleware:
         if user is None or not user.is_authenticated:
             return self.get_response(request)
         now = timezone.now()
-        request.posts = posts_of(user=user, now=now)
+        request.posts = org.posts_of_user(user=user, now=now)
         request.post = _chosen(request.posts, request.session.get(SESSION_KEY))
         if request.post is None and not user.is_superuser:
             logout(request)
@@ -177,12 +177,6 @@ def is_confirmed(*, request: HttpRequest, now: datetime) -> bool:
 
 
 # ── Posts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def posts_of(*, user: User, now: datetime) -> list[Post]:
-    """The posts the user may choose from, highest first; none for an ex-clerk."""
-    staff = Staff._base_manager.filter(user=user).first()
-    return org.posts_of(staff=staff, now=now) if staff else []
-
-
 def _chosen(posts: list[Post], wanted: int | None) -> Post | None:
     """The wanted post while it is held, else the highest."""
     return next((post for post in posts if post.pk == wanted), posts[0] if posts else None)

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from retail import audit
-from retail.models import Employment, Post, Staff, StaffAccount, Store
+from retail.models import Employment, Post, Staff, StaffAccount, Store, User
 from retail.scope import EVERYTHING, NOTHING, Scope
 
 HEADQUARTERS = frozenset({Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR})
@@ -45,10 +46,23 @@ def scope_of_stores(*, brand_ids: frozenset[int] | None = None, **place: int | N
 
 def posts_of(*, staff: Staff, now: datetime) -> list[Post]:
     """The posts a person holds at that moment while employed, highest first."""
-    ranks = {role: place for place, role in enumerate(reversed(Post.Role.values))}
-    posts = Post.objects.at(now).filter(staff=staff, staff__employments__in=Employment.objects.at(now))
+    return _posts(now, staff=staff)
+
+
+def posts_of_user(*, user: User, now: datetime) -> list[Post]:
+    """The same of whoever signs in with this account. Asked at every request, and so in one query."""
+    return _posts(now, staff__user=user)
+
+
+def _posts(now: datetime, **whose: Staff | User) -> list[Post]:
+    has_started = Q(staff__employments__starts_at__lte=now)
+    has_not_ended = Q(staff__employments__ends_at=None) | Q(staff__employments__ends_at__gt=now)
+    posts = Post.objects.at(now).filter(has_started, has_not_ended, **whose)  # nobody is employed twice at once
     posts = posts.select_related("staff", "store", "region", "franchisee")
-    return sorted(posts, key=lambda post: (ranks[post.role], post.pk))
+    return sorted(posts, key=lambda post: (_RANKS[post.role], post.pk))
+
+
+_RANKS = {role: place for place, role in enumerate(reversed(Post.Role.values))}
 
 
 def staff_of_account(*, corp: str, userid: str) -> Staff | None:

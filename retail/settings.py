@@ -30,7 +30,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # ── Applications ─────────────────────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
-    "unfold",
+    "retail.desk.theme.ThemeConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -63,8 +63,12 @@ def test_no_admin_list_answers_a_guess_about_a_hidden_value(worlds, size):
     assert asked > 100 and leaks == []
 
 
-def test_no_search_finds_a_row_by_a_hidden_value(worlds):
-    """Whole phone numbers, ends of them, masks and blind indexes, in the search of every list and everywhere."""
+def test_no_search_finds_a_row_by_a_hidden_value(worlds, size):
+    """Whole phone numbers, ends of them, masks and blind indexes, in the search of every list and everywhere.
+
+    A list searches in the same fields for whoever looks; so CI asks all of it as the auditor, who sees every row, and
+    a whole number and the name of a stranger's as those who see some.
+    """
     with scope.within(scope.EVERYTHING):
         key = BuyerKey.objects.get(masked="139****6639")
     terms = [PHONES["qTHEIRS"], STAFF_PHONES["qTHEIRS"], "6639", key.masked, bytes(key.hmac).hex(), "qTHEIRS"]
@@ -74,7 +78,8 @@ def test_no_search_finds_a_row_by_a_hidden_value(worlds):
         browser = cells.Caller(worlds, role)
         for model in searched:
             page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-            for term in terms[: -1 if role == "auditor" else None]:
+            narrow = terms if size == "full" else [terms[0], terms[-1]]
+            for term in terms[:-1] if role == "auditor" else narrow:
                 status, count = told(browser.ask("GET", page, {"q": term}))
                 asked += status == 200
                 if status == 200 and count:
