@@ -97,3 +97,17 @@ def planned(statement: str, given: Mapping[str, Any] | Sequence[Any]) -> list[tu
         with psycopg.Cursor(line) as cursor:
             cursor.execute(statement, given, prepare=True)
             return cursor.fetchall()
+
+
+# To stand in the FROM of a statement that `planned_lightly` runs. That the setting is read makes PostgreSQL set it.
+LIGHTLY = """(SELECT set_config('synchronous_commit',
+    CASE WHEN %(is_alone)s THEN 'off' ELSE current_setting('synchronous_commit') END, true)) AS lightly"""
+
+
+def planned_lightly(statement: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The same for what a crash of the server within the next second may take back: a count, a turn, a lease.
+
+    Such a row is written by everybody all the time, and each would wait, the row locked, until it is on the disk.
+    Within a transaction of the caller's it lasts as that does.
+    """
+    return planned(statement, {**given, "is_alone": not connection.in_atomic_block})

@@ -375,19 +375,18 @@ def _claim(job_id: int) -> _Claim | None:
     """Take a due job for one lease; None when another worker has it, it is done, or its shard is busy."""
     now = timezone.now()
     asked: dict[str, Any] = {"id": job_id, "now": now, "lease": now + lease(""), "fast_lease": now + lease(FAST)}
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, asked)
-        row = cursor.fetchone()
-    if row is None:
+    rows = database.planned_lightly(_CLAIM, asked)  # a lease that is lost in a crash is one that ran out
+    if not rows:
         return None
-    claimed, attempt, shard, queue, kind, payload = row
-    return _Claim(claimed, attempt, shard, queue, kind, json.loads(payload))
+    *claimed, payload = rows[0]
+    return _Claim(*claimed, json.loads(payload))
 
 
 # Of a shard a later one may run already: it was committed before this one.
 _CLAIM = f"""
 UPDATE retail_job SET state = 'running', attempts = attempts + 1,
-    lease_until = CASE queue WHEN '{FAST}' THEN %(fast_lease)s ELSE %(lease)s END
+    lease_until = CASE queue WHEN '{FAST}' THEN %(fast_lease)s::timestamptz ELSE %(lease)s::timestamptz END
+FROM {database.LIGHTLY}
 WHERE id = (SELECT j.id FROM retail_job j WHERE j.id = %(id)s AND j.state IN ('due', 'running')
     AND j.due_at <= %(now)s AND (j.lease_until IS NULL OR j.lease_until < %(now)s)
     AND NOT EXISTS (SELECT 1 FROM retail_job e WHERE j.shard <> '' AND e.shard = j.shard AND e.id <> j.id

@@ -67,15 +67,16 @@ def forget(*, before: datetime) -> int:
 
 def _take(corp_id: str, name: str, path: str, step: timedelta, ahead: timedelta, now: datetime) -> None:
     asked: dict[str, Any] = {"corp": corp_id, "path": name, "now": now, "step": step, "latest": now + ahead}
-    if database.planned(_TAKE, asked):
+    if database.planned_lightly(_TAKE, asked):
         return
     row = Valve.objects.get(corp_id=corp_id, path=name)
     until = max(row.next_at + step - ahead, row.blocked_until or now)
     raise Limited(0, "our own limit", path, until=max(until, now + step))
 
 
-_TAKE = """
-INSERT INTO wecom_valve AS v (corp_id, path, next_at, failures) VALUES (%(corp)s, %(path)s, %(now)s + %(step)s, 0)
+_TAKE = f"""
+INSERT INTO wecom_valve AS v (corp_id, path, next_at, failures)
+SELECT %(corp)s, %(path)s, %(now)s::timestamptz + %(step)s::interval, 0 FROM {database.LIGHTLY}
 ON CONFLICT (corp_id, path) DO UPDATE SET next_at = greatest(v.next_at, %(now)s) + %(step)s
     WHERE greatest(v.next_at, %(now)s) + %(step)s <= %(latest)s
     AND (v.blocked_until IS NULL OR v.blocked_until <= %(now)s)
@@ -171,7 +172,7 @@ def count(*, app: App, path: str, errcode: int, now: datetime, is_good: bool = F
     """One more answer of this kind in this hour, the last of them now. `is_good`: WeCom answers, so the line is."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     asked = {"app": app.pk, "corp": app.corp_id, "path": path, "errcode": errcode, "hour": hour, "now": now}
-    database.planned(_COUNT, {**asked, "is_good": is_good})
+    database.planned_lightly(_COUNT, {**asked, "is_good": is_good})
 
 
 _COUNT = f"""
@@ -180,7 +181,7 @@ WITH line AS (
     WHERE %(is_good)s AND corp_id = %(corp)s AND path = '{BREAKER}' AND failures > 0
 )
 INSERT INTO wecom_use AS u (app_id, path, errcode, hour, count, last_at)
-VALUES (%(app)s, %(path)s, %(errcode)s, %(hour)s, 1, %(now)s)
+SELECT %(app)s, %(path)s, %(errcode)s, %(hour)s::timestamptz, 1, %(now)s::timestamptz FROM {database.LIGHTLY}
 ON CONFLICT (app_id, path, errcode, hour) DO UPDATE SET count = u.count + 1, last_at = excluded.last_at
 RETURNING 1
 """
