@@ -378,8 +378,8 @@ def _claim(job_id: int) -> _Claim | None:
     rows = database.planned_lightly(_CLAIM, asked)  # a lease that is lost in a crash is one that ran out
     if not rows:
         return None
-    *claimed, payload = rows[0]
-    return _Claim(*claimed, json.loads(payload))
+    claimed, attempt, shard, queue, kind, payload = rows[0]
+    return _Claim(claimed, attempt, shard, queue, kind, json.loads(payload))
 
 
 # Of a shard a later one may run already: it was committed before this one.
