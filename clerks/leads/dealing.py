@@ -186,7 +186,8 @@ _WITHDRAW = f"""
 UPDATE leads_lead l SET closed_at = %(now)s, withdrawn_for = w.why,
     state = CASE WHEN l.arm = 'withheld' THEN 'withheld' ELSE 'withdrawn' END
 FROM (
-    SELECT o.id, {sieve.STOP.format(member="o.member_id", service="(o.rank <= 2)")} AS why
+    SELECT o.id, CASE WHEN o.kind = ANY(%(off)s::text[]) AND o.contacted_at IS NULL THEN 'off'
+        ELSE {sieve.STOP.format(member="o.member_id", service="(o.rank <= 2)")} END AS why
     FROM leads_lead o WHERE o.brand_id = %(brand)s AND o.closed_at IS NULL
         AND (%(members)s::bigint[] IS NULL OR o.member_id = ANY(%(members)s))
 ) w WHERE l.id = w.id AND w.why IS NOT NULL
@@ -194,8 +195,12 @@ FROM (
 
 
 def withdraw(*, brand: Brand, now: datetime, member_ids: Collection[int] | None = None) -> int:
-    """Take back what is open on those who are to be left alone now (of all members by default); how many."""
-    asked = sieve.given(brand=brand, policy=rules.of(brand), now=now)
+    """Take back what is open on those who are to be left alone now (of all members by default); how many.
+
+    So is what nobody has acted on of a type that was switched off since.
+    """
+    policy = rules.of(brand)
+    asked = sieve.given(brand=brand, policy=policy, now=now) | {"off": policy.off_kinds}
     with connection.cursor() as cursor:
         cursor.execute(_WITHDRAW, {**asked, "members": list(member_ids) if member_ids is not None else None})
         return cursor.rowcount
