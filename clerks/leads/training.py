@@ -105,7 +105,7 @@ def _cuts(brand: Brand, days: Sequence[date], horizon_days: int, old: IntentMode
 def _rows(brand: Brand, day: date, horizon_days: int, names: list[str]) -> Any:
     """An array with a row of each member, its last column whether they bought.
 
-    In the order of what stands there: sums of the same figures are the same to the last digit, whoever has which number.
+    In the order of what stands there: the same figures make the same sums to the last digit, whoever has which number.
     """
     import numpy as np
 

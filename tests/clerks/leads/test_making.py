@@ -7,7 +7,7 @@ import pytest
 from clerks.leads import dealing, sieve, watching
 from clerks.leads.models import Lead, LeadPolicy, LeadRun
 from clerks.models import Binding, Touch
-from members import behaviour, consent
+from members import consent
 from members.models import Coupon, CouponType, Member, Purchase
 from retail.models import Post, Refund
 from tests.clerks.leads.scene import CORP, NOON, Scene, kinds_of, told
@@ -66,13 +66,7 @@ def test_each_thing_that_happens_fires_its_type_with_its_numbers(scene: Scene) -
 
 
 def test_what_was_wanted_is_there_again_or_cheaper(scene: Scene) -> None:
-    product, channel = scene.shop.product, scene.shop.pos.pk
-
-    def told_of(kind: str, *, hours_ago: float, fen: int | None = None) -> None:
-        number, at = f"{kind}-{hours_ago}", NOON - timedelta(hours=hours_ago)
-        news = behaviour.Seen(number, at, kind, scene.shop.brand.pk, (), product.pk, fen=fen)
-        behaviour.keep(channel_id=channel, events=[news], now=NOON)
-
+    product = scene.shop.product
     liked, looked, once, bought, after = (scene.member() for _ in range(5))
     scene.did(liked, "favourite", hours_ago=200, product_id=product.pk)
     for member, hours in ((looked, (300, 400)), (once, (300,)), (after, (1,))):
@@ -85,9 +79,9 @@ def test_what_was_wanted_is_there_again_or_cheaper(scene: Scene) -> None:
     Purchase.objects.create(
         order_id=order_id, membership=membership, paid_at=NOON - timedelta(hours=100), is_first=False
     )
-    told_of("sold_out", hours_ago=160)
+    scene.news("sold_out", hours_ago=160)
     assert scene.make_kind("stock").made == 0 and watching.today(brand=scene.shop.brand, now=NOON)[3].is_fed is False
-    told_of("restocked", hours_ago=20)
+    scene.news("restocked", hours_ago=20)
     assert scene.make_kind("stock").made == 2 and scene.make_kind("stock").made == 0
     assert {kinds_of(one) == {"stock"} for one in (liked, looked)} == {True}
     assert not any(kinds_of(one) for one in (once, bought, after))
@@ -95,14 +89,14 @@ def test_what_was_wanted_is_there_again_or_cheaper(scene: Scene) -> None:
     assert watching.today(brand=scene.shop.brand, now=NOON)[3].is_fed
 
     Lead.objects.update(state="expired", closed_at=NOON - timedelta(days=9))
-    told_of("price_cut", hours_ago=3, fen=128000)
+    scene.news("price_cut", hours_ago=3, fen=128000)
     assert scene.make_kind("stock").made == 2
     assert f"看过几次的“{product.name}”降价了 ¥1,280" in list(told(looked))
 
     Lead.objects.update(state="expired", closed_at=NOON - timedelta(days=9))
     cart = scene.member()
     scene.did(cart, "cart", hours_ago=4, product_id=product.pk)
-    told_of("sold_out", hours_ago=2)  # nobody is told of what cannot be had, be it in their cart
+    scene.news("sold_out", hours_ago=2)  # nobody is told of what cannot be had, be it in their cart
     assert scene.make_kind("cart").made == scene.make_kind("stock").made == 0
 
 
