@@ -40,6 +40,7 @@ class Seen(NamedTuple):
     live_event: str = ""
     seconds: int | None = None
     outer_order_id: str = ""
+    fen: int | None = None
 
 
 def is_kept(at: datetime, *, now: datetime) -> bool:
@@ -152,7 +153,7 @@ def _plain(said: Seen) -> dict[str, Any]:
 
 
 # A batch as one table. PostgreSQL has no list of lists of different lengths: keys go as text and are read back.
-_TYPES = ("text", "timestamptz", "text", "bigint", "text", "bigint", "bigint", "text", "text", "int", "text")
+_TYPES = ("text", "timestamptz", "text", "bigint", "text", "bigint", "bigint", "text", "text", "int", "text", "bigint")
 _TABLE = f"unnest(%s::bigint[], {', '.join(f'%s::{type}[]' for type in _TYPES)}) AS w(member_id, {_CONTENT})"
 
 

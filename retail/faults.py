@@ -86,6 +86,7 @@ _TABLE = [
     _known(r"the file ends .*", "invalid", _("文件到这里断了，这一行可能不完整")),
     # Shape
     _known(r"Object missing required field `(?P<it>.*)`", "missing", _("缺少字段 %(it)s")),
+    _known(r"is nobody's of a product", "unknown_field", _("说商品的这一行不写买家")),
     _known(r"Object contains unknown field `(?P<it>.*)`", "unknown_field", _("没有字段 %(it)s")),
     _known(r"Expected `array` of length <= (?P<most>\d+)", "bad_length", _("最多 %(most)s 项")),
     _known(r"Expected `array` of length >= (?P<most>\d+)", "bad_length", _("至少要 %(most)s 项")),

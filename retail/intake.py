@@ -114,6 +114,7 @@ def _seen(row: shapes.Event, said: told.Told) -> behaviour.Seen:
         live_event=row.live_event or "",
         seconds=row.seconds,
         outer_order_id=row.order or "",
+        fen=row.fen,
     )
 
 

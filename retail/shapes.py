@@ -96,28 +96,34 @@ EventType = Literal[
     "asked",
     "replied",
     "complained",
+    "restocked",
+    "sold_out",
+    "price_cut",
 ]
+OF_PRODUCTS = frozenset({"restocked", "sold_out", "price_cut"})
 
 
 class Event(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """Something a buyer did other than buying.
+    """Something a buyer did other than buying, or what happened to a product that some buyers wanted.
 
     `register`: they became a member of the brand, recruited by the clerk of `share_code`. Elsewhere `share_code` says
     whose link led there. It may be a clerk's own code or that of one of their links. seconds: how long they looked or
-    watched; order: the number of the order it is about.
+    watched; order: the number of the order it is about; fen: what that order comes to, or the price from now on.
+    `restocked`, `sold_out`, `price_cut`: of the product `sku`, nobody's doing: they have no `buyer`, all others do.
     """
 
     channel: Code
     outer_event_id: Code
     type: EventType
     at: Moment
-    buyer: Annotated[tuple[Buyer, ...], Meta(min_length=1, max_length=20)]
+    buyer: Annotated[tuple[Buyer, ...], Meta(max_length=20)] = ()
     sku: Code | None = None
     store_code: Code | None = None
     share_code: Code | None = None
     live_event: Code | None = None
     seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
     order: Code | None = None
+    fen: Annotated[int, Meta(ge=0, le=10**12)] | None = None
 
 
 class Consent(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):

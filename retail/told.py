@@ -71,9 +71,17 @@ def _event(
     if brand is None and not faults:
         faults.append(Fault("store_code", f"channel {channel.code!r} serves several brands: give the store"))
     keys, wrong = orders.identities(channel, brand, row.buyer)
-    if faults + wrong or brand is None:
-        return faults + wrong
+    faults += wrong + _misplaced(row)
+    if faults or brand is None:
+        return faults
     return _Read(brand.id, store.id if store else None, product.id if product else None, keys)
+
+
+def _misplaced(row: shapes.Event) -> list[Fault]:
+    """Who did it, of what somebody did; the product, of what happened to one."""
+    needed, barred = ("sku", "buyer") if row.type in shapes.OF_PRODUCTS else ("buyer", "")
+    faults = [] if getattr(row, needed) else [Fault(needed, f"Object missing required field `{needed}`")]
+    return [*faults, *([Fault("buyer", "is nobody's of a product")] if barred and row.buyer else [])]
 
 
 # ── Members ──────────────────────────────────────────────────────────────────────────────────────────────────────────

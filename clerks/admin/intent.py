@@ -15,7 +15,7 @@ from retail.scoped_admin import Badge, ScopedAdmin, as_percent, moment
 
 
 def _share(part: float | None) -> SafeString | str:
-    return as_percent(None if part is None else round(part * 1_000_000))
+    return as_percent(None if part is None else round(part * 1_000) * 1_000)
 
 
 @admin.register(IntentModel)

@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from clerks.leads import kinds, report, rules, watching
+from clerks.leads import dealing, kinds, report, rules, watching
 from clerks.leads.models import Lead, LeadPolicy
 from retail import audit
 from retail.models import Brand
-from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, as_yuan, moment
+from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, as_yuan, moment, rate
 
 RANGES = {7: _("近 7 天"), 30: _("近 30 天"), 90: _("近 90 天")}
 SEES_ALL = "leads.view_leadpolicy"
@@ -35,10 +35,11 @@ class Kinds(forms.MultipleChoiceField):
 
 @admin.register(LeadPolicy)
 class LeadPolicyAdmin(ScopedAdmin):
-    list_display = ("brand", "is_on", "per_week", "clerk_most", "holdout_ppm")
+    list_display = ("brand", "is_on", "per_week", "clerk_most", "held_out")
     list_select_related = ("brand",)
     list_filter = ("brand",)
     ordering = ("brand__code",)
+    held_out = rate("holdout_ppm", _("对照组比例"))
     fieldsets = (
         (None, {"fields": ("brand", "is_on", "off_kinds")}),
         (_("顾客"), {"fields": ("per_day", "per_week", "per_month", "rest_days", "score_rest_days",
@@ -141,7 +142,7 @@ class LeadAdmin(ScopedAdmin):
         return TemplateResponse(request, "admin/clerks/leads/increments.html", context)
 
     def switch_view(self, request: HttpRequest) -> HttpResponse:
-        """Switch a type off for a brand, or on again."""
+        """Switch a type off for a brand, or on again. What waits of it is taken back at once."""
         if not _may_switch(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -154,7 +155,9 @@ class LeadAdmin(ScopedAdmin):
         policy.off_kinds = [one for one in policy.off_kinds if one != kind] if is_off else [*policy.off_kinds, kind]
         policy.save(update_fields=["off_kinds"])
         act = "lead.kind_on" if is_off else "lead.kind_off"
-        audit.record(by=request.user, action=act, target=policy, now=timezone.now(), after={"kind": kind})
+        now = timezone.now()
+        audit.record(by=request.user, action=act, target=policy, now=now, after={"kind": kind})
+        dealing.withdraw(brand=brand, now=now)
         return redirect(f"{reverse('admin:leads_lead_monitor')}?brand={brand.code}")
 
     def _brand(self, request: HttpRequest) -> Brand | None:

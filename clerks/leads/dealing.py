@@ -9,7 +9,7 @@ Stops, complaints and refunds withdraw it in every state before the end.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from clerks.leads import kinds, rules, sieve
-from clerks.leads.models import Lead
+from clerks.leads.models import Lead, LeadPolicy
 from clerks.models import Friend
 from clerks.outreach import contact
 from members.models import Purchase
@@ -124,7 +124,7 @@ def claim(*, lead_id: int, post: Post, now: datetime) -> Lead:
     if lead is None:
         raise Refused(_("这条线索已经有人跟进了。"))
     policy = rules.of(post.store.brand)
-    if lead.left_staff_id == post.staff_id and lead.left_at and (now - lead.left_at).days < policy.barred_days:
+    if is_barred(lead=lead, staff_id=post.staff_id, policy=policy, now=now):
         raise Refused(_("这位顾客刚从您这里转出，%(days)s 天内请同事跟进。") % {"days": policy.barred_days})
     today = rules.midnight(rules.day_of(now))
     if Lead._base_manager.filter(staff=post.staff_id, claimed_at__gte=today).count() >= policy.claims_per_day:
@@ -140,6 +140,12 @@ def pool(*, post: Post, now: datetime) -> Any:
     rows = Lead._base_manager.filter(store=post.store_id, staff=None, arm=Lead.Arm.TREATED)
     rows = rows.filter(closed_at=None, state__in=Lead.WAITING, expires_at__gt=now)
     return rows.order_by("rank", "-score", "pk")
+
+
+def is_barred(*, lead: Lead, staff_id: int, policy: LeadPolicy, now: datetime) -> bool:
+    """Whether they let it lie too lately to have it again, whoever had it since."""
+    left_at = lead.let_lie.get(str(staff_id))
+    return bool(left_at) and now < datetime.fromisoformat(left_at) + timedelta(days=policy.barred_days)
 
 
 def _alone(staff_id: int) -> None:
@@ -180,7 +186,8 @@ _WITHDRAW = f"""
 UPDATE leads_lead l SET closed_at = %(now)s, withdrawn_for = w.why,
     state = CASE WHEN l.arm = 'withheld' THEN 'withheld' ELSE 'withdrawn' END
 FROM (
-    SELECT o.id, {sieve.STOP.format(member="o.member_id", service="(o.rank <= 2)")} AS why
+    SELECT o.id, CASE WHEN o.kind = ANY(%(off)s::text[]) AND o.contacted_at IS NULL THEN 'off'
+        ELSE {sieve.STOP.format(member="o.member_id", service="(o.rank <= 2)")} END AS why
     FROM leads_lead o WHERE o.brand_id = %(brand)s AND o.closed_at IS NULL
         AND (%(members)s::bigint[] IS NULL OR o.member_id = ANY(%(members)s))
 ) w WHERE l.id = w.id AND w.why IS NOT NULL
@@ -188,8 +195,12 @@ FROM (
 
 
 def withdraw(*, brand: Brand, now: datetime, member_ids: Collection[int] | None = None) -> int:
-    """Take back what is open on those who are to be left alone now (of all members by default); how many."""
-    asked = sieve.given(brand=brand, policy=rules.of(brand), now=now)
+    """Take back what is open on those who are to be left alone now (of all members by default); how many.
+
+    So is what nobody has acted on of a type that was switched off since.
+    """
+    policy = rules.of(brand)
+    asked = sieve.given(brand=brand, policy=policy, now=now) | {"off": policy.off_kinds}
     with connection.cursor() as cursor:
         cursor.execute(_WITHDRAW, {**asked, "members": list(member_ids) if member_ids is not None else None})
         return cursor.rowcount
@@ -218,7 +229,7 @@ WHERE l.brand_id = %(brand)s AND l.kind = 'unpaid' AND l.closed_at IS NULL AND l
 """
 _MOVE_ON = """
 UPDATE leads_lead l SET staff_id = NULL, left_staff_id = l.staff_id, left_at = %(now)s, state = 'new',
-    later_until = NULL
+    later_until = NULL, let_lie = l.let_lie || jsonb_build_object(l.staff_id, %(now)s::timestamptz)
 WHERE l.brand_id = %(brand)s AND l.closed_at IS NULL AND l.staff_id IS NOT NULL AND l.state IN ('new', 'viewed')
     AND (l.owned_at <= CASE WHEN l.rank <= 2 THEN %(service)s ELSE %(usual)s END::timestamptz
         OR NOT EXISTS (SELECT FROM retail_post p WHERE p.staff_id = l.staff_id AND p.starts_at <= %(now)s
@@ -247,6 +258,8 @@ def hand_over(*, brand_id: int, member_ids: Collection[int], to: org.Held, now: 
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE leads_lead SET left_staff_id = staff_id, left_at = %(now)s, staff_id = %(staff)s,"
+            " let_lie = let_lie || CASE WHEN staff_id IS NULL THEN '{}' ELSE"
+            " jsonb_build_object(staff_id, %(now)s::timestamptz) END,"
             " owned_at = %(now)s, later_until = NULL, store_id = coalesce(%(store)s, store_id)"
             " WHERE brand_id = %(brand)s AND member_id = ANY(%(members)s) AND closed_at IS NULL"
             " AND staff_id IS DISTINCT FROM %(staff)s",

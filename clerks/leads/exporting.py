@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from django.db import connection
@@ -32,6 +32,12 @@ def scores(*, brand: Brand, day: date, horizon_days: int, now: datetime) -> tupl
 
 
 def _named(found: Iterator[scoring.Past], basis: str) -> Iterator[Row]:
+    """Of equal scores the lower number first, so that a file does not depend on what has been settled."""
+    for _score, equal in groupby(_keyed(found, basis), key=lambda row: row.score):
+        yield from sorted(equal)
+
+
+def _keyed(found: Iterator[scoring.Past], basis: str) -> Iterator[Row]:
     while chunk := list(islice(found, _CHUNK)):
         keys = _keys([past.who for past in chunk])
         yield from (Row(keys[past.who], past.score, basis) for past in chunk)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from clerks.leads import reasons
 from clerks.leads.models import Lead
+from retail.templatetags.figures import whole_yuan
 
 K = Lead.Kind
 
@@ -37,7 +38,7 @@ _TABLE = (
     Kind(K.ASKED, 1, timedelta(hours=24), gettext_lazy("咨询、回复这两种会员行为"), is_service=True),
     Kind(K.UNPAID, 2, timedelta(hours=24), gettext_lazy("下单、订单关闭这两种会员行为"), is_service=True),
     Kind(K.CART, 3, timedelta(days=3), gettext_lazy("加购、收藏这两种会员行为")),
-    Kind(K.STOCK, 4, timedelta(days=3), gettext_lazy("库存和价格")),
+    Kind(K.STOCK, 4, timedelta(days=3), gettext_lazy("到货、降价这两种商品消息")),
     Kind(K.VIEWED, 5, timedelta(days=3), gettext_lazy("浏览这种会员行为")),
     Kind(K.EXPIRING, 6, None, gettext_lazy("券和积分"), is_daily=True),
     Kind(K.DATE, 7, None, gettext_lazy("生日和入会日期"), is_daily=True),
@@ -48,7 +49,6 @@ _TABLE = (
 )
 KINDS: Mapping[str, Kind] = {str(one.code): one for one in _TABLE}
 CONTACTED_LIVES = timedelta(days=14)  # so long after a contact an order is its success; then it is lost
-UNFED = frozenset({str(K.STOCK)})  # no feed tells us of stock or prices yet: the page of headquarters says so
 
 
 # ── What they say ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,13 +92,25 @@ def _day(said: dict[str, Any]) -> str:
     return ngettext("%(count)s 天后", "%(count)s 天后", days) % {"count": days}
 
 
+def _priced(said: dict[str, Any]) -> dict[str, Any]:
+    """With an amount where the channel told one."""
+    price = f" ¥{whole_yuan(int(said['fen']))}" if "fen" in said else ""
+    return {**said, "price": price, "when": _hours({"hours": 0, **said})}
+
+
 _SENTENCES = {
     "asked": lambda said: _("%(when)s问过，还没有回复") % {"when": _hours(said)},
     "replied": lambda said: _("%(when)s回复了，还没有接上话") % {"when": _hours(said)},
-    "unpaid": lambda said: _("%(when)s下单，还没有付款") % {"when": _hours(said)},
-    "unpaid_what": lambda said: _("%(when)s下单“%(what)s”，还没有付款") % {**said, "when": _hours(said)},
+    "unpaid": lambda said: _("%(when)s下单%(price)s，还没有付款") % _priced(said),
+    "unpaid_what": lambda said: _("%(when)s下单“%(what)s”%(price)s，还没有付款") % _priced(said),
     "cart": lambda said: _("%(when)s加购了“%(what)s”") % {**said, "when": _hours(said)},
     "favourite": lambda said: _("%(when)s收藏了“%(what)s”") % {**said, "when": _hours(said)},
+    "restocked_cart": lambda said: _("加购过的“%(what)s”到货了") % said,
+    "restocked_favourite": lambda said: _("收藏过的“%(what)s”到货了") % said,
+    "restocked_view": lambda said: _("看过几次的“%(what)s”到货了") % said,
+    "price_cut_cart": lambda said: _("加购过的“%(what)s”降价了%(price)s") % _priced(said),
+    "price_cut_favourite": lambda said: _("收藏过的“%(what)s”降价了%(price)s") % _priced(said),
+    "price_cut_view": lambda said: _("看过几次的“%(what)s”降价了%(price)s") % _priced(said),
     "viewed": lambda said: _("%(days)s 天里看了 %(count)s 次“%(what)s”") % said,
     "reopened": lambda said: _("%(days)s 天里打开了 %(count)s 次您分享的链接") % said,
     "coupon": lambda said: _("“%(name)s”%(when)s到期") % {**said, "when": _day(said)},

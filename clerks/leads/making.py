@@ -46,12 +46,12 @@ WITH found AS MATERIALIZED ({found}), asked AS (
 ), made AS (
     INSERT INTO leads_lead (brand_id, member_id, kind, rank, source, arm, state, staff_id, store_id, score,
         expected_fen, version_id, reasons, product_id, created_at, owned_at, expires_at, refusal,
-        withdrawn_for, is_natural)
+        withdrawn_for, is_natural, let_lie)
     SELECT %(brand)s, member_id, %(kind)s, %(rank)s, source,
         CASE WHEN is_withheld THEN 'withheld' ELSE 'treated' END, CASE WHEN is_withheld THEN 'withheld' ELSE 'new' END,
         staff_id, store_id, score, expected_fen, version_id,
         jsonb_path_query_array(said, '$[*] ? (@ != null)'), product_id,
-        %(now)s, CASE WHEN staff_id IS NOT NULL THEN %(now)s::timestamptz END, expires_at, '', '', false
+        %(now)s, CASE WHEN staff_id IS NOT NULL THEN %(now)s::timestamptz END, expires_at, '', '', false, '{{}}'
     FROM placed WHERE verdict IS NULL ORDER BY member_id
     ON CONFLICT DO NOTHING RETURNING arm
 )

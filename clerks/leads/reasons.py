@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from retail.templatetags.figures import yuan
-
 MOST = 3
 
 
@@ -87,7 +85,7 @@ SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "often": lambda said: _("一共买过 %(count)s 次") % said,
     "fresh": lambda said: _("%(since)s 天前刚买过") % said if said["since"] else _("今天刚买过"),
     "loyal": lambda said: _("第一次来是 %(days)s 天前") % said,
-    "spends": lambda said: _("每次大约花 ¥%(yuan)s") % {"yuan": yuan(int(said["fen"]))},
+    "spends": lambda said: _("每次大约花 ¥%(yuan)s") % {"yuan": f"{round(said['fen'] / 100):,}"},
     "looked": lambda said: _("近 7 天看了 %(count)s 次") % said,
     "carted": lambda said: _("近 7 天加购了 %(count)s 次") % said,
 }

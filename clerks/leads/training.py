@@ -103,14 +103,18 @@ def _cuts(brand: Brand, days: Sequence[date], horizon_days: int, old: IntentMode
 
 
 def _rows(brand: Brand, day: date, horizon_days: int, names: list[str]) -> Any:
-    """An array with a row of each member, its last column whether they bought."""
+    """An array with a row of each member, its last column whether they bought.
+
+    In the order of what stands there: the same figures make the same sums to the last digit, whoever has which number.
+    """
     import numpy as np
 
     known = features.labelled(brand_id=brand.pk, day=day, horizon_days=horizon_days, features=names, most=MOST_MEMBERS)
     columns = ", ".join(f"x_{name}::float8" for name in names)
     with transaction.atomic(), scoring.all_at_once() as cursor:
         cursor.execute(f"SELECT {columns}, bought::float8 FROM ({known.text}) labelled", known.params)
-        return np.array(cursor.fetchall(), dtype=np.float64)
+        rows = np.array(cursor.fetchall(), dtype=np.float64)
+    return rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
 
 
 # ── Learning and proving ─────────────────────────────────────────────────────────────────────────────────────────────

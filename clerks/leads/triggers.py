@@ -6,18 +6,22 @@ the thing that fired, so that the same thing fires once; `said` are the reasons,
 from, null where every one counts.
 Parameters: those of `making`. Whether somebody is to be left alone is asked later, of all types alike (`sieve`).
 
-Types without a query wait for a feed that tells us (`kinds.UNFED`): of stock and prices nothing is told yet, so type 4
-never fires, and a cart counts where the product is still sold.
+Of stock we know what a channel tells: a product sold out counts as there again once it is `restocked`.
 """
 
 from clerks.leads.kinds import K
 
+_WANTED_DAYS = 60  # so long somebody still wants what they looked at
 _OF_BRAND = "e.brand_id = %(brand)s AND e.member_id IS NOT NULL AND e.at <= %(now)s"
 _NOT_BOUGHT_SINCE = """NOT EXISTS (SELECT FROM members_membership m JOIN members_purchase p ON p.membership_id = m.id
     WHERE m.brand_id = %(brand)s AND m.member_id = e.member_id AND p.paid_at >= e.at)"""
 _HOURS = "(extract(epoch FROM %(now)s - e.at) / 3600)::int"
 _UNSCORED = "NULL::float AS score, NULL::bigint AS expected_fen, NULL::bigint AS version_id"
 _NO_ROOM = "NULL::int AS room"
+_SOLD_OUT = """EXISTS (SELECT FROM members_event o WHERE o.brand_id = %(brand)s AND o.product_id = e.product_id
+    AND o.kind = 'sold_out' AND o.at <= %(now)s AND NOT EXISTS (SELECT FROM members_event b
+        WHERE b.brand_id = o.brand_id AND b.product_id = o.product_id AND b.kind = 'restocked'
+        AND b.at > o.at AND b.at <= %(now)s))"""
 
 # Somebody asked or answered, as a channel or WeCom tells, and nobody has spoken to them since.
 _ASKED = f"""
@@ -39,8 +43,9 @@ ORDER BY e.member_id, e.at DESC
 # Placed half an hour ago, neither closed nor paid.
 _UNPAID = f"""
 SELECT DISTINCT ON (e.member_id) e.member_id, 'unpaid:' || e.channel_id || ':' || e.outer_order_id AS source,
-    e.product_id, jsonb_build_array(jsonb_build_object(
-        'code', CASE WHEN e.product_id IS NULL THEN 'unpaid' ELSE 'unpaid_what' END, 'hours', {_HOURS})) AS said,
+    e.product_id, jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+        'code', CASE WHEN e.product_id IS NULL THEN 'unpaid' ELSE 'unpaid_what' END, 'hours', {_HOURS},
+        'fen', e.fen))) AS said,
     {_UNSCORED}, e.at + interval '24 hours' AS expires_at, {_NO_ROOM}
 FROM members_event e
 WHERE {_OF_BRAND} AND e.kind = 'order_placed' AND e.outer_order_id <> ''
@@ -51,7 +56,7 @@ WHERE {_OF_BRAND} AND e.kind = 'order_placed' AND e.outer_order_id <> ''
         AND o.outer_order_id = e.outer_order_id)
 ORDER BY e.member_id, e.at DESC
 """
-# In the cart or among the favourites, quiet for two hours, still sold and not bought.
+# In the cart or among the favourites, quiet for two hours, still to be had and not bought.
 _CART = f"""
 SELECT DISTINCT ON (e.member_id) e.member_id, 'cart:' || e.id AS source, e.product_id,
     jsonb_build_array(jsonb_build_object('code', e.kind, 'hours', {_HOURS})) AS said, {_UNSCORED},
@@ -60,7 +65,35 @@ FROM members_event e JOIN retail_product p ON p.id = e.product_id AND p.is_sold
 WHERE {_OF_BRAND} AND e.kind IN ('cart', 'favourite') AND e.at > %(now)s - interval '3 days'
     AND NOT EXISTS (SELECT FROM members_event w WHERE w.member_id = e.member_id AND w.brand_id = e.brand_id
         AND w.kind IN ('cart', 'favourite', 'view') AND w.at > %(now)s - interval '2 hours' AND w.at <= %(now)s)
-    AND {_NOT_BOUGHT_SINCE}
+    AND NOT {_SOLD_OUT} AND {_NOT_BOUGHT_SINCE}
+ORDER BY e.member_id, e.at DESC, e.id DESC
+"""
+# There again, or cheaper: what somebody put in a cart, among their favourites or looked at twice, and has not bought.
+# A cart or a favourite says more than a look; of several products the one told last.
+_STOCK = f"""
+WITH news AS MATERIALIZED (
+    SELECT n.id, n.kind, n.at, n.fen, n.product_id FROM members_event n
+    JOIN retail_product p ON p.id = n.product_id AND p.brand_id = n.brand_id AND p.is_sold
+    WHERE n.brand_id = %(brand)s AND n.kind IN ('restocked', 'price_cut') AND n.at > %(now)s - interval '3 days'
+        AND n.at <= %(now)s
+)
+SELECT DISTINCT ON (e.member_id) e.member_id, 'stock:' || e.id || ':' || e.member_id AS source, e.product_id,
+    jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+        'code', e.kind || '_' || e.wanted, 'fen', e.fen))) AS said, {_UNSCORED},
+    e.at + interval '3 days' AS expires_at, {_NO_ROOM}
+FROM (
+    SELECT e.member_id, n.*, (array_agg(e.kind ORDER BY e.kind = 'view', e.at DESC))[1] AS wanted, min(e.at) AS since
+    FROM news n JOIN members_event e ON e.product_id = n.product_id AND e.at <= n.at
+        AND e.at > n.at - interval '{_WANTED_DAYS} days'
+    WHERE {_OF_BRAND} AND e.at > %(now)s - interval '{_WANTED_DAYS + 3} days'
+        AND e.kind IN ('cart', 'favourite', 'view')
+    GROUP BY e.member_id, n.id, n.kind, n.at, n.fen, n.product_id
+    HAVING bool_or(e.kind <> 'view') OR count(*) >= 2
+) e
+WHERE NOT {_SOLD_OUT} AND NOT EXISTS (SELECT FROM members_membership m
+    JOIN members_purchase p ON p.membership_id = m.id AND p.paid_at >= e.since
+    JOIN retail_orderline l ON l.order_id = p.order_id AND l.product_id = e.product_id AND l.qty > 0
+    WHERE m.brand_id = %(brand)s AND m.member_id = e.member_id)
 ORDER BY e.member_id, e.at DESC, e.id DESC
 """
 # The same thing three times within a week, or a link of ours twice.
@@ -211,6 +244,7 @@ FOUND: dict[str, str] = {
     str(K.ASKED): _ASKED,
     str(K.UNPAID): _UNPAID,
     str(K.CART): _CART,
+    str(K.STOCK): _STOCK,
     str(K.VIEWED): _VIEWED,
     str(K.EXPIRING): _EXPIRING,
     str(K.DATE): _DATE,

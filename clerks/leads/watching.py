@@ -107,6 +107,7 @@ _LIVES_ON = {
     kinds.K.ASKED: ("asked", "replied"),
     kinds.K.UNPAID: ("order_placed",),
     kinds.K.CART: ("cart", "favourite"),
+    kinds.K.STOCK: ("restocked", "price_cut"),
     kinds.K.VIEWED: ("view",),
     kinds.K.LIVE: ("live_watch",),
 }
@@ -123,7 +124,7 @@ def today(*, brand: Brand, now: datetime) -> list[Fed]:
     return [
         Fed(
             one,
-            one.code not in kinds.UNFED and (one.code not in _LIVES_ON or bool(seen & {*_LIVES_ON[one.code]})),
+            one.code not in _LIVES_ON or bool(seen & {*_LIVES_ON[one.code]}),
             one.code in policy.off_kinds,
             run.made if (run := runs.get(str(one.code))) else 0,
             run.withheld if run else 0,

@@ -25,6 +25,7 @@ CREATE TABLE members_event (
     live_event varchar(64) NOT NULL DEFAULT '',
     seconds integer CHECK (seconds >= 0),
     outer_order_id varchar(64) NOT NULL DEFAULT '',
+    fen bigint CHECK (fen >= 0),
     received_at timestamptz NOT NULL,
     former jsonb NOT NULL DEFAULT '[]',
     PRIMARY KEY (id, at),
@@ -33,6 +34,8 @@ CREATE TABLE members_event (
 ALTER SEQUENCE members_event_id_seq OWNED BY members_event.id;
 CREATE INDEX event_of_member ON members_event (member_id, at DESC) WHERE member_id IS NOT NULL;
 CREATE INDEX event_of_nobody ON members_event USING gin (buyer_keys) WHERE member_id IS NULL;
+CREATE INDEX event_of_product ON members_event (brand_id, product_id, at)
+    WHERE kind IN ('restocked', 'sold_out', 'price_cut');
 """
 # The months of the business, which begin at midnight in Shanghai. Made apart and then attached: readers and writers of
 # the other months go on meanwhile. Who makes the same month at the same time waits and finds it there.

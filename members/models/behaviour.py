@@ -12,6 +12,8 @@ from retail.scope import Paths, Scoped
 class Event(Scoped):
     """行为: as a channel told it. Somebody unknown has no member until one of their keys is somebody's.
 
+    What happened to a product (到货, 售罄, 降价) is told in the same way and is nobody's.
+
     The table is divided by month of `at` (migrations/0002_events.py): no key of it is checked by the database, and
     what is searched by `at` reads a month or two. `former`: what it said before it was corrected, the oldest first.
     """
@@ -27,6 +29,9 @@ class Event(Scoped):
         ASKED = "asked", _("咨询")
         REPLIED = "replied", _("回复")
         COMPLAINED = "complained", _("投诉")
+        RESTOCKED = "restocked", _("到货")
+        SOLD_OUT = "sold_out", _("售罄")
+        PRICE_CUT = "price_cut", _("降价")
 
     at = models.DateTimeField(_("时间"))
     channel = models.ForeignKey(
@@ -63,6 +68,7 @@ class Event(Scoped):
     live_event = models.CharField(_("直播"), max_length=64, blank=True, default="")
     seconds = models.PositiveIntegerField(_("秒数"), null=True, blank=True)
     outer_order_id = models.CharField(_("单号"), max_length=64, blank=True, default="")
+    fen = models.BigIntegerField(_("金额（分）"), null=True, blank=True)  # of an order placed; the price after a cut
     received_at = models.DateTimeField(_("收到"))
     former = models.JSONField(_("更正前"), default=list, editable=False)
 

@@ -36,7 +36,7 @@ _THIS_MORNING = (
     _Did("cart", 4),
     _Did("view", 3, times=4),
     _Did("live_watch", 13, seconds=760),
-    _Did("favourite", 9),
+    _Did("favourite", 80),  # and it is back since this morning
 )
 
 
@@ -62,12 +62,15 @@ def _this_morning(now: datetime) -> None:
     shelf = list(Product._base_manager.filter(brand=brand_id, is_sold=True).order_by("pk")[: len(_THIS_MORNING)])
     channel = Channel._base_manager.filter(brand=brand_id, kind="mini_program").order_by("pk").first()
     assert channel is not None  # each brand of the demo sells there
+    news = behaviour.Seen("lead-news", now - timedelta(hours=2), "restocked", brand_id, (), shelf[-1].pk)
+    behaviour.keep(channel_id=channel.pk, events=[news], now=now)
     for place, (relation, did) in enumerate(zip(some, _THIS_MORNING, strict=False)):
         for again in range(did.times):
             number, at = f"lead-{place}-{again}", now - timedelta(hours=did.hours + 20 * again)
             seen = behaviour.Seen(
                 number, at, did.kind, brand_id, (), shelf[place].pk, seconds=did.seconds,
                 outer_order_id=number if did.kind == "order_placed" else "",
+                fen=shelf[place].tag_fen if did.kind == "order_placed" else None,
             )  # fmt: skip
             behaviour.keep(channel_id=channel.pk, events=[seen], now=now)
             Event._base_manager.filter(outer_event_id=number).update(member=relation.member_id)
@@ -98,7 +101,7 @@ WITH had AS (
 )
 INSERT INTO leads_lead (brand_id, member_id, kind, rank, source, arm, state, staff_id, store_id, score,
     expected_fen, reasons, created_at,
-    owned_at, expires_at, viewed_at, contacted_at, closed_at, order_id, is_natural, refusal, withdrawn_for)
+    owned_at, expires_at, viewed_at, contacted_at, closed_at, order_id, is_natural, refusal, withdrawn_for, let_lie)
 SELECT %(brand)s, member_id, kind,
     CASE kind WHEN 'cart' THEN 3 WHEN 'viewed' THEN 5 WHEN 'expiring' THEN 6 WHEN 'date' THEN 7
         WHEN 'after_sale' THEN 8 WHEN 'likely' THEN 9 WHEN 'dormant' THEN 10 ELSE 11 END,
@@ -110,7 +113,7 @@ SELECT %(brand)s, member_id, kind,
     contacted_at, contacted_at,
     least(%(now)s, coalesce(paid_at, at + interval '3 days')), order_id,
     order_id IS NOT NULL AND (contacted_at IS NULL OR contacted_at > paid_at),
-    CASE WHEN h / 16 %% 20 = 0 AND order_id IS NULL AND contacted_at IS NOT NULL THEN 'spoken' ELSE '' END, ''
+    CASE WHEN h / 16 %% 20 = 0 AND order_id IS NULL AND contacted_at IS NOT NULL THEN 'spoken' ELSE '' END, '', '{{}}'
 FROM worked
 """
 

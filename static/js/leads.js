@@ -12,7 +12,7 @@ document.addEventListener("DOMContentLoaded", () => {
       animation: false,
       color: ["#0b6b4f"],
       grid: { left: 8, right: 8, top: 24, bottom: 8, containLabel: true },
-      xAxis: { type: "category", data: names, axisTick: { show: false }, axisLabel: { interval: 0, hideOverlap: true } },
+      xAxis: { type: "category", data: names, axisTick: { show: false }, axisLabel: { interval: 0, rotate: names.some((name) => name.length > 3) ? 40 : 0 } },
       yAxis: { type: "value", min: 0, axisLabel: { formatter: "{value}%" } },
       series: [{ type: "bar", data: won, barMaxWidth: 30, label: { show: true, position: "top", formatter: "{c}%" } }],
     });

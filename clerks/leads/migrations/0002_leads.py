@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('replied_at', models.DateTimeField(blank=True, null=True, verbose_name='回复')),
                 ('claimed_at', models.DateTimeField(blank=True, null=True, verbose_name='认领')),
                 ('left_at', models.DateTimeField(blank=True, null=True, verbose_name='转出')),
+                ('let_lie', models.JSONField(default=dict, editable=False)),
                 ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='结束')),
                 ('refusal', models.CharField(blank=True, choices=[('bought', '刚买过了'), ('spoken', '刚联系过'), ('unwilling', '顾客暂时不需要'), ('wrong', '理由不对'), ('other', '别的原因')], default='', max_length=10, verbose_name='不合适的原因')),
                 ('withdrawn_for', models.CharField(blank=True, default='', max_length=12, verbose_name='撤回原因')),

@@ -130,9 +130,10 @@ class ShownManager(ScopedManager):
 class Lead(Scoped):
     """线索: why to talk to this customer now. The same `source` again is the same lead.
 
-    Without `staff` it lies in the pool of its store. `left_staff` had it before and let it lie. Somebody held out has
-    the same row, `withheld`: counted in the report, shown to nobody (`ShownManager`). `is_natural`: the order came
-    before anybody had contacted them. What was bought since is read from the purchases, net of refunds.
+    Without `staff` it lies in the pool of its store. `left_staff` had it last and let it lie; `let_lie` says of all
+    who did. Somebody held out has the same row, `withheld`: counted in the report, shown to nobody (`ShownManager`).
+    `is_natural`: the order came before anybody had contacted them. What was bought since is read from the purchases,
+    net of refunds.
     """
 
     class Kind(models.TextChoices):
@@ -207,6 +208,7 @@ class Lead(Scoped):
         Staff, verbose_name=_("原来分给"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     left_at = models.DateTimeField(_("转出"), null=True, blank=True)
+    let_lie = models.JSONField(default=dict, editable=False)  # number of a clerk → when it left them last
     closed_at = models.DateTimeField(_("结束"), null=True, blank=True)
     refusal = models.CharField(_("不合适的原因"), max_length=10, choices=Refusal.choices, blank=True, default="")
     withdrawn_for = models.CharField(_("撤回原因"), max_length=12, blank=True, default="")

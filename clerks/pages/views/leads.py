@@ -85,7 +85,12 @@ def pool(request: HttpRequest) -> HttpResponse:
 def _pool(request: HttpRequest, said: str = "") -> HttpResponse:
     now = timezone.now()
     leads = list(dealing.pool(post=request.post, now=now).select_related("product")[:POOL_SHOWN])
-    rows = [(lead, kinds.sentences(lead, now=now), lead.left_staff_id == request.post.staff_id) for lead in leads]
+    asked: dict[str, Any] = {
+        "staff_id": request.post.staff_id,
+        "policy": rules.of(request.post.store.brand),
+        "now": now,
+    }
+    rows = [(lead, kinds.sentences(lead, now=now), dealing.is_barred(lead=lead, **asked)) for lead in leads]
     context = {"tab": "home", "rows": rows, "said": said}
     return render(request, "clerks/leads/pool.html", context, status=409 if said else 200)
 

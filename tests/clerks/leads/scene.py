@@ -89,6 +89,12 @@ class Scene:
         behaviour.keep(channel_id=self.shop.pos.pk, events=[seen], now=now)
         Event.objects.filter(outer_event_id=number).update(member=member)
 
+    def news(self, kind: str, *, hours_ago: float, now: datetime = NOON, fen: int | None = None) -> None:
+        """Of the product of the shop; nobody's."""
+        at, said = now - timedelta(hours=hours_ago), (self.shop.brand.pk, (), self.shop.product.pk)
+        seen = behaviour.Seen(f"n{next(_numbers)}", at, kind, *said, fen=fen)
+        behaviour.keep(channel_id=self.shop.pos.pk, events=[seen], now=now)
+
     def make_leads(self, *, now: datetime = NOON, is_daily: bool = True) -> dict[str, making.Made]:
         return making.make_all(brand=self.shop.brand, now=now, is_daily=is_daily)
 

@@ -77,6 +77,12 @@ def test_nobody_acts_so_a_colleague_may_and_the_first_may_not(scene: Scene) -> N
     assert dealing.claim(lead_id=lead.pk, post=posts[two], now=later).staff_id == two.pk
     with pytest.raises(dealing.Refused, match="已经有人跟进"):
         dealing.claim(lead_id=lead.pk, post=posts[two], now=later)
+    Lead.objects.update(expires_at=later + timedelta(days=9))
+    dealing.tend(brand=scene.shop.brand, now=later + timedelta(hours=24))
+    for days, who in ((1, one), (6, one), (1, two), (7.5, two)):  # the first is still barred once the second was
+        with pytest.raises(dealing.Refused, match="请同事跟进"):
+            dealing.claim(lead_id=lead.pk, post=posts[who], now=later + timedelta(days=days))
+    assert dealing.claim(lead_id=lead.pk, post=posts[one], now=later + timedelta(days=7)).staff_id == one.pk
 
 
 def test_a_later_order_wins_it_in_any_channel(scene: Scene) -> None:

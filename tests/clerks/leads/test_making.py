@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from clerks.leads import dealing, sieve
+from clerks.leads import dealing, sieve, watching
 from clerks.leads.models import Lead, LeadPolicy, LeadRun
 from clerks.models import Binding, Touch
 from members import consent
-from members.models import Coupon, CouponType, Member
+from members.models import Coupon, CouponType, Member, Purchase
 from retail.models import Post, Refund
 from tests.clerks.leads.scene import CORP, NOON, Scene, kinds_of, told
 from tests.factories import LONG_AGO, NOW
@@ -63,6 +63,48 @@ def test_each_thing_that_happens_fires_its_type_with_its_numbers(scene: Scene) -
     assert kinds_of(born) == {"date"} and list(told(born)) == ["2 天后生日"]
     assert made["dormant"].left_out == {"awake": 2} and made["likely"].left_out == {"awake": 1}
     assert {lead.staff for lead in Lead.objects.all()} == {scene.clerks[0]}
+
+
+def test_what_was_wanted_is_there_again_or_cheaper(scene: Scene) -> None:
+    product = scene.shop.product
+    liked, looked, once, bought, after = (scene.member() for _ in range(5))
+    scene.did(liked, "favourite", hours_ago=200, product_id=product.pk)
+    for member, hours in ((looked, (300, 400)), (once, (300,)), (after, (1,))):
+        for each in hours:
+            scene.did(member, "view", hours_ago=each, product_id=product.pk)
+    scene.did(bought, "cart", hours_ago=150, product_id=product.pk)
+    (order_id,) = scene.shop.settle(scene.shop.order(paid_at=NOON - timedelta(hours=100)))
+    Purchase.objects.filter(order=order_id).delete()
+    membership = bought.memberships.get()
+    Purchase.objects.create(
+        order_id=order_id, membership=membership, paid_at=NOON - timedelta(hours=100), is_first=False
+    )
+    scene.news("sold_out", hours_ago=160)
+    assert scene.make_kind("stock").made == 0 and watching.today(brand=scene.shop.brand, now=NOON)[3].is_fed is False
+    scene.news("restocked", hours_ago=20)
+    assert scene.make_kind("stock").made == 2 and scene.make_kind("stock").made == 0
+    assert {kinds_of(one) == {"stock"} for one in (liked, looked)} == {True}
+    assert not any(kinds_of(one) for one in (once, bought, after))
+    assert list(told(liked)) == [f"收藏过的“{product.name}”到货了"]
+    assert watching.today(brand=scene.shop.brand, now=NOON)[3].is_fed
+
+    Lead.objects.update(state="expired", closed_at=NOON - timedelta(days=9))
+    scene.news("price_cut", hours_ago=3, fen=128000)
+    assert scene.make_kind("stock").made == 2
+    assert f"看过几次的“{product.name}”降价了 ¥1,280" in list(told(looked))
+
+    Lead.objects.update(state="expired", closed_at=NOON - timedelta(days=9))
+    cart = scene.member()
+    scene.did(cart, "cart", hours_ago=4, product_id=product.pk)
+    scene.news("sold_out", hours_ago=2)  # nobody is told of what cannot be had, be it in their cart
+    assert scene.make_kind("cart").made == scene.make_kind("stock").made == 0
+
+
+def test_an_unpaid_order_says_what_it_comes_to_where_that_was_told(scene: Scene) -> None:
+    member = scene.member()
+    scene.did(member, "order_placed", hours_ago=2, outer_order_id="N2", fen=128000)
+    scene.make_kind("unpaid")
+    assert list(told(member)) == ["2 小时前下单 ¥1,280，还没有付款"]
 
 
 def test_a_run_again_makes_nothing(scene: Scene) -> None:

@@ -146,16 +146,21 @@ def test_a_digest_opens_the_one_lead_or_the_list(scene: Scene) -> None:
 
 
 def test_headquarters_see_how_it_goes_and_switch_a_type_off(scene: Scene) -> None:
-    carted(scene, 2)
+    waits, contacted = carted(scene, 2)
+    Lead.objects.filter(pk=contacted.pk).update(state="contacted", contacted_at=NOON)
     staff = scene.shop.hire("ops", role=Post.Role.HQ_OPS)
     staff.user = factories.user()
     staff.save()
     roles.grant(user=staff.user, role=Post.Role.HQ_OPS)
     desk = signing_in.signed_in(staff.user, post=staff.posts.get())
     page = desk.get("/admin/leads/lead/monitor/").text
-    assert "没有接入：库存和价格" in page and "没有接入：浏览这种会员行为" in page
+    assert "没有接入：到货、降价这两种商品消息" in page and "没有接入：浏览这种会员行为" in page
     desk.post("/admin/leads/lead/switch-kind/", {"brand": scene.shop.brand.code, "kind": "cart"})
     assert LeadPolicy.objects.get().off_kinds == ["cart"] and "已停用" in desk.get("/admin/leads/lead/monitor/").text
+    found = dict(Lead.objects.values_list("pk", "state"))
+    assert found == {waits.pk: "withdrawn", contacted.pk: "contacted"}, (
+        "what waits is taken back, what was begun stays"
+    )
     assert scene.make_kind("cart", now=NOON + timedelta(days=9)).made == 0
     assert "数据还不够，还要" in desk.get("/admin/leads/lead/increments/").text
 

@@ -74,6 +74,8 @@ class Quarter:
             kind = dice.choices(("cart", "asked", "live_watch", "complained"), (5, 2, 3, 0.1))[0]
             more = {"seconds": 600} if kind == "live_watch" else {"product_id": self.scene.shop.product.pk}
             self.scene.did(member, kind, hours_ago=3, now=now, **more)
+        if dice.random() < 0.1:  # what many have had in their cart is there again
+            self.scene.news("restocked", hours_ago=1, now=now)
 
     def _look(self, now: datetime) -> None:
         """What some clerks see, and the pool of the store."""

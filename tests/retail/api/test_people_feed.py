@@ -54,6 +54,25 @@ def codes(answer):
 
 
 # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_news_of_a_product_name_no_buyer_and_all_other_events_do(shop, till):
+    news = event(shop, type="restocked", sku=shop.product.sku)
+    told = {name: value for name, value in news.items() if name != "buyer"}
+    cheaper = {**told, "outer_event_id": f"E{number()}", "type": "price_cut", "fen": 19900}
+    placed = event(shop, type="order_placed", order="N1", fen=128000)
+    answer = till.post("events/", {"events": [told, cheaper, placed]})
+    assert statuses(answer) == ["created"] * 3 and statuses(till.post("events/", {"events": [told]})) == ["unchanged"]
+    kept = {one.kind: (one.member_id, one.product_id, one.fen, one.buyer_keys == []) for one in Event.objects.all()}
+    assert kept == {
+        "restocked": (None, shop.product.pk, None, True),
+        "price_cut": (None, shop.product.pk, 19900, True),
+        "order_placed": (None, None, 128000, False),
+    }
+    without = {name: value for name, value in event(shop, type="cart").items() if name != "buyer"}
+    wrong = [news | {"outer_event_id": "E-b"}, {**told, "outer_event_id": "E-s", "sku": None}, without]
+    answer = till.post("events/", {"events": wrong})
+    assert codes(answer) == ["unknown_field", "missing", "missing"] and Event.objects.count() == 3
+
+
 def test_behaviour_is_kept_good_rows_beside_bad_ones(shop, till):
     good, worse = event(shop, sku=shop.product.sku, seconds=12), event(shop, sku="nothing")
     old = event(shop, at="2020-01-01T00:00:00+08:00")
