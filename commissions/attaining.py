@@ -191,6 +191,18 @@ def _rank(payee: Payee | None) -> tuple[int, ...]:
     return (payee.staff_id, payee.store_id or 0, payee.payer_id or 0) if payee else (0, 0, 0)
 
 
+def would_give(*, period: Period, attainments: Sequence[Attainment], now: datetime) -> dict[int, int]:
+    """Person → what these attainments give for what was sold in a period. Nothing is written."""
+    known = {(row.code, row.level, row.subject): row for row in Attained.objects.filter(period=period)}
+    given: dict[int, int] = defaultdict(int)
+    for attainment, sales in _sales(period, attainments):
+        for one in _counted(period, attainment, sales, known, now):
+            for payee, fen in one.parts.items():
+                if payee is not None:
+                    given[payee.staff_id] += fen
+    return given
+
+
 # ── When ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 JOB = "attain"
 LATE_COMMIT = timedelta(hours=1)  # what was settled before a count may be committed after it

@@ -598,7 +598,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='figures', to='commissions.run', verbose_name='哪一次')),
-                    ('by', models.CharField(choices=[('person', '员工'), ('role', '角色'), ('label', '品牌标记'), ('channel', '渠道'), ('store', '门店'), ('rule', '规则')], max_length=8, verbose_name='按什么')),
+                    ('by', models.CharField(choices=[('person', '员工'), ('role', '角色'), ('label', '品牌标记'), ('channel', '渠道'), ('store', '门店'), ('rule', '规则'), ('bonus', '阶梯奖金')], max_length=8, verbose_name='按什么')),
                     ('staff', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
                     ('name', models.CharField(blank=True, default='', max_length=128, verbose_name='名称')),
                     ('old_fen', models.BigIntegerField(verbose_name='原来（分）')),
