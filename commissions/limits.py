@@ -152,12 +152,14 @@ class _Place(NamedTuple):
     store_id: int
     payer_id: int | None
     role: str
+    grade: str
 
 
 def _guaranteed(period: Period) -> dict[int, tuple[Guarantee, int, _Place | None]]:
     """Person → their guarantee, the number of this period in it, and where they work at its end.
 
-    A guarantee of one's own goes before that of a position. Six statements, whoever has one.
+    A guarantee of one's own goes before that of a grade, and that before one of a whole position. Who has another
+    grade by now is held to it without a place: advanced nothing, and what was advanced is taken back. Six statements.
     """
     rows = list(
         Guarantee.objects.filter(brand=period.brand_id, first_period__starts_on__lte=period.starts_on)
@@ -171,12 +173,17 @@ def _guaranteed(period: Period) -> dict[int, tuple[Guarantee, int, _Place | None
     starts = _starts(period)
     found: dict[int, tuple[Guarantee, int, _Place | None]] = {}
     joined = dict(Employment.objects.filter(staff__in=places).order_by("starts_at").values_list("staff", "starts_at"))
-    for row in (row for row in rows if row.position):
+    outgrown: dict[int, tuple[Guarantee, int, _Place | None]] = {}
+    for row in sorted((row for row in rows if row.position), key=lambda row: not row.grade):
         for staff_id, place in places.items():
             joined_at = joined.get(staff_id)
             if place.role == row.position and joined_at and joined_at >= midnight(row.first_period.starts_on):
                 number = sum(end > joined_at for _start, end in starts)
-                found.setdefault(staff_id, (row, number, place))
+                is_of_grade = row.grade in ("", place.grade)
+                (found if is_of_grade else outgrown).setdefault(
+                    staff_id, (row, number, place if is_of_grade else None)
+                )
+    found = outgrown | found
     for staff_id, row in own.items():
         since = midnight(row.first_period.starts_on)
         found[staff_id] = (row, sum(start >= since for start, _end in starts), places.get(staff_id))
@@ -198,8 +205,8 @@ def _places(period: Period, staff_ids: Sequence[int], positions: set[str]) -> di
         store__brand=period.brand_id,
         starts_at__lt=at_the_end,
     )
-    rows = posts.order_by("-starts_at").values_list("staff", "store", "store__franchisee", "role")
-    return {staff_id: _Place(store_id, payer_id, role) for staff_id, store_id, payer_id, role in rows}
+    rows = posts.order_by("-starts_at").values_list("staff", "store", "store__franchisee", "role", "staff__grade")
+    return {staff_id: _Place(*place) for staff_id, *place in rows}
 
 
 # ── The most that is paid ────────────────────────────────────────────────────────────────────────────────────────────
