@@ -41,9 +41,9 @@ def _judge(run: Run, now: datetime) -> None:
     facts = runs.facts_of(run)
     version = plans.as_it_stands(run.version) if run.version else None
     outcome = bulk.judge(among=runs.orders_of(run), version=version, how=_how(run))
-    bonuses = (
-        tried_tiers.reckon(version=run.version, first=run.first_on, last=run.last_on, now=now) if version else None
-    )
+    bonuses = None
+    if run.version:
+        bonuses = tried_tiers.reckon(version=run.version, first=run.first_on, last=run.last_on, now=now)
     runs.keep(run=run, outcome=outcome, bonuses=bonuses, facts=facts, now=now)
 
 
