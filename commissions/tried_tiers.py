@@ -42,8 +42,8 @@ def reckon(*, version: PlanVersion, first: date, last: date, now: datetime) -> B
         if not held and not wanted:
             continue
         reckoned.append(str(period))
-        for place, attainments in enumerate((held, wanted)):
-            for staff_id, fen in attaining.would_give(period=period, attainments=attainments, now=now).items():
+        for place, given in enumerate(attaining.would_give(period=period, sets=[held, wanted], now=now)):
+            for staff_id, fen in given.items():
                 people[staff_id][place] += fen
     moved = {staff_id: (old, new) for staff_id, (old, new) in people.items() if old or new}
     return Bonuses(moved, tuple(reckoned))
