@@ -10,9 +10,10 @@ class ClerksConfig(AppConfig):
         from clerks import book, conditions
         from commissions import values
         from members import profiles
-        from members.models import Tier
+        from members.models import CouponType, Tier
         from members.segments import kinds
 
         values.offer("tier", Tier)
+        values.offer("coupon_type", CouponType)
         kinds.register(*conditions.KINDS)
         profiles.FOLLOWERS.append(book.refresh)

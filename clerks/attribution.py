@@ -14,7 +14,7 @@ from members.models import Purchase
 from retail import org
 from retail.models import Order, Post
 
-RESOLVER = 2  # the version of the rules below, stored with every claim
+RESOLVER = 3  # the version of the rules below, stored with every claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """行为奖励 in plain words: what a rate pays, and of each event what it brought or why nothing."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from commissions import values
 from commissions.models import ActionEvent, ActionRate
+from commissions.models.actions import ActionType
 from retail.templatetags.figures import yuan
 
 _BEFORE = {
@@ -16,6 +19,19 @@ _BEFORE = {
     "customer+content": gettext_lazy("每位顾客每个素材只给一次，已经给过了"),
     "customer+content+day": gettext_lazy("每位顾客每个素材每天只给一次，这天已经给过了"),
 }
+
+# What a coupon says otherwise: it is no material.
+_ONCE_COUPON = {
+    "content": gettext_lazy("每种券一次"),
+    "customer+content": gettext_lazy("每位顾客每种券一次"),
+    "customer+content+day": gettext_lazy("每位顾客每种券每天一次"),
+}
+_BEFORE_COUPON = {
+    "content": gettext_lazy("每种券只给一次，这种已经给过了"),
+    "customer+content": gettext_lazy("每位顾客每种券只给一次，已经给过了"),
+    "customer+content+day": gettext_lazy("每位顾客每种券每天只给一次，这天已经给过了"),
+}
+_NAMED = {ActionType.OPENED: "material", ActionType.REPLY: "material", ActionType.COUPON: "coupon_type"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +52,51 @@ class ActionStory:
         return self.event.fen
 
 
-def story(event: ActionEvent, state: str) -> ActionStory:
-    """Give the event with select_related("rate")."""
-    return ActionStory(event, event.get_type_display(), state, _sentence(event), _numbers(event))
+def contents(events: Iterable[ActionEvent]) -> dict[int, str]:
+    """Event id → what was opened or used, by its name. A statement per brand and table."""
+    asked: dict[tuple[str, int], list[ActionEvent]] = defaultdict(list)
+    for event in events:
+        if event.content and event.type in _NAMED:
+            asked[_NAMED[ActionType(event.type)], event.brand_id].append(event)
+    found: dict[int, str] = {}
+    for (table, brand_id), some in asked.items():
+        names = values.named({table: {event.content for event in some}}, brand=brand_id)
+        found |= {event.pk: names.get(event.content, event.content) for event in some}
+    return found
+
+
+def once(rate: ActionRate) -> str:
+    """How one is told from another: "每位顾客每个素材一次"."""
+    is_coupon = rate.type == ActionType.COUPON and rate.once_per in _ONCE_COUPON
+    return str(_ONCE_COUPON[rate.once_per] if is_coupon else rate.get_once_per_display())
+
+
+def story(event: ActionEvent, state: str, content: str = "") -> ActionStory:
+    """Give the event with select_related("rate"); content: the name of what it is about."""
+    said = _sentence(event)
+    if content:
+        said = _("「%(content)s」：%(said)s") % {"content": content, "said": said}
+    return ActionStory(event, event.get_type_display(), state, said, _numbers(event))
 
 
 def _sentence(event: ActionEvent) -> str:
     if event.reason:
         return _("没有奖励：%(why)s。") % {"why": why_not(event)}
     if event.cause:
-        values = {"why": event.get_cause_display(), "fen": yuan(-event.fen)}
-        return _("%(why)s，收回 ¥%(fen)s。") % values
-    values = {"what": event.get_type_display(), "once": event.rate.get_once_per_display(), "fen": yuan(event.fen)}
-    return _("%(what)s，%(once)s，得 ¥%(fen)s。") % values
+        said = {"why": event.get_cause_display(), "fen": yuan(-event.fen)}
+        return _("%(why)s，收回 ¥%(fen)s。") % said
+    said = {"what": event.get_type_display(), "once": once(event.rate), "fen": yuan(event.fen)}
+    return _("%(what)s，%(once)s，得 ¥%(fen)s。") % said
 
 
 def why_not(event: ActionEvent) -> str:
     """Why an event pays nothing, "" where it does."""
     rate = event.rate
     if event.reason == "too_active":
-        values = {"days": event.active_days, "least": rate.min_inactive_days}
-        return _("顾客 %(days)s 天前刚买过，满 %(least)s 天没买才算") % values
+        said = {"days": event.active_days, "least": rate.min_inactive_days}
+        return _("顾客 %(days)s 天前刚买过，满 %(least)s 天没买才算") % said
     if event.reason == "already_paid":
-        return str(_BEFORE[rate.once_per])
+        return str((_BEFORE | (_BEFORE_COUPON if rate.type == ActionType.COUPON else {}))[rate.once_per])
     if event.reason == "daily_cap":
         return _("每天最多给 %(count)s 次，这天已经满了") % {"count": rate.daily_cap}
     if event.reason == "budget_spent":
@@ -70,7 +108,7 @@ def why_not(event: ActionEvent) -> str:
 
 def _numbers(event: ActionEvent) -> list[tuple[str, str]]:
     rate = event.rate
-    numbers = [(_("每次"), f"¥{yuan(rate.fen)}"), (_("怎样算一次"), rate.get_once_per_display())]
+    numbers = [(_("每次"), f"¥{yuan(rate.fen)}"), (_("怎样算一次"), once(rate))]
     if event.reason == "too_active" or (rate.min_inactive_days and event.active_days is not None):
         numbers.append((_("距上次购买"), _("%(days)s 天") % {"days": event.active_days}))
     elif rate.daily_cap is not None:
@@ -82,7 +120,7 @@ def _numbers(event: ActionEvent) -> list[tuple[str, str]]:
 
 def terms(rate: ActionRate) -> str:
     """ "每次 ¥5.00；每位顾客一次；每人每天最多 20 次；7 天内可收回"."""
-    said = [_("每次 ¥%(fen)s") % {"fen": yuan(rate.fen)}, rate.get_once_per_display()]
+    said = [_("每次 ¥%(fen)s") % {"fen": yuan(rate.fen)}, once(rate)]
     if rate.min_inactive_days is not None:
         said.append(_("至少 %(days)s 天没买过") % {"days": rate.min_inactive_days})
     if rate.daily_cap is not None:
@@ -95,4 +133,6 @@ def terms(rate: ActionRate) -> str:
 
 def stories(events: Iterable[ActionEvent], states: dict[int, str]) -> list[ActionStory]:
     """`states`: entry id → its state."""
-    return [story(event, states.get(event.entry_id or 0, "")) for event in events]
+    events = list(events)
+    named: Mapping[int, str] = contents(events)
+    return [story(event, states.get(event.entry_id or 0, ""), named.get(event.pk, "")) for event in events]

@@ -191,6 +191,22 @@ def _rank(payee: Payee | None) -> tuple[int, ...]:
     return (payee.staff_id, payee.store_id or 0, payee.payer_id or 0) if payee else (0, 0, 0)
 
 
+def would_give(*, period: Period, sets: Sequence[Sequence[Attainment]], now: datetime) -> list[dict[int, int]]:
+    """For each of several sets of attainments: person → what they give for what was sold in a period.
+
+    Nothing is written, and what they ask alike is asked once.
+    """
+    known = {(row.code, row.level, row.subject): row for row in Attained.objects.filter(period=period)}
+    given: list[dict[int, int]] = [defaultdict(int) for _set in sets]
+    places = {id(one): place for place, some in enumerate(sets) for one in some}
+    for attainment, sales in _sales(period, [one for some in sets for one in some]):
+        for counted in _counted(period, attainment, sales, known, now):
+            for payee, fen in counted.parts.items():
+                if payee is not None:
+                    given[places[id(attainment)]][payee.staff_id] += fen
+    return given
+
+
 # ── When ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 JOB = "attain"
 LATE_COMMIT = timedelta(hours=1)  # what was settled before a count may be committed after it

@@ -21,7 +21,8 @@ class Claim:
 
     store_id, position, payer_id: where, as what and for which franchisee (None = the brand's own company) the person
     worked at the moment of payment.
-    evidence: why, as plain JSON with ids only ({"binding": 7}, {"code": "share"}).
+    evidence: why, as plain JSON with ids only ({"binding": 7}, {"code": "share"}). Rules may ask for its `material`:
+    the number of what the customer was sent.
     """
 
     role: str
@@ -79,6 +80,7 @@ class KeptClaim(NamedTuple):
     staff_id: int | None
     store_id: int | None
     payer_id: int | None
+    material: str | None = None  # of the link behind the order, known to the claim of who shared it
 
 
 class KeptBuyer(NamedTuple):
@@ -116,8 +118,14 @@ def _write_claims(told: Sequence[Told], resolver: int, now: datetime) -> dict[in
         with connection.cursor() as cursor:
             cursor.execute(_INSERT_CLAIMS, [resolver, now, msgspec.json.encode(rows).decode()])
             for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
-                kept[row["order_id"]].append(KeptClaim(pk, *(row[name] for name in KeptClaim._fields[1:])))
+                place = (row["line_id"], row["role"], row["staff_id"], row["store_id"], row["payer_id"])
+                claim = KeptClaim(pk, *place, material=_material(row["evidence"]))
+                kept[row["order_id"]].append(claim)
     return kept
+
+
+def _material(evidence: dict[str, Any]) -> str | None:
+    return str(evidence["material"]) if "material" in evidence else None
 
 
 _INSERT_CLAIMS = """
@@ -196,7 +204,8 @@ SELECT DISTINCT ON (order_id) order_id, id, revision, is_new, tier, dormant_days
 FROM commissions_buyersnapshot WHERE order_id = ANY(%s::bigint[]) ORDER BY order_id, revision DESC
 """
 _CLAIMS = """
-SELECT c.order_id, c.id, c.line_id, c.role, c.staff_id, c.store_id, c.payer_id
+SELECT c.order_id, c.id, c.line_id, c.role, c.staff_id, c.store_id, c.payer_id,
+    CASE WHEN c.role = 'share' THEN c.evidence ->> 'material' END
 FROM unnest(%s::bigint[], %s::smallint[]) AS latest(order_id, revision)
 JOIN commissions_claimrow c USING (order_id, revision) ORDER BY c.id
 """

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from commissions import claims as inputs
-from commissions import engine, ladders, ledger, plans
+from commissions import engine, ladders, ledger, plans, values
 from commissions.engine.attainment import Scale
 from commissions.models import Attained, Attainment, ClaimRow, Entry, PlanVersion
 from commissions.models.ledger import SHANGHAI
@@ -452,7 +452,10 @@ def _facts(order: Order, line: OrderLine, kept: inputs.Kept) -> list[tuple[str, 
     if kept.buyer.dormant_days is not None:
         facts.append((_("距上次购买"), _("%(days)s 天") % {"days": kept.buyer.dormant_days}))
     if kept.buyer.tier:
-        facts.append((_("等级"), kept.buyer.tier))
+        names = values.named({"tier": [kept.buyer.tier]}, brand=order.brand_id)
+        facts.append((_("等级"), names.get(kept.buyer.tier, kept.buyer.tier)))
+    if material := next((claim.material for claim in kept.claims if claim.material), None):
+        facts.append((_("素材"), values.named({"material": [material]}, brand=order.brand_id).get(material, material)))
     if kept.buyer.staff_id:
         facts.append((_("自购"), _("买的人是员工本人，不给本人计佣")))
     return facts

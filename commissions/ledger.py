@@ -310,6 +310,7 @@ def order_facts(*, order: Order | Sold, kept: Kept) -> engine.facts.Order:
         tier=kept.buyer.tier or None,
         dormant_days=kept.buyer.dormant_days,
         live_event=order.live_event or None,
+        material=next((claim.material for claim in kept.claims if claim.material), None),
         lines=tuple(
             engine.facts.Line(
                 id=line.pk,

@@ -152,12 +152,18 @@ class _Place(NamedTuple):
     store_id: int
     payer_id: int | None
     role: str
+    grade: str
 
 
-def _guaranteed(period: Period) -> dict[int, tuple[Guarantee, int, _Place | None]]:
+_Held = dict[int, tuple[Guarantee, int, _Place | None]]
+_Span = tuple[datetime, datetime]
+
+
+def _guaranteed(period: Period) -> _Held:
     """Person → their guarantee, the number of this period in it, and where they work at its end.
 
-    A guarantee of one's own goes before that of a position. Six statements, whoever has one.
+    A guarantee of one's own goes before that of a grade, and that before one of a whole position. Who has another
+    grade by now is held to it without a place: advanced nothing, and what was advanced is taken back. Six statements.
     """
     rows = list(
         Guarantee.objects.filter(brand=period.brand_id, first_period__starts_on__lte=period.starts_on)
@@ -169,21 +175,31 @@ def _guaranteed(period: Period) -> dict[int, tuple[Guarantee, int, _Place | None
     own = {row.staff_id: row for row in reversed(rows) if row.staff_id}
     places = _places(period, [*own], {row.position for row in rows if row.position})
     starts = _starts(period)
-    found: dict[int, tuple[Guarantee, int, _Place | None]] = {}
-    joined = dict(Employment.objects.filter(staff__in=places).order_by("starts_at").values_list("staff", "starts_at"))
-    for row in (row for row in rows if row.position):
-        for staff_id, place in places.items():
-            joined_at = joined.get(staff_id)
-            if place.role == row.position and joined_at and joined_at >= midnight(row.first_period.starts_on):
-                number = sum(end > joined_at for _start, end in starts)
-                found.setdefault(staff_id, (row, number, place))
+    found = _of_newcomers([row for row in rows if row.position], places, starts)
     for staff_id, row in own.items():
         since = midnight(row.first_period.starts_on)
         found[staff_id] = (row, sum(start >= since for start, _end in starts), places.get(staff_id))
     return found
 
 
-def _starts(period: Period) -> list[tuple[datetime, datetime]]:
+def _of_newcomers(rows: Iterable[Guarantee], places: dict[int, _Place], starts: Sequence[_Span]) -> _Held:
+    """Of the guarantees of positions: those who joined since, with a place where they have the grade."""
+    found: _Held = {}
+    outgrown: _Held = {}
+    joined = dict(Employment.objects.filter(staff__in=places).order_by("starts_at").values_list("staff", "starts_at"))
+    for row in sorted(rows, key=lambda row: not row.grade):
+        for staff_id, place in places.items():
+            joined_at = joined.get(staff_id)
+            if place.role == row.position and joined_at and joined_at >= midnight(row.first_period.starts_on):
+                number = sum(end > joined_at for _start, end in starts)
+                if row.grade in ("", place.grade):
+                    found.setdefault(staff_id, (row, number, place))
+                else:
+                    outgrown.setdefault(staff_id, (row, number, None))
+    return outgrown | found
+
+
+def _starts(period: Period) -> list[_Span]:
     """Start and end of every period of the brand up to this one."""
     rows = Period.objects.filter(brand=period.brand_id, starts_on__lte=period.starts_on)
     return [(midnight(start), midnight(end)) for start, end in rows.values_list("starts_on", "ends_on")]
@@ -198,8 +214,8 @@ def _places(period: Period, staff_ids: Sequence[int], positions: set[str]) -> di
         store__brand=period.brand_id,
         starts_at__lt=at_the_end,
     )
-    rows = posts.order_by("-starts_at").values_list("staff", "store", "store__franchisee", "role")
-    return {staff_id: _Place(store_id, payer_id, role) for staff_id, store_id, payer_id, role in rows}
+    rows = posts.order_by("-starts_at").values_list("staff", "store", "store__franchisee", "role", "staff__grade")
+    return {staff_id: _Place(store_id, payer_id, role, grade) for staff_id, store_id, payer_id, role, grade in rows}
 
 
 # ── The most that is paid ────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from commissions import plans, what_if
 from commissions.models import Entry, PlanVersion, Rule, Run, RunFigure
 from commissions.models.ledger import SHANGHAI, midnight
 from commissions.models.plans import Role
+from commissions.tried_tiers import Bonuses
 from commissions.what_if import Change, Outcome
 from retail import approvals, audit, jobs
 from retail.models import Brand, Channel, Order, Refund, Store, User
@@ -220,17 +221,30 @@ def fail(*, run: Run, trouble: str, now: datetime) -> None:
 
 
 @transaction.atomic
-def keep(*, run: Run, outcome: Outcome, facts: dict[str, Any], now: datetime) -> None:
-    """Write down what was found. Raises Stopped when it was cancelled meanwhile."""
+def keep(*, run: Run, outcome: Outcome, bonuses: Bonuses | None = None, facts: dict[str, Any], now: datetime) -> None:
+    """Write down what was found; bonuses: of a try. Raises Stopped when it was cancelled meanwhile."""
     row = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
     if row.state != Run.State.RUNNING:
         raise Stopped
     RunFigure.objects.bulk_create(_figures(row, outcome), batch_size=1_000)
     row.facts, row.input_hash = facts, digest(facts, row)
     row.result, row.state, row.ended_at = _result(row, outcome, now), Run.State.READY, now
+    if bonuses is not None and bonuses.periods:
+        _keep_bonuses(row, bonuses)
     if row.kind == Run.Kind.RECOMPUTE:
         row.changed = sorted(outcome.changed)
     row.save()
+
+
+def _keep_bonuses(run: Run, bonuses: Bonuses) -> None:
+    """Beside the commissions, in no sum of theirs: they are paid when a period is closed."""
+    rows = (
+        RunFigure(run=run, by=RunFigure.By.BONUS, staff_id=staff_id, old_fen=old_fen, new_fen=new_fen)
+        for staff_id, (old_fen, new_fen) in sorted(bonuses.people.items())
+    )
+    RunFigure.objects.bulk_create(rows, batch_size=1_000)
+    sums = {"old_fen": bonuses.old_fen, "new_fen": bonuses.new_fen}
+    run.result["bonuses"] = {**sums, "periods": list(bonuses.periods)}
 
 
 def _result(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:

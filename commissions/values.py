@@ -6,7 +6,8 @@ Conditions keep codes. A room above us that has something to name offers it here
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from django.db.models import Model, Q
+from django.db.models import Model, Q, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -38,11 +39,20 @@ FREE = ("live_event", "material")
 """Conditions whose values may be written before there is anything of that name."""
 
 
+_ALL = Q()
+
+
 class _Table(NamedTuple):
     """A table whose rows a condition names, and the column of their codes."""
 
     model: type[Model]
     column: str = "code"
+    among: Q = _ALL
+
+    def rows_of(self, codes: set[str]) -> Any:
+        if self.column == "pk":  # a number is asked for as one
+            codes = {code for code in codes if code.isascii() and code.isdecimal() and len(code) < 19}
+        return self.model._base_manager.filter(**{f"{self.column}__in": codes})
 
 
 _TABLES: dict[str, _Table] = {
@@ -54,20 +64,23 @@ _TABLES: dict[str, _Table] = {
 }
 
 
-def offer(condition: str, model: type[Model], *, column: str = "code") -> None:
-    """Let a condition name the rows of a table that has a `name` and this column of codes."""
-    _TABLES[condition] = _Table(model, column)
+def offer(condition: str, model: type[Model], *, column: str = "code", among: Q = _ALL) -> None:
+    """Let a condition name the rows of a table that has a `name` and this column of codes; those `among` are shown."""
+    _TABLES[condition] = _Table(model, column, among)
 
 
-def named(wanted: Mapping[str, Iterable[Any]]) -> dict[str, str]:
-    """Code → name of what conditions name (condition → codes), as far as there is such a row. A query per table."""
+def named(wanted: Mapping[str, Iterable[Any]], **among: Any) -> dict[str, str]:
+    """Code → name of what conditions name (condition → codes), as far as there is such a row. A query per table.
+
+    among: where only some of the rows are meant, of one brand.
+    """
     found: dict[str, str] = {}
     for condition, codes in wanted.items():
         table = _TABLES.get(condition)
         texts = {str(code) for code in codes}
         if table and texts:
-            rows = table.model._base_manager.filter(**{f"{table.column}__in": texts})
-            found |= dict(rows.values_list(table.column, "name"))
+            rows = table.rows_of(texts).filter(**among)
+            found |= {str(code): name for code, name in rows.values_list(table.column, "name")}
     return found
 
 
@@ -85,8 +98,9 @@ def _rows(condition: str, term: str) -> Any:
     table = _TABLES.get(condition)
     if table is None:
         return []
-    rows = table.model._default_manager.filter(Q(name__icontains=term) | Q(**{f"{table.column}__icontains": term}))
-    return rows.order_by(table.column).values_list(table.column, "name").distinct()
+    said = Q(name__icontains=term) | Q(**{f"{table.column}__icontains": term})
+    rows = table.model._default_manager.filter(table.among, said).order_by(table.column)
+    return rows.values_list(Cast(table.column, TextField()), "name").distinct()
 
 
 def _live_events(term: str) -> list[tuple[str, str]]:

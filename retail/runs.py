@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from commissions import engine, plans, runs
+from commissions import engine, plans, runs, tried_tiers
 from commissions.models import Run
 from retail import bulk
 from retail.models import Order
@@ -41,7 +41,10 @@ def _judge(run: Run, now: datetime) -> None:
     facts = runs.facts_of(run)
     version = plans.as_it_stands(run.version) if run.version else None
     outcome = bulk.judge(among=runs.orders_of(run), version=version, how=_how(run))
-    runs.keep(run=run, outcome=outcome, facts=facts, now=now)
+    bonuses = None
+    if run.version:
+        bonuses = tried_tiers.reckon(version=run.version, first=run.first_on, last=run.last_on, now=now)
+    runs.keep(run=run, outcome=outcome, bonuses=bonuses, facts=facts, now=now)
 
 
 def _post(run: Run, now: datetime) -> None:

@@ -32,11 +32,13 @@ class Behind:
     staff_id: int
     way: str
     opened_at: datetime | None
+    material_id: int
 
     @property
     def evidence(self) -> dict[str, object]:
-        """As the claim keeps it; `_sale` reads it again."""
+        """As the claim keeps it; `_sale` reads it again, and rules are judged on the material."""
         said: dict[str, object] = {"by": _BY[ShareSale.Way(self.way)], "share": self.share_id}
+        said["material"] = self.material_id
         return said | {"opened_at": self.opened_at.isoformat()} if self.opened_at else said
 
 
@@ -70,11 +72,11 @@ def _since(order: Order) -> datetime:
 _BEHIND = """
 SELECT w.order_id, found.* FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[],
     %s::timestamptz[]) AS w(order_id, code, brand_id, member_id, since, paid_at), LATERAL (
-    (SELECT s.id, s.staff_id, 'code', NULL::timestamptz FROM materials_share s
+    (SELECT s.id, s.staff_id, 'code', NULL::timestamptz, s.material_id FROM materials_share s
      WHERE s.code = w.code AND s.brand_id = w.brand_id
        AND NOT EXISTS (SELECT FROM retail_staff p WHERE p.share_code = w.code))
     UNION ALL
-    (SELECT s.id, s.staff_id, 'opening', o.at FROM materials_opening o
+    (SELECT s.id, s.staff_id, 'opening', o.at, s.material_id FROM materials_opening o
      JOIN materials_share s ON s.id = o.share_id AND s.brand_id = w.brand_id
      WHERE w.code = '' AND o.member_id = w.member_id AND o.at BETWEEN w.since AND w.paid_at
        AND o.at BETWEEN %s AND %s

@@ -124,7 +124,7 @@ class ActionEventAdmin(ScopedAdmin):
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("type", "person", "store", "amount", "outcome", "sentence")}),
-        (_("怎么判的"), {"fields": ("terms", "version_name", "entry_link", "active_days", "content", "number")}),
+        (_("怎么判的"), {"fields": ("terms", "version_name", "entry_link", "active_days", "content_name", "number")}),
         (_("时间"), {"fields": ("at", "day", "judged_at")}),
     )
 
@@ -150,6 +150,10 @@ class ActionEventAdmin(ScopedAdmin):
     @display(description=_("规定"))
     def terms(self, event: ActionEvent) -> str:
         return action_words.terms(event.rate)
+
+    @display(description=_("素材或券"))
+    def content_name(self, event: ActionEvent) -> str:
+        return action_words.contents([event]).get(event.pk, "–")
 
     @display(description=_("方案版本"))
     def version_name(self, event: ActionEvent) -> str:

@@ -124,12 +124,12 @@ class GuaranteeAdmin(ScopedAdmin):
     list_select_related = ("brand", "staff", "first_period")
     list_filter = ("brand", "position")
     autocomplete_fields = ("staff",)
-    fields = ("brand", "staff", "position", "first_period", "min_fen", "draw_until", "recover_from")
+    fields = ("brand", "staff", "position", "grade", "first_period", "min_fen", "draw_until", "recover_from")
     least = money("min_fen", _("每期至少"))
 
     @display(description=_("给谁"))
     def title(self, guarantee: Guarantee) -> str:
-        return str(guarantee.staff or guarantee.get_position_display())
+        return guarantee.whose
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "first_period":

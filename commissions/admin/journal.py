@@ -11,8 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from commissions import explain, rule_words
+from commissions import action_words, earnings, explain, rule_words
 from commissions.models import (
+    ActionEvent,
     BuyerSnapshot,
     ClaimRow,
     Entry,
@@ -105,6 +106,8 @@ class EntryAdmin(ScopedAdmin):
         (_("时间"), {"fields": ("paid_at", "posted_at", "earned_on", "booked_in", "origin")}),
     )
 
+    deed_fields = (_("怎么来的"), {"fields": ("deed", "version_name", "reverses")})
+
     amount = money("fen", _("金额"))
     paid = moment("paid_at", _("付款时间"))
     base = money("base_fen", _("实付"))
@@ -112,6 +115,12 @@ class EntryAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return told(super().get_queryset(request), request)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What came of no sale has no order, rule or pool to show."""
+        if obj is None or obj.kind not in earnings.ACTIONS:
+            return self.fieldsets
+        return (self.fieldsets[0], self.deed_fields, self.fieldsets[2])
 
     def _lookups_of(self, name: str) -> set[str]:
         # Django has no field of that name to look up; it is the channel of the order.
@@ -167,6 +176,16 @@ class EntryAdmin(ScopedAdmin):
         story = explain.of_bonus(entry=entry)
         rows = ((" · ".join(step),) for step in story.steps)
         return format_html("<p>{}</p><ul>{}</ul>", story.sentence, format_html_join("", "<li>{}</li>", rows))
+
+    @display(description=_("解释"))
+    def deed(self, entry: Entry) -> SafeString | str:
+        """What was rewarded or taken back. By the person and the moment: events have no index on their entries."""
+        events = ActionEvent.objects.filter(staff=entry.staff_id, at=entry.paid_at, entry=entry.pk)
+        event = events.select_related("rate").first() if entry.staff_id else None
+        if event is None:
+            return "–"
+        (story,) = action_words.stories([event], {})
+        return link("commissions_actionevent_change", event.pk, story.sentence)
 
     @display(description=_("解释"))
     def why(self, entry: Entry) -> SafeString | str:

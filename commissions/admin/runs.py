@@ -153,10 +153,26 @@ class Section(NamedTuple):
     others: int
 
 
+_OF_PEOPLE = (RunFigure.By.PERSON, RunFigure.By.BONUS)
+
+
+def _bonuses(run: Run) -> dict[str, Any] | None:
+    """What the ladders would have given for the whole periods among the days tried; those whose bonus moves first."""
+    if run.kind != Run.Kind.WHAT_IF:
+        return None
+    found = run.result.get("bonuses")
+    if found is None:
+        return {"periods": []}
+    people = run.figures.filter(by=RunFigure.By.BONUS).select_related("staff")
+    figures = sorted(people, key=lambda one: (-abs(one.diff_fen), -abs(one.new_fen), one.staff_id or 0))
+    others = max(0, len(figures) - SHOWN)
+    return {**found, "diff_fen": found["new_fen"] - found["old_fen"], "bars": _bars(figures[:SHOWN]), "others": others}
+
+
 def _sections(run: Run) -> list[Section]:
     """Per role, channel …: those with the largest differences first, then the largest amounts."""
-    found: dict[str, list[RunFigure]] = {by: [] for by in RunFigure.By.values if by != RunFigure.By.PERSON}
-    for figure in run.figures.exclude(by=RunFigure.By.PERSON):
+    found: dict[str, list[RunFigure]] = {by: [] for by in RunFigure.By.values if by not in _OF_PEOPLE}
+    for figure in run.figures.exclude(by__in=_OF_PEOPLE):
         found[figure.by].append(figure)
     sections = []
     for by, figures in found.items():
@@ -324,6 +340,7 @@ def _found(run: Run) -> dict[str, Any]:
         "forecast": {**forecast, "diff_fen": forecast["new_fen"] - forecast["old_fen"]},
         "sections": _sections(run),
         "movers": _movers(run),
+        "bonuses": _bonuses(run),
         "is_outdated": runs.is_outdated(run),
         "is_preview": run.kind == Run.Kind.RECOMPUTE and run.state == Run.State.READY,
         "is_asked": run.kind == Run.Kind.RECOMPUTE and run.state == Run.State.READY and runs.is_asked(run),

@@ -409,6 +409,7 @@ class Migration(migrations.Migration):
                     ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='guarantees', to='retail.brand', verbose_name='品牌')),
                     ('staff', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='guarantees', to='retail.staff', verbose_name='员工')),
                     ('position', models.CharField(blank=True, choices=[('clerk', '导购'), ('store_manager', '店长')], default='', help_text='给这个岗位的新人：从这一期起入职的，从入职那期算第 1 期。', max_length=16, verbose_name='岗位')),
+                    ('grade', models.CharField(blank=True, default='', help_text='只给这个职级的新人；空着就是这个岗位的都有。升了级不再保，预支过的照样收回。', max_length=16, verbose_name='职级')),
                     ('first_period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='commissions.period', verbose_name='从哪一期起')),
                     ('min_fen', models.BigIntegerField(verbose_name='每期至少（分）')),
                     ('draw_until', models.PositiveSmallIntegerField(verbose_name='保到第几期')),
@@ -418,7 +419,7 @@ class Migration(migrations.Migration):
                     'verbose_name': '保底',
                     'verbose_name_plural': '保底',
                     'ordering': ['brand', 'pk'],
-                    'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('position', ''), ('staff__isnull', False)), models.Q(('staff', None), models.Q(('position', ''), _negated=True)), _connector='OR'), name='guarantee_of_one', violation_error_message='保底是一位员工的，或者一个岗位的：选一个。'), models.CheckConstraint(condition=models.Q(('draw_until__gte', 1), ('min_fen__gt', 0), ('recover_from__gte', 1)), name='guarantee_makes_sense', violation_error_message='金额要大于 0，期数从 1 数起。')],
+                    'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('position', ''), ('staff__isnull', False)), models.Q(('staff', None), models.Q(('position', ''), _negated=True)), _connector='OR'), name='guarantee_of_one', violation_error_message='保底是一位员工的，或者一个岗位的：选一个。'), models.CheckConstraint(condition=models.Q(('grade', ''), models.Q(('position', ''), _negated=True), _connector='OR'), name='guarantee_grade_of_position', violation_error_message='职级和岗位一起选；一位员工的保底不用选职级。'), models.CheckConstraint(condition=models.Q(('draw_until__gte', 1), ('min_fen__gt', 0), ('recover_from__gte', 1)), name='guarantee_makes_sense', violation_error_message='金额要大于 0，期数从 1 数起。')],
                 },
             ),
             migrations.CreateModel(
@@ -598,7 +599,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='figures', to='commissions.run', verbose_name='哪一次')),
-                    ('by', models.CharField(choices=[('person', '员工'), ('role', '角色'), ('label', '品牌标记'), ('channel', '渠道'), ('store', '门店'), ('rule', '规则')], max_length=8, verbose_name='按什么')),
+                    ('by', models.CharField(choices=[('person', '员工'), ('role', '角色'), ('label', '品牌标记'), ('channel', '渠道'), ('store', '门店'), ('rule', '规则'), ('bonus', '阶梯奖金')], max_length=8, verbose_name='按什么')),
                     ('staff', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
                     ('name', models.CharField(blank=True, default='', max_length=128, verbose_name='名称')),
                     ('old_fen', models.BigIntegerField(verbose_name='原来（分）')),

@@ -1,6 +1,7 @@
 """Pay per action (CPA) and per response (CPR): what a version pays for what, and every event that was judged by it."""
 
 from django.contrib.postgres.indexes import BrinIndex
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +32,8 @@ KIND_OF = {
 }
 # Those that some room tells `commissions.actions.act` of; a room that begins to adds its own. Forms offer no others.
 CONNECTED = (ActionType.REGISTER, ActionType.FRIEND, ActionType.WAKE, ActionType.OPENED, ActionType.COUPON)
+WITH_CONTENT = (ActionType.OPENED, ActionType.COUPON, ActionType.REPLY)
+"""Those that are about something that was sent. Of the others "once per content" would mean once for ever."""
 
 
 class ActionRate(Scoped):
@@ -86,6 +89,13 @@ class ActionRate(Scoped):
 
     def __str__(self) -> str:
         return f"{self.get_type_display()} ¥{yuan(self.fen)}"
+
+    def clean(self) -> None:
+        """What would be asked of an event that never tells it: a rate would pay once, or a condition never bite."""
+        if "content" in self.once_per and self.type not in WITH_CONTENT:
+            raise ValidationError({"once_per": _("这件事没有素材，不能按素材算一次。")})
+        if self.min_inactive_days is not None and self.type != ActionType.WAKE:
+            raise ValidationError({"min_inactive_days": _("只有唤醒沉睡客户看多少天没买过，别的事要空着。")})
 
     @property
     def code(self) -> str:

@@ -111,6 +111,7 @@ class RunFigure(Scoped):
         CHANNEL = "channel", _("渠道")
         STORE = "store", _("门店")
         RULE = "rule", _("规则")
+        BONUS = "bonus", _("阶梯奖金")
 
     run = models.ForeignKey(Run, verbose_name=_("哪一次"), on_delete=models.PROTECT, related_name="figures")
     by = models.CharField(_("按什么"), max_length=8, choices=By.choices)

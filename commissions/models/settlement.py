@@ -94,7 +94,7 @@ class PayTerms(Scoped):
         rows = Guarantee._base_manager.filter(brand=self.brand_id, min_fen__gt=self.max_fen).order_by("-min_fen")
         if above := next((row for row in rows.select_related("staff", "first_period") if not row.is_over), None):
             said = _("有一份保底是 ¥%(least)s（%(who)s），最多发不能比它少。")
-            given = {"least": yuan(above.min_fen), "who": above.staff or above.get_position_display()}
+            given = {"least": yuan(above.min_fen), "who": above.whose}
             raise ValidationError({"max_fen": said % given})
 
     @classmethod
@@ -119,6 +119,11 @@ class Guarantee(Scoped):
         _("岗位"), max_length=16, blank=True, default="", choices=[(role.value, role.label) for role in POSITIONS],
         help_text=_("给这个岗位的新人：从这一期起入职的，从入职那期算第 1 期。"),
     )  # fmt: skip
+    # As the brand calls it, and as it is when a period is closed.
+    grade = models.CharField(
+        _("职级"), max_length=16, blank=True, default="",
+        help_text=_("只给这个职级的新人；空着就是这个岗位的都有。升了级不再保，预支过的照样收回。"),
+    )  # fmt: skip
     first_period = models.ForeignKey(Period, verbose_name=_("从哪一期起"), on_delete=models.PROTECT, related_name="+")
     min_fen = models.BigIntegerField(_("每期至少（分）"))
     draw_until = models.PositiveSmallIntegerField(_("保到第几期"))
@@ -137,6 +142,11 @@ class Guarantee(Scoped):
                 violation_error_message=_("保底是一位员工的，或者一个岗位的：选一个。"),
             ),
             models.CheckConstraint(
+                name="guarantee_grade_of_position",
+                condition=Q(grade="") | ~Q(position=""),
+                violation_error_message=_("职级和岗位一起选；一位员工的保底不用选职级。"),
+            ),
+            models.CheckConstraint(
                 name="guarantee_makes_sense",
                 condition=Q(min_fen__gt=0, draw_until__gte=1, recover_from__gte=1),
                 violation_error_message=_("金额要大于 0，期数从 1 数起。"),
@@ -144,7 +154,12 @@ class Guarantee(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.staff or self.get_position_display()} ¥{yuan(self.min_fen)}"
+        return f"{self.whose} ¥{yuan(self.min_fen)}"
+
+    @property
+    def whose(self) -> str:
+        """ "李梅 A1", "导购", "导购 见习"."""
+        return str(self.staff or f"{self.get_position_display()} {self.grade}".strip())
 
     def clean(self) -> None:
         if self.first_period_id and self.brand_id and self.first_period.brand_id != self.brand_id:

@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from clerks.materials.models import ShareSale
 from clerks.models import Binding
+from commissions import explain, values
 from commissions.models import BuyerSnapshot, ClaimRow, Entry
 from members.models import Identity, Membership
 from retail import intake, privacy
-from retail.models import BuyerKey, Post
+from retail.models import BuyerKey, OrderLine, Post
 from retail.shapes import Buyer, Event
 from tests.factories import NOW, franchisee, sharing, world
 
@@ -186,7 +187,8 @@ def test_the_last_link_a_buyer_opened_in_the_window_is_behind_their_order_where_
     staff, sale, order_id = sold(paid_at=days(13))
     assert (staff, sale.share, sale.way, sale.opened_at) == ("A2", two, "opening", days(14))
     evidence = ClaimRow.objects.get(order=order_id, role="share").evidence
-    assert evidence == {"by": "opening", "share": two.pk, "opened_at": days(14).astimezone(UTC).isoformat()}
+    opened_at = days(14).astimezone(UTC).isoformat()
+    assert evidence == {"by": "opening", "share": two.pk, "opened_at": opened_at, "material": version.material_id}
     assert sold(paid_at=days(7))[:2] == ("A2", ShareSale.objects.get(opened_at=days(14), paid_at=days(7)))
     assert sold(paid_at=days(7) + timedelta(minutes=1))[:2] == (None, None)  # the window is over
     assert sold(paid_at=days(2))[0] == "A1"
@@ -234,3 +236,26 @@ def test_whoever_registers_by_a_link_is_recruited_by_its_clerk(shop):
 
     assert Membership.objects.get().registered_by == shop.staff["A2"]
     assert (Binding.objects.get().staff, Binding.objects.get().came_by) == (shop.staff["A2"], link.code)
+
+
+def test_a_rule_of_a_material_pays_for_what_its_links_brought_and_says_so(shop):
+    wanted, other = (sharing.material(shop, name) for name in ("秋冬画册", "夏装画册"))
+    shop.plan(
+        {
+            "id": "look", "when": {"material": [str(wanted.material_id)]},
+            "calc": {"type": "rate", "ppm": 100_000}, "split": [{"role": "share", "weight": 1}],
+        }
+    )  # fmt: skip
+    links = [sharing.share(version, shop.staff["A1"], shop.store) for version in (wanted, other)]
+    online = shop.channel("tmall")
+    sold = [shop.order(channel=online, share_code=link.code, lines=[{"paid_fen": 100_00}]) for link in links]
+
+    one, two = shop.settle(*sold, channel=online)
+
+    assert list(Entry.objects.of_staff().values_list("order", "fen")) == [(one, 10_00)]
+    # The same on the inputs that were kept, read back.
+    stories = [explain.of_line(order=line.order, line=line) for line in OrderLine.objects.filter(order__in=[one, two])]
+    assert [("素材", "秋冬画册") in story.facts for story in stories] == [True, False]
+    assert [len(story.winners) for story in stories] == [1, 0]
+    assert values.search("material", "秋冬")[0] == [values.Value(str(wanted.material_id), "秋冬画册")]
+    assert values.named({"material": ["M-1", "²"]}) == {}, "what somebody typed is no number"

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -260,3 +261,22 @@ def test_a_version_of_rates_alone_can_be_approved_and_a_wrong_rate_not(shop):
     draft.action_rates.update(once_per="weather")
     with pytest.raises(plans.PlanRefused, match="once_per"):
         plans.approve(version=draft, by=None, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("type", "fields", "wrong"),
+    [
+        ("friend", {"once_per": "customer+content"}, "once_per"),
+        ("opened", {"min_inactive_days": 30}, "min_inactive_days"),
+        ("coupon", {"once_per": "content"}, ""),
+    ],
+)
+def test_a_rate_asks_only_what_its_events_tell(shop, type, fields, wrong):
+    rate = ActionRate(type=type, fen=100, **fields)
+    try:
+        rate.full_clean(exclude=["version"])
+        refused = []
+    except ValidationError as error:
+        refused = list(error.message_dict)
+
+    assert refused == ([wrong] if wrong else [])

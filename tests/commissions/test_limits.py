@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from commissions import limits
 from commissions.engine import payout
 from commissions.models import Entry, Guarantee, PayTerms, Statement
-from retail.models import Employment, Post
+from retail.models import Employment, Post, Staff
 from tests.commissions.months import (
     MONTHS,
     added_up,
@@ -75,6 +75,25 @@ def test_newcomers_of_a_position_count_from_when_they_came(shop):
         close(shop, place)
     rows = Entry.objects.of_staff().filter(kind="draw").values_list("staff__code", "period_booked__starts_on", "fen")
     assert [(code, str(day), fen) for code, day, fen in rows] == [("sun", MONTHS[1], 3_000_00)]
+
+
+def test_newcomers_of_a_grade_until_they_have_another(shop):
+    guarantee(shop, position="clerk", grade="见习", draw_until=3, recover_from=2)
+    for code, grade in (("sun", "见习"), ("mei", "")):
+        new = shop.hire(code)
+        new.grade = grade
+        new.save()
+        Employment.objects.filter(staff=new).update(starts_at=at("2026-10-10"))
+    close(shop)
+    assert Entry.objects.of_staff().get(kind="draw").staff == shop.staff["sun"]
+
+    Staff.objects.filter(code="sun").update(grade="资深")
+    sell(shop, "sun", 4_000_00, "2026-11-05")
+    close(shop, 1)
+    sun = statement(shop, "sun", 1)
+    assert (sun.pay_fen, sun.kinds) == (3_000_00, {"earn": 4_000_00, "recover": -1_000_00})
+    close(shop, 2)
+    assert not Statement.objects.filter(period=month(shop, 2), staff=sun.staff).exists(), "no draw for another grade"
 
 
 def test_who_left_is_advanced_nothing(shop):

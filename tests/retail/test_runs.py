@@ -1,7 +1,7 @@
 """Looking at history again: a version tried on it writes nothing and says exactly what a recompute would post."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
@@ -14,7 +14,7 @@ from retail import approvals, bulk, intake
 from retail import runs as working
 from retail.models import AuditRow, Job, Order, OrderLine, Refund
 from tests.commissions.engine import naive
-from tests.factories import LONG_AGO, NOW, user
+from tests.factories import LONG_AGO, NOW, user, world
 from tests.factories.corrections import LATER, Shop
 
 pytestmark = pytest.mark.usefixtures("everything")
@@ -278,3 +278,32 @@ def test_two_processes_find_what_one_does(transactional_db):
 
     assert two.orders == one.orders == 30 and two.shares == one.shares and two.rules == one.rules
     assert sorted(two.changed) == sorted(one.changed) and two.moved_fen == one.moved_fen > 0
+
+
+def test_a_try_says_what_the_tiers_of_a_draft_would_have_given_for_whole_months():
+    """Beside the commissions, from sales as they are counted; a month that is not whole has no tiers."""
+    rule = {"id": "r", "calc": {"type": "rate", "ppm": 10_000}, "split": [{"role": "serve", "weight": 1}]}
+    steps = [{"from_fen": 0, "ppm": 10_000}, {"from_fen": 1_000_00, "ppm": 20_000}]
+    made = world()
+    for clerk in ("li", "wang"):
+        made.hire(clerk)
+    version = made.plan(rule, attainments=[{"code": "own", "mode": "whole", "steps": steps}])
+    for clerk, fen in (("li", 1_500_00), ("wang", 800_00)):
+        made.settle(made.order(lines=[{"paid_fen": fen}], serving_clerk=clerk, paid_at=NOW))
+    draft = plans.copy(version=version, by=None, now=NOW)
+    draft.attainments.get().steps.filter(from_fen=0).update(ppm=30_000)
+    before, end = ledger_as_it_is(), NOW + timedelta(days=40)
+
+    def found(first: str, last: str) -> tuple[dict | None, dict]:
+        days = {"first": date.fromisoformat(first), "last": date.fromisoformat(last)}
+        run = runs.try_on(version=draft, **days, by=None, now=end)
+        working.work(run_id=run.pk, now=end)
+        run.refresh_from_db()
+        rows = run.figures.filter(by="bonus").values_list("staff__code", "old_fen", "new_fen")
+        return run.result.get("bonuses"), {code: fens for code, *fens in rows}
+
+    whole, people = found("2026-10-01", "2026-10-31")
+    assert people == {"li": [30_00, 30_00], "wang": [8_00, 24_00]}
+    assert whole == {"old_fen": 38_00, "new_fen": 54_00, "periods": ["2026-10"]}
+    assert found("2026-10-01", "2026-10-30") == (None, {})
+    assert ledger_as_it_is() == before

@@ -7,8 +7,10 @@ from django.test import Client
 
 from commissions import actions, earnings
 from commissions.actions import Action, Void
+from commissions.models import Entry
 from members.models import Member
-from tests.factories import NOW, World, number, rated
+from tests import signing_in
+from tests.factories import NOW, World, number, rated, sharing, user
 
 TODAY = NOW.date()
 
@@ -76,3 +78,16 @@ def test_a_long_list_goes_on(paid: World, phone: Client):
     rest = phone.get("/m/earnings/actions/?from=20", headers={"HX-Request": "true"}).content.decode()
     assert rest.count("<details") == 2 and "<html" not in rest
     assert phone.get("/m/earnings/actions/?from=x").status_code == 404
+
+
+def test_a_response_says_of_what_on_the_phone_and_in_the_journal(shop: World, phone: Client):
+    rated(shop, starts_at=NOW - timedelta(days=90), opened={"fen": 30, "once_per": "customer+content"})
+    look = sharing.material(shop, "秋冬画册")
+    happened(shop, type="opened", content=str(look.material_id))
+
+    told = "「秋冬画册」：素材被打开，每位顾客每个素材一次，得 ¥0.30"
+    assert told in phone.get("/m/earnings/actions/").content.decode()
+    entry = Entry._base_manager.get(kind="cpr", staff=shop.staff["A1"])
+    desk = signing_in.signed_in(user(is_staff=True, is_superuser=True))
+    page = desk.get(f"/admin/commissions/entry/{entry.pk}/change/").content.decode()
+    assert told in page and "佣金池" not in page

@@ -232,7 +232,7 @@ def test_two_versions_are_compared_on_a_page(ops, draft):
 
 
 # ── Cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_an_order_becomes_a_case_after_it_was_read(shop, ops, draft):
+def test_an_order_becomes_a_case_after_it_was_read(shop, ops, sign_in, draft):
     with scope.within(scope.EVERYTHING):
         shop.hire("C-seller")
         sold = shop.order(serving_clerk="C-seller")
@@ -254,6 +254,11 @@ def test_an_order_becomes_a_case_after_it_was_read(shop, ops, draft):
         draft.rules.update(calc={"type": "rate", "ppm": 20000})
     assert "C-seller 应得 ¥3.00，算得 ¥2.00" in text(ops.get(f"{PAGE}/{draft.pk}/change/"))
     assert "没有找到这个单号" in text(ops.get(page, order="nowhere"))
+    # Offered where somebody looks at the order, to who may write the draft.
+    with scope.within(scope.EVERYTHING):
+        why = f"/admin/retail/orderline/{order.lines.get().pk}/why/"
+    assert f"{page}?order={order.outer_order_id}" in text(ops.get(why))
+    assert page not in text(sign_in(shop, "hq_finance").get(why))
 
 
 def test_cases_are_pasted_edited_and_taken_out(ops, draft):
