@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from unfold.decorators import display
 
-from clerks.admin.material_form import FilesField
+from clerks.admin.material_fields import FilesField
 from clerks.materials import files, uploads
 from clerks.materials.models import MaterialCategory, MaterialUpload, Scene
 from retail.models import Brand
