@@ -1,6 +1,6 @@
 """行为奖励 in plain words: what a rate pays, and of each event what it brought or why nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy
 from commissions.models import ActionEvent, ActionRate
 from retail.templatetags.figures import yuan
 
+# Type of an event → what its `content` is called. Those who report such events say so (`clerks.materials`).
+NAMED: dict[str, Callable[[str], str]] = {}
 _BEFORE = {
     "customer": gettext_lazy("每位顾客只给一次，这位已经给过了"),
     "customer+day": gettext_lazy("每位顾客每天只给一次，这天已经给过了"),
@@ -66,6 +68,11 @@ def why_not(event: ActionEvent) -> str:
     if event.reason == "too_late":
         return _("已经过了 %(days)s 天，不再收回") % {"days": rate.void_days}
     return ""
+
+
+def about(event: ActionEvent) -> str:
+    """What it was about, by its name."""
+    return NAMED.get(event.type, str)(event.content) if event.content else ""
 
 
 def _numbers(event: ActionEvent) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The editor of a material: what it is and who may send it, and, while it may be written on, what it says."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django import forms
@@ -212,6 +213,19 @@ def write(form: Any, *, by: Any) -> None:
             writing.keep_files(version=draft, ids=form.kept(), by=by, now=now)
     for file in form.looked:
         writing.add_file(version=draft, file=file, by=by, now=now)
+
+
+def put_forward(rows: Iterable[Material], *, by: Any) -> tuple[int, list[str]]:
+    """How many drafts wait for somebody now, and why others do not."""
+    sent, refused = 0, []
+    for row in rows:
+        try:
+            if version := writing.newest(row):
+                writing.submit(version=version, by=by, now=timezone.now())
+                sent += 1
+        except writing.Refused as refusal:
+            refused.append(_("%(name)s：%(why)s") % {"name": row.name, "why": refusal})
+    return sent, refused
 
 
 class Typed(NamedTuple):

@@ -34,6 +34,11 @@ def told(rows: QuerySet[Material], now: datetime) -> QuerySet[Any]:
     )
 
 
+def state_of(row: Any) -> str:
+    """Of the newest version, as words."""
+    return str(State(row.newest_state or State.DRAFT).label)
+
+
 def sought(rows: QuerySet, term: str) -> QuerySet | None:
     """By name, its pinyin, or the first letters of that; None where nothing can be sought."""
     said = "".join(term.split()).lower()

@@ -49,7 +49,7 @@ class MaterialVersionAdmin(DecidingAdmin):
     refusals = (writing.Refused,)
     list_display = ("title_label", "kind", "state_label", "writer", "decider", "made", "decided")
     list_select_related = ("material__brand", "made_by__staff", "decided_by__staff")
-    list_filter = ("state", "material__brand", "material__kind", "made_at")
+    list_filter = ("state", "made_at")
     search_fields = ("material__name",)
     ordering = (Case(When(state=State.WAITING, then=0), default=1), "-pk")
     fields = ("of_material", "number", "state_label", "writer", "made", "decider", "decided", "reason")

@@ -15,29 +15,19 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import ngettext, pgettext_lazy
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
 from clerks.admin import material_form, material_rows, material_views, material_words
 from clerks.admin.material_form import MaterialForm
 from clerks.materials import checks, files, library, writing
-from clerks.materials.models import Material, MaterialCategory, MaterialVersion
+from clerks.materials.models import Material, MaterialVersion
 from retail.models import Brand
-from retail.scoped_admin import Badge, Confirm, DecidingAdmin, ScopedAdmin
+from retail.scoped_admin import Badge, Confirm, DecidingAdmin
 
 Kind, State = Material.Kind, MaterialVersion.State
 _SUBMIT = writing.submit, _("送审了，请另一位总部同事看看。")
-
-
-@admin.register(MaterialCategory)
-class MaterialCategoryAdmin(ScopedAdmin):
-    is_everyday = True
-    list_display = ("name", "brand", "place")
-    list_select_related = ("brand",)
-    list_filter = ("brand",)
-    search_fields = ("name",)
-    fields = ("brand", "name", "place")
 
 
 @admin.register(Material)
@@ -55,6 +45,7 @@ class MaterialAdmin(DecidingAdmin):
     ordering = ("-pk",)
     autocomplete_fields = ("products", "stores")
     readonly_fields = ("now_there", "preview")
+    actions = ("submit_all",)
     actions_submit_line = ("save_and_submit",)
     actions_detail = ("submit", "withdraw", "revise", "retire", "revive")
     change_form_outer_before_template = "admin/materials/material/state.html"
@@ -192,7 +183,14 @@ class MaterialAdmin(DecidingAdmin):
             return HttpResponseNotAllowed(["POST"])
         return HttpResponse(material_views.preview(*material_form.typed(request)))
 
-    @action(description=_("保存并送审"), permissions=["submit"])
+    def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        return (
+            super().get_actions_submit_line(request, object_id)
+            if self.has_submit_permission(request, object_id)
+            else []
+        )
+
+    @action(description=_("保存并送审"))
     def save_and_submit(self, request: HttpRequest, obj: Material) -> None:
         """A button beside 保存; `response_change` does it once the words and files are kept."""
 
@@ -201,7 +199,6 @@ class MaterialAdmin(DecidingAdmin):
             return super().response_change(request, obj)
         return HttpResponseRedirect(self._on_newest(request, str(obj.pk), *_SUBMIT)["HX-Redirect"])
 
-    # ── What the page shows around it ──
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id)
         found = {**(extra_context or {}), **(self._found(request, row) if row else {})}
@@ -254,6 +251,16 @@ class MaterialAdmin(DecidingAdmin):
     @action(description=_("送审"), icon="send", permissions=["submit"], dialog=material_words.SUBMIT)
     def submit(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         return self._on_newest(request, object_id, *_SUBMIT)
+
+    @action(description=_("送审所选的草稿"), permissions=["change"])
+    def submit_all(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Each for itself; what is missing is told of each."""
+        sent, refused = material_form.put_forward(queryset.order_by("pk"), by=request.user)
+        for words in refused:
+            messages.error(request, words)
+        if sent:
+            said = ngettext("%(count)s 个送审了。", "%(count)s 个送审了。", sent)
+            messages.success(request, said % {"count": sent})
 
     @action(description=_("撤回"), icon="undo", permissions=["withdraw"], dialog=material_words.WITHDRAW)
     def withdraw(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:

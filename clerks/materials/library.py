@@ -36,6 +36,12 @@ def sendable(*, post: Post, now: datetime) -> QuerySet[Material]:
     return rows.annotate(live_id=Subquery(version)).exclude(live_id=None)
 
 
+def name_of(number: str) -> str:
+    """What a material is called; its number where there is none."""
+    row = Material._base_manager.filter(pk=number).first() if number.isascii() and number.isdecimal() else None
+    return row.name if row else number
+
+
 def visible(*, post: Post) -> QuerySet[Material]:
     """What is meant for the holder of a post, whether or not it can be sent at this moment."""
     assert post.store is not None

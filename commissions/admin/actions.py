@@ -124,7 +124,7 @@ class ActionEventAdmin(ScopedAdmin):
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("type", "person", "store", "amount", "outcome", "sentence")}),
-        (_("怎么判的"), {"fields": ("terms", "version_name", "entry_link", "active_days", "content", "number")}),
+        (_("怎么判的"), {"fields": ("terms", "version_name", "entry_link", "active_days", "about", "number")}),
         (_("时间"), {"fields": ("at", "day", "judged_at")}),
     )
 
@@ -146,6 +146,10 @@ class ActionEventAdmin(ScopedAdmin):
     @display(description=_("说明"))
     def sentence(self, event: ActionEvent) -> str:
         return action_words.story(event, "").sentence
+
+    @display(description=_("素材"))
+    def about(self, event: ActionEvent) -> str:
+        return action_words.about(event) or "–"
 
     @display(description=_("规定"))
     def terms(self, event: ActionEvent) -> str:

@@ -22,7 +22,7 @@ document.addEventListener("change", (event) => {
     const made = document.createElement("li");
     if (PICTURES.includes(file.type) && place < MOST) made.append(picture(file));
     const words = document.createElement("small");
-    words.textContent = `${file.name} · ${(file.size / MEGA).toFixed(1)} MB`;
+    words.textContent = `${file.name} · ${file.size < MEGA ? `${Math.ceil(file.size / 1024)} KB` : `${(file.size / MEGA).toFixed(1)} MB`}`;
     made.append(words);
     return made;
   }

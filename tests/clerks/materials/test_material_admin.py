@@ -132,7 +132,7 @@ def test_of_several_files_the_good_ones_stay_and_another_cover_replaces_the_firs
     answer = made(author, world, "pictures", files=given)
     assert answer.status_code == 302 and "坏.jpg：" in author.get(answer["Location"]).text
     assert Material.objects.get().versions.get().files.get().width == 60
-    again = made(author, world, "pictures", name="", files=given[:1])
+    again = made(author, world, "pictures", name="", files=[file("好.jpg", materials.picture())])
     assert "再选一次" in str(again.context["adminform"].form.errors["files"])
 
     made(author, world, "link", title="画册", files=[file("a.jpg", materials.picture(60, 80))])
@@ -201,6 +201,9 @@ def test_many_at_once_become_drafts_or_say_why_not(world: World, author: Client)
     done = author.get(f"{page}change/").text
     assert "6 个成了草稿，3 个没有成" in done and "../" not in done
     assert sorted(Material.objects.values_list("kind", flat=True)) == ["file", *["pictures"] * 4, "video"]
+    assert done.count("草稿</small>") == 6
+    chosen = {"action": "submit_all", "_selected_action": list(Material.objects.values_list("pk", flat=True))}
+    assert "6 个送审了" in author.post(PAGE, chosen, follow=True).text
     for wrong in ({}, {"files": [file("e.jpg", b"")]}):
         assert author.post(f"{UPLOAD}add/", {"brand": world.brand.pk, "scene": "daily"} | wrong).status_code == 200
     assert MaterialUpload.objects.count() == 1 and author.get(UPLOAD).status_code == 200
