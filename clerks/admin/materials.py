@@ -54,7 +54,6 @@ class MaterialAdmin(DecidingAdmin):
     class Media:
         js = ("js/chosen.js", "js/preview.js")
 
-    # ── Rows ──
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return material_rows.told(super().get_queryset(request), timezone.now())
 
@@ -87,8 +86,8 @@ class MaterialAdmin(DecidingAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """First of all one says which kind it is to be."""
         if kind := material_form.kind_asked(request):
-            asked = {"label": Kind(kind).label, "about": material_words.ABOUT[kind]}
-            return super().add_view(request, form_url, {**(extra_context or {}), "asked": asked})
+            asked = {"asked": {"label": Kind(kind).label, "about": material_words.ABOUT[kind]}}
+            return super().add_view(request, form_url, (extra_context or {}) | asked)
         if not self.has_add_permission(request):
             raise PermissionDenied
         kinds = [(one.value, one.label, material_words.ABOUT[one], material_words.ICONS[one]) for one in Kind]
@@ -101,7 +100,7 @@ class MaterialAdmin(DecidingAdmin):
         return type("MaterialForm", (made,), {"draft": self._draft(obj), "kind": kind})
 
     def _draft(self, obj: Material | None) -> MaterialVersion | None:
-        """The version that is written on; none where nothing is to be changed now."""
+        """The one that is written on."""
         newest = writing.newest(obj) if obj else None
         return newest if newest and newest.state in writing.EDITABLE else None
 
