@@ -1,7 +1,7 @@
 """The editor of a material: what it is and who may send it, and, while it may be written on, what it says."""
 
-import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -18,9 +18,10 @@ from unfold.widgets import (
     UnfoldAdminURLInputWidget,
 )
 
+from clerks.admin.material_fields import FilesField, LabelsField
 from clerks.materials import documents, files, pictures, uploads, writing
-from clerks.materials.models import Material, MaterialFile, MaterialVersion
-from retail.models import Brand
+from clerks.materials.models import Material, MaterialFile, MaterialVersion, PosterTemplate
+from retail.models import Brand, Product, Staff
 from retail.scoped_admin import YuanField
 
 Kind = Material.Kind
@@ -34,49 +35,10 @@ CONTENT: dict[str, tuple[str, ...]] = {
     Kind.MINIPROGRAM: ("title", "appid", "page", "files", "text"),
     Kind.PRODUCT: ("title", "text", "price_fen", "url", "files"),
     Kind.LIVE: ("title", "text", "live_at", "url", "files"),
-    Kind.POSTER: ("price_fen", "text"),
+    Kind.POSTER: ("title", "text", "price_fen", "files"),
 }
 ACCEPT = {Kind.VIDEO: ".mp4,video/mp4", Kind.FILE: ".pdf,.docx,.xlsx,.pptx"}
 PICTURES = ".jpg,.jpeg,.png,.webp,image/jpeg,image/png,image/webp"
-_BETWEEN = re.compile(r"[,;\s\uff0c\u3001\uff1b]+")  # of any keyboard
-
-
-class SeveralFiles(forms.ClearableFileInput):
-    allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
-
-
-class FilesField(forms.FileField):
-    """Any number of files at once; the value is a list of them."""
-
-    widget = SeveralFiles
-
-    def clean(self, data: Any, initial: Any = None) -> list[Any]:
-        given = data if isinstance(data, list | tuple) else [data]
-        return [super(FilesField, self).clean(one, None) for one in given if one]
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(data)
-
-
-class LabelsField(forms.CharField):
-    """Several short words in one line, with commas of any keyboard between them."""
-
-    def __init__(self, *, most: int = 20, **options: Any) -> None:
-        super().__init__(**{"required": False, "widget": UnfoldAdminTextInputWidget, "max_length": 400, **options})
-        self.most = most
-
-    def prepare_value(self, value: Any) -> Any:
-        return str(_("、")).join(value) if isinstance(value, list | tuple) else value
-
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
-        found = list(dict.fromkeys(filter(None, _BETWEEN.split(super().clean(value) or ""))))
-        if any(len(one) > self.most for one in found):
-            raise ValidationError(_("每个词最多 %(count)s 个字。") % {"count": self.most})
-        return found
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return list(initial or []) != list(filter(None, _BETWEEN.split(data or "")))
 
 
 class MaterialForm(ModelForm):
@@ -139,11 +101,18 @@ class MaterialForm(ModelForm):
                 "accept": ACCEPT.get(Kind(self.kind), PICTURES),
                 "class": "desk-input",
             }
+        for name in ("category", "template"):  # of several brands they are called alike
+            if name in self.fields and not self.instance.pk and Brand.objects.count() > 1:
+                self.fields[name].label_from_instance = lambda row: f"{row.brand} · {row}"  # type: ignore[attr-defined]
+            elif name in self.fields and self.instance.pk:
+                rows: Any = self.fields[name]
+                rows.queryset = rows.queryset.filter(brand=self.instance.brand_id)
         self.looked: list[files.Looked] = []
+        self.unfit: list[str] = []
 
     def kept(self) -> list[int]:
         """The files that stay, in the order the person gave them."""
-        if self.draft is None:
+        if self.draft is None or (self.looked and self._takes_one()):
             return []
         asked = []
         for row in self.draft.files.order_by("place"):
@@ -153,20 +122,52 @@ class MaterialForm(ModelForm):
                 asked.append((int(said) if is_number else row.place + 1, row.place, row.pk))
         return [pk for _place, _was, pk in sorted(asked)]
 
+    def _takes_one(self) -> bool:
+        return files.MOST[Kind(self.kind)] == 1
+
     def clean_files(self) -> list[Any]:
+        """Of several those that can be used are kept, and the page names the others (`unfit`)."""
         given = self.cleaned_data["files"]
-        if fault := files.too_many(kind=self.kind, count=len(self.kept()) + len(given)) if given else "":
+        there = 0 if self._takes_one() else len(self.kept())  # another one takes the place of the only one
+        if fault := files.too_many(kind=self.kind, count=there + len(given)) if given else "":
             raise ValidationError(fault)
-        faults = []
         for one in given:
             try:
                 self.looked.append(_looked(self.kind, one))
             except files.Unfit as unfit:
                 name = documents.display_name(one.name)
-                faults.append(_("%(name)s：%(why)s") % {"name": name, "why": unfit})
-        if faults:
-            raise ValidationError(faults)
+                self.unfit.append(_("%(name)s：%(why)s") % {"name": name, "why": unfit})
+        if self.unfit and not self.looked:
+            raise ValidationError(self.unfit)
         return given
+
+    def clean_grades(self) -> list[str]:
+        """One that nobody has would hide the material from everybody."""
+        given = self.cleaned_data["grades"]
+        known = set(Staff.objects.exclude(grade="").values_list("grade", flat=True).distinct()) if given else set()
+        if strange := [one for one in given if one not in known]:
+            said = {"strange": _("、").join(strange), "known": _("、").join(sorted(known)[:20]) or "–"}
+            raise ValidationError(_("没有员工是这个职级：%(strange)s。现在有：%(known)s。") % said)
+        return given
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        self._of_one_brand(given)
+        if self.errors and self.looked:
+            self.add_error("files", _("选好的文件浏览器不会留着：把别的地方改好，再选一次。"))
+        return given
+
+    def _of_one_brand(self, given: dict[str, Any]) -> None:
+        """A clerk of one brand sends no poster, product or shelf of another."""
+        brand = given.get("brand") or (self.instance.brand if self.instance.brand_id else None)
+        if brand is None:
+            return
+        for name in ("category", "template", "products", "stores"):
+            said = given.get(name)
+            rows = [said] if name in ("category", "template") else (said or ())
+            if strange := [str(row) for row in rows if row is not None and row.brand_id != brand.pk]:
+                words = _("%(names)s 不是 %(brand)s 的。")
+                self.add_error(name, words % {"names": _("、").join(strange[:5]), "brand": brand})
 
     def content(self) -> dict[str, Any]:
         """What the version says now, of the fields on the page."""
@@ -186,6 +187,8 @@ def _help(kind: str) -> str:
     if kind == Kind.FILE:
         size = documents.MOST_DOCUMENT // 1024 // 1024
         return _("一个 PDF、Word、Excel 或 PPT 文件，%(size)s MB 以内。") % {"size": size}
+    if kind == Kind.POSTER:
+        return _("画在海报上的图。不传，就用同一个商品别的素材的第一张图。")
     said = {"size": pictures.MOST_BYTES // 1024 // 1024, "count": files.MOST[Kind(kind)]}
     if said["count"] == 1:
         return _("一张封面图：JPG、PNG 或 WebP，%(size)s MB 以内。") % said
@@ -212,26 +215,47 @@ def write(form: Any, *, by: Any) -> None:
         writing.add_file(version=draft, file=file, by=by, now=now)
 
 
-def typed(request: HttpRequest) -> tuple[MaterialVersion, list[MaterialFile]]:
-    """The version as the form stands, with the files it has; of a field that is wrong what was typed is left out."""
-    number = request.GET.get("material", "")
-    is_number = number.isascii() and number.isdecimal() and len(number) < 19
-    material = Material.objects.select_related("brand").filter(pk=number).first() if is_number else None
+def put_forward(rows: Iterable[Material], *, by: Any) -> tuple[int, list[str]]:
+    """How many drafts wait for somebody now, and why others do not."""
+    sent, refused = 0, []
+    for row in rows:
+        try:
+            if version := writing.newest(row):
+                writing.submit(version=version, by=by, now=timezone.now())
+                sent += 1
+        except writing.Refused as refusal:
+            refused.append(_("%(name)s：%(why)s") % {"name": row.name, "why": refusal})
+    return sent, refused
+
+
+class Typed(NamedTuple):
+    """The version as the form stands, with the files it has and its product; what is wrong is left out."""
+
+    version: MaterialVersion
+    files: list[MaterialFile]
+    product: Product | None
+
+
+def typed(request: HttpRequest) -> Typed:
+    material = _one(Material.objects.select_related("brand"), request.GET.get("material", ""))
     draft = writing.newest(material) if material else None
     if material is None:
-        brand = request.POST.get("brand", "")
-        found = (
-            Brand.objects.filter(pk=brand).first()
-            if brand.isascii() and brand.isdecimal() and len(brand) < 19
-            else None
-        )
-        material = Material(brand=found, kind=kind_asked(request), name=request.POST.get("name", "")[:64])
+        brand = _one(Brand.objects, request.POST.get("brand", ""))
+        material = Material(brand=brand, kind=kind_asked(request), name=request.POST.get("name", "")[:64])
+    if "template" in request.POST:
+        material.template = _one(PosterTemplate.objects, request.POST["template"])
     version = MaterialVersion(material=material)
     for name in ("title", "text", "url"):
         setattr(version, name, request.POST.get(name, "")[:4000])
     for name in ("price_fen", "live_at"):
         setattr(version, name, _read(name, request))
-    return version, list(draft.files.select_related("media").order_by("place")) if draft else []
+    kept = list(draft.files.select_related("media").order_by("place")) if draft else []
+    return Typed(version, kept, _one(Product.objects, request.POST.get("products", "")))
+
+
+def _one(rows: Any, number: str) -> Any:
+    is_number = number.isascii() and number.isdecimal() and len(number) < 19
+    return rows.filter(pk=number).first() if is_number else None
 
 
 def _read(name: str, request: HttpRequest) -> Any:

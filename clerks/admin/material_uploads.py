@@ -15,9 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from unfold.decorators import display
 
-from clerks.admin.material_form import FilesField
+from clerks.admin import material_rows
+from clerks.admin.material_fields import FilesField
 from clerks.materials import files, uploads
-from clerks.materials.models import MaterialCategory, MaterialUpload, Scene
+from clerks.materials.models import Material, MaterialCategory, MaterialUpload, Scene
 from retail.models import Brand
 from retail.scoped_admin import ScopedAdmin, moment
 
@@ -34,6 +35,8 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         brands: Any = self.fields["brand"]
         categories: Any = self.fields["category"]
+        if Brand.objects.count() > 1:
+            categories.label_from_instance = lambda row: f"{row.brand} · {row}"
         brands.queryset = Brand.objects.order_by("pk")
         categories.queryset = MaterialCategory.objects.select_related("brand").order_by("brand", "place")
         if brands.queryset.count() == 1:
@@ -126,8 +129,10 @@ def _given_in(form: UploadForm, request: HttpRequest) -> MaterialUpload:
 
 
 def _outcome(row: MaterialUpload) -> dict[str, Any]:
+    made = [one["material"] for one in row.outcomes if "material" in one]
+    rows = material_rows.told(Material.objects.filter(pk__in=made), timezone.now())
     return {
         "upload": row,
-        "drafts": [one for one in row.outcomes if "material" in one],
+        "drafts": [(one, material_rows.named(one), material_rows.state_of(one)) for one in rows.order_by("pk")],
         "failed": [one for one in row.outcomes if "error" in one],
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -19,6 +19,7 @@ from clerks.admin import material_views
 from clerks.admin.material_words import COLOURS
 from clerks.materials import checks, differences, writing
 from clerks.materials.models import MaterialVersion
+from retail.models import Brand
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, link, moment
 
 State = MaterialVersion.State
@@ -47,11 +48,11 @@ class MaterialVersionAdmin(DecidingAdmin):
     is_read_only = True
     refusals = (writing.Refused,)
     list_display = ("title_label", "kind", "state_label", "writer", "decider", "made", "decided")
-    list_select_related = ("material", "made_by__staff", "decided_by__staff")
+    list_select_related = ("material__brand", "made_by__staff", "decided_by__staff")
     list_filter = ("state", "made_at")
     search_fields = ("material__name",)
-    ordering = ("-pk",)
-    fields = ("of_material", "number", "state_label", "writer", "made", "decider", "decided", "reason", "live_from")
+    ordering = (Case(When(state=State.WAITING, then=0), default=1), "-pk")
+    fields = ("of_material", "number", "state_label", "writer", "made", "decider", "decided", "reason")
     actions_detail = ("approve", "send_back")
     change_form_outer_before_template = "admin/materials/materialversion/shown.html"
     made = moment("made_at", _("创建"))
@@ -59,6 +60,17 @@ class MaterialVersionAdmin(DecidingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).filter(material__owner=None)
+
+    def get_fields(self, request: HttpRequest, obj: MaterialVersion | None = None) -> tuple[str, ...]:
+        """Why it came back, where it did."""
+        return tuple(name for name in self.fields if name != "reason" or (obj is not None and obj.reason))
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        return (*self.list_display, "brand") if Brand.objects.count() > 1 else self.list_display
+
+    @display(description=_("品牌"), ordering="material__brand")
+    def brand(self, row: MaterialVersion) -> str:
+        return str(row.material.brand)
 
     @display(description=_("素材"))
     def title_label(self, row: MaterialVersion) -> str:
@@ -87,14 +99,18 @@ class MaterialVersionAdmin(DecidingAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.row(request, object_id)
         return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **(_found(row) if row else {})}
+            request, object_id, form_url, {**(extra_context or {}), **(_found(row, request) if row else {})}
         )
 
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.row(request, object_id)
         return row is not None and row.state == State.WAITING and request.user.has_perm("materials.approve_material")
 
-    @action(description=pgettext_lazy("button", "通过"), icon="verified", permissions=["decide"], dialog=APPROVE)
+    def has_approve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.row(request, object_id)
+        return self.has_decide_permission(request, object_id) and not writing.is_own(version=row, by=request.user)
+
+    @action(description=pgettext_lazy("button", "通过"), icon="verified", permissions=["approve"], dialog=APPROVE)
     def approve(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
         def verb(row: MaterialVersion) -> str:
             writing.approve(version=row, by=request.user, now=timezone.now())
@@ -102,7 +118,11 @@ class MaterialVersionAdmin(DecidingAdmin):
 
         return self.attempt(request, object_id, verb)
 
-    @action(description=pgettext_lazy("button", "退回"), icon="reply", permissions=["decide"], dialog=SEND_BACK)
+    def has_return_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.row(request, object_id)
+        return self.has_decide_permission(request, object_id) and row.made_by_id != request.user.pk
+
+    @action(description=pgettext_lazy("button", "退回"), icon="reply", permissions=["return"], dialog=SEND_BACK)
     def send_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         def verb(row: MaterialVersion) -> str:
             reason = form.cleaned_data["reason"]
@@ -112,16 +132,27 @@ class MaterialVersionAdmin(DecidingAdmin):
         return self.attempt(request, object_id, verb)
 
 
-def _found(row: MaterialVersion) -> dict[str, Any]:
+def _found(row: MaterialVersion, request: HttpRequest) -> dict[str, Any]:
     earlier = MaterialVersion.objects.filter(material=row.material, number__lt=row.number, state=State.APPROVED)
     before = earlier.order_by("-number").first()
     is_open = row.state not in (State.APPROVED, State.RETURNED)
     return {
         "version": row,
         "preview": material_views.preview(row),
-        "files": row.files.select_related("media").order_by("place"),
+        "files": material_views.held(row),
+        "facts": material_views.facts(row),
+        "own": row.state == State.WAITING and writing.is_own(version=row, by=request.user),
+        "next": _next(row, request),
         "before": before,
         "changes": differences.between(old=before, new=row) if before else [],
         "files_differ": before is not None and differences.files_differ(old=before, new=row),
         "missing": list(checks.problems(row, now=timezone.now()).values()) if is_open else [],
     }
+
+
+def _next(row: MaterialVersion, request: HttpRequest) -> MaterialVersion | None:
+    """What else waits for this person, who is done with this one."""
+    if row.state == State.WAITING or not request.user.has_perm("materials.approve_material"):
+        return None
+    waiting = MaterialVersion.objects.filter(state=State.WAITING, material__owner=None).select_related("material")
+    return waiting.exclude(made_by=request.user).order_by("pk").first()

@@ -20,9 +20,20 @@ ABOUT = {
     Kind.LIVE: _("直播什么时候开"),
     Kind.POSTER: _("带导购自己的码的海报"),
 }
+ICONS = {
+    Kind.TEXT: "chat",
+    Kind.PICTURES: "photo_library",
+    Kind.LINK: "link",
+    Kind.VIDEO: "movie",
+    Kind.FILE: "description",
+    Kind.MINIPROGRAM: "widgets",
+    Kind.PRODUCT: "sell",
+    Kind.LIVE: "live_tv",
+    Kind.POSTER: "wallpaper",
+}
 SUBMIT = ActionDialog(
     title=_("送审？"),
-    description=_("送审以后不能再改，等另一位总部同事决定。改过内容的先保存。"),
+    description=_("送审以后不能再改，等另一位总部同事决定。改过还没保存的，请用下面的“保存并送审”。"),
     form_class=Confirm,
     form_submit_text=_("送审"),
 )

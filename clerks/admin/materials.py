@@ -5,8 +5,9 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Func, OuterRef, Q, QuerySet, Subquery, TextField
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.db.models import QuerySet
+from django.forms import HiddenInput
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -14,39 +15,19 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import ngettext, pgettext_lazy
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
-from clerks.admin import material_form, material_views, material_words
+from clerks.admin import material_form, material_rows, material_views, material_words
 from clerks.admin.material_form import MaterialForm
 from clerks.materials import checks, files, library, writing
-from clerks.materials.models import Material, MaterialCategory, MaterialFile, MaterialVersion
-from retail.scoped_admin import Badge, Confirm, DecidingAdmin, ScopedAdmin
+from clerks.materials.models import Material, MaterialVersion
+from retail.models import Brand
+from retail.scoped_admin import Badge, Confirm, DecidingAdmin
 
 Kind, State = Material.Kind, MaterialVersion.State
-
-
-@admin.register(MaterialCategory)
-class MaterialCategoryAdmin(ScopedAdmin):
-    is_everyday = True
-    list_display = ("name", "brand", "place")
-    list_select_related = ("brand",)
-    list_filter = ("brand",)
-    search_fields = ("name",)
-    fields = ("brand", "name", "place")
-
-
-class StateFilter(admin.SimpleListFilter):
-    """By what became of the newest version."""
-
-    title = _("状态")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, object]]:
-        return list(State.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(newest_state=self.value()) if self.value() else queryset
+_SUBMIT = writing.submit, _("送审了，请另一位总部同事看看。")
 
 
 @admin.register(Material)
@@ -56,50 +37,37 @@ class MaterialAdmin(DecidingAdmin):
     is_everyday = True
     form = MaterialForm
     refusals = (writing.Refused,)
-    list_display = ("picture", "name", "kind", "scene", "category", "state_label", "sent_now", "valid")
-    list_display_links = ("picture", "name")
+    list_display = ("named", "kind", "scene", "category", "state_label", "sent_now", "valid")
+    list_display_links = ("named",)
     list_select_related = ("category", "brand")
-    list_filter = ("brand", "kind", "scene", StateFilter, "category", "is_active", "is_pinned")
+    list_filter = ("brand", "kind", "scene", material_rows.StateFilter, "category", "is_active", "is_pinned")
     search_fields = ("name",)
     ordering = ("-pk",)
     autocomplete_fields = ("products", "stores")
     readonly_fields = ("now_there", "preview")
+    actions = ("submit_all",)
+    actions_submit_line = ("save_and_submit",)
     actions_detail = ("submit", "withdraw", "revise", "retire", "revive")
     change_form_outer_before_template = "admin/materials/material/state.html"
     change_form_outer_after_template = "admin/materials/material/history.html"
 
     class Media:
-        js = ("js/preview.js",)
+        js = ("js/chosen.js", "js/preview.js")
 
-    # ── Rows ──
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Without the quick replies of single clerks, which are theirs."""
-        versions = MaterialVersion._base_manager.filter(material=OuterRef("pk")).order_by("-number")
-        seen = MaterialFile._base_manager.filter(version__material=OuterRef("pk"), width__isnull=False)
-        live = library.live(now=timezone.now()).filter(material=OuterRef("pk"))
-        return (
-            super()
-            .get_queryset(request)
-            .filter(owner=None)
-            .annotate(
-                newest_state=Subquery(versions.values("state")[:1]),
-                live_number=Subquery(live.values("number")[:1]),
-                picture_id=Subquery(seen.order_by("-version__number", "place").values("pk")[:1]),
-            )
-        )
+        return material_rows.told(super().get_queryset(request), timezone.now())
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Of several brands one sees whose each is."""
+        return (*self.list_display, "brand") if Brand.objects.count() > 1 else self.list_display
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """By name, its pinyin, or the first letters of that."""
-        said = "".join(search_term.split()).lower()
-        if not said or "\x00" in said:
-            return super().get_search_results(request, queryset, search_term)
-        sought = Func(F("name"), function="name_sought", output_field=TextField())
-        rows = queryset.annotate(sought=sought)
-        return rows.filter(Q(name__icontains=search_term.strip()) | Q(sought__contains=said)), False
+        found = material_rows.sought(queryset, search_term)
+        return super().get_search_results(request, queryset, search_term) if found is None else (found, False)
 
-    @display(description=_("图"))
-    def picture(self, row: Any) -> SafeString | str:
-        return material_views.thumbnail(row.picture_id)
+    @display(description=_("名称"), ordering="name")
+    def named(self, row: Any) -> SafeString:
+        return material_rows.named(row)
 
     @display(description=_("状态"), label=material_words.COLOURS)
     def state_label(self, row: Any) -> Badge:
@@ -108,23 +76,21 @@ class MaterialAdmin(DecidingAdmin):
 
     @display(description=_("导购在发"))
     def sent_now(self, row: Any) -> str:
-        if not row.is_active:
-            return str(_("已停用"))
-        return str(_("第 %(number)s 版") % {"number": row.live_number}) if row.live_number else "–"
+        return material_rows.sent_now(row, timezone.now())
 
     @display(description=_("有效期"))
     def valid(self, row: Material) -> str:
-        if row.valid_until is not None and row.valid_until <= timezone.now():
-            return str(_("已过期"))
-        ends = [f"{timezone.localtime(at):%Y-%m-%d}" if at else "" for at in (row.valid_from, row.valid_until)]
-        return "–".join(ends) if any(ends) else str(_("一直"))
+        return material_rows.valid(row)
 
     # ── The editor ──
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """First of all one says which kind it is to be."""
-        if material_form.kind_asked(request) or not self.has_add_permission(request):
-            return super().add_view(request, form_url, extra_context)
-        kinds = [(kind.value, kind.label, material_words.ABOUT[kind]) for kind in Kind]
+        if kind := material_form.kind_asked(request):
+            asked = {"asked": {"label": Kind(kind).label, "about": material_words.ABOUT[kind]}}
+            return super().add_view(request, form_url, (extra_context or {}) | asked)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        kinds = [(one.value, one.label, material_words.ABOUT[one], material_words.ICONS[one]) for one in Kind]
         context = {**self.admin_site.each_context(request), "title": _("新素材"), "kinds": kinds}
         return TemplateResponse(request, "admin/materials/material/kinds.html", context)
 
@@ -134,7 +100,7 @@ class MaterialAdmin(DecidingAdmin):
         return type("MaterialForm", (made,), {"draft": self._draft(obj), "kind": kind})
 
     def _draft(self, obj: Material | None) -> MaterialVersion | None:
-        """The version that is written on; none where nothing is to be changed now."""
+        """The one that is written on."""
         newest = writing.newest(obj) if obj else None
         return newest if newest and newest.state in writing.EDITABLE else None
 
@@ -163,13 +129,16 @@ class MaterialAdmin(DecidingAdmin):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "kind" and field is not None:
             field.initial = material_form.kind_asked(request)
+            field.widget = HiddenInput()  # another kind has other fields: one goes back and chooses it
+        if db_field.name == "regions" and field is not None:
+            field.widget, field.help_text = UnfoldAdminSelect2MultipleWidget(choices=field.choices), ""
         return field
 
     @display(description=_("现在的文件"))
     def now_there(self, row: Material) -> SafeString:
         draft = self._draft(row)
-        rows = list(draft.files.select_related("media").order_by("place")) if draft else []
-        return render_to_string("admin/materials/material/files.html", {"files": rows, "may_write": True})
+        files_of = {"files": material_views.held(draft), "may_write": True}
+        return render_to_string("admin/materials/material/files.html", files_of)
 
     @display(description=_("顾客会看到"))
     def preview(self, row: Material) -> SafeString:
@@ -190,6 +159,8 @@ class MaterialAdmin(DecidingAdmin):
             return
         try:
             material_form.write(form, by=request.user)
+            for words in form.unfit:
+                messages.warning(request, words)
         except writing.Refused as refusal:  # somebody else has put it forward meanwhile
             messages.error(request, str(refusal))
 
@@ -211,7 +182,22 @@ class MaterialAdmin(DecidingAdmin):
             return HttpResponseNotAllowed(["POST"])
         return HttpResponse(material_views.preview(*material_form.typed(request)))
 
-    # ── What the page shows around it ──
+    def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        return (
+            super().get_actions_submit_line(request, object_id)
+            if self.has_submit_permission(request, object_id)
+            else []
+        )
+
+    @action(description=_("保存并送审"))
+    def save_and_submit(self, request: HttpRequest, obj: Material) -> None:
+        """A button beside 保存; `response_change` does it once the words and files are kept."""
+
+    def response_change(self, request: HttpRequest, obj: Material) -> HttpResponse:
+        if "materials_material_save_and_submit" not in request.POST:
+            return super().response_change(request, obj)
+        return HttpResponseRedirect(self._on_newest(request, str(obj.pk), *_SUBMIT)["HX-Redirect"])
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id)
         found = {**(extra_context or {}), **(self._found(request, row) if row else {})}
@@ -219,6 +205,7 @@ class MaterialAdmin(DecidingAdmin):
 
     def _found(self, request: HttpRequest, row: Material) -> dict[str, Any]:
         newest, now = writing.newest(row), timezone.now()
+        live = library.live(now=now).filter(material=row).first()
         versions = row.versions.select_related("made_by__staff", "decided_by__staff").order_by("-number")
         may_write = (
             newest is not None and newest.state in writing.EDITABLE and self.has_change_permission(request, row)
@@ -227,7 +214,10 @@ class MaterialAdmin(DecidingAdmin):
         return {
             "material": row if newest else None,
             "newest": newest,
-            "live": library.live(now=now).filter(material=row).first(),
+            "live": live,
+            "objection": material_rows.dates(row, now),
+            "files": material_views.held(live) if live else [],
+            "shared": request.user.has_perm("materials.view_shareday"),
             "versions": versions,
             "missing": list(missing),
             "may_write": may_write,
@@ -259,7 +249,17 @@ class MaterialAdmin(DecidingAdmin):
 
     @action(description=_("送审"), icon="send", permissions=["submit"], dialog=material_words.SUBMIT)
     def submit(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:
-        return self._on_newest(request, object_id, writing.submit, _("送审了，请另一位总部同事看看。"))
+        return self._on_newest(request, object_id, *_SUBMIT)
+
+    @action(description=_("送审所选的草稿"), permissions=["change"])
+    def submit_all(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Each for itself; what is missing is told of each."""
+        sent, refused = material_form.put_forward(queryset.order_by("pk"), by=request.user)
+        for words in refused:
+            messages.error(request, words)
+        if sent:
+            said = ngettext("%(count)s 个送审了。", "%(count)s 个送审了。", sent)
+            messages.success(request, said % {"count": sent})
 
     @action(description=_("撤回"), icon="undo", permissions=["withdraw"], dialog=material_words.WITHDRAW)
     def withdraw(self, request: HttpRequest, form: Confirm, object_id: str) -> HttpResponse:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from PIL import Image
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
@@ -31,7 +31,7 @@ from retail.scoped_admin import ScopedAdmin, StrictJSON
 LONGEST_TEXT = 40_000  # letters of the areas as JSON
 THUMBNAIL = 320
 _WORDS = {
-    "remove": gettext_lazy("去掉"),
+    "remove": pgettext_lazy("button", "去掉"),
     "broken": gettext_lazy("下面的文字不是能读的 JSON，改好后编辑器会再出现。"),
     "no_background": gettext_lazy("先选一张底图。"),
     "offline": gettext_lazy("没有连上，改一下再试。"),

@@ -25,8 +25,8 @@ Kind = Material.Kind
 MOST = {
     Kind.PICTURES: 9,
     Kind.PRODUCT: 9,
-    **dict.fromkeys((Kind.LINK, Kind.MINIPROGRAM, Kind.LIVE, Kind.VIDEO, Kind.FILE), 1),
-    **dict.fromkeys((Kind.TEXT, Kind.POSTER), 0),
+    **dict.fromkeys((Kind.LINK, Kind.MINIPROGRAM, Kind.LIVE, Kind.VIDEO, Kind.FILE, Kind.POSTER), 1),
+    Kind.TEXT: 0,
 }
 
 

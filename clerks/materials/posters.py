@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import segno
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BinaryField, F, Func
+from django.db.models import BinaryField, F, Func, QuerySet
 from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw, ImageOps
 
 from clerks.materials import areas, lettering, library, pictures, scripts, shares
 from clerks.materials.areas import Area, Kind
-from clerks.materials.models import Material, MaterialFile, PosterPicture, PosterTemplate, Share
+from clerks.materials.models import Material, MaterialFile, MaterialVersion, PosterPicture, PosterTemplate, Share
 from retail.models import Product
 from retail.wecom.models import Media, MediaContent
 
@@ -84,26 +84,49 @@ def sample(*, origin: str) -> Sheet:
     )
 
 
+class Trial(NamedTuple):
+    """A version somebody writes or decides on, with the names of some clerk; `photo`: the number of its picture."""
+
+    template: PosterTemplate
+    version: MaterialVersion
+    product: Product | None
+    photo: int | None
+    clerk: str
+    store: str
+
+
+def trial(*, of: Trial, now: datetime, origin: str) -> bytes:
+    """How posters of a version will look; none is kept. Raises Undrawable."""
+    photo = of.photo or _photo_of(of.product, now)
+    url = f"{origin}/s/{'x' * shares.LENGTH}"
+    words = _words(of.version, of.product, url=url, clerk=of.clerk, store=of.store)
+    return draw(template=of.template, sheet=words._replace(photo=photo))
+
+
 def forget(*, before: datetime) -> int:
     return PosterPicture.objects.filter(made_at__lt=before).delete()[0]
 
 
 # ── What goes in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def _sheet(share: Share, origin: str, now: datetime) -> Sheet:
-    version, product = share.version, _product(share)
-    price_fen, tag_fen = version.price_fen, product.tag_fen if product else None
-    names = {"clerk": share.staff.name, "store": share.store.name, "product": product.name if product else ""}
+    product = _product(share)
+    url = origin.rstrip("/") + shares.path(share)
+    words = _words(share.version, product, url=url, clerk=share.staff.name, store=share.store.name)
     photo = _photo(share, product, now)
+    return words._replace(photo=photo, photo_hash=_hash_of(photo))
+
+
+def _words(version: MaterialVersion, product: Product | None, *, url: str, clerk: str, store: str) -> Sheet:
+    price_fen, tag_fen = version.price_fen, product.tag_fen if product else None
+    names = {"clerk": clerk, "store": store, "product": product.name if product else ""}
     return Sheet(
-        url=origin.rstrip("/") + shares.path(share),
-        title=version.title or share.material.name,
+        url=url,
+        title=version.title or version.material.name,
         body=scripts.for_everybody(version.text, **names),
-        clerk=share.staff.name,
-        store=share.store.name,
+        clerk=clerk,
+        store=store,
         price_fen=tag_fen if price_fen is None else price_fen,
         tag_fen=tag_fen if price_fen is not None and tag_fen is not None and tag_fen > price_fen else None,
-        photo=photo,
-        photo_hash=_hash_of(photo),
     )
 
 
@@ -113,12 +136,19 @@ def _product(share: Share) -> Product | None:
 
 def _photo(share: Share, product: Product | None, now: datetime) -> int | None:
     """The first picture of what is shared; else of something else that may be sent of the same product."""
-    files = MaterialFile._base_manager.filter(media__kind=Media.Kind.IMAGE).order_by("place")
-    own = files.filter(version=share.version_id).values_list("media_id", flat=True).first()
-    if own is not None or product is None:
-        return own
+    own = _pictures().filter(version=share.version_id).values_list("media_id", flat=True).first()
+    return own or _photo_of(product, now)
+
+
+def _pictures() -> QuerySet[MaterialFile]:
+    return MaterialFile._base_manager.filter(media__kind=Media.Kind.IMAGE).order_by("place")
+
+
+def _photo_of(product: Product | None, now: datetime) -> int | None:
+    if product is None:
+        return None
     kinds = (Material.Kind.PRODUCT, Material.Kind.PICTURES)
-    others = files.filter(version__in=library.live(now=now), version__material__products=product)
+    others = _pictures().filter(version__in=library.live(now=now), version__material__products=product)
     others = others.filter(version__material__is_active=True, version__material__kind__in=kinds)
     return others.order_by("version__material", "place").values_list("media_id", flat=True).first()
 

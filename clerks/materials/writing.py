@@ -118,7 +118,7 @@ def withdraw(*, version: MaterialVersion, by: User | None, now: datetime) -> Non
 def approve(*, version: MaterialVersion, by: User | None, now: datetime) -> None:
     """From its hour on clerks send this one. Raises Refused, also to whoever had a hand in it."""
     held = _waiting(version)
-    if by is not None and (held.made_by_id == by.pk or has_edited(version=held, by=by)):
+    if by is not None and is_own(version=held, by=by):
         raise Refused(_("自己写的、改过的素材要请别人审核。"))
     _check(held, now)
     _decide(held, State.APPROVED, by, now)
@@ -144,8 +144,10 @@ def _decide(version: MaterialVersion, state: str, by: User | None, now: datetime
     version.save(update_fields=["state", "decided_by", "decided_at", "reason"])
 
 
-def has_edited(*, version: MaterialVersion, by: User) -> bool:
-    """Whether the journal knows of anything in it that this person wrote or put there."""
+def is_own(*, version: MaterialVersion, by: User) -> bool:
+    """Whether they made it, or the journal knows of anything in it that they wrote or put there."""
+    if version.made_by_id == by.pk:
+        return True
     rows = AuditRow._base_manager.filter(target_type=MaterialVersion._meta.label_lower, target_id=str(version.pk))
     return rows.filter(by=by, action__in=_EDITS).exists()
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from clerks.materials import pictures
 from clerks.materials.models import Material, MaterialCategory, MaterialFile, MaterialVersion, PosterTemplate
-from retail.demo import drawings, logins, sayings, seasons
+from retail.demo import drawings, films, logins, sayings, seasons
 from retail.demo.sayings import Saying
 from retail.models import Brand, Product, User
 from retail.wecom.models import Media, MediaContent
@@ -167,6 +167,9 @@ def _second(row: MaterialVersion, people: _People, today: datetime) -> MaterialV
 
 
 # ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+_KINDS = {"pdf": Media.Kind.FILE, "mp4": Media.Kind.VIDEO}
+
+
 class _File(NamedTuple):
     version: MaterialVersion
     place: int
@@ -180,7 +183,7 @@ def _files(brand: Brand, told: list[tuple[MaterialVersion, Saying]], goods: dict
     media = Media.objects.bulk_create(
         Media(
             corp_id=brand.corp,
-            kind=Media.Kind.IMAGE if file.drawn else Media.Kind.FILE,
+            kind=Media.Kind.IMAGE if file.drawn else _KINDS[file.name.rpartition(".")[2]],
             name=file.name,
             size=len(file.data),
             made_at=at - timedelta(days=40),
@@ -207,6 +210,11 @@ def _of_version(brand: Brand, version: MaterialVersion, one: Saying, goods: dict
     if one.kind == "file":
         (code,) = one.goods
         return [_File(version, 0, f"{one.name}.pdf", drawings.chart(one.name, sayings.SIZES[code]), None)]
+    if one.kind == "video":
+        (code,) = one.goods
+        shape, palette = sayings.SHAPES[code], list(sayings.SHAPES).index(code)
+        shown = [_picture(shape, palette, *named).data for named in ((one.name, brand.name), ("", ""))]
+        return [_File(version, 0, f"{brand.code}-{version.pk}.mp4", films.film(shown, seconds=3), None)]
     if one.kind not in _PICTURED:
         return []
     found = []

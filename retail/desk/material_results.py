@@ -167,7 +167,7 @@ def _sort(request: HttpRequest) -> tuple[str, bool]:
 # ── The rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _rows(asked: Asked, found: results.Read, sort: str, is_rising: bool) -> list[Row]:
     """Ranked; of two alike whose name comes first. At the end people the reader may not know, together."""
-    names = _names(asked.level, list(found.by_key))
+    names = _names(asked.level, list(found.by_key), is_of_one=asked.brand is not None or Brand.objects.count() < 2)
     ranked = [(names[key], key, one) for key, one in found.by_key.items() if key in names]
     ranked.sort(key=lambda row: row[0])
     ranked.sort(key=lambda row: _least(row[2], sort), reverse=not is_rising)
@@ -192,12 +192,16 @@ def _least(one: Result, sort: str) -> int:
     return -1 if value is None else value
 
 
-def _names(level: str, keys: list[Any]) -> dict[Any, str]:
-    """Of people those of the reader's scope."""
+def _names(level: str, keys: list[Any], *, is_of_one: bool) -> dict[Any, str]:
+    """Of people those of the reader's scope; of materials of several brands whose they are, too."""
     if level == "scene":
         return {key: str(Scene(key).label) for key in keys}
     model: Any = {"material": Material, "clerk": Staff, "store": Store}[level]
-    return {row.pk: str(row) for row in model.objects.filter(pk__in=keys)}
+    rows = model.objects.filter(pk__in=keys)
+    if level != "material" or is_of_one:
+        return {row.pk: str(row) for row in rows}
+    said = _("%(material)s（%(brand)s）")
+    return {row.pk: said % {"material": row, "brand": row.brand} for row in rows.select_related("brand")}
 
 
 def _query(asked: Asked, key: Any) -> str:

@@ -12,6 +12,7 @@ from clerks.leads.models import Lead
 from clerks.materials import forgetting
 from clerks.materials.models import Opening, Share, Visitor
 from clerks.models import Binding, Touch
+from commissions import action_words
 from commissions.models import ActionEvent, Entry
 from members import consent
 from members.models import Identity, Member
@@ -73,6 +74,7 @@ def test_what_it_pays_and_whom_it_does_not(scene: Scene) -> None:
     assert (paid(), Binding.objects.get().staff) == (50, scene.clerks[1])
     event = ActionEvent.objects.get()
     assert (event.staff, event.store, event.content) == (scene.clerks[0], scene.shop.store, str(shared.material_id))
+    assert action_words.contents([event]) == {event.pk: shared.material.name}
 
     # Merged meanwhile, and told by the old number: the same opening.
     other = scene.member(of=None)

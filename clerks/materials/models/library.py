@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from clerks.materials.models.posters import PosterTemplate
@@ -249,7 +250,7 @@ class MaterialUpload(Scoped):
         verbose_name_plural = _("素材批量上传")
 
     def __str__(self) -> str:
-        return f"{self.brand} {self.at:%Y-%m-%d %H:%M}"
+        return f"{self.brand} {timezone.localtime(self.at):%Y-%m-%d %H:%M}"
 
 
 class UploadedFile(models.Model):

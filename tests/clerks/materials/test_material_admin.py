@@ -72,10 +72,15 @@ def test_one_writes_another_lets_through(world: World, author: Client) -> None:
     assert draft.state == State.DRAFT and "不认识 {custom}" in author.get(f"{page}change/").text
     author.post(f"{page}change/", changed | {"text": "{customer}，到货了"})
 
+    author.post(f"{page}change/", changed | {"text": "{customer}，到货", "materials_material_save_and_submit": "1"})
+    draft.refresh_from_db()
+    assert (draft.text, draft.state) == ("{customer}，到货", State.WAITING)
+    press(author, f"{page}withdraw/")
+    author.post(f"{page}change/", changed | {"text": "{customer}，到货了"})
     press(author, f"{page}submit/")
     press(author, f"{version}approve/")
     draft.refresh_from_db()
-    assert draft.state == State.WAITING and "请别人审核" in author.get(f"{version}change/").text
+    assert draft.state == State.WAITING and "您写过或改过" in author.get(f"{version}change/").text
     assert 'name="text"' not in author.get(f"{page}change/").text
     press(other, f"{version}send_back/", reason="写上尺码")
     assert "写上尺码" in author.get(f"{page}change/").text
@@ -120,6 +125,44 @@ def test_several_pictures_in_one_field_and_their_order(world: World, author: Cli
     assert draft.files.count() == 4
 
 
+def test_of_several_files_the_good_ones_stay_and_another_cover_replaces_the_first(
+    world: World, author: Client
+) -> None:
+    given = [file("好.jpg", materials.picture(60, 80)), file("坏.jpg", HTML)]
+    answer = made(author, world, "pictures", files=given)
+    assert answer.status_code == 302 and "坏.jpg：" in author.get(answer["Location"]).text
+    assert Material.objects.get().versions.get().files.get().width == 60
+    again = made(author, world, "pictures", name="", files=[file("好.jpg", materials.picture())])
+    assert "再选一次" in str(again.context["adminform"].form.errors["files"])
+
+    made(author, world, "link", title="画册", files=[file("a.jpg", materials.picture(60, 80))])
+    link = Material.objects.get(kind="link")
+    page = f"{PAGE}{link.pk}/change/"
+    author.post(page, shown(author.get(page)) | {"files": [file("b.jpg", materials.picture(70, 80))]})
+    assert link.versions.get().files.get().width == 70
+
+
+def test_a_material_takes_nothing_of_another_brand_and_no_grade_that_nobody_has(world: World, author: Client) -> None:
+    other = factories.world()
+    theirs = {"template": posters.template(other).pk, "stores": other.store.pk, "grades": "没有的"}
+    errors = made(author, world, "poster", **theirs).context["adminform"].form.errors
+    assert set(errors) == {"template", "stores", "grades"}
+    assert not Material.objects.exists()
+
+
+def test_a_poster_is_shown_as_it_will_be(world: World, author: Client) -> None:
+    template = posters.template(world)
+    answer = made(author, world, "poster", template=template.pk, files=[file("a.jpg", materials.picture())])
+    assert answer.status_code == 302
+    version = Material.objects.get().versions.get()
+    for page in (answer["Location"], f"{VERSION}{version.pk}/change/"):
+        assert 'src="data:image/jpeg;base64,' in author.get(page).text
+    typed = author.post(f"{PAGE}preview/", {"brand": world.brand.pk, "kind": "poster", "template": template.pk})
+    assert 'src="data:image/jpeg;base64,' in typed.text
+    untold = author.post(f"{PAGE}preview/", {"brand": world.brand.pk, "kind": "poster"})
+    assert "先选一个海报模板" in untold.text
+
+
 BAD = {
     "pictures": [
         ("a.svg", SVG),
@@ -158,6 +201,9 @@ def test_many_at_once_become_drafts_or_say_why_not(world: World, author: Client)
     done = author.get(f"{page}change/").text
     assert "6 个成了草稿，3 个没有成" in done and "../" not in done
     assert sorted(Material.objects.values_list("kind", flat=True)) == ["file", *["pictures"] * 4, "video"]
+    assert done.count("草稿</small>") == 6
+    chosen = {"action": "submit_all", "_selected_action": list(Material.objects.values_list("pk", flat=True))}
+    assert "6 个送审了" in author.post(PAGE, chosen, follow=True).text
     for wrong in ({}, {"files": [file("e.jpg", b"")]}):
         assert author.post(f"{UPLOAD}add/", {"brand": world.brand.pk, "scene": "daily"} | wrong).status_code == 200
     assert MaterialUpload.objects.count() == 1 and author.get(UPLOAD).status_code == 200
