@@ -74,22 +74,25 @@ def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -
 
 def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:
     """Judge those of the orders that are settled again, by the plan that now holds for them; posts differences."""
-    return _each(partial(intake.recompute, run=run), among.exclude(settled_at=None), now, how)
+    return _each(partial(intake.recompute, run=run), among.exclude(settled_at=None), now, how, is_apart=True)
 
 
 def judge(*, among: QuerySet[Order], version: plans.Compiled | None = None, how: How = How()) -> what_if.Outcome:
     """What that version, or those that now hold, would make of the orders that are settled; nothing is written."""
     whole, settled = what_if.Outcome(), among.filter(settled_at__isnull=False)
-    work = _Work(what_if.Judging(version), how.batch or LOOKED_AT, is_reading=True)
+    work = _Work(what_if.Judging(version), how.batch or LOOKED_AT, is_apart=True)
     for step in _steps(work, settled, how):
         whole.add(step.outcome)
     return whole
 
 
-def _each(verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How) -> Done:
+def _each(
+    verb: Callable[..., list[int]], orders: QuerySet[Order], now: datetime, how: How, *, is_apart: bool = False
+) -> Done:
     """Do a batch verb of intake, which returns the ids of the orders it cannot be done to."""
     count, lines, failed = 0, 0, list[int]()
-    for step in _steps(_Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH), orders, how):
+    work = _Work(lambda ids: verb(order_ids=ids, now=now), how.batch or BATCH, is_apart)
+    for step in _steps(work, orders, how):
         count, lines, failed = count + step.orders - len(step.outcome), lines + step.lines, failed + step.outcome
     return Done(count, lines, failed)
 
@@ -101,8 +104,7 @@ def _steps(work: "_Work", orders: QuerySet[Order], how: How) -> Iterator["Step"]
     # Within a transaction another process would not see what is not committed yet.
     processes = 1 if connection.in_atomic_block else how.processes
     for page in _pages(orders.order_by("paid_at", "pk")):
-        parts = _parts(page, processes if len(page) > work.batch else 1, is_any=work.is_reading)
-        for step in _share(work, parts):
+        for step in _share(work, _parts(page, processes if len(page) > work.batch else 1, work)):
             lines += step.lines
             yield step
             progress(lines, total)
@@ -135,12 +137,12 @@ def _pages(orders: QuerySet[Order]) -> Iterator[list[_Row]]:
         last = page[-1]
 
 
-def _parts(page: list[_Row], count: int, *, is_any: bool = False) -> list[list[_Row]]:
-    """So many parts with about as many lines, each in the order of the page. Orders of one buyer stay together.
+def _parts(page: list[_Row], count: int, work: "_Work") -> list[list[_Row]]:
+    """So many parts with about as many lines, each in the order of the page.
 
-    `is_any`: they need not.
+    Orders of one buyer stay together, unless each can be done by itself.
     """
-    if count == 1 or is_any:
+    if count == 1 or work.is_apart:
         return [page[place::count] for place in range(count)]
     buyers = _buyers(page)
     weights: Counter[int] = Counter()
@@ -189,20 +191,19 @@ class Step(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """`is_reading`: nothing depends on what was done before, so any order may go to any process."""
+    """`is_apart`: no order depends on what was done to another before, so any may go to any process."""
 
     act: Act
     batch: int
-    is_reading: bool = False
+    is_apart: bool = False
 
-    def do(self, rows: Sequence[_Row]) -> Iterator[Step]:
+    def do(self, rows: Sequence[_Row], collect: Callable[[], int]) -> Iterator[Step]:
         """Batch by batch."""
-        with garbage.collected_by_hand() as collect:
-            for start in range(0, len(rows), self.batch):
-                part = rows[start : start + self.batch]
-                outcome = self.act([row.id for row in part])
-                yield Step(len(part), sum(row.lines for row in part), outcome)
-                collect()
+        for start in range(0, len(rows), self.batch):
+            part = rows[start : start + self.batch]
+            outcome = self.act([row.id for row in part])
+            yield Step(len(part), sum(row.lines for row in part), outcome)
+            collect()
 
 
 def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Step]:
@@ -210,26 +211,30 @@ def _share(work: _Work, parts: Sequence[Sequence[_Row]]) -> Iterator[Step]:
     here, *elsewhere = parts
     if elsewhere:
         connections.close_all()  # a connection cannot be shared; every process opens its own
-    others = [_Other(work, rows) for rows in elsewhere]
-    try:
-        for done in work.do(here):
-            yield done
+    # Before the fork: a collector that looks through what both have would make each copy it, page by page.
+    with garbage.collected_by_hand() as collect:
+        others = [_Other(work, rows, collect) for rows in elsewhere]
+        try:
+            for done in work.do(here, collect):
+                yield done
+                for other in others:
+                    yield from other.told()
             for other in others:
-                yield from other.told()
-        for other in others:
-            yield from other.finish()
-    finally:
-        for other in others:
-            other.end()
+                yield from other.finish()
+        finally:
+            for other in others:
+                other.end()
 
 
 class _Other:
     """A process that does a part of the work, as seen from here."""
 
-    def __init__(self, work: _Work, rows: Sequence[_Row]) -> None:
+    def __init__(self, work: _Work, rows: Sequence[_Row], collect: Callable[[], int]) -> None:
         context = multiprocessing.get_context("fork")  # it inherits the scope, the settings and the compiled plans
         self._pipe, its_end = context.Pipe(duplex=False)
-        self._process = context.Process(target=_do_apart, args=(work, rows, its_end, os.getpid()), daemon=True)
+        self._process = context.Process(
+            target=_do_apart, args=(work, rows, collect, its_end, os.getpid()), daemon=True
+        )
         self._process.start()
         its_end.close()
 
@@ -256,9 +261,9 @@ class _Other:
         self._process.join()
 
 
-def _do_apart(work: _Work, rows: Sequence[_Row], pipe: Connection, parent: int) -> None:
+def _do_apart(work: _Work, rows: Sequence[_Row], collect: Callable[[], int], pipe: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us is interrupted, and ends us
-    for done in work.do(rows):
+    for done in work.do(rows, collect):
         pipe.send(done)
         if os.getppid() != parent:
             return  # a later run must not meet us

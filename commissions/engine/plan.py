@@ -22,7 +22,10 @@ class Contender:
     `rivals` is the mask of its group, itself included; `remaining` the mask of what may still win after it has.
     """
 
-    __slots__ = ("_cap_fen", "_floor_fen", "bit", "mode", "position", "remaining", "rivals", "rule", "split")
+    __slots__ = (
+        *("_calculate", "_cap_fen", "_floor_fen", "_is_on_paid"),
+        *("bit", "mode", "position", "remaining", "rivals", "rule", "split"),
+    )
 
     def __init__(self, *, rule: Rule, position: int, mode: str, rivals: int) -> None:
         self.rule = rule
@@ -30,6 +33,7 @@ class Contender:
         self.bit = 1 << position
         self.mode = mode
         self.rivals = rivals
+        self._calculate, self._is_on_paid = rule.calc.pool, rule.base == "paid"
         self._floor_fen = rule.floor_fen or 0
         self._cap_fen = rule.cap_fen if rule.commissionable else 0
         self.remaining = 0 if rule.stop else ~(self.bit if mode == "sum" else rivals)
@@ -37,8 +41,7 @@ class Contender:
 
     def raw_pool(self, line: Line) -> int:
         """Return the pool in fen before floor and cap."""
-        rule = self.rule
-        return rule.calc.pool(line.paid_fen if rule.base == "paid" else base_of(rule.base, line), line)
+        return self._calculate(line.paid_fen if self._is_on_paid else base_of(self.rule.base, line), line)
 
     def pool(self, line: Line) -> int:
         """Return what the rule gives for the line in fen, 0 or more."""

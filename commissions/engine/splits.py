@@ -63,7 +63,7 @@ class Split:
         """Divide a pool of any sign among the holders in `staff`."""
         if self._sole is not None and (sole := staff.get(self._sole)) is not None:
             return ((_new(Part, (self._sole, sole, pool_fen)),) if pool_fen else ()), 0
-        holders = [staff.get(role) for role in self.roles]
+        holders = list(map(staff.get, self.roles))
         weights, total = (self._weights, self._total) if None not in holders else self._weights_for(holders)
         parts, house_fen = [], pool_fen
         for role, holder, fen in zip(self.roles, holders, apportion(pool_fen, weights, total), strict=True):

@@ -98,8 +98,8 @@ def lines_of(order_ids: Collection[int]) -> dict[int, list[SoldLine]]:
     columns = ("product__sku" if name == "sku" else name for name in SoldLine._fields)
     lines: dict[int, list[SoldLine]] = defaultdict(list)
     rows = OrderLine.objects.filter(order__pk__among=order_ids).order_by("pk")
-    for order_id, *line in rows.values_list("order_id", *columns):
-        lines[order_id].append(SoldLine._make(line))
+    for row in rows.values_list("order_id", *columns):
+        lines[row[0]].append(tuple.__new__(SoldLine, row[1:]))  # half the time of its constructor
     return lines
 
 
