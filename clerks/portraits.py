@@ -163,6 +163,8 @@ class Portrait:
 
     relation: Relation
     membership_id: int
+    brand_id: int
+    tier_id: int | None
     name: str
     given_name: str
     tier: str
@@ -210,7 +212,12 @@ class Standing(NamedTuple):
 
 def standing(portrait: Portrait, *, now: datetime) -> Standing:
     """What is counted anew at every look, by the rules of today. It is of the membership, wherever they bought."""
-    membership = Membership._base_manager.get(pk=portrait.membership_id)
+    membership = Membership(
+        pk=portrait.membership_id,
+        brand_id=portrait.brand_id,
+        tier_id=portrait.tier_id,
+        tier_until=portrait.tier_until,
+    )  # as it was just read
     return Standing(
         tiers.standing(membership=membership, now=now), points.summary(membership=membership, now=now, moves=0).next
     )
@@ -243,7 +250,7 @@ def _read(reader: Reader, member_id: int, now: datetime) -> dict[str, Any]:
 
 _STATEMENT = f"""
 WITH RECURSIVE who AS MATERIALIZED (
-    SELECT m.id, m.member_id, m.brand_id, m.points, m.tier_until, m.registered_at, m.registered_store_id,
+    SELECT m.id, m.member_id, m.brand_id, m.points, m.tier_id, m.tier_until, m.registered_at, m.registered_store_id,
         t.name AS tier, p.name, b.id AS binding_id, b.staff_id, b.store_id, b.started_at, b.protected_until, b.lost_at
     FROM members_membership m JOIN members_member p ON p.id = m.member_id AND p.merged_into_id IS NULL
     LEFT JOIN members_tier t ON t.id = m.tier_id
@@ -266,8 +273,8 @@ WITH RECURSIVE who AS MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM purchase WHERE NOT is_ours)
 )
 SELECT jsonb_build_object(
-    'id', who.id, 'name', who.name, 'tier', who.tier, 'tier_until', who.tier_until, 'points', who.points,
-    'registered_at', who.registered_at,
+    'id', who.id, 'name', who.name, 'tier', who.tier, 'tier_id', who.tier_id, 'tier_until', who.tier_until,
+    'points', who.points, 'registered_at', who.registered_at,
     'is_of_store', coalesce(who.registered_store_id = %(store_id)s, false)
         OR EXISTS (SELECT FROM purchase WHERE store_id = %(store_id)s),
     'bond', CASE WHEN who.binding_id IS NOT NULL THEN jsonb_build_object('id', who.binding_id,
@@ -349,6 +356,8 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
     return Portrait(
         relation=relation,
         membership_id=said["id"],
+        brand_id=reader.brand_id,
+        tier_id=said["tier_id"],
         name=called(said["name"], relation.member_id),
         given_name=privacy.without_numbers(said["name"]),
         tier=said["tier"] or "",

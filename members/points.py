@@ -388,8 +388,12 @@ def summary(*, membership: Membership, now: datetime, moves: int = 10) -> Summar
     lots = [Expiring(day, points) for group, day, points in rows if group == "dated"]
     rest = sum(points for group, _, points in rows if group == "rest")
     balance = sum(points for _, _, points in rows)
+    return Summary(balance, _next(lots, used=max(0, -rest)), _latest(membership, moves) if moves else [])
+
+
+def _latest(membership: Membership, moves: int) -> list[PointsEntry]:
     latest = PointsEntry.objects.filter(membership=membership).select_related("order", "rule", "times", "adjustment")
-    return Summary(balance, _next(lots, used=max(0, -rest)), list(latest.order_by("-at", "-pk")[:moves]))
+    return list(latest.order_by("-at", "-pk")[:moves])
 
 
 # Lots that are still good, by their last day; those that are good for ever; and the rest: past lots, uses, expiry.

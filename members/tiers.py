@@ -248,9 +248,8 @@ class Standing(NamedTuple):
 
 def standing(*, membership: Membership, now: datetime) -> Standing:
     """What a page shows of somebody's tier. Without a rule of the brand there is nothing to reach."""
-    tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=membership.brand_id).order_by("rank")}
+    tiers, rule = _of_brand(membership.brand_id)
     tier, until = tiers.get(membership.tier_id or 0), membership.tier_until
-    rule = TierRule._base_manager.filter(brand=membership.brand_id).first()
     if rule is None:
         return Standing(tier, until, "", 0, None, 0, tier)
     scheme = Scheme.of(rule, tiers.values())
@@ -268,6 +267,21 @@ def standing(*, membership: Membership, now: datetime) -> Standing:
     return Standing(
         tier, until, scheme.metric, value, following, following.threshold - value if following else 0, merited
     )
+
+
+def _of_brand(brand_id: int) -> tuple[dict[int, Tier], TierRule | None]:
+    """The tiers of a brand, lowest first, and its rule. Every portrait asks for them."""
+    tiers = [Tier(*row) for row in database.planned(_TIERS, [brand_id])]
+    rules = [TierRule(*row) for row in database.planned(_RULE, [brand_id])]
+    return {tier.pk: tier for tier in tiers}, rules[0] if rules else None
+
+
+def _columns(model: type[Tier] | type[TierRule]) -> str:
+    return ", ".join(str(field.column) for field in model._meta.concrete_fields)
+
+
+_TIERS = f"SELECT {_columns(Tier)} FROM members_tier WHERE brand_id = %s ORDER BY rank"
+_RULE = f"SELECT {_columns(TierRule)} FROM members_tierrule WHERE brand_id = %s"
 
 
 # ── Trying a rule ────────────────────────────────────────────────────────────────────────────────────────────────────

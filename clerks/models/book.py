@@ -1,6 +1,7 @@
 """The clerk's list of customers, and what clerks note about them."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +11,14 @@ from members.models import Member, Tier
 from retail import privacy
 from retail.models import Brand, Staff, Store
 from retail.scope import Paths, Scoped
+
+# `Customer.tails` as an index and the search by it have them.
+TAILS = models.Func(
+    "tails",
+    function="string_to_array",
+    template="%(function)s(%(expressions)s, ' ')",
+    output_field=ArrayField(models.TextField()),
+)
 
 
 class Customer(Scoped):
@@ -58,8 +67,10 @@ class Customer(Scoped):
                 "staff",
                 models.F("bought_at").desc(nulls_last=True),
                 models.F("binding").desc(),
+                include=["brand", "sought"],  # a search by name reads the index alone
                 name="customer_by_purchase",
             ),
+            GinIndex(TAILS, name="customer_by_tail"),
         ]
 
     @property

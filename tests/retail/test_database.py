@@ -398,3 +398,10 @@ def test_commands_refuse_who_is_not_to_run_them(transactional_db):
         call_command("retention", skip_checks=False)
     with logged_in(logins.OWNER), pytest.raises(CommandError, match="administrator"):
         call_command("create_logins")
+
+
+@pytest.mark.django_db
+def test_a_planned_statement_takes_values_by_place_or_by_name():
+    assert database.planned("SELECT %s::int - %s::int, '100%%'", [7, 2]) == [(5, "100%")]
+    said = "SELECT %(b)s::int - %(a)s::int, %(b)s::int + 0"
+    assert database.planned(said, {"a": 2, "b": 7, "not asked for": 1}) == [(5, 7)]

@@ -40,12 +40,14 @@ def customer(request: HttpRequest, *, member_id: int) -> HttpResponse:
     relation, portrait = portraits.of_post(post=request.post, member_id=member_id, now=timezone.now())
     if portrait is None and relation.ended is not None:
         return render(request, "clerks/customers/ended.html", {"tab": "customers", "relation": relation})
-    return _page(request, member_id)
+    return _page(request, _seen(portrait))
 
 
-def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("", ""), text: str = "") -> HttpResponse:
+def _page(
+    request: HttpRequest, portrait: portraits.Portrait, *, fault: tuple[str, str] = ("", ""), text: str = ""
+) -> HttpResponse:
     """`fault`: a form of the page and what was wrong in it; `text`: what was typed, which stands there again."""
-    portrait, told, now = shown(request, member_id), request.GET.get("notice", ""), timezone.now()
+    told, now = request.GET.get("notice", ""), timezone.now()
     notice = notices.of(request, int(told)) if told.isascii() and told.isdecimal() and len(told) < 19 else None
     context = {"tab": "customers", "portrait": portrait, "app": wecom.app_of(request), "notice": notice}
     context |= {"faults": dict([fault]), "text": text}
@@ -53,7 +55,7 @@ def _page(request: HttpRequest, member_id: int, *, fault: tuple[str, str] = ("",
     context |= leads.beside(request, portrait=portrait, now=now)
     givable = giving.givable(staff=request.post.staff, now=now).annotate(left=F("limit") - F("given"))
     context |= {"givable": givable, "offered": _offered(request, portrait)}
-    context |= {"asked": _asked_for_help(request, member_id), "kinds": HelpRequest.Kind.choices, "now": now}
+    context |= {"asked": _asked_for_help(request, portrait.member_id), "kinds": HelpRequest.Kind.choices, "now": now}
     return render(request, "clerks/customers/customer.html", context, status=400 if fault[0] else 200)
 
 
@@ -106,7 +108,7 @@ def note(request: HttpRequest, *, member_id: int) -> HttpResponse:
     try:
         notes.write(post=request.post, member_id=member_id, text=text, now=timezone.now())
     except notes.BadNote as error:
-        return _page(request, member_id, fault=("note", str(error)), text=text[: 2 * notes.LONGEST])
+        return _page(request, shown(request, member_id), fault=("note", str(error)), text=text[: 2 * notes.LONGEST])
     return redirect("clerks:customer", member_id=member_id)
 
 
@@ -121,7 +123,7 @@ def ask(request: HttpRequest, *, member_id: int) -> HttpResponse:
     try:
         made = help.ask(**who, kind=kind, text=text, now=timezone.now())
     except help.Refused as error:
-        return _page(request, member_id, fault=("help", str(error)), text=text[: 2 * help.LONGEST])
+        return _page(request, shown(request, member_id), fault=("help", str(error)), text=text[: 2 * help.LONGEST])
     return redirect("clerks:help_one", help_id=made.pk)
 
 
@@ -139,7 +141,7 @@ def give(request: HttpRequest, *, member_id: int) -> HttpResponse:
         who = {"staff": post.staff, "store": post.store, "by": request.user}
         giving.give(type=quota.type, membership=membership, **who, now=now)
     except giving.Refused as error:
-        return _page(request, member_id, fault=("coupon", str(error)))
+        return _page(request, shown(request, member_id), fault=("coupon", str(error)))
     return redirect(f"{reverse('clerks:customer', args=[member_id])}?given={quota.type_id}#give")
 
 
@@ -155,7 +157,7 @@ def tag(request: HttpRequest, *, member_id: int) -> HttpResponse:
         verb = tagging.take_off if "off" in request.POST else tagging.put
         verb(tag=one, member_ids=[member_id], staff=staff, now=now)
     except tags.Refused as error:
-        return _page(request, member_id, fault=("tag", str(error)), text=word)
+        return _page(request, shown(request, member_id), fault=("tag", str(error)), text=word)
     return redirect("clerks:customer", member_id=member_id)
 
 
@@ -273,7 +275,10 @@ def _friend(post: Post, member_id: int, corp: str) -> Friend | None:
 
 def shown(request: HttpRequest, member_id: int) -> portraits.Portrait:
     """Raises Http404 unless the person may see this customer."""
-    portrait = portraits.of_post(post=request.post, member_id=member_id, now=timezone.now()).portrait
+    return _seen(portraits.of_post(post=request.post, member_id=member_id, now=timezone.now()).portrait)
+
+
+def _seen(portrait: portraits.Portrait | None) -> portraits.Portrait:
     if portrait is None:
         raise Http404(_("没有这位顾客，或者不是您的。"))
     return portrait
