@@ -273,7 +273,7 @@ def _dues(order: Order, kept: Kept, versions: plans.Timetable) -> tuple[dict[Awa
     for award, part, claim in parts(awards=awards, kept=kept):
         # Taken apart at once: a name at a time takes twice as long, and this is done for every entry.
         (line_id, rule, base_fen, pool_fen, _, _), (role, holder, fen) = award, part
-        claim_id, _, _, _, store_id, payer_id = claim
+        claim_id, _, _, _, store_id, payer_id, _ = claim
         key = _new(Award, (line_id, rule, role, holder, store_id, payer_id))
         dues[key] = _new(Due, (version_id, rule_ids[rule], claim_id, base_fen, pool_fen, fen))
     return dues, uncounted
