@@ -16,8 +16,14 @@ from django.utils.translation import gettext_lazy
 from clerks.admin.material_words import ICONS
 from clerks.materials import library
 from clerks.materials.models import Material, MaterialFile, MaterialVersion
+from retail import org
 
 State = MaterialVersion.State
+
+
+def knows_drafts(request: HttpRequest) -> bool:
+    """What headquarters writes and has not released is not for shops yet: a new season, a price."""
+    return request.post is None or request.post.role in org.HEADQUARTERS
 
 
 def told(rows: QuerySet[Material], now: datetime) -> QuerySet[Any]:

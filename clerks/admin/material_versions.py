@@ -15,9 +15,9 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from clerks.admin import material_views
+from clerks.admin import material_rows, material_views
 from clerks.admin.material_words import COLOURS
-from clerks.materials import checks, differences, writing
+from clerks.materials import checks, differences, library, writing
 from clerks.materials.models import MaterialVersion
 from retail.models import Brand
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, link, moment
@@ -59,7 +59,10 @@ class MaterialVersionAdmin(DecidingAdmin):
     decided = moment("decided_at", _("审核时间"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).filter(material__owner=None)
+        rows = super().get_queryset(request).filter(material__owner=None)
+        if material_rows.knows_drafts(request):
+            return rows
+        return rows.filter(pk__in=library.released(now=timezone.now()).values("pk"))
 
     def get_fields(self, request: HttpRequest, obj: MaterialVersion | None = None) -> tuple[str, ...]:
         """Why it came back, where it did."""

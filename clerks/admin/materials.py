@@ -55,7 +55,10 @@ class MaterialAdmin(DecidingAdmin):
         js = ("js/chosen.js", "js/preview.js")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return material_rows.told(super().get_queryset(request), timezone.now())
+        rows, now = super().get_queryset(request), timezone.now()
+        if not material_rows.knows_drafts(request):
+            rows = rows.filter(pk__in=library.released(now=now).values("material"))
+        return material_rows.told(rows, now)
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Of several brands one sees whose each is."""

@@ -18,19 +18,20 @@ from retail.models import Post
 
 def live(*, now: datetime) -> QuerySet[MaterialVersion]:
     """The version of each material in force now; a material with none cannot be sent."""
-    approved = _approved(now)
+    approved = released(now=now)
     newest = approved.filter(material=OuterRef("material")).order_by("-number").values("pk")[:1]
     return approved.filter(pk=Subquery(newest))
 
 
-def _approved(now: datetime) -> QuerySet[MaterialVersion]:
+def released(*, now: datetime) -> QuerySet[MaterialVersion]:
+    """Versions that are in force or were: what shops may know of."""
     rows = MaterialVersion.objects.filter(state=MaterialVersion.State.APPROVED)
     return rows.filter(Q(live_from=None) | Q(live_from__lte=now))
 
 
 def sendable(*, post: Post, now: datetime) -> QuerySet[Material]:
     """What the holder of a post in a store may send now, their own quick replies among it; `live_id`: its version."""
-    version = _approved(now).filter(material=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    version = released(now=now).filter(material=OuterRef("pk")).order_by("-number").values("pk")[:1]
     rows = visible(post=post).filter(is_active=True)
     rows = rows.filter(Q(valid_from=None) | Q(valid_from__lte=now), Q(valid_until=None) | Q(valid_until__gt=now))
     return rows.annotate(live_id=Subquery(version)).exclude(live_id=None)

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from commissions.models import Entry
 from commissions.models.ledger import SHANGHAI, midnight
-from retail import scope
+from retail import org, scope
 from retail.desk import unattributed
 from retail.jobs import Job
-from retail.models import Channel, Order, Post
+from retail.models import Channel, Order
 from retail.templatetags.figures import percent
 
 DAYS = 30
@@ -74,7 +74,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "title": _("总览"),
         "where": str(post) if post else _("全部门店"),
-        "is_of_stores": post is not None and post.role not in _HEADQUARTERS,
+        "is_of_stores": post is not None and post.role not in org.HEADQUARTERS,
         "days": DAYS,
         "rows": rows,
         "today": sum((row.today for row in rows), Sales()),
@@ -86,9 +86,6 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "month_query": _query(today - timedelta(days=DAYS - 1), today),
         "chart": _chart(daily, today),
     }
-
-
-_HEADQUARTERS = {Post.Role.HQ_OPS, Post.Role.HQ_FINANCE, Post.Role.AUDITOR}
 
 
 def _query(first: date, last: date) -> str:

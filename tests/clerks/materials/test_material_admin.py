@@ -1,5 +1,6 @@
 """素材 in the admin: written by one person, let through by another, with files one by one and many at a time."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -234,6 +235,14 @@ def test_a_store_manager_only_looks(world: World) -> None:
     press(manager, f"{PAGE}{material.pk}/retire/")
     material.refresh_from_db()
     assert material.is_active
+
+    # What is not in force yet is headquarters' own matter.
+    drafted = materials.material(world, "text", state="waiting", name="秋冬新品")
+    soon = materials.material(world, "text", name="下周一", version={"live_from": timezone.now() + timedelta(days=3)})
+    assert not any(one.name in manager.get(PAGE).text for one in (drafted, soon))
+    for one in (drafted.versions.get(), soon.versions.get()):
+        assert manager.get(f"/admin/materials/materialversion/{one.pk}/change/").status_code == 404
+    assert drafted.name in desk(world, Post.Role.AUDITOR).get(PAGE).text
 
 
 def test_headquarters_see_the_pictures_and_so_does_who_has_no_post(world: World, author: Client) -> None:
