@@ -72,7 +72,7 @@ def test_the_list_asks_as_often_for_three_as_for_one(
 ) -> None:
     carted(scene, count)
     browser = phone(scene)
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(16):
         assert browser.get("/m/leads/").text.count("data-chat") == count
 
 

@@ -66,7 +66,7 @@ def test_the_page_asks_as_often_for_three_as_for_one(paid: World, phone: Client,
     for _ in range(count):
         happened(paid, at=NOW - timedelta(days=2 * number() % 9))
     phone.get("/m/earnings/actions/")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         phone.get("/m/earnings/actions/")
 
 

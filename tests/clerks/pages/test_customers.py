@@ -112,7 +112,7 @@ def test_the_list_asks_as_often_for_three_as_for_one(
     for number in range(count):
         customer(shop, number)
 
-    with django_assert_num_queries(7):  # four of every page, the list, the tiers and the tags to choose from
+    with django_assert_num_queries(6):  # three of every page, the list, the tiers and the tags to choose from
         assert phone.get("/m/customers/").status_code == 200
 
 
@@ -169,7 +169,7 @@ def test_a_portrait_asks_as_often_for_three_orders_as_for_one(
 
     # Four of every page; the application, tier and points (4), what coupons and tags there are to give, leads or why
     # there are none (3), what waits for an answer. The one that reads the portrait is prepared, and not among those.
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(10):
         assert phone.get(f"/m/customers/{member.pk}/").status_code == 200
 
 

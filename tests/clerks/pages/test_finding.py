@@ -177,5 +177,5 @@ def test_filters_narrow_the_list_and_stay_with_the_next_page(shop: World, people
 def test_a_search_asks_twice(
     people: dict[str, Member], phone: Client, django_assert_num_queries: DjangoAssertNumQueries
 ):
-    with django_assert_num_queries(6):  # four of every page, the tags of that name, the customers
+    with django_assert_num_queries(5):  # three of every page, the tags of that name, the customers
         assert "王小丽" in said(phone, "小")

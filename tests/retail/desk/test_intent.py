@@ -13,7 +13,7 @@ from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/leads/intentmodel/"
-QUERIES = 14
+QUERIES = 13
 TENTHS = [{"members": 100, "expected": 0.5, "came": 0.41}, {"members": 100, "expected": 0.0, "came": 0.0}]
 FIGURES = {"members": 200, "bought": 41, "auc": 0.8123, "ap": 0.34, "lift": 4.62, "ece": 0.021}
 

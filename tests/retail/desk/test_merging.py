@@ -65,7 +65,7 @@ def test_the_list_asks_the_same_however_long(shop, doubt, sign_in, count, django
         ops.get("/admin/members/doubt/")
 
 
-LIST = 13
+LIST = 12
 
 
 def test_operations_merge_and_undo_with_a_reason(shop, doubt, sign_in):
