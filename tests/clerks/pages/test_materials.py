@@ -307,7 +307,7 @@ def test_my_shares_tell_who_looked_and_bought_and_no_stranger_by_name(
     Opening.objects.create(at=NOW, share=made, visitor=None, member=theirs, seconds=3)
     ShareSale.objects.create(order=order, share=made, way="code", paid_at=NOW)
     phone, colleague = signed_in(shop.staff["A1"]), signed_in(shop.staff["M1"])
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         page = phone.get("/m/materials/shares/").text
     assert page.count("发给王女士") == count and page.count("还没有人打开") == count - 1
     for words in ("打开 5 次", "看了 30 秒", "王女士和 2 位访客看过", "成交 1 单"):
