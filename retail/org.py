@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Q
 
-from retail import audit
+from retail import audit, database
 from retail.models import Employment, Post, Staff, StaffAccount, Store, User
 from retail.scope import EVERYTHING, NOTHING, Scope
 
@@ -126,22 +126,28 @@ def roster(
     codes: Iterable[str] = (),
     share_codes: Iterable[str] = (),
     store_ids: Iterable[int] = (),
+    is_hot: bool = False,
 ) -> Roster:
     """The posts in stores that these people held from `since` to `until`, and the managers over those stores and over
-    `store_ids`. One statement.
+    `store_ids`. One statement. `is_hot`: asked many times a second, so that the server had better keep its plan.
     """
-    asked: dict[str, Any] = {"ids": list(staff_ids), "codes": list(codes), "shares": list(share_codes)}
+    asked: dict[str, Any] = {"since": since, "until": until, "stores": list(store_ids)}
+    asked |= {"ids": list(staff_ids), "codes": list(codes), "shares": list(share_codes)}
     found = Roster()
-    with connection.cursor() as cursor:
-        cursor.execute(_ROSTER, {"since": since, "until": until, "stores": list(store_ids), **asked})
-        for over, starts_at, ends_at, *post in cursor.fetchall():
-            row = _Dated(starts_at, ends_at, Held(*post))
-            if over is not None:
-                found._managers[over].append(row)
-                continue
-            for name in (row.held.staff_id, ("code", row.held.code), ("share", row.held.share_code)):
-                found._people[name].append(row)
+    for over, starts_at, ends_at, *post in database.planned(_ROSTER, asked) if is_hot else _rows(_ROSTER, asked):
+        row = _Dated(starts_at, ends_at, Held(*post))
+        if over is not None:
+            found._managers[over].append(row)
+            continue
+        for name in (row.held.staff_id, ("code", row.held.code), ("share", row.held.share_code)):
+            found._people[name].append(row)
     return found
+
+
+def _rows(statement: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, asked)
+        return cursor.fetchall()
 
 
 # `place`: the store a manager is over; null for the people asked for.

@@ -142,7 +142,7 @@ def _begin(opened: Opened, now: datetime) -> tuple[Greeting, bool]:
     message, fields = opened
     corp, at = message.app.corp_id, message.received_at
     staff = org.staff_of_account(corp=corp, userid=fields.get("UserID", ""))
-    roster = org.roster(since=at, until=max(at, now), staff_ids=[staff.pk] if staff else [])
+    roster = org.roster(since=at, until=max(at, now), staff_ids=[staff.pk] if staff else [], is_hot=True)
     held = roster.person(at=at, staff_id=staff.pk) if staff else None
     store = Store._base_manager.select_related("brand").get(pk=held.store_id) if held and held.store_id else None
     welcome = None
