@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from clerks.materials import checks, documents, files, library, uploads, writing
 from clerks.materials.models import Material, MaterialFile, MaterialUpload, MaterialVersion, UploadedFile
 from clerks.materials.pictures import Unfit
-from retail.demo import films
+from retail.demo.materials import FILM
 from retail.jobs import Job
 from retail.models import User
 from retail.wecom.models import Media
@@ -321,7 +321,7 @@ def test_documents_are_what_their_name_says_and_nothing_in_them_runs() -> None:
 
 def test_a_video_is_a_whole_mp4_and_names_are_shown_plainly() -> None:
     documents.check_video(MP4)
-    documents.check_video(films.film([picture()], seconds=1))
+    documents.check_video(FILM.read_bytes())
     box = b"\x00\x00\x00\x08free"
     for bad in (
         b"",
