@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -47,9 +47,10 @@ from retail.demo import (
     words,
 )
 from retail.demo.shopping import Market
-from retail.models import Brand, Order
+from retail.models import Brand, Order, User
 
 SEED = 20_240_817
+MARK = "a whole demo world"  # a comment on the table of brands: whoever makes tables may write it, and needs no row
 
 Progress = Callable[[str, int, int], None]
 
@@ -82,10 +83,25 @@ def is_empty() -> bool:
     return not Brand._base_manager.exists()
 
 
+def is_whole() -> bool:
+    """Whether a load came to its end here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT obj_description(to_regclass('retail_brand'), 'pg_class')")
+        return bool(cursor.fetchone() == (MARK,))
+
+
+def is_unfinished() -> bool:
+    """Whether there is something here that is no whole world; may be asked before the tables are made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('retail_user') IS NOT NULL AND to_regclass('retail_brand') IS NOT NULL")
+        has_tables = cursor.fetchone() == (True,)
+    return has_tables and not is_whole() and (not is_empty() or User._base_manager.exists())
+
+
 def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) -> None:
     """Make the world of the day of `now` in empty tables; the hour only moves what happens today.
 
-    Stopped in the first part it leaves nothing; stopped in the second, `finish` settles the rest.
+    Stopped before it has written its mark it left a part of a world, which nothing goes on with.
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
     with scope.within(scope.EVERYTHING):
@@ -118,6 +134,12 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
         pools.run(now=now)
         bridges.write(now=now)
         leads.run(now=now)
+        _mark()
+
+
+def _mark() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"COMMENT ON TABLE retail_brand IS '{MARK}'")
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
@@ -160,14 +182,6 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     journal.close()
     progress("订单", wanted, wanted)
     return journal
-
-
-def finish(*, progress: Progress) -> None:
-    """Settle what a start that was stopped left unsettled."""
-    with scope.within(scope.EVERYTHING):
-        waiting = Order.objects.filter(settled_at=None)
-        if waiting.exists():
-            _settle(waiting, timezone.now(), progress)
 
 
 def _settle(waiting: QuerySet[Order], now: datetime, progress: Progress) -> None:

@@ -53,6 +53,8 @@ class Command(BaseCommand):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # for a log file, too
         try:
             with ExitStack() as running:
+                if reset and embedded.is_given():
+                    raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
                 if reset:
                     self.forget()
                 web = running.enter_context(taken_port(port))
@@ -73,8 +75,6 @@ class Command(BaseCommand):
             self.stdout.write("Stopped.")
 
     def forget(self) -> None:
-        if embedded.is_given():
-            raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
         embedded.remove(settings.VAR_DIR)
         shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
         seals.head_file().unlink(missing_ok=True)
@@ -84,10 +84,25 @@ class Command(BaseCommand):
         is_ours = not embedded.is_given()
         if is_ours:
             self.stdout.write("Starting PostgreSQL …")
-            server = running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True))
-            server.publish(login=logins.OWNER)
+            self.start_embedded(running)
+        elif world.is_unfinished():
+            raise CommandError(
+                "The database you named holds data, but no whole demo world: a start was stopped, or it is not the "
+                "demo's. It is left as it is. Name an empty database, or empty that one."
+            )
         running.callback(connections.close_all)
         return is_ours
+
+    def start_embedded(self, running: ExitStack) -> None:
+        """With a whole world in it, or nothing."""
+        server = _published()
+        if world.is_unfinished():
+            self.stdout.write("An earlier start was stopped before its world was whole: beginning anew …")
+            connections.close_all()
+            server.stop()
+            self.forget()
+            server = _published()
+        running.enter_context(server)
 
     def fill_database(self, scale: float) -> None:
         self.stdout.write("Preparing tables …")
@@ -97,8 +112,6 @@ class Command(BaseCommand):
             seals.head_file().unlink(missing_ok=True)  # of a world that is no more
             world.load(progress=Progress(self.stdout), size=world.scaled(scale))
             seals.seal(now=timezone.now())
-        else:
-            world.finish(progress=Progress(self.stdout))
 
     def work(self, address: str, phones: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
@@ -139,6 +152,12 @@ class Command(BaseCommand):
         self.stdout.write(f"WeCom, simulated: {phones}  play a customer who scans a code, and the clerk's phone")
         self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
         self.stdout.flush()
+
+
+def _published() -> embedded.Server:
+    server = embedded.start(data=settings.VAR_DIR, durable=True)
+    server.publish(login=logins.OWNER)
+    return server
 
 
 class Progress:
