@@ -5,18 +5,22 @@ product's own work: the year as history is, on the bulk path, and the last ten d
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from retail import bulk, jobs, scope
+from clerks import book
+from retail import bulk, garbage, jobs, scope
 from retail.demo import (
     announcements,
+    beside,
     bonds,
     bridges,
     copying,
@@ -104,41 +108,82 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
     Stopped before it has written its mark it left a part of a world, which nothing goes on with.
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
-    with scope.within(scope.EVERYTHING):
+    with scope.within(scope.EVERYTHING), garbage.collected_by_hand() as collect:
         with transaction.atomic():
             events = _write_facts(now=now, size=size, progress=progress)
             waiting = _enqueue(events, now)
-        copying.analyze()
-        _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
-        progress("招募与好友奖励", 0, 1)
-        deeds.run(now=now)
-        progress("招募与好友奖励", 1, 1)
-        settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
-        jobs.Job.objects.filter(pk__in=waiting).delete()
-        sharing.finish(now=now)
-        vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
-        doubles.run(now=now)
-        copying.analyze("commissions")
-        paydays.run(now=now)
-        standing.by_hand(now=now)
-        traces.write(now=now)
-        words.run(now=now)
-        progress("人群", 0, 1)
-        segments.write(now=now)
-        progress("人群", 1, 1)
-        yesterday = seasons.midnight(now) - timedelta(hours=6)  # whatever the hour is now
-        hands.run(now=yesterday)
-        jottings.run(now=now)
-        announcements.write(now=now)
-        partings.run(now=yesterday)
-        pools.run(now=now)
-        bridges.write(now=now)
-        leads.run(now=now)
+        collect()
+        copying.analyze("members", "materials")
+        with book.left_for_later():
+            _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
+            collect()
+            _live_on(events, waiting, now, progress)
+            collect()
+            beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
+            hands.run(now=_yesterday(now))
+        with _told(progress, "顾客名单"):
+            jottings.run(now=now)
+        with _told(progress, "线索"):
+            _watch(now)
         _mark()
 
 
+def _live_on(events: list[facts.Event], waiting: list[int], now: datetime, progress: Progress) -> None:
+    """What happened beside the year's sales, and its last days."""
+    with _told(progress, "招募与好友奖励"):
+        deeds.run(now=now)
+    settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
+    jobs.Job.objects.filter(pk__in=waiting).delete()
+    with _told(progress, "分享、券与行为"):
+        sharing.finish(now=now)
+        vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
+        doubles.run(now=now)
+        standing.by_hand(now=now)
+        traces.write(now=now)
+        copying.analyze("commissions")
+
+
+def _pay(now: datetime, progress: Progress) -> None:
+    """What follows from the entries, and from the purchases of the past."""
+    with _told(progress, "月结与发薪"):
+        paydays.run(now=now)
+    with _told(progress, "学购买意向"):
+        leads.learn(now=now)
+
+
+def _sort(now: datetime, progress: Progress) -> None:
+    """What is said of the members, and which of them are alike."""
+    with _told(progress, "标签与人群"):
+        words.run(now=now)
+        segments.write(now=now)
+
+
+def _watch(now: datetime) -> None:
+    """What people do with their lists of customers, and what today asks of them."""
+    announcements.write(now=now)
+    partings.run(now=_yesterday(now))
+    pools.run(now=now)
+    bridges.write(now=now)
+    leads.run(now=now)
+
+
+def _yesterday(now: datetime) -> datetime:
+    """Whatever the hour is now."""
+    return seasons.midnight(now) - timedelta(hours=6)
+
+
+@contextmanager
+def _told(progress: Progress, what: str) -> Iterator[None]:
+    """A step that cannot say how far it is."""
+    progress(what, 0, 1)
+    yield
+    progress(what, 1, 1)
+
+
 def _mark() -> None:
-    with connection.cursor() as cursor:
+    """Once this is on the disk, so is all the rest, even where nothing before waited for the disk."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")
         cursor.execute(f"COMMENT ON TABLE retail_brand IS '{MARK}'")
 
 

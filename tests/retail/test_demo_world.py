@@ -24,7 +24,7 @@ from commissions.models import ActionEvent, ClaimRow, Entry, PlanVersion, Rule
 from members.models import Membership
 from retail import intake, jobs, privacy, scope, shapes
 from retail.demo import logins, seasons, shops, traffic, world
-from retail.models import BuyerKey, Channel, Order, OrderLine, Post, Product, Refund, Staff, Store, User
+from retail.models import BuyerKey, Order, OrderLine, Post, Refund, Staff, Store, User
 from tests.factories import NOW
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("demo"), pytest.mark.slow]
