@@ -1,13 +1,10 @@
 """What clerks noted about their customers and when they last turned to them; then the lists on their phones."""
 
 from datetime import datetime
-from functools import partial
 
 from django.db import connection
 
 from clerks import book
-from members.models import Membership
-from retail.demo import beside
 
 _NOTES = (
     "喜欢真丝，不穿羊毛",
@@ -39,8 +36,4 @@ def run(*, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_WRITTEN, {"notes": list(_NOTES), "now": now})
         cursor.execute(_TURNED_TO, {"now": now})
-    everybody = list(Membership._base_manager.order_by("member").values_list("member", flat=True).distinct())
-    beside.run(
-        apart=partial(book.refresh, member_ids=everybody[::2], now=now),
-        here=partial(book.refresh, member_ids=everybody[1::2], now=now),
-    )
+    book.refresh_all(now=now)

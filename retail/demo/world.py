@@ -118,11 +118,8 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
             collect()
             _live_on(events, waiting, now, progress)
-            collect()
-            beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
-            hands.run(now=_yesterday(now))
-        with _told(progress, "顾客名单"):
-            jottings.run(now=now)
+        collect()
+        beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
         with _told(progress, "线索"):
             _watch(now)
         _mark()
@@ -152,10 +149,13 @@ def _pay(now: datetime, progress: Progress) -> None:
 
 
 def _sort(now: datetime, progress: Progress) -> None:
-    """What is said of the members, and which of them are alike."""
-    with _told(progress, "标签与人群"):
+    """What is said of the members, which of them are alike, whose they are; then the clerks' lists of them."""
+    with book.left_for_later(), _told(progress, "标签与人群"):
         words.run(now=now)
         segments.write(now=now)
+        hands.run(now=_yesterday(now))
+    with _told(progress, "顾客名单"):
+        jottings.run(now=now)
 
 
 def _watch(now: datetime) -> None:
