@@ -164,6 +164,7 @@ def _watch(now: datetime) -> None:
     partings.run(now=_yesterday(now))
     pools.run(now=now)
     bridges.write(now=now)
+    copying.analyze("clerks", "members")
     leads.run(now=now)
 
 
