@@ -13,6 +13,8 @@ companies the orders are counted one by one.
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -82,11 +84,29 @@ WHERE ({_row("f")}) IS DISTINCT FROM ({_row("c")}) ORDER BY 1
 """
 
 
+_is_left: ContextVar[bool] = ContextVar("book", default=False)
+
+
+@contextmanager
+def left_for_later() -> Iterator[None]:
+    """Within this block `refresh` does nothing. For whoever makes so much anew that `refresh_all` after it is less."""
+    token = _is_left.set(True)
+    try:
+        yield
+    finally:
+        _is_left.reset(token)
+
+
 def refresh(*, now: datetime, membership_ids: Collection[int] = (), member_ids: Iterable[int] = ()) -> int:
     """Make the rows of these members again from the facts; how many were otherwise. In the caller's transaction."""
-    wanted = {*member_ids, *_members_of(membership_ids)}
+    if _is_left.get():
+        return 0
+    return _refresh(sorted({*member_ids, *_members_of(membership_ids)}), now)
+
+
+def _refresh(member_ids: Iterable[int], now: datetime) -> int:
     changed = 0
-    for ids in profiles.chunks(sorted(wanted)):
+    for ids in profiles.chunks(member_ids):
         # What the second net hides from a request is of this member, too: their row must not lose it.
         with transaction.atomic(), database.published(scope.EVERYTHING), connection.cursor() as cursor:
             _lock(ids)

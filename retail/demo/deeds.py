@@ -4,6 +4,7 @@ Whoever was woken by a purchase is found when the year is settled.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db.models import Exists, OuterRef
 
@@ -12,16 +13,25 @@ from commissions import actions
 from commissions.actions import Action
 from commissions.models.actions import ActionType
 from members.models import Identity, Membership
-from retail.models import BuyerKey
+from retail.demo import beside
+from retail.models import Brand, BuyerKey
 
 BATCH = 4_000
 SPAN = timedelta(days=92)  # a year of it would take as long to make as a third of the sales
 
 
 def run(*, now: datetime) -> None:
+    """No reward of one brand depends on the other."""
+    first, second = Brand.objects.order_by("pk")
+    beside.run(apart=partial(_of, second, now), here=partial(_of, first, now))
+
+
+def _of(brand: Brand, now: datetime) -> None:
     """In the order of time, some thousands at once."""
     known = Identity._base_manager.filter(member=OuterRef("member"), key__type=BuyerKey.Type.EXTERNAL_USERID)
-    recruited = Membership._base_manager.filter(registered_by__isnull=False, registered_at__gte=now - SPAN)
+    recruited = Membership._base_manager.filter(
+        brand=brand, registered_by__isnull=False, registered_at__gte=now - SPAN
+    )
     joined = list(
         recruited.annotate(is_friend=Exists(known)).select_related("registered_store").order_by("registered_at", "pk")
     )

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from django.db import connection
 
 from clerks.leads import holdout, making, rules, scoring, training
-from clerks.leads.models import LeadPolicy, Score
+from clerks.leads.models import LeadPolicy
 from clerks.models import Binding
 from members import behaviour
 from members.models import Event
-from retail.demo import logins
+from retail.demo import copying, logins
 from retail.models import Brand, BuyerKey, Channel, Product
 
 PAST_DAYS = 60
@@ -40,14 +40,18 @@ _THIS_MORNING = (
 )
 
 
+def learn(*, now: datetime) -> None:
+    """From what was bought and looked at until some weeks ago; needs nothing else."""
+    training.train_all(as_of=rules.day_of(now), now=now)
+
+
 def run(*, now: datetime) -> None:
     _this_morning(now)
-    if not Score._base_manager.exists():
-        training.train_all(as_of=rules.day_of(now), now=now)
-        scoring.score_all(as_of=rules.day_of(now), now=now)
+    scoring.score_all(as_of=rules.day_of(now), now=now)
     for brand in Brand._base_manager.order_by("pk"):
         LeadPolicy._base_manager.get_or_create(brand=brand, defaults={"clerk_least": LEAST})
         _past(brand, now)
+        copying.analyze("leads")
         making.make_all(brand=brand, now=now, is_daily=True)
 
 

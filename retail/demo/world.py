@@ -5,18 +5,22 @@ product's own work: the year as history is, on the bulk path, and the last ten d
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from retail import bulk, jobs, scope
+from clerks import book
+from retail import bulk, garbage, jobs, scope
 from retail.demo import (
     announcements,
+    beside,
     bonds,
     bridges,
     copying,
@@ -47,9 +51,10 @@ from retail.demo import (
     words,
 )
 from retail.demo.shopping import Market
-from retail.models import Brand, Order
+from retail.models import Brand, Order, User
 
 SEED = 20_240_817
+MARK = "a whole demo world"  # a comment on the table of brands: whoever makes tables may write it, and needs no row
 
 Progress = Callable[[str, int, int], None]
 
@@ -82,42 +87,105 @@ def is_empty() -> bool:
     return not Brand._base_manager.exists()
 
 
+def is_whole() -> bool:
+    """Whether a load came to its end here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT obj_description(to_regclass('retail_brand'), 'pg_class')")
+        return bool(cursor.fetchone() == (MARK,))
+
+
+def is_unfinished() -> bool:
+    """Whether there is something here that is no whole world; may be asked before the tables are made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('retail_user') IS NOT NULL AND to_regclass('retail_brand') IS NOT NULL")
+        has_tables = cursor.fetchone() == (True,)
+    return has_tables and not is_whole() and (not is_empty() or User._base_manager.exists())
+
+
 def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) -> None:
     """Make the world of the day of `now` in empty tables; the hour only moves what happens today.
 
-    Stopped in the first part it leaves nothing; stopped in the second, `finish` settles the rest.
+    Stopped before it has written its mark it left a part of a world, which nothing goes on with.
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
-    with scope.within(scope.EVERYTHING):
+    with scope.within(scope.EVERYTHING), garbage.collected_by_hand() as collect:
         with transaction.atomic():
             events = _write_facts(now=now, size=size, progress=progress)
             waiting = _enqueue(events, now)
-        copying.analyze()
-        _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
-        progress("招募与好友奖励", 0, 1)
+        collect()
+        copying.analyze("members", "materials")
+        with book.left_for_later():
+            _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
+            collect()
+            _live_on(events, waiting, now, progress)
+        collect()
+        beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
+        with _told(progress, "线索"):
+            _watch(now)
+        _mark()
+
+
+def _live_on(events: list[facts.Event], waiting: list[int], now: datetime, progress: Progress) -> None:
+    """What happened beside the year's sales, and its last days."""
+    with _told(progress, "招募与好友奖励"):
         deeds.run(now=now)
-        progress("招募与好友奖励", 1, 1)
-        settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
-        jobs.Job.objects.filter(pk__in=waiting).delete()
+    settling.run(events, progress=lambda done: progress("近十天结算", done, len(events)))
+    jobs.Job.objects.filter(pk__in=waiting).delete()
+    with _told(progress, "分享、券与行为"):
         sharing.finish(now=now)
         vouchers.finish(brands=Brand.objects.order_by("pk"), now=now)
         doubles.run(now=now)
-        copying.analyze("commissions")
-        paydays.run(now=now)
         standing.by_hand(now=now)
         traces.write(now=now)
+        copying.analyze("commissions")
+
+
+def _pay(now: datetime, progress: Progress) -> None:
+    """What follows from the entries, and from the purchases of the past."""
+    with _told(progress, "月结与发薪"):
+        paydays.run(now=now)
+    with _told(progress, "学购买意向"):
+        leads.learn(now=now)
+
+
+def _sort(now: datetime, progress: Progress) -> None:
+    """What is said of the members, which of them are alike, whose they are; then the clerks' lists of them."""
+    with book.left_for_later(), _told(progress, "标签与人群"):
         words.run(now=now)
-        progress("人群", 0, 1)
         segments.write(now=now)
-        progress("人群", 1, 1)
-        yesterday = seasons.midnight(now) - timedelta(hours=6)  # whatever the hour is now
-        hands.run(now=yesterday)
+        hands.run(now=_yesterday(now))
+    with _told(progress, "顾客名单"):
         jottings.run(now=now)
-        announcements.write(now=now)
-        partings.run(now=yesterday)
-        pools.run(now=now)
-        bridges.write(now=now)
-        leads.run(now=now)
+
+
+def _watch(now: datetime) -> None:
+    """What people do with their lists of customers, and what today asks of them."""
+    announcements.write(now=now)
+    partings.run(now=_yesterday(now))
+    pools.run(now=now)
+    bridges.write(now=now)
+    copying.analyze("clerks", "members")
+    leads.run(now=now)
+
+
+def _yesterday(now: datetime) -> datetime:
+    """Whatever the hour is now."""
+    return seasons.midnight(now) - timedelta(hours=6)
+
+
+@contextmanager
+def _told(progress: Progress, what: str) -> Iterator[None]:
+    """A step that cannot say how far it is."""
+    progress(what, 0, 1)
+    yield
+    progress(what, 1, 1)
+
+
+def _mark() -> None:
+    """Once this is on the disk, so is all the rest, even where nothing before waited for the disk."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        cursor.execute(f"COMMENT ON TABLE retail_brand IS '{MARK}'")
 
 
 def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts.Event]:
@@ -160,14 +228,6 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     journal.close()
     progress("订单", wanted, wanted)
     return journal
-
-
-def finish(*, progress: Progress) -> None:
-    """Settle what a start that was stopped left unsettled."""
-    with scope.within(scope.EVERYTHING):
-        waiting = Order.objects.filter(settled_at=None)
-        if waiting.exists():
-            _settle(waiting, timezone.now(), progress)
 
 
 def _settle(waiting: QuerySet[Order], now: datetime, progress: Progress) -> None:

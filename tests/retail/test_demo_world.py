@@ -24,7 +24,7 @@ from commissions.models import ActionEvent, ClaimRow, Entry, PlanVersion, Rule
 from members.models import Membership
 from retail import intake, jobs, privacy, scope, shapes
 from retail.demo import logins, seasons, shops, traffic, world
-from retail.models import BuyerKey, Channel, Order, OrderLine, Post, Product, Refund, Staff, Store, User
+from retail.models import BuyerKey, Order, OrderLine, Post, Refund, Staff, Store, User
 from tests.factories import NOW
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("demo"), pytest.mark.slow]
@@ -136,20 +136,10 @@ def test_all_of_its_year_is_settled():
     assert ClaimRow.objects.values("order").distinct().count() > 1000
 
 
-def test_what_a_stopped_start_left_is_settled_by_the_next_one():
-    store = Store.objects.select_related("brand").first()
-    product = Product.objects.filter(brand=store.brand).first()
-    channel = Channel.objects.get(brand=store.brand, kind="pos")
-    line = shapes.Line(outer_line_id="1", sku=product.sku, qty=1, tag_fen=9_900, paid_fen=9_900)
-    order = shapes.Order(
-        channel=channel.code, outer_order_id="late", paid_at=NOW, store_code=store.code, lines=(line,)
-    )
-    intake.take_orders(channel=channel, data=[order], now=NOW)
-
-    world.finish(progress=lambda *_done: None)
-
-    assert Order.objects.get(outer_order_id="late").settled_at
-    assert not Order.objects.filter(settled_at=None).exists()
+def test_it_is_marked_as_whole():
+    """A start goes on with no other; the mark is taken back with the world."""
+    assert world.is_whole()
+    assert not world.is_unfinished()
 
 
 def test_legs_add_up_to_zero():

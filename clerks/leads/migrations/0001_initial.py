@@ -4,6 +4,8 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
 
+from retail.migrating import Together
+
 
 class Migration(migrations.Migration):
 
@@ -16,73 +18,63 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='IntentModel',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('logistic', '逻辑回归'), ('rfm', 'RFM 排位')], max_length=8, verbose_name='方法')),
-                ('as_of', models.DateField(verbose_name='数据截至')),
-                ('horizon_days', models.PositiveSmallIntegerField(verbose_name='预测天数')),
-                ('is_trial', models.BooleanField(default=False, verbose_name='只为验证')),
-                ('features', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=24), size=None, verbose_name='特征')),
-                ('weights', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=None, verbose_name='系数')),
-                ('means', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=None, verbose_name='平均值')),
-                ('intercept', models.FloatField(verbose_name='截距')),
-                ('middle_from', models.FloatField(verbose_name='中：从')),
-                ('high_from', models.FloatField(verbose_name='高：从')),
-                ('metrics', models.JSONField(default=dict, verbose_name='指标')),
-                ('refusal', models.CharField(blank=True, choices=[('auc', '排序不如在用的'), ('ece', '概率不准'), ('ap', '不如 RFM 排位')], default='', max_length=3, verbose_name='没有通过')),
-                ('trained_at', models.DateTimeField(verbose_name='训练时间')),
-                ('active_from', models.DateTimeField(blank=True, null=True, verbose_name='启用')),
-                ('active_until', models.DateTimeField(blank=True, null=True, verbose_name='停用')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='intent_models', to='retail.brand', verbose_name='品牌')),
-            ],
-            options={
-                'verbose_name': '意向模型',
-                'verbose_name_plural': '意向模型',
-            },
-        ),
-        migrations.CreateModel(
-            name='Score',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('score', models.FloatField(verbose_name='意向')),
-                ('rank_basis', models.CharField(choices=[('logistic', '逻辑回归'), ('rfm', 'RFM 排位')], max_length=8, verbose_name='依据')),
-                ('band', models.CharField(choices=[('high', '高'), ('middle', '中'), ('low', '低'), ('none', '看不出')], max_length=6, verbose_name='高低')),
-                ('expected_fen', models.BigIntegerField(verbose_name='每次通常消费')),
-                ('reasons', models.JSONField(default=list, verbose_name='理由')),
-                ('scored_on', models.DateField(verbose_name='哪天')),
-                ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='intents', to='members.member', verbose_name='会员')),
-                ('version', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='leads.intentmodel', verbose_name='意向模型')),
-            ],
-            options={
-                'verbose_name': '意向分',
-                'verbose_name_plural': '意向分',
-            },
-        ),
-        migrations.AddIndex(
-            model_name='intentmodel',
-            index=models.Index(fields=['brand', '-as_of', '-id'], name='intent_model_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='intentmodel',
-            constraint=models.UniqueConstraint(condition=models.Q(('active_from__isnull', False), ('active_until', None)), fields=('brand',), name='intent_model_in_force_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='intentmodel',
-            constraint=models.CheckConstraint(condition=models.Q(('is_trial', False), ('active_from', None), _connector='OR'), name='intent_model_trial_never_in_force'),
-        ),
-        migrations.AddConstraint(
-            model_name='intentmodel',
-            constraint=models.CheckConstraint(condition=models.Q(('active_until', None), ('active_from__lte', models.F('active_until')), _connector='OR'), name='intent_model_ends_after_it_began'),
-        ),
-        migrations.AddConstraint(
-            model_name='score',
-            constraint=models.UniqueConstraint(fields=('brand', 'member'), name='score_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='score',
-            constraint=models.CheckConstraint(condition=models.Q(('score__gte', 0), ('score__lte', 1)), name='score_between_0_and_1'),
-        ),
+        Together([
+            migrations.CreateModel(
+                name='IntentModel',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('kind', models.CharField(choices=[('logistic', '逻辑回归'), ('rfm', 'RFM 排位')], max_length=8, verbose_name='方法')),
+                    ('as_of', models.DateField(verbose_name='数据截至')),
+                    ('horizon_days', models.PositiveSmallIntegerField(verbose_name='预测天数')),
+                    ('is_trial', models.BooleanField(default=False, verbose_name='只为验证')),
+                    ('features', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=24), size=None, verbose_name='特征')),
+                    ('weights', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=None, verbose_name='系数')),
+                    ('means', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=None, verbose_name='平均值')),
+                    ('intercept', models.FloatField(verbose_name='截距')),
+                    ('middle_from', models.FloatField(verbose_name='中：从')),
+                    ('high_from', models.FloatField(verbose_name='高：从')),
+                    ('metrics', models.JSONField(default=dict, verbose_name='指标')),
+                    ('refusal', models.CharField(blank=True, choices=[('auc', '排序不如在用的'), ('ece', '概率不准'), ('ap', '不如 RFM 排位')], default='', max_length=3, verbose_name='没有通过')),
+                    ('trained_at', models.DateTimeField(verbose_name='训练时间')),
+                    ('active_from', models.DateTimeField(blank=True, null=True, verbose_name='启用')),
+                    ('active_until', models.DateTimeField(blank=True, null=True, verbose_name='停用')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='intent_models', to='retail.brand', verbose_name='品牌')),
+                ],
+                options={
+                    'verbose_name': '意向模型',
+                    'verbose_name_plural': '意向模型',
+                    'indexes': [
+                        models.Index(fields=['brand', '-as_of', '-id'], name='intent_model_newest'),
+                    ],
+                    'constraints': [
+                        models.UniqueConstraint(condition=models.Q(('active_from__isnull', False), ('active_until', None)), fields=('brand',), name='intent_model_in_force_once'),
+                        models.CheckConstraint(condition=models.Q(('is_trial', False), ('active_from', None), _connector='OR'), name='intent_model_trial_never_in_force'),
+                        models.CheckConstraint(condition=models.Q(('active_until', None), ('active_from__lte', models.F('active_until')), _connector='OR'), name='intent_model_ends_after_it_began'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='Score',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('score', models.FloatField(verbose_name='意向')),
+                    ('rank_basis', models.CharField(choices=[('logistic', '逻辑回归'), ('rfm', 'RFM 排位')], max_length=8, verbose_name='依据')),
+                    ('band', models.CharField(choices=[('high', '高'), ('middle', '中'), ('low', '低'), ('none', '看不出')], max_length=6, verbose_name='高低')),
+                    ('expected_fen', models.BigIntegerField(verbose_name='每次通常消费')),
+                    ('reasons', models.JSONField(default=list, verbose_name='理由')),
+                    ('scored_on', models.DateField(verbose_name='哪天')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                    ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='intents', to='members.member', verbose_name='会员')),
+                    ('version', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='leads.intentmodel', verbose_name='意向模型')),
+                ],
+                options={
+                    'verbose_name': '意向分',
+                    'verbose_name_plural': '意向分',
+                    'constraints': [
+                        models.UniqueConstraint(fields=('brand', 'member'), name='score_once'),
+                        models.CheckConstraint(condition=models.Q(('score__gte', 0), ('score__lte', 1)), name='score_between_0_and_1'),
+                    ],
+                },
+            ),
+        ]),
     ]

@@ -6,6 +6,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from retail.migrating import Together
+
 
 class Migration(migrations.Migration):
 
@@ -19,345 +21,299 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='Opening',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='时间')),
-                ('visitor', models.UUIDField(null=True, verbose_name='访客')),
-                ('seconds', models.PositiveIntegerField(default=0, verbose_name='秒数')),
-            ],
-            options={
-                'verbose_name': '打开',
-                'verbose_name_plural': '打开',
-                'db_table': 'materials_opening',
-                'managed': False,
-            },
-        ),
-        migrations.CreateModel(
-            name='MaterialCategory',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=32, verbose_name='名称')),
-                ('place', models.PositiveSmallIntegerField(default=0, verbose_name='顺序')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-            ],
-            options={
-                'verbose_name': '素材分类',
-                'verbose_name_plural': '素材分类',
-                'ordering': ['brand', 'place', 'pk'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Material',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('text', '话术'), ('pictures', '图片'), ('link', '网页'), ('video', '视频'), ('file', '文件'), ('miniprogram', '小程序'), ('product', '商品'), ('live', '直播预告'), ('poster', '海报')], max_length=12, verbose_name='类型')),
-                ('name', models.CharField(max_length=64, verbose_name='名称')),
-                ('scene', models.CharField(choices=[('new', '新款'), ('stock', '到货'), ('birthday', '生日'), ('live', '直播'), ('offer', '优惠'), ('after_sale', '买后关心'), ('wake', '好久没来'), ('greeting', '打招呼'), ('daily', '日常')], default='daily', max_length=12, verbose_name='场景')),
-                ('labels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=20), blank=True, default=list, size=None, verbose_name='标签')),
-                ('grades', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), blank=True, default=list, size=None, verbose_name='只给这些职级')),
-                ('valid_from', models.DateTimeField(blank=True, null=True, verbose_name='从什么时候起能发')),
-                ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='到什么时候为止')),
-                ('is_pinned', models.BooleanField(default=False, verbose_name='今日推荐')),
-                ('is_active', models.BooleanField(default=True, verbose_name='启用')),
-                ('made_at', models.DateTimeField(verbose_name='创建')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='retail.brand', verbose_name='品牌')),
-                ('owner', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='own_materials', to='retail.staff', verbose_name='谁的快捷回复')),
-                ('products', models.ManyToManyField(blank=True, related_name='materials', to='retail.product', verbose_name='商品')),
-                ('regions', models.ManyToManyField(blank=True, related_name='+', to='retail.region', verbose_name='只给这些区域')),
-                ('stores', models.ManyToManyField(blank=True, related_name='+', to='retail.store', verbose_name='只给这些门店')),
-                ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='materials.materialcategory', verbose_name='分类')),
-            ],
-            options={
-                'verbose_name': '素材',
-                'verbose_name_plural': '素材',
-            },
-        ),
-        migrations.CreateModel(
-            name='MaterialUpload',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scene', models.CharField(choices=[('new', '新款'), ('stock', '到货'), ('birthday', '生日'), ('live', '直播'), ('offer', '优惠'), ('after_sale', '买后关心'), ('wake', '好久没来'), ('greeting', '打招呼'), ('daily', '日常')], default='daily', max_length=12, verbose_name='场景')),
-                ('at', models.DateTimeField(verbose_name='时间')),
-                ('count', models.PositiveIntegerField(default=0, verbose_name='文件数')),
-                ('outcomes', models.JSONField(default=list, verbose_name='结果')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='结束')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁')),
-                ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='materials.materialcategory', verbose_name='分类')),
-            ],
-            options={
-                'verbose_name': '素材批量上传',
-                'verbose_name_plural': '素材批量上传',
-            },
-        ),
-        migrations.CreateModel(
-            name='MaterialVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField(verbose_name='版本')),
-                ('state', models.CharField(choices=[('draft', '草稿'), ('waiting', '待审核'), ('approved', '已通过'), ('returned', '已退回')], default='draft', max_length=8, verbose_name='状态')),
-                ('title', models.CharField(blank=True, default='', max_length=64, verbose_name='标题')),
-                ('text', models.TextField(blank=True, default='', verbose_name='文字')),
-                ('url', models.URLField(blank=True, default='', max_length=500, verbose_name='网址')),
-                ('appid', models.CharField(blank=True, default='', max_length=32, verbose_name='小程序 AppID')),
-                ('page', models.CharField(blank=True, default='', max_length=255, verbose_name='小程序页面')),
-                ('price_fen', models.BigIntegerField(blank=True, null=True, verbose_name='价格（分）')),
-                ('live_at', models.DateTimeField(blank=True, null=True, verbose_name='开播时间')),
-                ('live_from', models.DateTimeField(blank=True, null=True, verbose_name='定时上线')),
-                ('made_at', models.DateTimeField(verbose_name='创建')),
-                ('decided_at', models.DateTimeField(null=True, verbose_name='审核')),
-                ('reason', models.CharField(blank=True, default='', max_length=200, verbose_name='退回原因')),
-                ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁审核')),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁写的')),
-                ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='materials.material', verbose_name='素材')),
-            ],
-            options={
-                'verbose_name': '素材版本',
-                'verbose_name_plural': '素材版本',
-                'ordering': ['material', '-number'],
-            },
-        ),
-        migrations.CreateModel(
-            name='MaterialFile',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('place', models.PositiveSmallIntegerField(verbose_name='顺序')),
-                ('width', models.PositiveIntegerField(null=True, verbose_name='宽')),
-                ('height', models.PositiveIntegerField(null=True, verbose_name='高')),
-                ('small', models.BinaryField(default=b'', verbose_name='缩略图')),
-                ('media', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wecom.media', verbose_name='文件')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='materials.materialversion', verbose_name='版本')),
-            ],
-            options={
-                'verbose_name': '素材文件',
-                'verbose_name_plural': '素材文件',
-                'ordering': ['version', 'place'],
-            },
-        ),
-        migrations.CreateModel(
-            name='PosterPicture',
-            fields=[
-                ('key', models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name='键')),
-                ('data', models.BinaryField(verbose_name='图片')),
-                ('made_at', models.DateTimeField(verbose_name='创建')),
-            ],
-            options={
-                'verbose_name': '海报图片',
-                'verbose_name_plural': '海报图片',
-                'indexes': [models.Index(fields=['made_at'], name='poster_picture_age')],
-            },
-        ),
-        migrations.CreateModel(
-            name='PosterTemplate',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, verbose_name='名称')),
-                ('background', models.BinaryField(verbose_name='底图')),
-                ('width', models.PositiveIntegerField(editable=False, verbose_name='宽')),
-                ('height', models.PositiveIntegerField(editable=False, verbose_name='高')),
-                ('areas', models.JSONField(default=list, verbose_name='区域')),
-                ('number', models.PositiveIntegerField(default=1, editable=False, verbose_name='版本')),
-                ('is_active', models.BooleanField(default=True, verbose_name='启用')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-            ],
-            options={
-                'verbose_name': '海报模板',
-                'verbose_name_plural': '海报模板',
-            },
-        ),
-        migrations.AddField(
-            model_name='material',
-            name='template',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='materials.postertemplate', verbose_name='海报模板'),
-        ),
-        migrations.CreateModel(
-            name='Share',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(editable=False, max_length=16, unique=True, verbose_name='分享码')),
-                ('via', models.CharField(choices=[('chat', '聊天'), ('moments', '朋友圈'), ('poster', '海报'), ('copy', '复制链接')], max_length=8, verbose_name='方式')),
-                ('made_at', models.DateTimeField(verbose_name='创建')),
-                ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='发出')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-                ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='materials.material', verbose_name='素材')),
-                ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='members.member', verbose_name='发给')),
-                ('product', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.product', verbose_name='商品')),
-                ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='retail.staff', verbose_name='导购')),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='materials.materialversion', verbose_name='版本')),
-            ],
-            options={
-                'verbose_name': '分享',
-                'verbose_name_plural': '分享',
-            },
-        ),
-        migrations.CreateModel(
-            name='ShareDay',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField(verbose_name='日期')),
-                ('shares', models.PositiveIntegerField(default=0, verbose_name='分享')),
-                ('sent', models.PositiveIntegerField(default=0, verbose_name='发出')),
-                ('openings', models.PositiveIntegerField(default=0, verbose_name='打开')),
-                ('viewers', models.PositiveIntegerField(default=0, verbose_name='打开人数')),
-                ('known', models.PositiveIntegerField(default=0, verbose_name='认出人数')),
-                ('seconds', models.PositiveBigIntegerField(default=0, verbose_name='停留秒数')),
-                ('buyers', models.PositiveIntegerField(default=0, verbose_name='成交人数')),
-                ('orders', models.PositiveIntegerField(default=0, verbose_name='成交单数')),
-                ('sales_fen', models.BigIntegerField(default=0, verbose_name='成交额（分）')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-                ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='days', to='materials.material', verbose_name='素材')),
-                ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='导购')),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
-            ],
-            options={
-                'verbose_name': '素材效果',
-                'verbose_name_plural': '素材效果',
-            },
-        ),
-        migrations.CreateModel(
-            name='ShareSale',
-            fields=[
-                ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='share_sale', serialize=False, to='retail.order', verbose_name='订单')),
-                ('way', models.CharField(choices=[('code', '订单带分享码'), ('opening', '打开后购买')], max_length=8, verbose_name='凭什么')),
-                ('opened_at', models.DateTimeField(null=True, verbose_name='打开')),
-                ('paid_at', models.DateTimeField(verbose_name='付款')),
-                ('share', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sales', to='materials.share', verbose_name='分享')),
-            ],
-            options={
-                'verbose_name': '分享成交',
-                'verbose_name_plural': '分享成交',
-            },
-        ),
-        migrations.CreateModel(
-            name='UploadedFile',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=128, verbose_name='文件名')),
-                ('data', models.BinaryField(verbose_name='内容')),
-                ('upload', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='waiting', to='materials.materialupload', verbose_name='批量上传')),
-            ],
-            options={
-                'verbose_name': '待处理文件',
-                'verbose_name_plural': '待处理文件',
-            },
-        ),
-        migrations.CreateModel(
-            name='Visitor',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.UUIDField(unique=True, verbose_name='访客')),
-                ('known_at', models.DateTimeField(null=True, verbose_name='认出')),
-                ('member', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='visitors', to='members.member', verbose_name='会员')),
-                ('staff', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
-            ],
-            options={
-                'verbose_name': '访客',
-                'verbose_name_plural': '访客',
-            },
-        ),
-        migrations.CreateModel(
-            name='Favourite',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='时间')),
-                ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='favourites', to='retail.staff', verbose_name='导购')),
-                ('material', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='favoured', to='materials.material', verbose_name='素材')),
-            ],
-            options={
-                'verbose_name': '收藏',
-                'verbose_name_plural': '收藏',
-                'constraints': [models.UniqueConstraint(fields=('staff', 'material'), name='favourite_once')],
-            },
-        ),
-        migrations.AddConstraint(
-            model_name='materialcategory',
-            constraint=models.UniqueConstraint(fields=('brand', 'name'), name='material_category_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='materialversion',
-            constraint=models.UniqueConstraint(fields=('material', 'number'), name='material_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='materialversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['draft', 'waiting'])), fields=('material',), name='material_one_open_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='materialversion',
-            constraint=models.CheckConstraint(condition=models.Q(('decided_by', None), ('made_by', None), models.Q(('decided_by', models.F('made_by')), _negated=True), _connector='OR'), name='material_version_by_two', violation_error_message='自己写的要请别人审核。'),
-        ),
-        migrations.AddConstraint(
-            model_name='materialversion',
-            constraint=models.CheckConstraint(condition=models.Q(('price_fen', None), ('price_fen__gte', 0), _connector='OR'), name='material_version_price', violation_error_message='价格不能为负。'),
-        ),
-        migrations.AddConstraint(
-            model_name='materialfile',
-            constraint=models.UniqueConstraint(fields=('version', 'place'), name='material_file_once'),
-        ),
-        migrations.AddIndex(
-            model_name='material',
-            index=models.Index(fields=['brand', 'scene'], name='material_of_scene'),
-        ),
-        migrations.AddIndex(
-            model_name='material',
-            index=models.Index(condition=models.Q(('owner__isnull', False)), fields=['owner'], name='material_of_owner'),
-        ),
-        migrations.AddIndex(
-            model_name='material',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['labels'], name='material_of_label'),
-        ),
-        migrations.AddConstraint(
-            model_name='material',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_from', None), ('valid_until', None), ('valid_from__lt', models.F('valid_until')), _connector='OR'), name='material_ends_after_it_begins', violation_error_message='结束时间要晚于开始时间。'),
-        ),
-        migrations.AddConstraint(
-            model_name='material',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'poster'), _negated=True), ('template__isnull', False), _connector='OR'), name='material_poster_has_a_template', violation_error_message='海报要选一个模板。'),
-        ),
-        migrations.AddConstraint(
-            model_name='material',
-            constraint=models.CheckConstraint(condition=models.Q(('owner', None), ('kind', 'text'), _connector='OR'), name='material_quick_reply_is_words', violation_error_message='快捷回复只能是文字。'),
-        ),
-        migrations.AddIndex(
-            model_name='share',
-            index=models.Index(fields=['staff', '-made_at'], name='share_of_staff'),
-        ),
-        migrations.AddIndex(
-            model_name='share',
-            index=models.Index(fields=['material', '-made_at'], name='share_of_material'),
-        ),
-        migrations.AddIndex(
-            model_name='shareday',
-            index=models.Index(fields=['brand', 'day'], name='share_day_of_brand'),
-        ),
-        migrations.AddIndex(
-            model_name='shareday',
-            index=models.Index(fields=['staff', 'day'], name='share_day_of_staff'),
-        ),
-        migrations.AddConstraint(
-            model_name='shareday',
-            constraint=models.UniqueConstraint(fields=('day', 'material', 'staff', 'store'), name='share_day_once'),
-        ),
-        migrations.AddIndex(
-            model_name='sharesale',
-            index=models.Index(fields=['paid_at'], name='share_sale_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='visitor',
-            constraint=models.CheckConstraint(condition=models.Q(('member', None), ('staff', None), _connector='OR'), name='visitor_is_one'),
-        ),
-        migrations.AddIndex(
-            model_name='share',
-            index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['made_at'], name='share_made'),
-        ),
-        migrations.AddIndex(
-            model_name='share',
-            index=models.Index(condition=models.Q(('sent_at__isnull', False)), fields=['sent_at'], name='share_sent'),
-        ),
-        migrations.AddIndex(
-            model_name='visitor',
-            index=models.Index(condition=models.Q(('known_at__isnull', False)), fields=['known_at'], name='visitor_known'),
-        ),
+        Together([
+            migrations.CreateModel(
+                name='Opening',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('at', models.DateTimeField(verbose_name='时间')),
+                    ('visitor', models.UUIDField(null=True, verbose_name='访客')),
+                    ('seconds', models.PositiveIntegerField(default=0, verbose_name='秒数')),
+                ],
+                options={
+                    'verbose_name': '打开',
+                    'verbose_name_plural': '打开',
+                    'db_table': 'materials_opening',
+                    'managed': False,
+                },
+            ),
+            migrations.CreateModel(
+                name='MaterialCategory',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('name', models.CharField(max_length=32, verbose_name='名称')),
+                    ('place', models.PositiveSmallIntegerField(default=0, verbose_name='顺序')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                ],
+                options={
+                    'verbose_name': '素材分类',
+                    'verbose_name_plural': '素材分类',
+                    'ordering': ['brand', 'place', 'pk'],
+                    'constraints': [
+                        models.UniqueConstraint(fields=('brand', 'name'), name='material_category_once'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='Material',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('kind', models.CharField(choices=[('text', '话术'), ('pictures', '图片'), ('link', '网页'), ('video', '视频'), ('file', '文件'), ('miniprogram', '小程序'), ('product', '商品'), ('live', '直播预告'), ('poster', '海报')], max_length=12, verbose_name='类型')),
+                    ('name', models.CharField(max_length=64, verbose_name='名称')),
+                    ('scene', models.CharField(choices=[('new', '新款'), ('stock', '到货'), ('birthday', '生日'), ('live', '直播'), ('offer', '优惠'), ('after_sale', '买后关心'), ('wake', '好久没来'), ('greeting', '打招呼'), ('daily', '日常')], default='daily', max_length=12, verbose_name='场景')),
+                    ('labels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=20), blank=True, default=list, size=None, verbose_name='标签')),
+                    ('grades', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), blank=True, default=list, size=None, verbose_name='只给这些职级')),
+                    ('valid_from', models.DateTimeField(blank=True, null=True, verbose_name='从什么时候起能发')),
+                    ('valid_until', models.DateTimeField(blank=True, null=True, verbose_name='到什么时候为止')),
+                    ('is_pinned', models.BooleanField(default=False, verbose_name='今日推荐')),
+                    ('is_active', models.BooleanField(default=True, verbose_name='启用')),
+                    ('made_at', models.DateTimeField(verbose_name='创建')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='retail.brand', verbose_name='品牌')),
+                    ('owner', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='own_materials', to='retail.staff', verbose_name='谁的快捷回复')),
+                    ('products', models.ManyToManyField(blank=True, related_name='materials', to='retail.product', verbose_name='商品')),
+                    ('regions', models.ManyToManyField(blank=True, related_name='+', to='retail.region', verbose_name='只给这些区域')),
+                    ('stores', models.ManyToManyField(blank=True, related_name='+', to='retail.store', verbose_name='只给这些门店')),
+                    ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='materials.materialcategory', verbose_name='分类')),
+                    ('template', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='materials', to='materials.postertemplate', verbose_name='海报模板')),
+                ],
+                options={
+                    'verbose_name': '素材',
+                    'verbose_name_plural': '素材',
+                    'indexes': [
+                        models.Index(fields=['brand', 'scene'], name='material_of_scene'),
+                        models.Index(condition=models.Q(('owner__isnull', False)), fields=['owner'], name='material_of_owner'),
+                        django.contrib.postgres.indexes.GinIndex(fields=['labels'], name='material_of_label'),
+                    ],
+                    'constraints': [
+                        models.CheckConstraint(condition=models.Q(('valid_from', None), ('valid_until', None), ('valid_from__lt', models.F('valid_until')), _connector='OR'), name='material_ends_after_it_begins', violation_error_message='结束时间要晚于开始时间。'),
+                        models.CheckConstraint(condition=models.Q(models.Q(('kind', 'poster'), _negated=True), ('template__isnull', False), _connector='OR'), name='material_poster_has_a_template', violation_error_message='海报要选一个模板。'),
+                        models.CheckConstraint(condition=models.Q(('owner', None), ('kind', 'text'), _connector='OR'), name='material_quick_reply_is_words', violation_error_message='快捷回复只能是文字。'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='MaterialUpload',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('scene', models.CharField(choices=[('new', '新款'), ('stock', '到货'), ('birthday', '生日'), ('live', '直播'), ('offer', '优惠'), ('after_sale', '买后关心'), ('wake', '好久没来'), ('greeting', '打招呼'), ('daily', '日常')], default='daily', max_length=12, verbose_name='场景')),
+                    ('at', models.DateTimeField(verbose_name='时间')),
+                    ('count', models.PositiveIntegerField(default=0, verbose_name='文件数')),
+                    ('outcomes', models.JSONField(default=list, verbose_name='结果')),
+                    ('ended_at', models.DateTimeField(null=True, verbose_name='结束')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                    ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁')),
+                    ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='materials.materialcategory', verbose_name='分类')),
+                ],
+                options={
+                    'verbose_name': '素材批量上传',
+                    'verbose_name_plural': '素材批量上传',
+                },
+            ),
+            migrations.CreateModel(
+                name='MaterialVersion',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('number', models.PositiveSmallIntegerField(verbose_name='版本')),
+                    ('state', models.CharField(choices=[('draft', '草稿'), ('waiting', '待审核'), ('approved', '已通过'), ('returned', '已退回')], default='draft', max_length=8, verbose_name='状态')),
+                    ('title', models.CharField(blank=True, default='', max_length=64, verbose_name='标题')),
+                    ('text', models.TextField(blank=True, default='', verbose_name='文字')),
+                    ('url', models.URLField(blank=True, default='', max_length=500, verbose_name='网址')),
+                    ('appid', models.CharField(blank=True, default='', max_length=32, verbose_name='小程序 AppID')),
+                    ('page', models.CharField(blank=True, default='', max_length=255, verbose_name='小程序页面')),
+                    ('price_fen', models.BigIntegerField(blank=True, null=True, verbose_name='价格（分）')),
+                    ('live_at', models.DateTimeField(blank=True, null=True, verbose_name='开播时间')),
+                    ('live_from', models.DateTimeField(blank=True, null=True, verbose_name='定时上线')),
+                    ('made_at', models.DateTimeField(verbose_name='创建')),
+                    ('decided_at', models.DateTimeField(null=True, verbose_name='审核')),
+                    ('reason', models.CharField(blank=True, default='', max_length=200, verbose_name='退回原因')),
+                    ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁审核')),
+                    ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='谁写的')),
+                    ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='materials.material', verbose_name='素材')),
+                ],
+                options={
+                    'verbose_name': '素材版本',
+                    'verbose_name_plural': '素材版本',
+                    'ordering': ['material', '-number'],
+                    'constraints': [
+                        models.UniqueConstraint(fields=('material', 'number'), name='material_version_once'),
+                        models.UniqueConstraint(condition=models.Q(('state__in', ['draft', 'waiting'])), fields=('material',), name='material_one_open_version'),
+                        models.CheckConstraint(condition=models.Q(('decided_by', None), ('made_by', None), models.Q(('decided_by', models.F('made_by')), _negated=True), _connector='OR'), name='material_version_by_two', violation_error_message='自己写的要请别人审核。'),
+                        models.CheckConstraint(condition=models.Q(('price_fen', None), ('price_fen__gte', 0), _connector='OR'), name='material_version_price', violation_error_message='价格不能为负。'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='MaterialFile',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('place', models.PositiveSmallIntegerField(verbose_name='顺序')),
+                    ('width', models.PositiveIntegerField(null=True, verbose_name='宽')),
+                    ('height', models.PositiveIntegerField(null=True, verbose_name='高')),
+                    ('small', models.BinaryField(default=b'', verbose_name='缩略图')),
+                    ('media', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wecom.media', verbose_name='文件')),
+                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='materials.materialversion', verbose_name='版本')),
+                ],
+                options={
+                    'verbose_name': '素材文件',
+                    'verbose_name_plural': '素材文件',
+                    'ordering': ['version', 'place'],
+                    'constraints': [
+                        models.UniqueConstraint(fields=('version', 'place'), name='material_file_once'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='PosterPicture',
+                fields=[
+                    ('key', models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name='键')),
+                    ('data', models.BinaryField(verbose_name='图片')),
+                    ('made_at', models.DateTimeField(verbose_name='创建')),
+                ],
+                options={
+                    'verbose_name': '海报图片',
+                    'verbose_name_plural': '海报图片',
+                    'indexes': [models.Index(fields=['made_at'], name='poster_picture_age')],
+                },
+            ),
+            migrations.CreateModel(
+                name='PosterTemplate',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('name', models.CharField(max_length=64, verbose_name='名称')),
+                    ('background', models.BinaryField(verbose_name='底图')),
+                    ('width', models.PositiveIntegerField(editable=False, verbose_name='宽')),
+                    ('height', models.PositiveIntegerField(editable=False, verbose_name='高')),
+                    ('areas', models.JSONField(default=list, verbose_name='区域')),
+                    ('number', models.PositiveIntegerField(default=1, editable=False, verbose_name='版本')),
+                    ('is_active', models.BooleanField(default=True, verbose_name='启用')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                ],
+                options={
+                    'verbose_name': '海报模板',
+                    'verbose_name_plural': '海报模板',
+                },
+            ),
+            migrations.CreateModel(
+                name='Share',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('code', models.CharField(editable=False, max_length=16, unique=True, verbose_name='分享码')),
+                    ('via', models.CharField(choices=[('chat', '聊天'), ('moments', '朋友圈'), ('poster', '海报'), ('copy', '复制链接')], max_length=8, verbose_name='方式')),
+                    ('made_at', models.DateTimeField(verbose_name='创建')),
+                    ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='发出')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                    ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='materials.material', verbose_name='素材')),
+                    ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='members.member', verbose_name='发给')),
+                    ('product', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.product', verbose_name='商品')),
+                    ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='retail.staff', verbose_name='导购')),
+                    ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
+                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='materials.materialversion', verbose_name='版本')),
+                ],
+                options={
+                    'verbose_name': '分享',
+                    'verbose_name_plural': '分享',
+                    'indexes': [
+                        models.Index(fields=['staff', '-made_at'], name='share_of_staff'),
+                        models.Index(fields=['material', '-made_at'], name='share_of_material'),
+                        django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['made_at'], name='share_made'),
+                        models.Index(condition=models.Q(('sent_at__isnull', False)), fields=['sent_at'], name='share_sent'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='ShareDay',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('day', models.DateField(verbose_name='日期')),
+                    ('shares', models.PositiveIntegerField(default=0, verbose_name='分享')),
+                    ('sent', models.PositiveIntegerField(default=0, verbose_name='发出')),
+                    ('openings', models.PositiveIntegerField(default=0, verbose_name='打开')),
+                    ('viewers', models.PositiveIntegerField(default=0, verbose_name='打开人数')),
+                    ('known', models.PositiveIntegerField(default=0, verbose_name='认出人数')),
+                    ('seconds', models.PositiveBigIntegerField(default=0, verbose_name='停留秒数')),
+                    ('buyers', models.PositiveIntegerField(default=0, verbose_name='成交人数')),
+                    ('orders', models.PositiveIntegerField(default=0, verbose_name='成交单数')),
+                    ('sales_fen', models.BigIntegerField(default=0, verbose_name='成交额（分）')),
+                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
+                    ('material', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='days', to='materials.material', verbose_name='素材')),
+                    ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='导购')),
+                    ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
+                ],
+                options={
+                    'verbose_name': '素材效果',
+                    'verbose_name_plural': '素材效果',
+                    'indexes': [
+                        models.Index(fields=['brand', 'day'], name='share_day_of_brand'),
+                        models.Index(fields=['staff', 'day'], name='share_day_of_staff'),
+                    ],
+                    'constraints': [
+                        models.UniqueConstraint(fields=('day', 'material', 'staff', 'store'), name='share_day_once'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='ShareSale',
+                fields=[
+                    ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='share_sale', serialize=False, to='retail.order', verbose_name='订单')),
+                    ('way', models.CharField(choices=[('code', '订单带分享码'), ('opening', '打开后购买')], max_length=8, verbose_name='凭什么')),
+                    ('opened_at', models.DateTimeField(null=True, verbose_name='打开')),
+                    ('paid_at', models.DateTimeField(verbose_name='付款')),
+                    ('share', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sales', to='materials.share', verbose_name='分享')),
+                ],
+                options={
+                    'verbose_name': '分享成交',
+                    'verbose_name_plural': '分享成交',
+                    'indexes': [
+                        models.Index(fields=['paid_at'], name='share_sale_time'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='UploadedFile',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('name', models.CharField(max_length=128, verbose_name='文件名')),
+                    ('data', models.BinaryField(verbose_name='内容')),
+                    ('upload', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='waiting', to='materials.materialupload', verbose_name='批量上传')),
+                ],
+                options={
+                    'verbose_name': '待处理文件',
+                    'verbose_name_plural': '待处理文件',
+                },
+            ),
+            migrations.CreateModel(
+                name='Visitor',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('key', models.UUIDField(unique=True, verbose_name='访客')),
+                    ('known_at', models.DateTimeField(null=True, verbose_name='认出')),
+                    ('member', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='visitors', to='members.member', verbose_name='会员')),
+                    ('staff', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
+                ],
+                options={
+                    'verbose_name': '访客',
+                    'verbose_name_plural': '访客',
+                    'indexes': [
+                        models.Index(condition=models.Q(('known_at__isnull', False)), fields=['known_at'], name='visitor_known'),
+                    ],
+                    'constraints': [
+                        models.CheckConstraint(condition=models.Q(('member', None), ('staff', None), _connector='OR'), name='visitor_is_one'),
+                    ],
+                },
+            ),
+            migrations.CreateModel(
+                name='Favourite',
+                fields=[
+                    ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                    ('at', models.DateTimeField(verbose_name='时间')),
+                    ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='favourites', to='retail.staff', verbose_name='导购')),
+                    ('material', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='favoured', to='materials.material', verbose_name='素材')),
+                ],
+                options={
+                    'verbose_name': '收藏',
+                    'verbose_name_plural': '收藏',
+                    'constraints': [models.UniqueConstraint(fields=('staff', 'material'), name='favourite_once')],
+                },
+            ),
+        ]),
     ]

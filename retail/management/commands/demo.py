@@ -27,7 +27,7 @@ from django.utils import timezone
 from django_celery_beat.schedulers import DatabaseScheduler
 from waitress.server import create_server
 
-from retail import database, embedded, jobs, logins, seals
+from retail import database, embedded, garbage, jobs, logins, seals
 from retail.celery import app
 from retail.demo import traffic, wecom, world
 from retail.demo.logins import LOGINS
@@ -53,6 +53,8 @@ class Command(BaseCommand):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # for a log file, too
         try:
             with ExitStack() as running:
+                if reset and embedded.is_given():
+                    raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
                 if reset:
                     self.forget()
                 web = running.enter_context(taken_port(port))
@@ -73,8 +75,6 @@ class Command(BaseCommand):
             self.stdout.write("Stopped.")
 
     def forget(self) -> None:
-        if embedded.is_given():
-            raise CommandError("--reset is for the demo's own PostgreSQL; empty the one you named yourself.")
         embedded.remove(settings.VAR_DIR)
         shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
         seals.head_file().unlink(missing_ok=True)
@@ -84,21 +84,40 @@ class Command(BaseCommand):
         is_ours = not embedded.is_given()
         if is_ours:
             self.stdout.write("Starting PostgreSQL …")
-            server = running.enter_context(embedded.start(data=settings.VAR_DIR, durable=True))
-            server.publish(login=logins.OWNER)
+            self.start_embedded(running)
+        elif world.is_unfinished():
+            raise CommandError(
+                "The database you named holds data, but no whole demo world: a start was stopped, or it is not the "
+                "demo's. It is left as it is. Name an empty database, or empty that one."
+            )
         running.callback(connections.close_all)
         return is_ours
 
+    def start_embedded(self, running: ExitStack) -> None:
+        """With a whole world in it, or nothing."""
+        server = _published()
+        if world.is_unfinished():
+            self.stdout.write("An earlier start was stopped before its world was whole: beginning anew …")
+            connections.close_all()
+            server.stop()
+            self.forget()
+            server = _published()
+        running.enter_context(server)
+
     def fill_database(self, scale: float) -> None:
+        progress = Progress(self.stdout)
         self.stdout.write("Preparing tables …")
-        call_command("migrate", verbosity=0)  # which registers the periodic work, too
-        if world.is_empty():
+        with waiting_for_no_disk(), garbage.collected_by_hand():
+            call_command("migrate", verbosity=0)  # which registers the periodic work, too
+            progress("数据表", 1, 1)
+            if world.is_whole():
+                return
             self.stdout.write("Making a world of shops, clerks and customers …")
             seals.head_file().unlink(missing_ok=True)  # of a world that is no more
-            world.load(progress=Progress(self.stdout), size=world.scaled(scale))
-            seals.seal(now=timezone.now())
-        else:
-            world.finish(progress=Progress(self.stdout))
+            world.load(progress=progress, size=world.scaled(scale))
+        progress("封存", 0, 1)
+        seals.seal(now=timezone.now())
+        progress("封存", 1, 1)
 
     def work(self, address: str, phones: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
@@ -141,26 +160,52 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def _published() -> embedded.Server:
+    server = embedded.start(data=settings.VAR_DIR, durable=True)
+    server.publish(login=logins.OWNER)
+    return server
+
+
 class Progress:
-    """Says how far a long step is: on one line of a terminal, else a line every two seconds."""
+    """Says how far a long step is, and at its end how long it took: on one line of a terminal, else a line every two
+    seconds. A step of another process is told of at its end only."""
 
     def __init__(self, out: Any) -> None:
         self.out = out
+        self.began: dict[str, float] = {}
         self.said_at = 0.0
         self.width = 0
+        self.home = os.getpid()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        now, is_last = time.monotonic(), done >= total
-        if now - self.said_at < (0.1 if sys.stdout.isatty() else 2) and not is_last:
+        now, is_last, is_here = time.monotonic(), done >= total, os.getpid() == self.home
+        began = self.began.setdefault(what, now)
+        is_soon = now - self.said_at < (0.1 if sys.stdout.isatty() else 2) and done > 0
+        if not is_last and (is_soon or not is_here):
             return
         self.said_at = now
-        line = f"  {what} {done:,} / {total:,}"
+        line = f"  {what}" + (f" {done:,} / {total:,}" if total > 1 else "")
+        self.say(f"{line}  {now - began:.0f} s" if is_last else f"{line} …", is_last)
+
+    def say(self, line: str, is_last: bool) -> None:
         if sys.stdout.isatty():
             self.out.write(f"\r{line:<{self.width}}", ending="\n" if is_last else "")
             self.width = 0 if is_last else len(line)
         else:
             self.out.write(line)
         self.out.flush()
+
+
+@contextmanager
+def waiting_for_no_disk() -> Iterator[None]:
+    """Connections whose commits a power cut may take back: nothing is promised to anybody yet."""
+    connections.close_all()
+    os.environ["PGOPTIONS"] = "-c synchronous_commit=off"
+    try:
+        yield
+    finally:
+        del os.environ["PGOPTIONS"]
+        connections.close_all()
 
 
 @contextmanager

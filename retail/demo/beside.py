@@ -1,0 +1,42 @@
+"""Two things at once: one in a process of its own, the other here. A world has two cores to be made on.
+
+Neither may read what the other writes: what comes out is the same as if they were done one after the other.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+
+from django.db import connection, connections
+
+
+def run(*, apart: Callable[[], object], here: Callable[[], object]) -> None:
+    """Do both, and return when both are done; within a transaction one after the other, which nobody else could see.
+
+    Raises RuntimeError when the other process fails; what it said is on the screen.
+    """
+    if connection.in_atomic_block:
+        apart()
+        here()
+        return
+    connections.close_all()  # a connection cannot be shared; either process opens its own
+    context = multiprocessing.get_context("fork")  # it inherits the scope and the settings
+    other = context.Process(target=_do, args=(apart, os.getpid()), daemon=True)
+    other.start()
+    try:
+        here()
+        other.join()
+    finally:
+        other.terminate()
+        other.join()
+    if other.exitcode:
+        raise RuntimeError(f"The other process ended with {other.exitcode}; what it said is above.")
+
+
+def _do(apart: Callable[[], object], parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us is interrupted, and ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if os.getppid() == parent:
+        apart()
+    connections.close_all()
