@@ -75,10 +75,11 @@ def _no_such_address(request: HttpRequest, *, is_api: bool) -> HttpResponse:
 
 # ── Errors outside of any view ───────────────────────────────────────────────────────────────────────────────────────
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Machines are told in JSON, people on a page."""
+    """Machines are told in JSON, people on a page; customers, who followed a link, on one that leads to no sign-in."""
     if _is_api(request):
         return _told(request, 404, "not_found", gettext_lazy("没有这个地址"))
-    return defaults.page_not_found(request, exception)
+    page = "shared/gone.html" if request.path.startswith("/s/") else "404.html"
+    return defaults.page_not_found(request, exception, page)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

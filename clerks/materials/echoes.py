@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Q, Sum, TextField
+from django.db.models import Count, Max, Q, Sum, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from clerks.materials.models import Opening, Share, ShareSale
@@ -18,15 +19,18 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """`to`: whom it was sent to, `named`: own customers who opened it; of `others` the clerk learns only how many."""
+    """`to`: whom it was sent to, `named`: own customers who opened it, of `others` the clerk learns only
+    how many; `last_at`: the last opening.
+    """
 
     share: Share
     to: str
     openings: int
-    named: list[str]
+    named: list[tuple[int, str]]
     others: int
     seconds: int
     sales: int
+    last_at: datetime | None
 
 
 class Page(NamedTuple):
@@ -39,6 +43,7 @@ class _Opened(NamedTuple):
     people: int = 0
     seconds: int = 0
     member_ids: tuple[int, ...] = ()
+    last_at: datetime | None = None
 
 
 def page(*, post: Post, start: int, limit: int) -> Page:
@@ -56,10 +61,10 @@ def page(*, post: Post, start: int, limit: int) -> Page:
 
 
 def _echo(share: Share, opened: _Opened, sales: int, names: dict[int, str]) -> Echo:
-    known = [names[member_id] for member_id in opened.member_ids if member_id in names]
+    known = [(member_id, names[member_id]) for member_id in opened.member_ids if member_id in names]
     to = names.get(share.member_id, "") if share.member_id else ""
     others = opened.people - len(known)
-    return Echo(share, to, opened.openings, known[:MOST_NAMED], others, opened.seconds, sales)
+    return Echo(share, to, opened.openings, known[:MOST_NAMED], others, opened.seconds, sales, opened.last_at)
 
 
 def _opened(shares: Collection[Share]) -> dict[int, _Opened]:
@@ -73,10 +78,11 @@ def _opened(shares: Collection[Share]) -> dict[int, _Opened]:
         "times": Count("pk"),
         "people": Count(who, distinct=True),
         "looked": Sum("seconds"),
+        "last": Max("at"),
         "known": ArrayAgg("member", distinct=True, filter=Q(member__isnull=False), default=[]),
     }
     return {
-        row["share"]: _Opened(row["times"], row["people"], row["looked"], tuple(row["known"]))
+        row["share"]: _Opened(row["times"], row["people"], row["looked"], tuple(row["known"]), row["last"])
         for row in rows.values("share").annotate(**sums).order_by()
     }
 

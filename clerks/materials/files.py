@@ -117,4 +117,5 @@ def _in_use(now: datetime, soon: datetime) -> QuerySet[MaterialVersion]:
     live = Q(pk__in=library.live(now=now).values("pk")) | Q(pk__in=library.live(now=soon).values("pk"))
     begun = Q(material__valid_from=None) | Q(material__valid_from__lte=soon)
     lasting = Q(material__valid_until=None) | Q(material__valid_until__gt=now)
-    return MaterialVersion._base_manager.filter(live, begun, lasting, material__is_active=True)
+    rows = MaterialVersion._base_manager.filter(live, begun, lasting, material__is_active=True)
+    return rows.exclude(material__kind=Kind.POSTER)  # its picture is drawn on it and never sent by itself

@@ -8,23 +8,28 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from clerks.materials import scripts
-from clerks.materials.models import MaterialFile, Share
+from clerks.materials import lettering, links, scripts
+from clerks.materials.models import Material, MaterialFile, Share
 from clerks.models import ContactWay
 from retail.models import Employment, Post, Product
 from retail.wecom.models import Media
 
+LED_ON = (Material.Kind.PRODUCT, Material.Kind.LIVE)  # whose page may name another one: the shop's, the live room's
+MOST_PRODUCTS = 9
 _SHARE = ("version", "material__template", "staff", "store__brand", "product")
 
 
 @dataclass(frozen=True)
 class Landing:
-    """What the page shows. `clerk`: "" for one who is no longer here."""
+    """What the page shows. `clerk`: "" for one who is no longer here; `products`: of a look, which is about several;
+    `url`: where it leads on, with the code of the link.
+    """
 
     share: Share
     title: str
     text: str
     product: Product | None
+    products: list[Product]
     price_fen: int | None
     tag_fen: int | None
     pictures: list[MaterialFile]
@@ -33,6 +38,8 @@ class Landing:
     clerk: str
     has_code: bool
     is_over: bool
+    is_begun: bool
+    url: str
 
     @property
     def kind(self) -> str:
@@ -40,7 +47,9 @@ class Landing:
 
     @property
     def has_poster(self) -> bool:
-        return self.kind == "poster" and self.share.material.template is not None
+        """Without the font none is drawn; then its picture stands there."""
+        is_one = self.kind == "poster" and self.share.material.template is not None
+        return is_one and not lettering.trouble()
 
     @property
     def summary(self) -> str:
@@ -56,7 +65,8 @@ def page(*, share_id: int, now: datetime) -> Landing:
     """Six statements, whatever was shared."""
     one = share(share_id)
     version, material = one.version, one.material
-    product = one.product or material.products.order_by("pk").first()
+    products = [one.product] if one.product else list(material.products.order_by("pk")[:MOST_PRODUCTS])
+    product = products[0] if len(products) == 1 else None
     files = list(_files(one).defer("small"))
     is_here = (
         Post.objects.at(now).filter(staff=one.staff_id, staff__employments__in=Employment.objects.at(now)).exists()
@@ -72,6 +82,7 @@ def page(*, share_id: int, now: datetime) -> Landing:
             version.text, clerk=clerk, store=one.store.name, product=product.name if product else ""
         ),
         product=product,
+        products=products if len(products) > 1 else [],
         price_fen=price_fen,
         tag_fen=tag_fen if tag_fen is not None and price_fen is not None and tag_fen > price_fen else None,
         pictures=[file for file in files if file.media.kind == Media.Kind.IMAGE],
@@ -80,6 +91,8 @@ def page(*, share_id: int, now: datetime) -> Landing:
         clerk=clerk,
         has_code=is_here and ways(one).exists(),
         is_over=ends_at is not None and ends_at <= now,
+        is_begun=version.live_at is not None and version.live_at <= now,
+        url=links.elsewhere(version.url, one.code) if material.kind in LED_ON else "",
     )
 
 

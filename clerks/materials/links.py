@@ -88,7 +88,7 @@ def _looked_up(code: str) -> Found | None:
     if not rows:
         return None
     share_id, brand_id, kind, url, ends_at = rows[0]
-    return Found(share_id, brand_id, code, _elsewhere(url, code) if kind == Material.Kind.LINK else "", ends_at)
+    return Found(share_id, brand_id, code, elsewhere(url, code) if kind == Material.Kind.LINK else "", ends_at)
 
 
 _LOOK_UP = """
@@ -98,7 +98,7 @@ WHERE s.code = %s AND m.is_active
 """
 
 
-def _elsewhere(url: str, code: str) -> str:
+def elsewhere(url: str, code: str) -> str:
     """The address a second person has approved, with the code in its query; "" where it is no page of the web."""
     try:
         parts = urlsplit(url)

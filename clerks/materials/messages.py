@@ -54,14 +54,14 @@ def _about(material: Material, version: MaterialVersion, text: str) -> str:
 
 
 # ── To one customer ──────────────────────────────────────────────────────────────────────────────────────────────────
-def chat(*, said: Said, version: MaterialVersion, url: str) -> dict[str, Any]:
-    """For sendChatMessage. `url`: the tracked link, with its host."""
+def chat(*, said: Said, version: MaterialVersion, url: str, has_cover: bool) -> dict[str, Any]:
+    """For sendChatMessage. `url`: the tracked link, with its host; `has_cover`: there is a picture to stand beside."""
     if said.kind == Material.Kind.TEXT:
         return {"msgtype": "text", "text": {"content": said.text}}
     if said.kind == Material.Kind.MINIPROGRAM:
         card = {"appid": version.appid, "title": _within(said.title, MOMENT_TITLE_BYTES), "imgUrl": _cover(url)}
         return {"msgtype": "miniprogram", "miniprogram": {**card, "page": _page(version.page, url)}}
-    card = {"link": url, "title": _within(said.title, TITLE_BYTES), "imgUrl": _cover(url)}
+    card = {"link": url, "title": _within(said.title, TITLE_BYTES), **_pictured(url, has_cover)}
     return {"msgtype": "news", "news": {**card, "desc": _within(said.about, ABOUT_BYTES)}}
 
 
@@ -69,6 +69,10 @@ def original(*, media: Media, media_id: str) -> dict[str, Any]:
     """A file itself, for sendChatMessage."""
     kind = _ORIGINALS[Media.Kind(media.kind)]
     return {"msgtype": kind, kind: {"mediaid": media_id}}
+
+
+def _pictured(url: str, has_cover: bool) -> dict[str, str]:
+    return {"imgUrl": _cover(url)} if has_cover else {}
 
 
 def _cover(url: str) -> str:
@@ -82,7 +86,7 @@ def _page(page: str, url: str) -> str:
 
 
 # ── To all, and by hand ──────────────────────────────────────────────────────────────────────────────────────────────
-def moments(*, said: Said, url: str) -> dict[str, Any] | None:
+def moments(*, said: Said, url: str, has_cover: bool) -> dict[str, Any] | None:
     """For shareToExternalMoments: nine pictures, a video or a link, and only the last can be followed. None: it takes
     no mini-programs.
     """
@@ -91,7 +95,7 @@ def moments(*, said: Said, url: str) -> dict[str, Any] | None:
     text = {"content": (said.text or said.title)[:MOMENT_LETTERS]}
     if said.kind == Material.Kind.TEXT:
         return {"text": text, "attachments": []}
-    link = {"title": _within(said.title, MOMENT_TITLE_BYTES), "imgUrl": _cover(url), "url": url}
+    link = {"title": _within(said.title, MOMENT_TITLE_BYTES), **_pictured(url, has_cover), "url": url}
     return {"text": text, "attachments": [{"msgtype": "link", "link": link}]}
 
 

@@ -55,7 +55,7 @@ link|daily|品牌故事|羊毛从哪里来|一件大衣从牧场到衣架的一�
 miniprogram|new|小程序|新品专区|小程序里能看尺码和库存。|dress|
 miniprogram|offer|小程序|会员券中心|领券、查券都在这里。||returned
 file|after_sale|资料|连衣裙尺码表|量一下胸围和腰围，对着选。|dress|
-video|daily|资料|大衣叠法|三十秒学会不留折痕的叠法。|coat|waiting
+video|daily|资料|大衣叠法|三十秒学会不留折痕的叠法。|coat|
 live|live|直播|周五晚八点新品专场|十二件新品现场试穿，店长给您讲。|dress|pinned
 live|live|直播|上周专场回放|没赶上的看这里。|knit|expired
 poster|new|海报|新品海报|{product}，到店试穿有惊喜。|dress|pinned
@@ -82,7 +82,7 @@ link|daily|品牌故事|周末跑团报名|每周六早上七点，门店出发�
 miniprogram|new|小程序|新品专区|小程序里能看尺码和库存。|running|
 miniprogram|offer|小程序|会员券中心|领券、查券都在这里。||returned
 file|after_sale|资料|跑鞋尺码表|量一下脚长，对着选。|running|
-video|daily|资料|帐篷怎么搭|三分钟看完就会。|camping|waiting
+video|daily|资料|帐篷怎么搭|三分钟看完就会。|camping|
 live|live|直播|周五晚八点装备专场|跑鞋、冲锋衣现场测评，店长在线答。|shell|pinned
 live|live|直播|上周专场回放|没赶上的看这里。|running|expired
 poster|new|海报|新品海报|{product}，到店试跑有礼。|running|pinned

@@ -7,11 +7,12 @@
   const said = document.getElementById("said");
   const isInside = ww.env.isWeCom && Boolean(root.dataset.corp);
   const BESIDE_A_CUSTOMER = ["single_chat_tools", "contact_profile", "chat_attachment"];
-  const PATIENCE = 10_000; // ms: a client that has not answered by then will not
+  const PATIENCE = 10_000; // ms: who has not answered by then will hardly
+  const WRITING = 600_000; // ms: somebody writes in the client's own window before it answers
   let leaving;
 
-  function soon(answer) {
-    const late = new Promise((_, refuse) => { setTimeout(() => refuse(new Error("no answer")), PATIENCE); });
+  function soon(answer, patience = PATIENCE) {
+    const late = new Promise((_, refuse) => { setTimeout(() => refuse(new Error("no answer")), patience); });
     return Promise.race([answer, late]);
   }
 
@@ -72,15 +73,41 @@
     });
   }
 
-  // Ask the client. One that refuses our signatures is asked once more, with others.
-  async function ask(call) {
+  // Ask the client. One that refuses our signatures is asked once more, with others. What is done late is done: `done`
+  // is called whenever the client says so, also when nobody waits any more.
+  async function ask(call, { done = () => {}, patience } = {}) {
+    const called = () => {
+      const answer = call();
+      answer.then(done, () => {});
+      return soon(answer, patience);
+    };
     try {
-      return await soon(call());
+      return await called();
     } catch (error) {
       if (!/signature|permission|config/i.test(error.errMsg || "") || !(await renewed())) throw error;
       if (isConfigured) location.reload(); // the vendor's library keeps to what was taken once
-      return soon(call());
+      return called();
     }
+  }
+
+  // ── Our own server: it answers in time, and with what was asked for; a sign-in that has ended begins again ────────
+  class Unheard extends Error {}
+
+  async function post(address, body) {
+    const asked = fetch(address, { method: "POST", body, credentials: "same-origin" });
+    const answer = await soon(asked).catch(() => { throw new Unheard(); });
+    if (answer.redirected) location.reload();
+    const told = await answer.json().catch(() => { throw new Unheard(); });
+    return { ok: answer.ok, told };
+  }
+
+  // That something is sent: the page may be gone before it is heard.
+  function report(address, body) {
+    fetch(address, { method: "POST", body, credentials: "same-origin", keepalive: true }).catch(() => {});
+  }
+
+  function sorry(error) {
+    say(error instanceof Unheard ? root.dataset.offline : root.dataset.failed);
   }
 
   // ── Beside a chat ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,9 +129,8 @@
   async function objection(button, more = {}) {
     const body = new FormData(document.getElementById("beside"));
     for (const [name, value] of Object.entries(more)) body.set(name, value);
-    const address = button.closest("[data-asks]").dataset.asks;
-    const answer = await fetch(address, { method: "POST", body, credentials: "same-origin" });
-    return answer.ok ? "" : (await answer.json()).said;
+    const { ok, told } = await post(button.closest("[data-asks]").dataset.asks, body);
+    return ok ? "" : told.said;
   }
 
   async function send(button) {
@@ -117,14 +143,19 @@
         return say(asked);
       }
       const content = document.getElementById(button.dataset.send).textContent;
-      await ask(() => ww.sendChatMessage({ msgtype: "text", text: { content } }));
-      button.textContent = button.dataset.done;
-      objection(button, { sent: 1 }).catch(() => {}); // they have been sent, whether or not we hear of it
-    } catch {
+      await ask(() => ww.sendChatMessage({ msgtype: "text", text: { content } }), { done: () => sent(button) });
+    } catch (error) {
       button.disabled = false;
-      say(root.dataset.failed);
+      sorry(error);
     }
     return undefined;
+  }
+
+  function sent(button) {
+    const body = new FormData(document.getElementById("beside"));
+    body.set("sent", 1);
+    [button.disabled, button.textContent] = [true, button.dataset.done];
+    report(button.closest("[data-asks]").dataset.asks, body);
   }
 
   // ── Materials: we are asked for what to send, the client sends it, and we are told ────────────────────────────────
@@ -134,50 +165,54 @@
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
-      const told = await answer.json();
-      if (!answer.ok) throw new Error(told.said, { cause: "said" });
-      const isSent = await hand(told);
-      if (told.externalUserId) {
-        button.disabled = false;
-        return undefined;
-      }
-      button.textContent = form.dataset.done;
-      if (isSent) done(form, told.sent);
+      const { ok, told } = await post(form.action, new FormData(form));
+      if (ok) await hand(told, form, button);
+      else say(told.said);
+      if (!ok || told.externalUserId) button.disabled = false;
     } catch (error) {
       button.disabled = false;
-      say(error.cause === "said" ? error.message : root.dataset.failed);
+      sorry(error);
     }
     return undefined;
   }
 
-  // Whether the client has sent it; what is copied, or to be sent from beside the chat, is not sent yet.
-  async function hand(told) {
+  // What is copied, or to be sent from beside the chat, is not sent yet.
+  async function hand(told, form, button) {
+    const done = () => {
+      [button.disabled, button.textContent] = [true, form.dataset.done];
+      const body = new FormData(form);
+      body.set("sent", "1");
+      report(told.sent, body);
+    };
     if (told.externalUserId) {
-      copyText(told.copy);
-      await ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
+      await copyText(told.copy);
+      await openedChat(told.externalUserId);
+    } else if (told.moments) {
+      await ask(() => ww.shareToExternalMoments(told.moments), { done, patience: WRITING });
+    } else if (told.message) {
+      await ask(() => ww.sendChatMessage(told.message), { done });
+    } else {
+      const words = button.textContent;
+      button.textContent = (await copyText(told.copy)) ? form.dataset.done : form.dataset.held;
+      setTimeout(() => { [button.disabled, button.textContent] = [false, words]; }, 3000); // it can be copied again
+    }
+  }
+
+  function openedChat(who) {
+    return ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [who], groupName: "" }));
+  }
+
+  // Whether it is in the clipboard. Where there is none, or none for us, the words stand there, to be pressed and held.
+  async function copyText(words) {
+    const held = document.getElementById("copied");
+    try {
+      await navigator.clipboard.writeText(words);
+      if (held) held.hidden = true;
+      return true;
+    } catch {
+      if (held) [held.textContent, held.hidden] = [words, false];
       return false;
     }
-    if (told.moments) await ask(() => ww.shareToExternalMoments(told.moments));
-    else if (told.message) await ask(() => ww.sendChatMessage(told.message));
-    else copyText(told.copy);
-    return Boolean(told.moments || told.message);
-  }
-
-  function done(form, address) {
-    const body = new FormData(form);
-    body.set("sent", "1");
-    fetch(address, { method: "POST", body, credentials: "same-origin" }).catch(() => {}); // it is sent, heard of or not
-  }
-
-  // Where there is no clipboard the words stand there, to be pressed and held.
-  function copyText(words) {
-    const held = document.getElementById("copied");
-    const show = () => {
-      if (held) [held.textContent, held.hidden] = [words, false];
-    };
-    if (navigator.clipboard) navigator.clipboard.writeText(words).catch(show);
-    else show();
   }
 
   // ── To the chat ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,13 +225,12 @@
   async function openChat(form) {
     if (!isInside) return say(root.dataset.outside);
     try {
-      const answer = await fetch(form.action, { method: "POST", body: new FormData(form), credentials: "same-origin" });
-      const told = await answer.json();
-      if (!answer.ok) return say(told.said);
+      const { ok, told } = await post(form.action, new FormData(form));
+      if (!ok) return say(told.said);
       copy(form.dataset.copies);
-      await ask(() => ww.openEnterpriseChat({ userIds: [], externalUserIds: [told.externalUserId], groupName: "" }));
-    } catch {
-      say(root.dataset.failed);
+      await openedChat(told.externalUserId);
+    } catch (error) {
+      sorry(error);
     }
     return undefined;
   }

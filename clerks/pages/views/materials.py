@@ -6,8 +6,9 @@
 from collections import Counter
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -26,6 +27,7 @@ from clerks.pages.access import in_store
 from clerks.pages.paging import PER_PAGE, start
 from clerks.pages.views import customer as customers
 from retail.models import Post, Product
+from retail.wecom.models import App
 
 MOST_WANTS = 200
 BESIDE = 6  # of a list beside a chat
@@ -124,11 +126,25 @@ def one(request: HttpRequest, *, material_id: int) -> HttpResponse:
     if found is None:
         said = objection(post, material_id, now)
         return render(request, "clerks/materials/over.html", context | {"said": said})
-    files = MaterialFile._base_manager.filter(version=found.pick.version).select_related("media").order_by("place")
-    context |= {"shown": found, "pick": found.pick, "files": files[:9], "beside": request.GET.get("beside") == "1"}
+    is_beside = request.GET.get("beside") == "1" and portrait is not None
+    context |= {"shown": found, "pick": found.pick, "files": originals(found.pick)[:9], "beside": is_beside}
+    context["back"] = _back(portrait, is_beside, context["app"])
     context["is_words"] = found.said.kind == TEXT
     context["may_moments"] = found.said.kind != Material.Kind.MINIPROGRAM
     return render(request, "clerks/materials/one.html", context)
+
+
+def originals(pick: picks.Pick) -> QuerySet[MaterialFile]:
+    """What can be sent as it is; a poster's picture is only drawn on it."""
+    files = MaterialFile._base_manager.filter(version=pick.version).select_related("media").order_by("place")
+    return files.none() if pick.material.kind == Material.Kind.POSTER else files
+
+
+def _back(portrait: portraits.Portrait | None, is_beside: bool, app: App | None) -> str:
+    """Where one came from: the page beside the chat, or the list, for whom one was choosing."""
+    if is_beside:
+        return f"{reverse('clerks:sidebar')}?{urlencode({'app': app.slug if app else ''})}"
+    return reverse("clerks:materials") + (f"?to={portrait.member_id}" if portrait else "")
 
 
 def shown(

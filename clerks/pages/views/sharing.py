@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clerks import portraits
 from clerks.materials import echoes, messages, picks, posters, shares
-from clerks.materials.models import Material, MaterialFile, Share
+from clerks.materials.models import Material, Share
 from clerks.pages.access import in_store
 from clerks.pages.paging import PER_PAGE, start
 from clerks.pages.views import customer as customers
@@ -58,12 +58,12 @@ def _made(
     about = {"member_id": portrait and portrait.member_id, "product_id": found.product and found.product.pk}
     give = shares.make if via == Via.COPY else shares.ready
     made = give(post=post, version=found.pick.version, via=via, **about, now=now)
-    url = request.build_absolute_uri(shares.path(made))
+    url, has_cover = request.build_absolute_uri(shares.path(made)), found.pick.picture is not None
     if via == Via.MOMENTS:
-        return made, {"moments": messages.moments(said=found.said, url=url)}
+        return made, {"moments": messages.moments(said=found.said, url=url, has_cover=has_cover)}
     answer = {"copy": messages.words(said=found.said, url=url)}
     if via == Via.CHAT:
-        answer["message"] = messages.chat(said=found.said, version=found.pick.version, url=url)
+        answer["message"] = messages.chat(said=found.said, version=found.pick.version, url=url, has_cover=has_cover)
     return made, answer
 
 
@@ -104,8 +104,7 @@ def _file(request: HttpRequest, material_id: int, now: datetime) -> dict[str, An
     if pick is None:
         why = materials.objection(request.post, material_id, now)
         raise customers.Refused(why or _("这份素材现在不能发，请换一份。"))
-    files = MaterialFile._base_manager.filter(version=pick.version).select_related("media")
-    found = get_object_or_404(files, pk=_number(request, "file"))
+    found = get_object_or_404(materials.originals(pick), pk=_number(request, "file"))
     media_id = media.usable(found.media, now=now)
     if not media_id:
         media.is_coming(found.media, now=now)

@@ -19,7 +19,7 @@ from clerks.materials.models import Material, MaterialVersion, Opening, Visitor
 from clerks.models import ContactWay, Shift
 from members.models import Member
 from retail import scope
-from retail.models import Post, StaffAccount
+from retail.models import Post, Product, StaffAccount
 from tests.clerks.materials.linking import PHONE, linked
 from tests.factories import LONG_AGO, NOW, corp, number
 from tests.figures import figure
@@ -103,6 +103,28 @@ def test_it_shows_what_was_shared_by_whom_and_weighs_little(django_assert_max_nu
     assert client.get(f"{world.path}/code.png")["Content-Type"] == "image/png"
     for tail in ("4.jpg", "1.mp4", "1/file", "99999999999999999999.jpg", "poster.jpg"):
         assert client.get(f"{world.path}/{tail}").status_code == 404, tail
+
+
+def test_a_card_leads_on_to_its_shop_and_a_look_names_what_is_in_it():
+    """A product or a live event may name a page: it is the only way from here to buy. Its code goes along."""
+    page = "https://shop.example.com/coat?size=M"
+    world = linked(kind="product", url=page)
+    to = f"{page}&amp;daogou_share="
+    assert f'href="{to}{world.share.code}"' in browser().get(f"{world.path}/look").content.decode()
+    live = world.another(kind="live", url=page, live_at=NOW + timedelta(days=1))
+    html = browser().get(f"{shares.path(live)}/look").content.decode()
+    assert (
+        f'href="{to}{live.code}"' in html and "进直播间" in html and "加导购的企业微信" not in html
+    )  # who has no code
+    look = world.another(kind="pictures", url=page)
+    category = world.shop.product.category
+    goods = [
+        Product.objects.create(brand=world.shop.brand, sku=f"S{place}", name=f"大衣{place}", category=category)
+        for place in (1, 2)
+    ]
+    look.material.products.set(goods)
+    html = browser().get(f"{shares.path(look)}/look").content.decode()
+    assert to not in html and all(escape(one.name) in html for one in goods)
 
 
 def test_every_kind_has_its_words():

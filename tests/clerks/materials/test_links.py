@@ -226,6 +226,8 @@ def test_what_is_none_answers_alike_whatever_it_is(world, django_assert_num_quer
             assert response.status_code == 404 and not response.cookies and links._guesses._count == 1
             pages.add(re.sub(rb"\s+", b" ", response.content))
     assert len(pages) == 1
+    said = pages.pop().decode()
+    assert "这个链接打不开了" in said and 'href="/"' not in said  # a customer has nothing to do at our sign-in
     assert browser().post(f"/s/{gone.code}/forget").status_code == 404 and not opened().exists()
 
 

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from clerks import book
 from clerks.leads.models import Lead
-from clerks.materials import picks, scripts, shares, suggest
+from clerks.materials import files, picks, scripts, shares, suggest
 from clerks.materials.models import (
     Favourite,
     Material,
@@ -310,7 +310,13 @@ def test_my_shares_tell_who_looked_and_bought_and_no_stranger_by_name(
     with django_assert_num_queries(7):
         page = phone.get("/m/materials/shares/").text
     assert page.count("发给王女士") == count and page.count("还没有人打开") == count - 1
-    for words in ("打开 5 次", "看了 30 秒", "王女士和 2 位访客看过", "成交 1 单"):
+    for words in (
+        "打开 5 次",
+        "看了 30 秒",
+        f'href="/m/customers/{member.pk}/">王女士</a>和 2 位访客看过',
+        "最近 ",
+        "成交 1 单",
+    ):
         assert words in page
     assert "赵先生" not in page and "还没有分享过" in colleague.get("/m/materials/shares/").text
     if count > 1:
@@ -349,3 +355,21 @@ def test_a_poster_bears_the_code_of_the_clerks_own_share(shop: World, post: Post
     page = phone.post(f"/m/materials/{one.pk}/poster/", follow=True)
     assert page.status_code == 200 and "这张海报现在做不出来" in page.text and "海报模板有问题" in page.text
     assert "poster.jpg" not in page.text and phone.get(source).status_code == 404
+
+
+def test_beside_a_chat_one_comes_back_to_it_and_a_card_without_picture_names_none(
+    shop: World, post: Post, member: Member, phone: Client
+) -> None:
+    plain = material(shop, kind="live", version={"title": "专场"})
+    message = send(phone, plain, via="chat", to=member.pk).json()["message"]
+    assert message["msgtype"] == "news" and "imgUrl" not in message["news"]
+    page = phone.get(f"/m/materials/{plain.pk}/?to={member.pk}&beside=1&app=app").text
+    assert 'href="/m/sidebar/?app=app"' in page and 'href="/m/earnings/"' not in page
+    assert f'href="/m/materials/?to={member.pk}"' in phone.get(f"/m/materials/{plain.pk}/?to={member.pk}").text
+    one = material(shop, kind="poster", template=poster_scene.template(shop), version={"title": "秋日"}, files=1)
+    drawn_on = MaterialFile.objects.get(version__material=one)
+    files.follow(now=NOW)
+    assert not Media.objects.get(pk=drawn_on.media_id).is_active
+    assert "原图" not in phone.get(f"/m/materials/{one.pk}/?to={member.pk}&beside=1").text
+    answer = phone.post(f"/m/materials/{one.pk}/original/", {"to": member.pk, "file": drawn_on.pk})
+    assert answer.status_code == 404
