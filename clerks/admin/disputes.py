@@ -18,7 +18,7 @@ from clerks import portraits, timeline
 from clerks.models import Binding
 from clerks.outreach import disputes as answers
 from commissions import disputes, explain
-from commissions.admin.journal import known, person_of
+from commissions.admin.journal import drafts_for, known, person_of
 from commissions.models import ClaimRow, Dispute, Entry
 from members.models import Purchase
 from retail import scope
@@ -162,6 +162,8 @@ def _evidence(request: HttpRequest, row: Dispute) -> dict[str, Any]:
     bindings = known(Binding._base_manager.filter(pk__in=[one.pk for one in found.bindings]), request)
     return {
         "dispute": row,
+        "order": row.order,
+        "drafts": drafts_for(request, row.order) if row.order else [],
         "steps": row.steps.select_related("by__staff"),
         "objection": disputes.objection(dispute=row, by=request.user) if row.is_open else "",
         "claims": [(claim, names[claim.pk], explain.why(claim)) for claim in found.claims],

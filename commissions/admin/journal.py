@@ -17,10 +17,11 @@ from commissions.models import (
     BuyerSnapshot,
     ClaimRow,
     Entry,
+    PlanVersion,
 )
 from commissions.models.ledger import SHANGHAI
 from retail import scope
-from retail.models import Staff
+from retail.models import Order, Staff
 from retail.scoped_admin import Badge, EstimatedPaginator, ScopedAdmin, link, moment, money
 
 # ── The journal ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,6 +50,14 @@ def known(rows: QuerySet, request: HttpRequest) -> QuerySet:
 def state_of(entry: Entry) -> Badge:
     """The derived state (of entries `told`) with its word."""
     return Badge(entry.state, ENTRY_STATES[entry.state])
+
+
+def drafts_for(request: HttpRequest, order: Order) -> list[PlanVersion]:
+    """The versions this reader writes that could take the order as a case of theirs."""
+    if order.settled_at is None or not request.user.has_perm("commissions.change_planversion"):
+        return []
+    drafts = PlanVersion.objects.filter(plan__brand=order.brand_id).exclude(status__in=PlanVersion.SEALED)
+    return list(drafts.select_related("plan").order_by("-number"))
 
 
 def person_of(row: Any) -> str:

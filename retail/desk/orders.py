@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commissions import explain
-from commissions.admin.journal import known, person_of, state_of, told
-from commissions.models import ClaimRow, Entry, PlanVersion
+from commissions.admin.journal import drafts_for, known, person_of, state_of, told
+from commissions.models import ClaimRow, Entry
 from members import quality
 from members.models import Purchase
 from retail import scope
@@ -306,13 +306,5 @@ def _why(request: HttpRequest, line: OrderLine) -> dict[str, Any]:
         "entries": [(entry, name, as_yuan(entry.fen)) for entry, name in names],
         "taken_back": [(gone, by_entry.get(gone.entry.pk, "–")) for gone in story.taken_back],
         "refunds": [(refund, refund_amount(refund)) for refund in refunds],
-        "drafts": _drafts(request, line.order),
+        "drafts": drafts_for(request, line.order),
     }
-
-
-def _drafts(request: HttpRequest, order: Order) -> list[PlanVersion]:
-    """The versions this reader writes that could take the order as a case of theirs."""
-    if order.settled_at is None or not request.user.has_perm("commissions.change_planversion"):
-        return []
-    drafts = PlanVersion.objects.filter(plan__brand=order.brand_id).exclude(status__in=PlanVersion.SEALED)
-    return list(drafts.select_related("plan").order_by("-number"))

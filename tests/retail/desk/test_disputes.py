@@ -8,8 +8,8 @@ import pytest
 import time_machine
 
 from clerks.outreach import disputes as doubts
-from commissions import closing
-from commissions.models import CompanyAccount, Dispute, Entry, PayCycle, Period, Statement
+from commissions import closing, plans
+from commissions.models import CompanyAccount, Dispute, Entry, PayCycle, Period, PlanVersion, Statement
 from retail import exports, scope, shapes
 from retail.approvals import Approval
 from retail.models import AuditRow, ExportFile, Order
@@ -88,6 +88,18 @@ def test_one_page_has_all_an_answer_needs(shop, sold, case, sign_in, django_asse
         whole = finance.get(f"/admin/commissions/dispute/{case.pk}/change/").content.decode()
     assert "的专属顾客" in whole and "门店首单" in whole  # what the relation rests on
     assert "的专属顾客" not in page
+
+
+def test_whoever_writes_the_plan_makes_a_case_of_the_order_in_doubt(shop, sold, case, sign_in):
+    with scope.within(scope.EVERYTHING):
+        held = PlanVersion.objects.get(plan__brand=shop.brand)
+        draft = plans.copy(version=held, by=None, now=NOVEMBER)
+    to_case = f"/admin/commissions/planversion/{draft.pk}/case-of-order/?order={sold.outer_order_id}"
+    page = f"/admin/commissions/dispute/{case.pk}/change/"
+    writer = sign_in(shop, "hq_ops")
+    assert to_case in writer.get(page).content.decode()
+    assert sold.outer_order_id in writer.get(to_case).content.decode()
+    assert to_case not in sign_in(shop, "store_manager").get(page).content.decode()
 
 
 def test_a_manager_explains_and_proposes_and_finance_agrees(shop, case, sign_in):
