@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.utils import timezone
 
 from clerks import book, callbacks, oneid, pool, responses, tagging
@@ -229,6 +229,8 @@ SUNDAY = 6
 @shared_task(name="retail.run_jobs")
 def run_jobs(ids: list[int], is_catching_up: bool = False) -> int:
     """Rung by `jobs.ring`: run those of the jobs that are still to do. The sweeper's are followed by more of them."""
+    if jobs.FAST not in current_app.amqp.queues.consume_from:
+        jobs.give_way()
     done = jobs.run(ids=ids, registry=REGISTRY)
     if is_catching_up:
         jobs.sweep(now=timezone.now())

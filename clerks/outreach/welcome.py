@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -27,7 +26,7 @@ from clerks import friends
 from clerks.models import ContactWay, Friend, Greeting, Notice, Welcome, WelcomePart
 from clerks.outreach import contact, notices, wording
 from members import identity
-from retail import jobs, org, privacy
+from retail import database, jobs, org, privacy
 from retail.models import Staff, Store
 from retail.wecom import inbox, media
 from retail.wecom.errors import Rejected, SwitchedOff, Unreachable, Waiting, WeComError
@@ -160,11 +159,9 @@ def _begin(opened: Opened, now: datetime) -> tuple[Greeting, bool]:
 def _is_first(row: Greeting) -> bool:
     """Write the row, unless there is one of this message: another try, or a worker that died, has made it."""
     given = [row.message_id, row.key_id, row.staff_id, row.store_id, row.welcome_id, row.state, row.received_at]
-    with connection.cursor() as cursor:
-        cursor.execute(_MAKE, given)
-        made = cursor.fetchone()
+    made = database.planned(_MAKE, given)
     if made:
-        row.pk = made[0]
+        row.pk = made[0][0]
         row._state.adding = False
     return bool(made)
 

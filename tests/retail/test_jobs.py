@@ -362,6 +362,36 @@ def test_a_lost_bell_of_the_fast_queue_is_rung_again_within_seconds(bells):
     assert bells == [("fast", [one]) for one in ids * 2]
 
 
+def test_other_workers_give_way_while_the_fast_queue_is_late(bench, monkeypatch):
+    """Not for ever, and not for what is new there, under way, or lost."""
+    naps = []
+    monkeypatch.setattr("time.sleep", naps.append)
+    monkeypatch.setattr(jobs, "GIVING_WAY", 0.2)
+
+    def naps_for(**ago):
+        Job.objects.all().delete()
+        now = timezone.now()
+        jobs.enqueue(work=[Work("do", {"n": 1}, queue=jobs.FAST)], now=now, due_at=now - timedelta(**ago))
+        naps.clear()
+        jobs.give_way()
+        return len(naps)
+
+    assert naps_for(seconds=2) > 0
+    assert naps_for(milliseconds=1) == 0
+    assert naps_for(minutes=1) == 0
+    naps_for(seconds=2)
+    bench.run(Job.objects.values_list("pk", flat=True))
+    naps.clear()
+    jobs.give_way()
+    assert not naps
+
+
+def test_a_worker_that_hears_the_fast_queue_too_never_gives_way(monkeypatch):
+    monkeypatch.setattr(jobs, "give_way", lambda: pytest.fail("it waits for itself"))
+    monkeypatch.setitem(tasks.current_app.amqp.queues.consume_from, jobs.FAST, None)
+    assert tasks.run_jobs([]) == 0
+
+
 def test_a_fast_job_whose_worker_died_is_taken_over_within_seconds(bench):
     (job_id,) = jobs.enqueue(work=[Work("do", {"n": 1}, queue=jobs.FAST)], now=timezone.now())
     leases = []
