@@ -116,13 +116,14 @@ ON CONFLICT DO NOTHING
 def _most(word: str, kind: str, condition: str) -> str:
     """What most pieces of a member are of, of each kind: one word, of two the one we knew first.
 
-    Pieces and word are packed into one number, so that the greatest is found without sorting.
+    Pieces and word are packed into one number, so that the greatest is found without sorting. They are counted as
+    integers: a sum of bigints is a numeric, which is slow to add.
     """
     return f"""
 SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', most) AS why FROM (
     SELECT membership_id, total, ((best - 1) >> 32) + 1 AS most, (((best - 1) >> 32) + 1 << 32) - best AS word FROM (
-        SELECT membership_id, sum(pieces) AS total, max((pieces << 32) - word) AS best FROM (
-            SELECT membership_id, {word} AS word, {kind} AS kind, sum(pieces) AS pieces
+        SELECT membership_id, sum(pieces) AS total, max((pieces::bigint << 32) - word) AS best FROM (
+            SELECT membership_id, {word} AS word, {kind} AS kind, sum(pieces)::integer AS pieces
             FROM tags_pieces WHERE {word} IS NOT NULL GROUP BY 1, 2, 3
         ) sums GROUP BY membership_id, kind
     ) bests
