@@ -7,7 +7,7 @@ Nothing is interpreted here; see `retail.intake` for what follows.
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -19,6 +19,7 @@ from retail.models import Brand, Channel, Order, OrderLine, OrderVersion, Refund
 
 # Outside of these years a time is a mistake; near year 1 and 9999 Python cannot even read back what it wrote.
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+FAR = timedelta(hours=16)  # Python reads offsets of up to a day, PostgreSQL none from here on
 
 
 class Fault(NamedTuple):
@@ -177,8 +178,12 @@ def _line_faults(
 
 
 def time_faults(name: str, time: datetime | None) -> list[Fault]:
+    if time is None:
+        return []
+    if not -FAR < (time.utcoffset() or timedelta()) < FAR:
+        return [Fault(name, "must have an offset of less than 16 hours")]
     # Most are told by their year: comparing moments of two zones takes long.
-    if time is None or EARLIEST.year < time.year < LATEST.year - 1 or EARLIEST <= time < LATEST:
+    if EARLIEST.year < time.year < LATEST.year - 1 or EARLIEST <= time < LATEST:
         return []
     return [Fault(name, f"must be from {EARLIEST:%Y} to before {LATEST:%Y}")]
 

@@ -6,6 +6,7 @@ Filters are typed and listed; a parameter nobody knows is an error, not a filter
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from django import forms
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -21,7 +22,7 @@ from rest_framework.viewsets import ReadOnlyModelViewSet
 from commissions.models import Entry
 from members import segments
 from members.models import Segment, SegmentMember
-from retail import scope
+from retail import orders, scope
 from retail.api import schema, tokens
 from retail.models import Order, OrderLine, Post, Product, Refund, Staff, Store
 
@@ -67,6 +68,17 @@ class Filters(filters.DjangoFilterBackend):
         if faults:
             raise _refused(faults)
         return filterset.qs
+
+
+class _Moment(filters.IsoDateTimeFilter.field_class):  # type: ignore[misc,name-defined]  # untyped
+    def clean(self, value: Any) -> Any:
+        if faults := orders.time_faults("", found := super().clean(value)):
+            raise forms.ValidationError(faults[0].message)
+        return found
+
+
+class _MomentFilter(filters.IsoDateTimeFilter):
+    field_class = _Moment
 
 
 def _code(name: str) -> filters.CharFilter:
@@ -120,10 +132,10 @@ class OrderFilters(_Filters):
     store = _code("store")
     outer_order_id = filters.CharFilter()
     serving_clerk = filters.CharFilter()
-    paid_from = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="gte")
-    paid_before = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="lt")
-    received_from = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
-    received_before = filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="lt")
+    paid_from = _MomentFilter(field_name="paid_at", lookup_expr="gte")
+    paid_before = _MomentFilter(field_name="paid_at", lookup_expr="lt")
+    received_from = _MomentFilter(field_name="received_at", lookup_expr="gte")
+    received_before = _MomentFilter(field_name="received_at", lookup_expr="lt")
     is_settled = filters.BooleanFilter(field_name="settled_at", lookup_expr="isnull", exclude=True)
 
 
@@ -372,8 +384,8 @@ class Segments(Read):
 
 class SegmentMemberFilters(_Filters):
     segment = filters.NumberFilter(min_value=0, max_value=2**63 - 1)
-    entered_from = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="gte")
-    entered_before = filters.IsoDateTimeFilter(field_name="entered_at", lookup_expr="lt")
+    entered_from = _MomentFilter(field_name="entered_at", lookup_expr="gte")
+    entered_before = _MomentFilter(field_name="entered_at", lookup_expr="lt")
 
 
 class SegmentMemberDetail(serializers.ModelSerializer):
@@ -407,10 +419,10 @@ class EntryFilters(_Filters):
     order = filters.NumberFilter(min_value=0, max_value=2**63 - 1)
     kind = filters.ChoiceFilter(choices=Entry.Kind.choices)
     state = filters.ChoiceFilter(choices=[(state, state) for state in Entry.STATES])
-    paid_from = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="gte")
-    paid_before = filters.IsoDateTimeFilter(field_name="paid_at", lookup_expr="lt")
-    posted_from = filters.IsoDateTimeFilter(field_name="posted_at", lookup_expr="gte")
-    posted_before = filters.IsoDateTimeFilter(field_name="posted_at", lookup_expr="lt")
+    paid_from = _MomentFilter(field_name="paid_at", lookup_expr="gte")
+    paid_before = _MomentFilter(field_name="paid_at", lookup_expr="lt")
+    posted_from = _MomentFilter(field_name="posted_at", lookup_expr="gte")
+    posted_before = _MomentFilter(field_name="posted_at", lookup_expr="lt")
     earned_from = filters.DateFilter(field_name="earned_on", lookup_expr="gte")
     earned_before = filters.DateFilter(field_name="earned_on", lookup_expr="lt")
 

@@ -97,6 +97,7 @@ BODIES = {
     "delivered after year 9999": with_value("delivered_at", '"9999-12-31T23:59:59-12:00"'),
     "month 13": with_value("paid_at", '"2026-13-01T00:00:00+08:00"'),
     "offset 99": with_value("paid_at", '"2026-10-12T00:00:00+99:99"'),
+    "offset that PostgreSQL does not know": with_value("paid_at", '"2026-10-12T00:00:00+23:59"'),
     "time as number": with_value("paid_at", "1760000000"),
     "twenty-one buyers": with_value("buyer", json.dumps([{"type": "card", "value": "1"}] * 21)),
     "1001 lines": json.dumps({"orders": [GOOD | {"lines": GOOD["lines"] * 1001}]}).encode(),
