@@ -23,6 +23,11 @@ def instead_of_flush() -> None:
     TransactionTestCase._fixture_teardown = lambda _case: _leave()  # type: ignore[method-assign]
 
 
+def administrator() -> str:
+    """The login that owns the tables, for what only it may do."""
+    return _administrator
+
+
 def _enter() -> None:
     settings = connection.settings_dict
     home, clone = settings["NAME"], settings["NAME"] + _SUFFIX
