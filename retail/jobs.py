@@ -369,6 +369,7 @@ def _is_fast_queue_late() -> bool:
     return bool(database.planned(_WAITS, between))
 
 
+# The states are named twice: the first time in the words of the index of what is to be done.
 _WAITS = f"""
 SELECT 1 FROM retail_job WHERE state IN ('due', 'running') AND due_at BETWEEN %(since)s AND %(until)s
     AND state = 'due' AND queue = '{FAST}' LIMIT 1
