@@ -40,6 +40,9 @@ _THIS_MORNING = (
 )
 
 
+can_learn = training.is_possible
+
+
 def learn(*, now: datetime) -> None:
     """From what was bought and looked at until some weeks ago; needs nothing else."""
     training.train_all(as_of=rules.day_of(now), now=now)

@@ -144,8 +144,9 @@ def _pay(now: datetime, progress: Progress) -> None:
     """What follows from the entries, and from the purchases of the past."""
     with _told(progress, "月结与发薪"):
         paydays.run(now=now)
-    with _told(progress, "学购买意向"):
-        leads.learn(now=now)
+    if leads.can_learn():
+        with _told(progress, "学购买意向"):
+            leads.learn(now=now)
 
 
 def _sort(now: datetime, progress: Progress) -> None:
@@ -223,7 +224,7 @@ def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journ
     sales = heapq.merge(told, market.sales(wanted - len(told)), key=lambda sale: sale.data.paid_at)
     for done, sale in enumerate(sales, start=1):
         journal.write(sale)
-        if done % 2_000 == 0:
+        if done % 2_000 == 0 and done < wanted:
             progress("订单", done, wanted)
     journal.close()
     progress("订单", wanted, wanted)

@@ -106,8 +106,8 @@ class Command(BaseCommand):
 
     def fill_database(self, scale: float) -> None:
         progress = Progress(self.stdout)
-        self.stdout.write("Preparing tables …")
         with waiting_for_no_disk(), garbage.collected_by_hand():
+            progress("数据表", 0, 1)
             call_command("migrate", verbosity=0)  # which registers the periodic work, too
             progress("数据表", 1, 1)
             if world.is_whole():
