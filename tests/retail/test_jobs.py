@@ -386,10 +386,20 @@ def test_other_workers_give_way_while_the_fast_queue_is_late(bench, monkeypatch)
     assert not naps
 
 
-def test_a_worker_that_hears_the_fast_queue_too_never_gives_way(monkeypatch):
-    monkeypatch.setattr(jobs, "give_way", lambda: pytest.fail("it waits for itself"))
+def test_a_worker_that_hears_the_fast_queue_too_does_not_wait_for_itself(bench, monkeypatch):
+    naps = []
+    monkeypatch.setattr("time.sleep", naps.append)
+    monkeypatch.setattr(jobs, "GIVING_WAY", 0.2)
+    late = timezone.now() - timedelta(seconds=2)
+    jobs.enqueue(work=[Work("do", {"n": 1}, queue=jobs.FAST)], now=late, due_at=late)
+
+    tasks.run_jobs([])
+    assert naps
+
+    naps.clear()
     monkeypatch.setitem(tasks.current_app.amqp.queues.consume_from, jobs.FAST, None)
-    assert tasks.run_jobs([]) == 0
+    tasks.run_jobs([])
+    assert not naps
 
 
 def test_a_fast_job_whose_worker_died_is_taken_over_within_seconds(bench):
