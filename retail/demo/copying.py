@@ -47,18 +47,28 @@ def checked_at_the_end() -> Iterator[None]:
         foreign_keys = cursor.fetchall()
         for table, name, _ in foreign_keys:
             cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-        cursor.execute(_INDEXES, [_tables()])
+    with indexed_at_the_end(*_tables()):
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    with connection.cursor() as cursor:
+        for table, name, definition in foreign_keys:
+            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+@contextmanager
+def indexed_at_the_end(*tables: str) -> Iterator[None]:
+    """Take the plain indexes of these tables away for this block, which looks nothing up in them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INDEXES, [list(tables)])
         indexes = cursor.fetchall()
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
     yield
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for _, definition in indexes:
             cursor.execute(definition)
-        for table, name, definition in foreign_keys:
-            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 _FOREIGN_KEYS = """

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import connection
 
 from clerks import book
+from retail.demo import copying
 
 _NOTES = (
     "喜欢真丝，不穿羊毛",
@@ -33,7 +34,8 @@ WHERE b.ended_at IS NULL AND mod(b.id * 7919, 10) > 5 AND b.started_at < %(now)s
 
 def run(*, now: datetime) -> None:
     """One customer in five has a note, two in five were contacted."""
-    with connection.cursor() as cursor:
+    with copying.indexed_at_the_end("clerks_note", "clerks_touch"), connection.cursor() as cursor:
         cursor.execute(_WRITTEN, {"notes": list(_NOTES), "now": now})
         cursor.execute(_TURNED_TO, {"now": now})
-    book.refresh_all(now=now)
+    with copying.indexed_at_the_end("clerks_customer", "clerks_pooled"):
+        book.refresh_all(now=now)
