@@ -35,26 +35,33 @@ class Writer:
         self._rows = []
 
 
+class Nowhere:
+    """Takes the rows a writer would, and writes none."""
+
+    def add(self, row: Sequence[Any]) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
 @contextmanager
 def checked_at_the_end() -> Iterator[None]:
-    """Take the foreign keys and the plain indexes of all tables away for this block, and make them again at its end.
+    """Take the foreign keys of all tables away for this block, and make them again at its end.
 
-    Row by row they cost more than all the COPYs together. Inside a transaction only: it ends with all of them.
+    Row by row they cost more than all the COPYs together.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would forbid the change
         cursor.execute(_FOREIGN_KEYS, [_tables()])
         foreign_keys = cursor.fetchall()
+        _check_what_waits()  # which would forbid the change
         for table, name, _ in foreign_keys:
             cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-    with indexed_at_the_end(*_tables()):
-        yield
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    yield
     with connection.cursor() as cursor:
+        _check_what_waits()
         for table, name, definition in foreign_keys:
             cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 @contextmanager
@@ -63,12 +70,20 @@ def indexed_at_the_end(*tables: str) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(_INDEXES, [list(tables)])
         indexes = cursor.fetchall()
+        _check_what_waits()
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
     yield
     with connection.cursor() as cursor:
+        _check_what_waits()
         for _, definition in indexes:
             cursor.execute(definition)
+
+
+def _check_what_waits() -> None:
+    """The foreign keys that a transaction would look at when it ends; without one nothing waits."""
+    if connection.in_atomic_block:
+        connection.check_constraints()
 
 
 _FOREIGN_KEYS = """
@@ -94,6 +109,11 @@ def analyze(*labels: str) -> None:
     """Tell the planner what the tables of these apps hold now; it would else guess they are empty."""
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {', '.join(_tables(*labels))}")
+
+
+def tables_but(*others: str) -> list[str]:
+    """All tables but those."""
+    return [table for table in _tables() if table not in others]
 
 
 def _tables(*labels: str, numbered: bool = False) -> list[str]:

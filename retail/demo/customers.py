@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import accumulate, count
 from random import Random
+from typing import Any
 
 from retail.demo import copying, keys, names, seasons
 from retail.demo.people import People
@@ -98,21 +100,28 @@ class Customers:
 
 
 _IDENTITY = "member_id, key_id, source, channel_id, seen_at, verified_at"
+TABLES = ("retail_buyerkey", "members_member", "members_identity")
 
 
 class Registry:
-    """Makes the members and writes them with keys and identities; memberships are written after their orders."""
+    """Makes the members, and writes them with keys and identities; memberships are written after their orders.
 
-    def __init__(self, rng: Random, *, shops: Shops, people: People, keyring: keys.Keyring, now: datetime) -> None:
+    Two with random numbers of one state make the same members: `is_writing` is left out where another writes them.
+    """
+
+    def __init__(
+        self, rng: Random, *, shops: Shops, people: People, keyring: keys.Numbers, now: datetime, is_writing: bool
+    ) -> None:
         self._rng, self._people, self._keyring, self._today = rng, people, keyring, seasons.midnight(now)
         self._channels = {(channel.brand_id, channel.kind): channel for channel in shops.channels}
         self._brands = shops.brands
         self._stores = shops.stores_of
-        self._identities = copying.Writer("members_identity", _IDENTITY, bundle=20_000)
-        self._members = copying.Writer("members_member", "id, name, created_at, born_on", bundle=20_000)
+        pen: Any = partial(copying.Writer, bundle=20_000) if is_writing else lambda *_: copying.Nowhere()
+        self._identities = pen("members_identity", _IDENTITY)
+        self._members = pen("members_member", "id, name, created_at, born_on")
         self._ids = count(1)
 
-    def fill(self, wanted: int, *, progress: Callable[[int], None]) -> Customers:
+    def fill(self, wanted: int, *, progress: Callable[[int], None] = lambda done: None) -> Customers:
         customers = Customers()
         clerks = [stint for stints in self._people.stints.values() for stint in stints[::7] if stint.ends_at is None]
         for person in range(1, wanted + 1):

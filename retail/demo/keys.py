@@ -32,18 +32,36 @@ def channel_id(person: int) -> str:
     return f"{person * 7_368_787 % 10**10:010d}"
 
 
-class Keyring:
-    """Writes buyer keys under ids of ours, a bundle at a time."""
+class Numbers:
+    """Gives keys their ids, one after another, and writes none."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._writer = copying.Writer("retail_buyerkey", "id, type, scope, hmac, cipher, masked", bundle=20_000)
+    def __init__(self, count: int = 0) -> None:
+        self._count = count
 
     def add(self, type: str, scope: str, value: str) -> int:
         """The id of a new key."""
         self._count += 1
-        self._writer.add((self._count, *privacy.row(privacy.Known(type, scope, value))))
         return self._count
 
     def flush(self) -> None:
+        """Nothing waits."""
+
+
+class Keyring(Numbers):
+    """Writes buyer keys under ids of ours, a bundle at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writer = copying.Writer("retail_buyerkey", "id, type, scope, hmac, cipher, masked", bundle=20_000)
+
+    def add(self, type: str, scope: str, value: str) -> int:
+        number = super().add(type, scope, value)
+        self._writer.add((number, *privacy.row(privacy.Known(type, scope, value))))
+        return number
+
+    def flush(self) -> None:
         self._writer.flush()
+
+    def numbers(self) -> Numbers:
+        """Those it will give from here on."""
+        return Numbers(self._count)

@@ -1,12 +1,14 @@
 """Loading the demo: a year of two brands, the same for the same day on every machine.
 
-The facts of the year are written with COPY in one transaction. Then they are settled, so that all commissions are the
-product's own work: the year as history is, on the bulk path, and the last ten days day by day.
+The facts of the year are written with COPY. Then they are settled, so that all commissions are the product's own work:
+the year as history is, on the bulk path, and the last ten days day by day. What need not wait for another is done
+beside it.
 """
 
 import heapq
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -102,16 +104,22 @@ def is_unfinished() -> bool:
     return has_tables and not is_whole() and (not is_empty() or User._base_manager.exists())
 
 
-def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) -> None:
+def load(
+    *,
+    progress: Progress,
+    now: datetime | None = None,
+    size: Size = FULL,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Make the world of the day of `now` in empty tables; the hour only moves what happens today.
 
-    Stopped before it has written its mark it left a part of a world, which nothing goes on with.
+    `meanwhile` is done, maybe in another process, once all that was paid is booked. Stopped before it has written its
+    mark it left a part of a world, which nothing goes on with.
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
     with scope.within(scope.EVERYTHING), garbage.collected_by_hand() as collect:
-        with transaction.atomic():
-            events = _write_facts(now=now, size=size, progress=progress)
-            waiting = _enqueue(events, now)
+        events = _write_facts(now=now, size=size, progress=progress)
+        waiting = _enqueue(events, now)
         collect()
         copying.analyze("members", "materials")
         with book.left_for_later():
@@ -120,8 +128,7 @@ def load(*, progress: Progress, now: datetime | None = None, size: Size = FULL) 
             _live_on(events, waiting, now, progress)
         collect()
         beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
-        with _told(progress, "线索"):
-            _watch(now)
+        beside.run(apart=meanwhile, here=partial(_watch, now, progress))
         _mark()
 
 
@@ -159,14 +166,15 @@ def _sort(now: datetime, progress: Progress) -> None:
         jottings.run(now=now)
 
 
-def _watch(now: datetime) -> None:
+def _watch(now: datetime, progress: Progress) -> None:
     """What people do with their lists of customers, and what today asks of them."""
-    announcements.write(now=now)
-    partings.run(now=_yesterday(now))
-    pools.run(now=now)
-    bridges.write(now=now)
-    copying.analyze("clerks", "members")
-    leads.run(now=now)
+    with _told(progress, "线索"):
+        announcements.write(now=now)
+        partings.run(now=_yesterday(now))
+        pools.run(now=now)
+        bridges.write(now=now)
+        copying.analyze("clerks", "members")
+        leads.run(now=now)
 
 
 def _yesterday(now: datetime) -> datetime:
@@ -197,38 +205,49 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
         keyring = keys.Keyring()
         places = shops.write()
         staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
+        keyring.flush()
         shelves = goods.write(rng, brands=places.brands, wanted=size.products)
         tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
         standing.write(shops=places, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR))
         progress("门店、员工、商品", 1, 1)
-        registry = customers.Registry(rng, shops=places, people=staff, keyring=keyring, now=now)
-        known = registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
-        market = Market(rng, places, staff, known, shelves, now)
-        journal = _write_sales(market, size.orders, progress)
-        progress("会员等级、购买与专属导购", 0, 1)
-        customers.write_memberships(known, places, now)
-        journal.write_purchases()
-        bonds.write(rng, customers=known, people=staff)
+        registry = partial(customers.Registry, shops=places, people=staff, now=now)
+        writing = registry(copy(rng), keyring=keyring, is_writing=True)
+        drawing = registry(rng, keyring=keyring.numbers(), is_writing=False)
+        events = beside.run(
+            apart=partial(_write_members, writing, size, progress),
+            here=lambda: _write_sales(
+                Market(rng, places, staff, drawing.fill(size.members), shelves, now), size, progress
+            ),
+        )
     copying.move_up_sequences()
     copying.analyze()
     vouchers.write(brands=places.brands, now=now)
     library = materials.write(brands=places.brands, now=now)
     sharing.write(Random(f"{SEED} shares {now.date()}"), library=library, people=staff, now=now)
-    progress("会员等级、购买与专属导购", 1, 1)
-    return journal.events
+    return events
 
 
-def _write_sales(market: Market, wanted: int, progress: Progress) -> facts.Journal:
+def _write_members(registry: customers.Registry, size: Size, progress: Progress) -> None:
+    with copying.indexed_at_the_end(*customers.TABLES):
+        registry.fill(size.members, progress=lambda done: progress("会员", done, size.members))
+
+
+def _write_sales(market: Market, size: Size, progress: Progress) -> list[facts.Event]:
+    """The year's orders, and what they make of the members they are drawn from; what is left for the real flow."""
     journal = facts.Journal(settled_from=_first_settled_day(market.now))
     told = stories.tell(market)
-    sales = heapq.merge(told, market.sales(wanted - len(told)), key=lambda sale: sale.data.paid_at)
-    for done, sale in enumerate(sales, start=1):
-        journal.write(sale)
-        if done % 2_000 == 0 and done < wanted:
-            progress("订单", done, wanted)
-    journal.close()
-    progress("订单", wanted, wanted)
-    return journal
+    with copying.indexed_at_the_end(*copying.tables_but(*customers.TABLES)):
+        sales = heapq.merge(told, market.sales(size.orders - len(told)), key=lambda sale: sale.data.paid_at)
+        for done, sale in enumerate(sales, start=1):
+            journal.write(sale)
+            if done % 2_000 == 0 and done < size.orders:
+                progress("订单", done, size.orders)
+        journal.close()
+        customers.write_memberships(market.customers, market.shops, market.now)
+        journal.write_purchases()
+        bonds.write(market.rng, customers=market.customers, people=market.people)
+    progress("订单", size.orders, size.orders)
+    return journal.events
 
 
 def _settle(waiting: QuerySet[Order], now: datetime, progress: Progress) -> None:

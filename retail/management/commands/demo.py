@@ -12,6 +12,7 @@ import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -114,10 +115,7 @@ class Command(BaseCommand):
                 return
             self.stdout.write("Making a world of shops, clerks and customers …")
             seals.head_file().unlink(missing_ok=True)  # of a world that is no more
-            world.load(progress=progress, size=world.scaled(scale))
-        progress("封存", 0, 1)
-        seals.seal(now=timezone.now())
-        progress("封存", 1, 1)
+            world.load(progress=progress, size=world.scaled(scale), meanwhile=partial(_seal, progress))
 
     def work(self, address: str, phones: str, *, check: bool) -> None:
         """Run the worker in this thread until somebody says stop."""
@@ -158,6 +156,13 @@ class Command(BaseCommand):
         self.stdout.write(f"WeCom, simulated: {phones}  play a customer who scans a code, and the clerk's phone")
         self.stdout.write("Ctrl-C stops it. The data stays; `make demo RESET=1` starts over.")
         self.stdout.flush()
+
+
+def _seal(progress: "Progress") -> None:
+    """What is booked already; the clock goes on with what comes."""
+    progress("封存", 0, 1)
+    seals.seal(now=timezone.now())
+    progress("封存", 1, 1)
 
 
 def _published() -> embedded.Server:
