@@ -20,7 +20,12 @@ class AuditRow(Scoped):
 
     at = models.DateTimeField(_("时间"))
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("谁"), null=True, on_delete=models.PROTECT, db_constraint=False
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("谁"),
+        null=True,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
     )
     action = models.CharField(_("动作"), max_length=64)
     target_type = models.CharField(_("对象"), max_length=64)

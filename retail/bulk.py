@@ -20,7 +20,7 @@ from django.db.models import Count, F, Q, QuerySet
 
 from commissions import plans, what_if
 from members import identity
-from retail import garbage, intake
+from retail import beside, garbage, intake
 from retail.imports.progress import Meter
 from retail.models import Order, OrderLine, Refund
 
@@ -58,7 +58,7 @@ def settle(*, among: QuerySet[Order], now: datetime, how: How = How()) -> Done:
     """
     verb = partial(intake.settle_orders, is_bulk=True)
     done = _each(verb, among.exclude(settled_version=F("version")), now, how)
-    intake.catch_up(now=now)
+    _catch_up(now, how)
     intake.end_needless_jobs(now=now)
     return done
 
@@ -68,8 +68,17 @@ def settle_refunds(*, among: QuerySet[Order], now: datetime, how: How = How()) -
     waiting = Refund.objects.filter(settled_at=None, order__isnull=False).values("order")
     verb = partial(intake.settle_refunds, is_bulk=True)
     done = _each(verb, among.exclude(settled_at=None).filter(pk__in=waiting), now, how)
-    intake.catch_up(now=now)
+    _catch_up(now, how)
     return done
+
+
+def _catch_up(now: datetime, how: How) -> None:
+    """Roll up what was left for later: whoever has done a chunk takes the next that nobody has."""
+    work = partial(intake.catch_up, now=now)
+    if how.processes == 1:
+        work()
+    else:
+        beside.run(apart=work, here=work)
 
 
 def recompute(*, among: QuerySet[Order], now: datetime, how: How = How(), run: int | None = None) -> Done:

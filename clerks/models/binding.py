@@ -44,7 +44,9 @@ class Binding(Scoped):
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="bindings")
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="bindings")
-    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="bindings")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="bindings", db_index=False
+    )
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="bindings")
     source = models.CharField(_("来源"), max_length=16, choices=Source.choices)
     order = models.ForeignKey(
@@ -111,7 +113,9 @@ class TurnedAway(Scoped):
     It stays so however often the same is told again; another code scanned another day is another matter.
     """
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="turned_away")
     staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="turned_away")
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="turned_away")

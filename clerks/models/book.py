@@ -83,7 +83,9 @@ class Note(Scoped):
     """备注: what a clerk wrote about a customer; it moves with the customer, and is erased with them."""
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
-    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="notes")
+    member = models.ForeignKey(
+        Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="notes", db_index=False
+    )
     staff = models.ForeignKey(Staff, verbose_name=_("谁写的"), on_delete=models.PROTECT, related_name="notes")
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     text = models.CharField(_("备注"), max_length=500)

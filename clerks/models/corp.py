@@ -48,7 +48,9 @@ class GroupChat(Scoped):
 class GroupChatMember(Scoped):
     """Somebody in a group chat: a customer (key) or somebody of the corp (userid). Their names are not kept."""
 
-    chat = models.ForeignKey(GroupChat, verbose_name=_("客户群"), on_delete=models.CASCADE, related_name="members")
+    chat = models.ForeignKey(
+        GroupChat, verbose_name=_("客户群"), on_delete=models.CASCADE, related_name="members", db_index=False
+    )
     userid = models.CharField(_("企业微信账号"), max_length=64, blank=True, default="")
     key = models.ForeignKey(
         BuyerKey, verbose_name=_("顾客标识"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -35,7 +35,13 @@ class Friend(Scoped):
         Member, verbose_name=_("会员"), null=True, blank=True, on_delete=models.PROTECT, related_name="friends"
     )
     staff = models.ForeignKey(
-        Staff, verbose_name=_("导购"), null=True, blank=True, on_delete=models.PROTECT, related_name="friends"
+        Staff,
+        verbose_name=_("导购"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="friends",
+        db_index=False,
     )
     store = models.ForeignKey(
         Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="friends"

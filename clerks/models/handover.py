@@ -191,7 +191,7 @@ class FriendTransfer(Scoped):
     giver = models.CharField(_("原账号"), max_length=64)
     taker = models.CharField(_("接手账号"), max_length=64)
     is_resigned = models.BooleanField(_("离职继承"))
-    call = models.ForeignKey(Call, verbose_name=_("发送"), on_delete=models.PROTECT, related_name="+")
+    call = models.ForeignKey(Call, verbose_name=_("发送"), on_delete=models.PROTECT, related_name="+", db_index=False)
     place = models.PositiveSmallIntegerField(_("批内次序"))
     state = models.CharField(_("结果"), max_length=12, choices=State.choices, default=State.ASKED)
     errcode = models.IntegerField(_("企业微信错误码"), null=True, blank=True)

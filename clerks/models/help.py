@@ -37,8 +37,12 @@ class HelpRequest(Scoped):
         WITHDRAWN = "withdrawn", _("不用了")
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
-    member = models.ForeignKey(Member, verbose_name=_("顾客"), on_delete=models.PROTECT, related_name="+")
-    staff = models.ForeignKey(Staff, verbose_name=_("谁求助"), on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey(
+        Member, verbose_name=_("顾客"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("谁求助"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(_("什么事"), max_length=12, choices=Kind.choices)
     text = models.CharField(_("说了什么"), max_length=200)

@@ -37,7 +37,7 @@ class Merge(Scoped):
 class MergeMove(models.Model):
     """One row that went from `drop` to `keep`, and what it said before. Read through its merge; never changed."""
 
-    merge = models.ForeignKey(Merge, on_delete=models.PROTECT, related_name="moves")
+    merge = models.ForeignKey(Merge, on_delete=models.PROTECT, related_name="moves", db_index=False)
     table = models.CharField(_("表"), max_length=64)
     row_id = models.BigIntegerField(_("行"))
     before = models.JSONField(_("原值"))

@@ -158,7 +158,9 @@ class Touch(Scoped):
         OPENED = "opened", _("顾客打开素材")
 
     corp = models.CharField(_("企业微信"), max_length=64)
-    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="touches")
+    member = models.ForeignKey(
+        Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="touches", db_index=False
+    )
     staff = models.ForeignKey(
         Staff, verbose_name=_("导购"), null=True, blank=True, on_delete=models.PROTECT, related_name="touches"
     )
@@ -208,7 +210,9 @@ class Notice(Scoped):
         LEADS = "leads", _("线索")
         TOLD = "told", _("通知")
 
-    staff = models.ForeignKey(Staff, verbose_name=_("收件人"), on_delete=models.PROTECT, related_name="notices")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("收件人"), on_delete=models.PROTECT, related_name="notices", db_index=False
+    )
     store = models.ForeignKey(
         Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="notices"
     )

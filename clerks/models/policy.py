@@ -21,7 +21,9 @@ class Policy(Brand):
 class PastPolicy(Scoped):
     """What held until that moment, when it was changed: what happened before is judged by it for ever."""
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="past_policies")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="past_policies", db_index=False
+    )
     until = models.DateTimeField(_("到何时"))
     protection_days = models.PositiveSmallIntegerField(_("专属保护天数"))
     rebind = models.CharField(_("改绑规则"), max_length=8, choices=Brand.Rebind.choices)

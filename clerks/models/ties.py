@@ -46,7 +46,7 @@ class Tie(Scoped):
 class Rival(models.Model):
     """One of the clerks of a tie, in the store they work in, and what the member bought of them."""
 
-    tie = models.ForeignKey(Tie, on_delete=models.CASCADE, related_name="rivals")
+    tie = models.ForeignKey(Tie, on_delete=models.CASCADE, related_name="rivals", db_index=False)
     staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="+")
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     fen = models.BigIntegerField(_("消费（分）"))

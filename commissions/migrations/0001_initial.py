@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 name='PlanVersion',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='commissions.plan', verbose_name='方案')),
+                    ('plan', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='commissions.plan', verbose_name='方案')),
                     ('number', models.PositiveIntegerField(verbose_name='版本号')),
                     ('status', models.CharField(choices=[('draft', '草稿'), ('tested', '已试算'), ('approved', '已批准'), ('active', '生效'), ('retired', '已停用')], default='draft', max_length=8, verbose_name='状态')),
                     ('starts_at', models.DateTimeField(blank=True, null=True, verbose_name='生效')),
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 name='Rule',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='commissions.planversion', verbose_name='版本')),
+                    ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='commissions.planversion', verbose_name='版本')),
                     ('code', models.CharField(max_length=48, verbose_name='规则编码')),
                     ('name', models.CharField(max_length=64, verbose_name='名称')),
                     ('group', models.CharField(default='base', max_length=32, verbose_name='规则组')),
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 name='Share',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('rule', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='shares', to='commissions.rule', verbose_name='规则')),
+                    ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='shares', to='commissions.rule', verbose_name='规则')),
                     ('role', models.CharField(choices=[('recruit', '招募'), ('bound', '专属'), ('first_order', '首单'), ('share', '分享'), ('serve', '开单'), ('fulfil', '接单/核销'), ('manager', '店长'), ('region', '区域'), ('store', '门店')], max_length=16, verbose_name='角色')),
                     ('ppm', models.PositiveIntegerField(verbose_name='占比（百万分之）')),
                     ('place', models.PositiveSmallIntegerField(default=0, verbose_name='次序')),
@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
                 name='Attainment',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attainments', to='commissions.planversion', verbose_name='版本')),
+                    ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attainments', to='commissions.planversion', verbose_name='版本')),
                     ('code', models.CharField(max_length=48, verbose_name='编码')),
                     ('name', models.CharField(max_length=64, verbose_name='名称')),
                     ('level', models.CharField(choices=[('staff', '个人'), ('store', '门店'), ('region', '区域'), ('group', '门店组')], default='staff', max_length=8, verbose_name='按谁累计')),
@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
                 name='AttainmentStep',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('attainment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='commissions.attainment', verbose_name='阶梯')),
+                    ('attainment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='commissions.attainment', verbose_name='阶梯')),
                     ('from_fen', models.BigIntegerField(verbose_name='起点（分）')),
                     ('of_target_ppm', models.PositiveIntegerField(blank=True, help_text='有业绩目标的人从目标的这个比例起，没有目标的看起点金额。', null=True, verbose_name='起点占目标（百万分之）')),
                     ('ppm', models.PositiveIntegerField(verbose_name='比例（百万分之）')),
@@ -147,7 +147,7 @@ class Migration(migrations.Migration):
                 name='PlanCase',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cases', to='commissions.planversion', verbose_name='版本')),
+                    ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='cases', to='commissions.planversion', verbose_name='版本')),
                     ('code', models.CharField(max_length=64, verbose_name='编码')),
                     ('title', models.CharField(blank=True, default='', max_length=128, verbose_name='说明')),
                     ('kind', models.CharField(choices=[('plan', '订单算佣'), ('tier', '阶梯'), ('allocate', '分账取整'), ('actions', '动作计酬'), ('payout', '发放'), ('draw', '保底预支'), ('restate', '跨期更正')], default='plan', max_length=16, verbose_name='类型')),
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 name='PayCycle',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pay_cycles', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pay_cycles', to='retail.brand', verbose_name='品牌')),
                     ('since', models.DateField(help_text='已经有的结算期不变，只能从它们之后开始。', verbose_name='从哪天起')),
                     ('days', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(28)]), help_text='写 1 是自然月；26 是 26 日到次月 25 日；1,16 是半月一期。最多四个，1 到 28。', size=4, verbose_name='每月几日开始新一期')),
                 ],
@@ -180,7 +180,7 @@ class Migration(migrations.Migration):
                 name='Period',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='periods', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='periods', to='retail.brand', verbose_name='品牌')),
                     ('starts_on', models.DateField(verbose_name='从')),
                     ('ends_on', models.DateField(verbose_name='到（不含）')),
                     ('status', models.CharField(choices=[('open', '进行中'), ('closing', '结算中'), ('closed', '已结')], default='open', max_length=8, verbose_name='状态')),
@@ -277,7 +277,7 @@ class Migration(migrations.Migration):
                 name='ActionRate',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='action_rates', to='commissions.planversion', verbose_name='版本')),
+                    ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='action_rates', to='commissions.planversion', verbose_name='版本')),
                     ('type', models.CharField(choices=[('register', '招募会员'), ('friend', '加企业微信好友'), ('wake', '唤醒沉睡客户'), ('opened', '素材被打开'), ('coupon', '发的券被用掉'), ('reply', '客户回复')], max_length=16, verbose_name='什么事')),
                     ('fen', models.BigIntegerField(verbose_name='每次给（分）')),
                     ('once_per', models.CharField(blank=True, choices=[('', '每次都给'), ('customer', '每位顾客一次'), ('customer+day', '每位顾客每天一次'), ('content', '每个素材一次'), ('customer+content', '每位顾客每个素材一次'), ('customer+content+day', '每位顾客每个素材每天一次')], default='customer', max_length=24, verbose_name='怎样算一次')),
@@ -330,7 +330,7 @@ class Migration(migrations.Migration):
                 name='Target',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='targets', to='commissions.period', verbose_name='结算期')),
+                    ('period', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='targets', to='commissions.period', verbose_name='结算期')),
                     ('staff', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
                     ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
                     ('goal_fen', models.BigIntegerField(verbose_name='目标（分）')),
@@ -361,7 +361,7 @@ class Migration(migrations.Migration):
                 name='Attained',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attained', to='commissions.period', verbose_name='结算期')),
+                    ('period', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='attained', to='commissions.period', verbose_name='结算期')),
                     ('attainment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='commissions.attainment', verbose_name='阶梯')),
                     ('code', models.CharField(max_length=48, verbose_name='编码')),
                     ('level', models.CharField(choices=[('staff', '个人'), ('store', '门店'), ('region', '区域'), ('group', '门店组')], max_length=8, verbose_name='按谁累计')),
@@ -450,7 +450,7 @@ class Migration(migrations.Migration):
                 name='Statement',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='statements', to='commissions.period', verbose_name='结算期')),
+                    ('period', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='statements', to='commissions.period', verbose_name='结算期')),
                     ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='statements', to='retail.staff', verbose_name='员工')),
                     ('payer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.franchisee', verbose_name='付款公司')),
                     ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
@@ -475,7 +475,7 @@ class Migration(migrations.Migration):
                 name='Payout',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('batch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='commissions.payoutbatch', verbose_name='发放批次')),
+                    ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='commissions.payoutbatch', verbose_name='发放批次')),
                     ('statement', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payouts', to='commissions.statement', verbose_name='结算单')),
                     ('fen', models.BigIntegerField(verbose_name='金额')),
                 ],
@@ -489,7 +489,7 @@ class Migration(migrations.Migration):
                 name='CompanyAccount',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='commissions.period', verbose_name='结算期')),
+                    ('period', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='commissions.period', verbose_name='结算期')),
                     ('company', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='retail.franchisee', verbose_name='公司')),
                     ('people', models.PositiveIntegerField(default=0, verbose_name='人数')),
                     ('net_fen', models.BigIntegerField(default=0, verbose_name='本期佣金')),
@@ -510,7 +510,7 @@ class Migration(migrations.Migration):
                 name='CompanyLeg',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='legs', to='commissions.companyaccount', verbose_name='公司结算')),
+                    ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='legs', to='commissions.companyaccount', verbose_name='公司结算')),
                     ('other', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.franchisee', verbose_name='对方公司')),
                     ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.order', verbose_name='订单')),
                     ('kind', models.CharField(choices=[('recharge', '佣金由收款方承担'), ('share', '按销售额分成')], max_length=12, verbose_name='类型')),
@@ -528,7 +528,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.brand', verbose_name='品牌')),
-                    ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='disputes', to='retail.staff', verbose_name='员工')),
+                    ('staff', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='disputes', to='retail.staff', verbose_name='员工')),
                     ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
                     ('order', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.order', verbose_name='订单')),
                     ('line', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.orderline', verbose_name='订单行')),
@@ -598,7 +598,7 @@ class Migration(migrations.Migration):
                 name='RunFigure',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='figures', to='commissions.run', verbose_name='哪一次')),
+                    ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='figures', to='commissions.run', verbose_name='哪一次')),
                     ('by', models.CharField(choices=[('person', '员工'), ('role', '角色'), ('label', '品牌标记'), ('channel', '渠道'), ('store', '门店'), ('rule', '规则'), ('bonus', '阶梯奖金')], max_length=8, verbose_name='按什么')),
                     ('staff', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.staff', verbose_name='员工')),
                     ('name', models.CharField(blank=True, default='', max_length=128, verbose_name='名称')),

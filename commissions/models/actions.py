@@ -50,7 +50,7 @@ class ActionRate(Scoped):
         CUSTOMER_CONTENT_DAY = "customer+content+day", _("每位顾客每个素材每天一次")
 
     version = models.ForeignKey(
-        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="action_rates"
+        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="action_rates", db_index=False
     )
     type = models.CharField(_("什么事"), max_length=16, choices=ActionType.choices)
     fen = models.BigIntegerField(_("每次给（分）"))

@@ -15,7 +15,9 @@ from retail.scope import Paths, Scoped
 class Target(Scoped):
     """What a person or a store is to sell in a period; steps may be parts of it."""
 
-    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="targets")
+    period = models.ForeignKey(
+        Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="targets", db_index=False
+    )
     staff = models.ForeignKey(
         Staff, verbose_name=_("员工"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -86,7 +88,9 @@ class Attained(Scoped):
     `level`. Of a closed period the target and, of a region, the stores it had then are taken from here for ever.
     """
 
-    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="attained")
+    period = models.ForeignKey(
+        Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="attained", db_index=False
+    )
     attainment = models.ForeignKey(Attainment, verbose_name=_("阶梯"), on_delete=models.PROTECT, related_name="+")
     code = models.CharField(_("编码"), max_length=48)
     level = models.CharField(_("按谁累计"), max_length=8, choices=Attainment.Level.choices)

@@ -13,7 +13,9 @@ from retail.scope import Paths, Scoped
 class CompanyAccount(Scoped):
     """One company in one closed period: what it pays its people, and what is between it and the other companies."""
 
-    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="accounts")
+    period = models.ForeignKey(
+        Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="accounts", db_index=False
+    )
     # null = the brand's own company.
     company = models.ForeignKey(
         Franchisee, verbose_name=_("公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="accounts"
@@ -53,7 +55,7 @@ class CompanyLeg(Scoped):
         SHARE = "share", _("按销售额分成")
 
     account = models.ForeignKey(
-        CompanyAccount, verbose_name=_("公司结算"), on_delete=models.PROTECT, related_name="legs"
+        CompanyAccount, verbose_name=_("公司结算"), on_delete=models.PROTECT, related_name="legs", db_index=False
     )
     other = models.ForeignKey(
         Franchisee, verbose_name=_("对方公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -34,7 +34,9 @@ class Dispute(Scoped):
         WITHDRAWN = "withdrawn", pgettext_lazy("dispute", "本人撤回")
 
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
-    staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="disputes")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="disputes", db_index=False
+    )
     # Where they earned it: the manager of that store answers.
     store = models.ForeignKey(
         Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

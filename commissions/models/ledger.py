@@ -50,7 +50,9 @@ class PayCycle(Scoped):
     A change is a new row for days of which no period is made yet; periods that are there stay as they are.
     """
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_cycles")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="pay_cycles", db_index=False
+    )
     since = models.DateField(_("从哪天起"), help_text=_("已经有的结算期不变，只能从它们之后开始。"))
     days = ArrayField(
         models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(28)]),
@@ -86,7 +88,9 @@ class Period(Scoped):
         CLOSING = "closing", _("结算中")
         CLOSED = "closed", _("已结")
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="periods")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="periods", db_index=False
+    )
     starts_on = models.DateField(_("从"))
     ends_on = models.DateField(_("到（不含）"))
     status = models.CharField(_("状态"), max_length=8, choices=Status.choices, default=Status.OPEN)

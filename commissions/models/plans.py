@@ -53,7 +53,9 @@ class PlanVersion(Scoped):
 
     SEALED = (Status.APPROVED, Status.ACTIVE, Status.RETIRED)
 
-    plan = models.ForeignKey(Plan, verbose_name=_("方案"), on_delete=models.PROTECT, related_name="versions")
+    plan = models.ForeignKey(
+        Plan, verbose_name=_("方案"), on_delete=models.PROTECT, related_name="versions", db_index=False
+    )
     number = models.PositiveIntegerField(_("版本号"))
     status = models.CharField(_("状态"), max_length=8, choices=Status.choices, default=Status.DRAFT)
     starts_at = models.DateTimeField(_("生效"), null=True, blank=True)
@@ -135,7 +137,9 @@ class Rule(Scoped):
         TAG = "tag", _("吊牌价")
         MARGIN = "margin", _("毛利")
 
-    version = models.ForeignKey(PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="rules")
+    version = models.ForeignKey(
+        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="rules", db_index=False
+    )
     code = models.CharField(_("规则编码"), max_length=48)
     name = models.CharField(_("名称"), max_length=64)
     group = models.CharField(_("规则组"), max_length=32, default="base")
@@ -167,7 +171,9 @@ class Rule(Scoped):
 class Share(Scoped):
     """One part of a rule's pool. What the parts leave of 1 000 000 ppm stays with the house."""
 
-    rule = models.ForeignKey(Rule, verbose_name=_("规则"), on_delete=models.CASCADE, related_name="shares")
+    rule = models.ForeignKey(
+        Rule, verbose_name=_("规则"), on_delete=models.CASCADE, related_name="shares", db_index=False
+    )
     role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
     ppm = models.PositiveIntegerField(_("占比（百万分之）"))
     place = models.PositiveSmallIntegerField(_("次序"), default=0)
@@ -217,7 +223,7 @@ class Attainment(Scoped):
         CURRENT = "current_period", _("从现在这期的业绩里扣")
 
     version = models.ForeignKey(
-        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="attainments"
+        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="attainments", db_index=False
     )
     code = models.CharField(_("编码"), max_length=48)
     name = models.CharField(_("名称"), max_length=64)
@@ -268,7 +274,9 @@ class Attainment(Scoped):
 class AttainmentStep(Scoped):
     """A tier. With `of_target_ppm` it begins at that part of the target, where there is one; else at `from_fen`."""
 
-    attainment = models.ForeignKey(Attainment, verbose_name=_("阶梯"), on_delete=models.CASCADE, related_name="steps")
+    attainment = models.ForeignKey(
+        Attainment, verbose_name=_("阶梯"), on_delete=models.CASCADE, related_name="steps", db_index=False
+    )
     from_fen = models.BigIntegerField(_("起点（分）"))
     of_target_ppm = models.PositiveIntegerField(
         _("起点占目标（百万分之）"),
@@ -301,7 +309,9 @@ class PlanCase(Scoped):
         DRAW = "draw", _("保底预支")
         RESTATE = "restate", _("跨期更正")
 
-    version = models.ForeignKey(PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="cases")
+    version = models.ForeignKey(
+        PlanVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="cases", db_index=False
+    )
     code = models.CharField(_("编码"), max_length=64)
     title = models.CharField(_("说明"), max_length=128, blank=True, default="")
     kind = models.CharField(_("类型"), max_length=16, choices=Kind.choices, default=Kind.PLAN)

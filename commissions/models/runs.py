@@ -113,7 +113,9 @@ class RunFigure(Scoped):
         RULE = "rule", _("规则")
         BONUS = "bonus", _("阶梯奖金")
 
-    run = models.ForeignKey(Run, verbose_name=_("哪一次"), on_delete=models.PROTECT, related_name="figures")
+    run = models.ForeignKey(
+        Run, verbose_name=_("哪一次"), on_delete=models.PROTECT, related_name="figures", db_index=False
+    )
     by = models.CharField(_("按什么"), max_length=8, choices=By.choices)
     staff = models.ForeignKey(
         Staff, verbose_name=_("员工"), null=True, on_delete=models.PROTECT, related_name="+", db_index=False

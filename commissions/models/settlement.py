@@ -258,7 +258,9 @@ class Statement(Scoped):
     earlier periods left over (< 0: a debt): `net_fen + carry_in_fen == pay_fen + carry_out_fen`.
     """
 
-    period = models.ForeignKey(Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="statements")
+    period = models.ForeignKey(
+        Period, verbose_name=_("结算期"), on_delete=models.PROTECT, related_name="statements", db_index=False
+    )
     staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="statements")
     payer = models.ForeignKey(
         Franchisee, verbose_name=_("付款公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -313,7 +315,7 @@ class Payout(Scoped):
     """What one batch pays of one statement: all of it, or what no open dispute keeps back, and later the rest."""
 
     batch = models.ForeignKey(
-        PayoutBatch, verbose_name=_("发放批次"), on_delete=models.PROTECT, related_name="payouts"
+        PayoutBatch, verbose_name=_("发放批次"), on_delete=models.PROTECT, related_name="payouts", db_index=False
     )
     statement = models.ForeignKey(
         Statement, verbose_name=_("结算单"), on_delete=models.PROTECT, related_name="payouts"

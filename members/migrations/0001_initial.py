@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 name='Tier',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tiers', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='tiers', to='retail.brand', verbose_name='品牌')),
                     ('code', models.CharField(max_length=32, verbose_name='编码')),
                     ('name', models.CharField(max_length=32, verbose_name='名称')),
                     ('rank', models.PositiveSmallIntegerField(verbose_name='级别')),
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 name='Membership',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to='retail.brand', verbose_name='品牌')),
                     ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to='members.member', verbose_name='会员')),
                     ('tier', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='members.tier', verbose_name='等级')),
                     ('tier_since', models.DateTimeField(blank=True, null=True, verbose_name='等级从')),
@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                 name='TierMove',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tier_moves', to='members.membership', verbose_name='会员')),
+                    ('membership', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='tier_moves', to='members.membership', verbose_name='会员')),
                     ('before', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.tier', verbose_name='原等级')),
                     ('after', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.tier', verbose_name='新等级')),
                     ('cause', models.CharField(choices=[('earned', '达到标准'), ('lapsed', '到期未达标准'), ('rule', '规则变更'), ('manual', '人工调整'), ('merged', '会员合并')], max_length=8, verbose_name='原因')),
@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('order', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='purchase', to='retail.order', verbose_name='订单')),
-                    ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='purchases', to='members.membership', verbose_name='会员')),
+                    ('membership', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='purchases', to='members.membership', verbose_name='会员')),
                     ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
                     ('paid_at', models.DateTimeField(verbose_name='付款时间')),
                     ('net_fen', models.BigIntegerField(db_default=0, default=0, verbose_name='实付减退款')),
@@ -179,7 +179,7 @@ class Migration(migrations.Migration):
                 name='Consent',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='consents', to='members.member', verbose_name='会员')),
+                    ('member', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='consents', to='members.member', verbose_name='会员')),
                     ('company', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.franchisee', verbose_name='公司')),
                     ('purpose', models.CharField(choices=[('marketing', '营销联系'), ('profiling', '个性化推荐'), ('phone', '向公司提供手机号')], max_length=16, verbose_name='目的')),
                     ('is_given', models.BooleanField(verbose_name='同意')),
@@ -238,7 +238,7 @@ class Migration(migrations.Migration):
                 name='SegmentMember',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='members.segment', verbose_name='人群')),
+                    ('segment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='members.segment', verbose_name='人群')),
                     ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.membership', verbose_name='会员')),
                     ('entered_at', models.DateTimeField(verbose_name='进入')),
                 ],
@@ -252,7 +252,7 @@ class Migration(migrations.Migration):
                 name='SegmentMove',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='moves', to='members.segment', verbose_name='人群')),
+                    ('segment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='moves', to='members.segment', verbose_name='人群')),
                     ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.membership', verbose_name='会员')),
                     ('is_entry', models.BooleanField(verbose_name='进入')),
                     ('at', models.DateTimeField(verbose_name='时间')),
@@ -267,7 +267,7 @@ class Migration(migrations.Migration):
                 name='SegmentSize',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sizes', to='members.segment', verbose_name='人群')),
+                    ('segment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='sizes', to='members.segment', verbose_name='人群')),
                     ('at', models.DateTimeField(verbose_name='时间')),
                     ('size', models.PositiveIntegerField(verbose_name='人数')),
                     ('entered', models.PositiveIntegerField(verbose_name='进入')),
@@ -284,7 +284,7 @@ class Migration(migrations.Migration):
                 name='CouponType',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coupon_types', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='coupon_types', to='retail.brand', verbose_name='品牌')),
                     ('code', models.CharField(max_length=32, verbose_name='编码')),
                     ('name', models.CharField(max_length=64, verbose_name='名称')),
                     ('kind', models.CharField(choices=[('amount', '满减券'), ('percent', '折扣券'), ('gift', '礼品券')], max_length=8, verbose_name='类型')),
@@ -315,7 +315,7 @@ class Migration(migrations.Migration):
                 name='CouponQuota',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='quotas', to='members.coupontype', verbose_name='券种')),
+                    ('type', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='quotas', to='members.coupontype', verbose_name='券种')),
                     ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coupon_quotas', to='retail.staff', verbose_name='导购')),
                     ('store', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='retail.store', verbose_name='门店')),
                     ('limit', models.PositiveIntegerField(verbose_name='张数')),
@@ -351,7 +351,7 @@ class Migration(migrations.Migration):
                 name='CouponSkip',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('issue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='skips', to='members.couponissue', verbose_name='批量发券')),
+                    ('issue', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='skips', to='members.couponissue', verbose_name='批量发券')),
                     ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.membership', verbose_name='会员')),
                     ('reason', models.CharField(choices=[('enough', '已领满'), ('limit', '总张数发完了'), ('over', '不在发放期')], max_length=8, verbose_name='原因')),
                 ],
@@ -365,8 +365,8 @@ class Migration(migrations.Migration):
                 name='Coupon',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='members.coupontype', verbose_name='券种')),
-                    ('membership', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='members.membership', verbose_name='会员')),
+                    ('type', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='members.coupontype', verbose_name='券种')),
+                    ('membership', models.ForeignKey(db_index=False, blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='members.membership', verbose_name='会员')),
                     ('code', models.CharField(max_length=64, unique=True, verbose_name='券码')),
                     ('state', models.CharField(choices=[('open', '未领取'), ('issued', '未使用'), ('redeemed', '已使用'), ('expired', '已过期'), ('void', '已作废')], default='issued', max_length=8, verbose_name='状态')),
                     ('issue', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='members.couponissue', verbose_name='批量发券')),
@@ -409,7 +409,7 @@ class Migration(migrations.Migration):
                 name='CouponUse',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coupon_uses', to='retail.order', verbose_name='订单')),
+                    ('order', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='coupon_uses', to='retail.order', verbose_name='订单')),
                     ('code', models.CharField(max_length=64, verbose_name='券码')),
                     ('coupon', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='named_by', to='members.coupon', verbose_name='券')),
                     ('outcome', models.CharField(choices=[('counted', '已核销'), ('returned', '货全退了，券已退回'), ('dropped', '更正后订单不再用它'), ('unknown', '没有这张券'), ('brand', '不是这个品牌的券'), ('member', '是别人的券'), ('early', '还没到使用日'), ('expired', '已过期'), ('void', '已作废'), ('channel', '这个渠道不能用'), ('category', '没有能用券的商品'), ('floor', '没到使用门槛'), ('used', '另一笔订单已经用了')], max_length=8, verbose_name='结果')),
@@ -426,7 +426,7 @@ class Migration(migrations.Migration):
                 name='Doubt',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('one', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.member', verbose_name='会员一')),
+                    ('one', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.member', verbose_name='会员一')),
                     ('other', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.member', verbose_name='会员二')),
                     ('evidence', models.JSONField(default=dict, verbose_name='依据')),
                     ('state', models.CharField(choices=[('open', '待处理'), ('sure', '自动合并中'), ('merged', '已合并'), ('apart', '不是同一人')], default='open', max_length=8, verbose_name='处理')),

@@ -21,7 +21,9 @@ class Consent(Scoped):
         PROFILING = "profiling", _("个性化推荐")
         PHONE = "phone", _("向公司提供手机号")
 
-    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="consents")
+    member = models.ForeignKey(
+        Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="consents", db_index=False
+    )
     company = models.ForeignKey(
         Franchisee, verbose_name=_("公司"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -32,7 +32,9 @@ class CouponType(Scoped):
         PERCENT = "percent", _("折扣券")
         GIFT = "gift", _("礼品券")
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="coupon_types")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="coupon_types", db_index=False
+    )
     code = models.CharField(_("编码"), max_length=32)
     name = models.CharField(_("名称"), max_length=64)
     kind = models.CharField(_("类型"), max_length=8, choices=Kind.choices)
@@ -101,7 +103,9 @@ class CouponType(Scoped):
 class CouponQuota(Scoped):
     """发券额度: how many of a type a clerk may give away, and how many they gave."""
 
-    type = models.ForeignKey(CouponType, verbose_name=_("券种"), on_delete=models.PROTECT, related_name="quotas")
+    type = models.ForeignKey(
+        CouponType, verbose_name=_("券种"), on_delete=models.PROTECT, related_name="quotas", db_index=False
+    )
     staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="coupon_quotas")
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     limit = models.PositiveIntegerField(_("张数"))
@@ -175,7 +179,9 @@ class CouponSkip(Scoped):
         LIMIT = "limit", _("总张数发完了")
         OVER = "over", _("不在发放期")
 
-    issue = models.ForeignKey(CouponIssue, verbose_name=_("批量发券"), on_delete=models.PROTECT, related_name="skips")
+    issue = models.ForeignKey(
+        CouponIssue, verbose_name=_("批量发券"), on_delete=models.PROTECT, related_name="skips", db_index=False
+    )
     membership = models.ForeignKey(Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(_("原因"), max_length=8, choices=Reason.choices)
 
@@ -201,9 +207,17 @@ class Coupon(Scoped):
         EXPIRED = "expired", _("已过期")
         VOID = "void", _("已作废")
 
-    type = models.ForeignKey(CouponType, verbose_name=_("券种"), on_delete=models.PROTECT, related_name="coupons")
+    type = models.ForeignKey(
+        CouponType, verbose_name=_("券种"), on_delete=models.PROTECT, related_name="coupons", db_index=False
+    )
     membership = models.ForeignKey(
-        Membership, verbose_name=_("会员"), null=True, blank=True, on_delete=models.PROTECT, related_name="coupons"
+        Membership,
+        verbose_name=_("会员"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="coupons",
+        db_index=False,
     )
     code = models.CharField(_("券码"), max_length=64, unique=True)
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.ISSUED)
@@ -313,7 +327,9 @@ class CouponUse(Scoped):
         FLOOR = "floor", _("没到使用门槛")
         USED = "used", _("另一笔订单已经用了")
 
-    order = models.ForeignKey(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="coupon_uses")
+    order = models.ForeignKey(
+        Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="coupon_uses", db_index=False
+    )
     code = models.CharField(_("券码"), max_length=64)
     coupon = models.ForeignKey(
         Coupon, verbose_name=_("券"), null=True, blank=True, on_delete=models.PROTECT, related_name="named_by"

@@ -22,7 +22,9 @@ class Doubt(Scoped):
         MERGED = "merged", _("已合并")
         APART = "apart", _("不是同一人")
 
-    one = models.ForeignKey(Member, verbose_name=_("会员一"), on_delete=models.PROTECT, related_name="+")
+    one = models.ForeignKey(
+        Member, verbose_name=_("会员一"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     other = models.ForeignKey(Member, verbose_name=_("会员二"), on_delete=models.PROTECT, related_name="+")
     evidence = models.JSONField(_("依据"), default=dict)
     state = models.CharField(_("处理"), max_length=8, choices=State.choices, default=State.OPEN)

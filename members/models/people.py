@@ -98,7 +98,9 @@ class Identity(Scoped):
 class Membership(Scoped):
     """The standing of one member with one brand. Purchase dates over all channels; null = never bought."""
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="memberships")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="memberships", db_index=False
+    )
     member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="memberships")
     tier = models.ForeignKey(Tier, verbose_name=_("等级"), null=True, blank=True, on_delete=models.PROTECT)
     tier_since = models.DateTimeField(_("等级从"), null=True, blank=True)
@@ -143,7 +145,7 @@ class Purchase(Scoped):
 
     order = models.OneToOneField(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="purchase")
     membership = models.ForeignKey(
-        Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="purchases"
+        Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="purchases", db_index=False
     )
     store = models.ForeignKey(
         Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -66,7 +66,9 @@ class Segment(Scoped):
 class SegmentMember(models.Model):
     """Who is in it now. Read through its segment."""
 
-    segment = models.ForeignKey(Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="members")
+    segment = models.ForeignKey(
+        Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="members", db_index=False
+    )
     membership = models.ForeignKey(Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="+")
     entered_at = models.DateTimeField(_("进入"))
 
@@ -79,7 +81,9 @@ class SegmentMember(models.Model):
 class SegmentMove(models.Model):
     """Who entered or left when; never changed. Read through its segment."""
 
-    segment = models.ForeignKey(Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="moves")
+    segment = models.ForeignKey(
+        Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="moves", db_index=False
+    )
     membership = models.ForeignKey(Membership, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="+")
     is_entry = models.BooleanField(_("进入"))
     at = models.DateTimeField(_("时间"))
@@ -96,7 +100,9 @@ class SegmentSize(models.Model):
     `left_out`: fit the condition and had bought too lately. Read through its segment; never changed.
     """
 
-    segment = models.ForeignKey(Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="sizes")
+    segment = models.ForeignKey(
+        Segment, verbose_name=_("人群"), on_delete=models.CASCADE, related_name="sizes", db_index=False
+    )
     at = models.DateTimeField(_("时间"))
     size = models.PositiveIntegerField(_("人数"))
     entered = models.PositiveIntegerField(_("进入"))

@@ -9,7 +9,9 @@ from retail.scope import ANY, Paths, Scoped
 
 
 class Tier(Scoped):
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="tiers")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="tiers", db_index=False
+    )
     code = models.CharField(_("编码"), max_length=32)
     name = models.CharField(_("名称"), max_length=32)
     rank = models.PositiveSmallIntegerField(_("级别"))
@@ -63,7 +65,11 @@ class TierMove(Scoped):
         MERGED = "merged", _("会员合并")
 
     membership = models.ForeignKey(
-        "members.Membership", verbose_name=_("会员"), on_delete=models.PROTECT, related_name="tier_moves"
+        "members.Membership",
+        verbose_name=_("会员"),
+        on_delete=models.PROTECT,
+        related_name="tier_moves",
+        db_index=False,
     )
     before = models.ForeignKey(
         Tier, verbose_name=_("原等级"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"

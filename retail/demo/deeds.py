@@ -13,7 +13,7 @@ from commissions import actions
 from commissions.actions import Action
 from commissions.models.actions import ActionType
 from members.models import Identity, Membership
-from retail.demo import beside
+from retail import beside
 from retail.models import Brand, BuyerKey
 
 BATCH = 4_000

@@ -19,10 +19,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from clerks import book
-from retail import bulk, garbage, jobs, scope
+from retail import beside, bulk, garbage, jobs, scope
 from retail.demo import (
     announcements,
-    beside,
     bonds,
     bridges,
     copying,

@@ -85,7 +85,7 @@ class ApiToken(models.Model):
 class ApiCall(models.Model):
     """The stored answer of one call with an Idempotency-Key; the same key again gets the same answer (7 days)."""
 
-    token = models.ForeignKey(ApiToken, verbose_name=_("接口令牌"), on_delete=models.CASCADE)
+    token = models.ForeignKey(ApiToken, verbose_name=_("接口令牌"), on_delete=models.CASCADE, db_index=False)
     key = models.CharField(_("唯一键"), max_length=128)
     request_hash = models.BinaryField(_("请求摘要"), max_length=32)
     status = models.PositiveSmallIntegerField(_("状态"))

@@ -45,7 +45,7 @@ class ExportFile(Scoped):
     filter = models.CharField(_("筛选"), max_length=500, blank=True, default="")
     reason = models.CharField(_("用途"), max_length=200)
     asked_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("谁提出"), on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, verbose_name=_("谁提出"), on_delete=models.PROTECT, related_name="+", db_index=False
     )
     # In which post it was asked for: the file holds what that post may see when it is made.
     post = models.ForeignKey(

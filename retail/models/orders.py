@@ -25,13 +25,23 @@ from retail.scope import Paths, Scoped
 class Order(Scoped):
     """One order. `buyer_keys` are ids of BuyerKey; clerk codes stand as received, known to us or not."""
 
-    channel = models.ForeignKey(Channel, verbose_name=_("渠道"), on_delete=models.PROTECT, related_name="orders")
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("渠道"), on_delete=models.PROTECT, related_name="orders", db_index=False
+    )
     outer_order_id = models.CharField(_("单号"), max_length=64)
     version = models.PositiveSmallIntegerField(_("版本"), default=1)
     fingerprint = models.BinaryField(max_length=16)
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="orders")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="orders", db_index=False
+    )
     store = models.ForeignKey(
-        Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+        Store,
+        verbose_name=_("门店"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        db_index=False,
     )
     paid_at = models.DateTimeField(_("付款时间"))
     delivered_at = models.DateTimeField(_("签收时间"), null=True, blank=True)
@@ -106,7 +116,9 @@ def lines_of(order_ids: Collection[int]) -> dict[int, list[SoldLine]]:
 class OrderLine(Scoped):
     """One line. All amounts are of the whole line: `tag_fen` = tag price × qty, `paid_fen` after every discount."""
 
-    order = models.ForeignKey(Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="lines")
+    order = models.ForeignKey(
+        Order, verbose_name=_("订单"), on_delete=models.PROTECT, related_name="lines", db_index=False
+    )
     outer_line_id = models.CharField(_("行号"), max_length=64)
     product = models.ForeignKey(Product, verbose_name=_("商品"), on_delete=models.PROTECT, related_name="lines")
     brand_label = models.CharField(_("品牌标记"), max_length=64)
@@ -139,7 +151,9 @@ class Refund(Scoped):
         EXCESS = "excess", _("超出这行实付")
         NO_LINE = "no_line", _("订单没有这一行")
 
-    channel = models.ForeignKey(Channel, verbose_name=_("渠道"), on_delete=models.PROTECT, related_name="refunds")
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("渠道"), on_delete=models.PROTECT, related_name="refunds", db_index=False
+    )
     outer_refund_id = models.CharField(_("退款单号"), max_length=64)
     version = models.PositiveSmallIntegerField(_("版本"), default=1)
     outer_order_id = models.CharField(_("原单号"), max_length=64)
@@ -185,7 +199,7 @@ class Refund(Scoped):
 class OrderVersion(Scoped):
     """An earlier version of an order with its lines, whole, as it stood until `superseded_at`."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="versions")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="versions", db_index=False)
     version = models.PositiveSmallIntegerField(_("版本"))
     document = models.JSONField(_("内容"))
     superseded_at = models.DateTimeField(_("被更正"))
@@ -201,7 +215,7 @@ class OrderVersion(Scoped):
 class RefundVersion(Scoped):
     """An earlier version of a refund, as it stood until `superseded_at`."""
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="versions")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="versions", db_index=False)
     version = models.PositiveSmallIntegerField(_("版本"))
     document = models.JSONField(_("内容"))
     superseded_at = models.DateTimeField(_("被更正"))

@@ -268,10 +268,22 @@ class Post(models.Model):
     staff = models.ForeignKey(Staff, verbose_name=_("员工"), on_delete=models.PROTECT, related_name="posts")
     role = models.CharField(_("角色"), max_length=16, choices=Role.choices)
     store = models.ForeignKey(
-        Store, verbose_name=_("门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"
+        Store,
+        verbose_name=_("门店"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="posts",
+        db_index=False,
     )
     region = models.ForeignKey(
-        Region, verbose_name=_("区域"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"
+        Region,
+        verbose_name=_("区域"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="posts",
+        db_index=False,
     )
     franchisee = models.ForeignKey(
         Franchisee, verbose_name=_("加盟商"), null=True, blank=True, on_delete=models.PROTECT, related_name="posts"

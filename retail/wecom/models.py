@@ -108,7 +108,9 @@ class Credential(models.Model):
         CORP_TICKET = "corp_ticket", _("企业网页凭证")
         AGENT_TICKET = "agent_ticket", _("应用网页凭证")
 
-    app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="credentials")
+    app = models.ForeignKey(
+        App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="credentials", db_index=False
+    )
     kind = models.CharField(_("种类"), max_length=16, choices=Kind.choices)
     value = SealedField(null=True, of=["app", "kind"])
     expires_at = models.DateTimeField(_("失效"))
@@ -253,7 +255,7 @@ class MediaContent(models.Model):
 class Use(models.Model):
     """How often an interface answered with a code, by the hour, and when last: the health page, the metrics."""
 
-    app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="uses")
+    app = models.ForeignKey(App, verbose_name=_("应用"), on_delete=models.CASCADE, related_name="uses", db_index=False)
     path = models.CharField(_("接口"), max_length=64)
     errcode = models.IntegerField(_("错误码"))
     hour = models.DateTimeField(_("小时"))

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                     ('trained_at', models.DateTimeField(verbose_name='训练时间')),
                     ('active_from', models.DateTimeField(blank=True, null=True, verbose_name='启用')),
                     ('active_until', models.DateTimeField(blank=True, null=True, verbose_name='停用')),
-                    ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='intent_models', to='retail.brand', verbose_name='品牌')),
+                    ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='intent_models', to='retail.brand', verbose_name='品牌')),
                 ],
                 options={
                     'verbose_name': '意向模型',

@@ -29,7 +29,9 @@ class IntentModel(Scoped):
         ECE = "ece", _("概率不准")
         AP = "ap", _("不如 RFM 排位")
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="intent_models")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="intent_models", db_index=False
+    )
     kind = models.CharField(_("方法"), max_length=8, choices=Kind.choices)
     as_of = models.DateField(_("数据截至"))  # nothing on or after this day was looked at
     horizon_days = models.PositiveSmallIntegerField(_("预测天数"))

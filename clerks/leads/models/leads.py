@@ -75,7 +75,9 @@ class LeadPolicy(Scoped):
 class Holdout(Scoped):
     """对照组 of a quarter: the secret by which it is drawn and its size, fixed before anything of it is scored."""
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="holdouts")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="holdouts", db_index=False
+    )
     since = models.DateField(_("季度从"))
     salt = models.CharField(max_length=32, editable=False)
     ppm = models.PositiveIntegerField(_("比例"))
@@ -94,7 +96,9 @@ class Holdout(Scoped):
 class LeadRun(Scoped):
     """一天里一类线索的产生: how many were made, and how many were left out for which reason at the last look."""
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="lead_runs")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="lead_runs", db_index=False
+    )
     kind = models.CharField(_("类型"), max_length=12)
     day = models.DateField(_("日期"))
     made = models.PositiveIntegerField(_("产生"), default=0)
@@ -174,8 +178,12 @@ class Lead(Scoped):
 
     WAITING = (State.NEW, State.VIEWED)
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="leads")
-    member = models.ForeignKey(Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="leads")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="leads", db_index=False
+    )
+    member = models.ForeignKey(
+        Member, verbose_name=_("会员"), on_delete=models.PROTECT, related_name="leads", db_index=False
+    )
     kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
     rank = models.PositiveSmallIntegerField(_("优先"))
     source = models.CharField(_("来源"), max_length=96)

@@ -31,7 +31,9 @@ class Scene(models.TextChoices):
 class MaterialCategory(Scoped):
     """素材分类 of a brand, in the order the phone shows them."""
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     name = models.CharField(_("名称"), max_length=32)
     place = models.PositiveSmallIntegerField(_("顺序"), default=0)
 
@@ -65,7 +67,9 @@ class Material(Scoped):
         LIVE = "live", _("直播预告")
         POSTER = "poster", _("海报")
 
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="materials")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="materials", db_index=False
+    )
     kind = models.CharField(_("类型"), max_length=12, choices=Kind.choices)
     name = models.CharField(_("名称"), max_length=64)
     category = models.ForeignKey(
@@ -149,7 +153,9 @@ class MaterialVersion(Scoped):
         APPROVED = "approved", _("已通过")
         RETURNED = "returned", _("已退回")
 
-    material = models.ForeignKey(Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="versions")
+    material = models.ForeignKey(
+        Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="versions", db_index=False
+    )
     number = models.PositiveSmallIntegerField(_("版本"))
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.DRAFT)
     title = models.CharField(_("标题"), max_length=64, blank=True, default="")
@@ -204,7 +210,7 @@ class MaterialFile(Scoped):
     """
 
     version = models.ForeignKey(
-        MaterialVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="files"
+        MaterialVersion, verbose_name=_("版本"), on_delete=models.CASCADE, related_name="files", db_index=False
     )
     place = models.PositiveSmallIntegerField(_("顺序"))
     media = models.ForeignKey(Media, verbose_name=_("文件"), on_delete=models.PROTECT, related_name="+")
@@ -273,7 +279,9 @@ class UploadedFile(models.Model):
 class Favourite(Scoped):
     """收藏: what a clerk keeps at hand."""
 
-    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="favourites")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="favourites", db_index=False
+    )
     material = models.ForeignKey(
         Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="favoured", db_index=False
     )

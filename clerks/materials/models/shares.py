@@ -26,9 +26,13 @@ class Share(Scoped):
 
     code = models.CharField(_("分享码"), max_length=16, unique=True, editable=False)
     brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
-    material = models.ForeignKey(Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="shares")
+    material = models.ForeignKey(
+        Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="shares", db_index=False
+    )
     version = models.ForeignKey(MaterialVersion, verbose_name=_("版本"), on_delete=models.PROTECT, related_name="+")
-    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="shares")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="shares", db_index=False
+    )
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     member = models.ForeignKey(
         Member, verbose_name=_("发给"), null=True, blank=True, on_delete=models.PROTECT, related_name="shares"
@@ -144,9 +148,13 @@ class ShareDay(Scoped):
     """
 
     day = models.DateField(_("日期"))
-    brand = models.ForeignKey(Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+")
+    brand = models.ForeignKey(
+        Brand, verbose_name=_("品牌"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     material = models.ForeignKey(Material, verbose_name=_("素材"), on_delete=models.PROTECT, related_name="days")
-    staff = models.ForeignKey(Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="+")
+    staff = models.ForeignKey(
+        Staff, verbose_name=_("导购"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     store = models.ForeignKey(Store, verbose_name=_("门店"), on_delete=models.PROTECT, related_name="+")
     shares = models.PositiveIntegerField(_("分享"), default=0)
     sent = models.PositiveIntegerField(_("发出"), default=0)

@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                 name='Credential',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='credentials', to='wecom.app', verbose_name='应用')),
+                    ('app', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='credentials', to='wecom.app', verbose_name='应用')),
                     ('kind', models.CharField(choices=[('access_token', '接口凭证'), ('corp_ticket', '企业网页凭证'), ('agent_ticket', '应用网页凭证')], max_length=16, verbose_name='种类')),
                     ('value', retail.privacy.SealedField(null=True)),
                     ('expires_at', models.DateTimeField(verbose_name='失效')),
@@ -146,7 +146,7 @@ class Migration(migrations.Migration):
                 name='Use',
                 fields=[
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                    ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uses', to='wecom.app', verbose_name='应用')),
+                    ('app', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='uses', to='wecom.app', verbose_name='应用')),
                     ('path', models.CharField(max_length=64, verbose_name='接口')),
                     ('errcode', models.IntegerField(verbose_name='错误码')),
                     ('hour', models.DateTimeField(verbose_name='小时')),

@@ -1,6 +1,6 @@
-"""Two things at once: one in a process of its own, the other here. A world has two cores to be made on.
+"""Two things at once: one in a process of its own, the other here.
 
-Neither may read what the other writes: what comes out is the same as if they were done one after the other.
+Neither hangs on what the other writes: what comes out is the same as if they were done one after the other.
 """
 
 import multiprocessing
