@@ -1,11 +1,14 @@
-"""Writing many rows at once: COPY with ids we choose, foreign keys checked all at once, sequences moved up behind."""
+"""Writing many rows at once: COPY with ids we choose, indexes and foreign keys made at the end, sequences moved up."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import connection
+
+from retail import beside
 
 APPS = ("retail", "members", "commissions", "clerks", "leads", "materials")
 
@@ -45,23 +48,42 @@ class Nowhere:
         pass
 
 
-@contextmanager
-def checked_at_the_end() -> Iterator[None]:
-    """Take the foreign keys of all tables away for this block, and make them again at its end.
+class ForeignKey(NamedTuple):
+    """`is_whole`: of a table without partitions, whose rows can be checked apart from making it."""
 
-    Row by row they cost more than all the COPYs together.
-    """
+    table: str
+    name: str
+    definition: str
+    is_whole: bool
+
+
+def drop_foreign_keys() -> list[ForeignKey]:
+    """Those of all tables: looked up row by row, what a row names costs more than the row."""
     with connection.cursor() as cursor:
         cursor.execute(_FOREIGN_KEYS, [_tables()])
-        foreign_keys = cursor.fetchall()
-        _check_what_waits()  # which would forbid the change
-        for table, name, _ in foreign_keys:
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-    yield
+        dropped = [ForeignKey(*row) for row in cursor.fetchall()]
+        _check_what_waits()
+        for one in dropped:
+            cursor.execute(f'ALTER TABLE {one.table} DROP CONSTRAINT "{one.name}"')
+    return dropped
+
+
+def make_foreign_keys(dropped: list[ForeignKey]) -> None:
+    """The same again, and all rows looked through."""
     with connection.cursor() as cursor:
         _check_what_waits()
-        for table, name, definition in foreign_keys:
-            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+        for one in dropped:
+            later = "NOT VALID" if one.is_whole else ""
+            cursor.execute(f'ALTER TABLE {one.table} ADD CONSTRAINT "{one.name}" {one.definition} {later}')
+    tables = sorted({one.table for one in dropped if one.is_whole})
+    checks = [partial(_check, [one for one in dropped if one.table in tables[place::2]]) for place in (0, 1)]
+    beside.run(apart=checks[0], here=checks[1])
+
+
+def _check(foreign_keys: list[ForeignKey]) -> None:
+    with connection.cursor() as cursor:
+        for one in foreign_keys:
+            cursor.execute(f'ALTER TABLE {one.table} VALIDATE CONSTRAINT "{one.name}"')
 
 
 @contextmanager
@@ -81,13 +103,14 @@ def indexed_at_the_end(*tables: str) -> Iterator[None]:
 
 
 def _check_what_waits() -> None:
-    """The foreign keys that a transaction would look at when it ends; without one nothing waits."""
+    """What a transaction would look at when it ends forbids such changes; without one nothing waits."""
     if connection.in_atomic_block:
         connection.check_constraints()
 
 
 _FOREIGN_KEYS = """
-SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(c.oid), t.relkind <> 'p'
+FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
 WHERE contype = 'f' AND conrelid::regclass::text = ANY(%s) ORDER BY conrelid, conname
 """
 _INDEXES = """
@@ -106,9 +129,11 @@ def move_up_sequences() -> None:
 
 
 def analyze(*labels: str) -> None:
-    """Tell the planner what the tables of these apps hold now; it would else guess they are empty."""
+    """Tell the planner roughly what the tables of these apps hold now; it would else guess they are empty."""
     with connection.cursor() as cursor:
+        cursor.execute("SET default_statistics_target = 20")
         cursor.execute(f"ANALYZE {', '.join(_tables(*labels))}")
+        cursor.execute("RESET default_statistics_target")
 
 
 def tables_but(*others: str) -> list[str]:

@@ -117,18 +117,27 @@ def load(
     """
     now = (now or timezone.now()).astimezone(seasons.SHANGHAI)
     with scope.within(scope.EVERYTHING), garbage.collected_by_hand() as collect:
-        events = _write_facts(now=now, size=size, progress=progress)
-        waiting = _enqueue(events, now)
-        collect()
-        copying.analyze("members", "materials")
-        with book.left_for_later():
-            _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
-            collect()
-            _live_on(events, waiting, now, progress)
-        collect()
-        beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
-        beside.run(apart=meanwhile, here=partial(_watch, now, progress))
+        foreign_keys = copying.drop_foreign_keys()
+        _make(now, size, progress, meanwhile, collect)
+        with _told(progress, "核对"):
+            copying.make_foreign_keys(foreign_keys)
         _mark()
+
+
+def _make(
+    now: datetime, size: Size, progress: Progress, meanwhile: Callable[[], object], collect: Callable[[], int]
+) -> None:
+    events = _write_facts(now=now, size=size, progress=progress)
+    waiting = _enqueue(events, now)
+    collect()
+    copying.analyze("members", "materials")
+    with book.left_for_later():
+        _settle(Order.objects.filter(paid_at__lt=_first_settled_day(now)), now, progress)
+        collect()
+        _live_on(events, waiting, now, progress)
+    collect()
+    beside.run(apart=partial(_pay, now, progress), here=partial(_sort, now, progress))
+    beside.run(apart=meanwhile, here=partial(_watch, now, progress))
 
 
 def _live_on(events: list[facts.Event], waiting: list[int], now: datetime, progress: Progress) -> None:
@@ -200,24 +209,23 @@ def _write_facts(*, now: datetime, size: Size, progress: Progress) -> list[facts
     """Write all but what the real flow makes; what is left for it."""
     rng = Random(f"{SEED} {now.date()}")
     progress("门店、员工、商品", 0, 1)
-    with copying.checked_at_the_end():
-        keyring = keys.Keyring()
-        places = shops.write()
-        staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
-        keyring.flush()
-        shelves = goods.write(rng, brands=places.brands, wanted=size.products)
-        tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
-        standing.write(shops=places, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR))
-        progress("门店、员工、商品", 1, 1)
-        registry = partial(customers.Registry, shops=places, people=staff, now=now)
-        writing = registry(copy(rng), keyring=keyring, is_writing=True)
-        drawing = registry(rng, keyring=keyring.numbers(), is_writing=False)
-        events = beside.run(
-            apart=partial(_write_members, writing, size, progress),
-            here=lambda: _write_sales(
-                Market(rng, places, staff, drawing.fill(size.members), shelves, now), size, progress
-            ),
-        )
+    keyring = keys.Keyring()
+    places = shops.write()
+    staff = people.write(rng, shops=places, per_store=size.heads, now=now, keyring=keyring)
+    keyring.flush()
+    shelves = goods.write(rng, brands=places.brands, wanted=size.products)
+    tariffs.write(brands=places.brands, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR), now=now)
+    standing.write(shops=places, since=seasons.midnight(now) - timedelta(days=2 * seasons.YEAR))
+    progress("门店、员工、商品", 1, 1)
+    registry = partial(customers.Registry, shops=places, people=staff, now=now)
+    writing = registry(copy(rng), keyring=keyring, is_writing=True)
+    drawing = registry(rng, keyring=keyring.numbers(), is_writing=False)
+    events = beside.run(
+        apart=partial(_write_members, writing, size, progress),
+        here=lambda: _write_sales(
+            Market(rng, places, staff, drawing.fill(size.members), shelves, now), size, progress
+        ),
+    )
     copying.move_up_sequences()
     copying.analyze()
     vouchers.write(brands=places.brands, now=now)
