@@ -69,6 +69,7 @@ TUNING = {  # for two cores of a shared machine
     "max_connections": "100",
     "random_page_cost": "1.1",
     "jit": "off",  # compiling costs more than it saves on queries this short
+    "autovacuum_naptime": "5min",  # who loads much analyses its tables itself; a demo is loaded within two
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "unix_socket_permissions": "0700",
