@@ -55,7 +55,6 @@ def _answered(environ: WSGIEnvironment, slug: str) -> Answer:
         return body
 
     asked = Asked(environ["REQUEST_METHOD"], query, environ.get("CONTENT_LENGTH") or "", read)
-    close_old_connections()
     line: Any = connection  # of which the stubs know little
     is_old = line.connection is not None
     line.health_check_done = True
