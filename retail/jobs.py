@@ -196,8 +196,8 @@ def enqueue_with(
     of the row joins the payload as `name`, so that such work never waits there already. For an edge that must answer
     fast: one way to the database instead of four.
     """
-    texts = [json.dumps({"key": key, **one._asdict()}) for key, one in work]
-    asked = {**given, "job_name": name, "job_work": f"[{','.join(texts)}]", "job_now": now}
+    said = json.dumps([{"key": key, **one._asdict()} for key, one in work])
+    asked = {**given, "job_name": name, "job_work": said, "job_now": now}
     rung: dict[str, list[int]] = {}
     for job_id, queue in database.planned(_ENQUEUE_WITH % {"rows": rows}, asked):
         rung.setdefault(queue, []).append(job_id)

@@ -76,8 +76,8 @@ class _Stored(NamedTuple):
 def store(*, app: App, xml: bytes, now: datetime) -> None:
     """Keep a message with its jobs, unless it was here before; when this returns, they are there for good.
 
-    A WelcomeCode takes the fast lane besides. What cannot be read is kept, too, as failed. What the database refuses
-    may be another's that was written together with it: so each is written once more by itself, which may be done twice.
+    A WelcomeCode takes the fast lane besides. What cannot be read is kept, too, as failed. What was refused may have
+    been another's that was written together with it: so each is written once more by itself. Twice does no harm.
     """
     one = _made(app, xml, now)
     try:
