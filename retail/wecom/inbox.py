@@ -54,21 +54,11 @@ def digest(*, app: App, xml: bytes) -> bytes:
     return hashlib.sha256(f"{app.corp_id}|{app.agent_id}|".encode() + xml).digest()
 
 
-class _Row(NamedTuple):
-    """A message as it is stored; its bytes are spelled, for they travel as JSON."""
-
-    app: int
-    digest: str
-    event: str
-    change_type: str
-    shard: str
-    sealed: str
-    received_at: str
-    error: str
-
-
 class _Stored(NamedTuple):
-    row: _Row
+    """A message as it is stored (it travels as JSON, its bytes spelled), and what is to be done about it."""
+
+    key: str
+    row: dict[str, Any]
     work: Sequence[Work]
     now: datetime
 
@@ -91,22 +81,25 @@ def _made(app: App, xml: bytes, now: datetime) -> _Stored:
         fields, error = parse(xml), ""
     except Refused:
         fields, error = {}, _("签名是对的，内容却不是企业微信的消息。")
-    subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
     print_ = digest(app=app, xml=xml)
-    row = _Row(
-        app=app.pk,
-        digest=print_.hex(),
-        event=_text(fields, "Event") or _text(fields, "MsgType"),
-        change_type=_text(fields, "ChangeType"),
-        shard=shard(corp_id=app.corp_id, subject=subject),
-        sealed=privacy.seal(xml, place=_place(app, print_)).hex(),
-        received_at=now.isoformat(),
-        error=error,
-    )
-    work = [] if error else [Work(EVENT, {}, row.shard)]
-    if all(_text(fields, name) for name in ("WelcomeCode", "UserID", "ExternalUserID")):
+    row: dict[str, Any] = {
+        "app": app.pk,
+        "digest": print_.hex(),
+        "event": _text(fields, "Event") or _text(fields, "MsgType"),
+        "change_type": _text(fields, "ChangeType"),
+        "shard": shard(corp_id=app.corp_id, subject=_subject(fields)),
+        "sealed": privacy.seal(xml, place=_place(app, print_)).hex(),
+        "received_at": now.isoformat(),
+        "error": error,
+    }
+    work = [] if error else [Work(EVENT, {}, row["shard"])]
+    if _text(fields, "WelcomeCode") and _text(fields, "UserID") and _text(fields, "ExternalUserID"):
         work.append(Work(WELCOME, {}, queue=jobs.FAST))
-    return _Stored(row, work, now)
+    return _Stored(row["digest"], row, work, now)
+
+
+def _subject(fields: dict[str, Any]) -> str:
+    return next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
 
 
 def _place(app: App, print_: bytes) -> str:
@@ -119,11 +112,10 @@ def _commit(some: Sequence[_Stored]) -> None:
     The rows lie in the order of their digests: two processes with the same ones in another order would wait for each
     other. The jobs are in the order in which their messages came.
     """
-    first = {one.row.digest: one for one in reversed(some)}
-    rows = [first[key].row._asdict() for key in sorted(first)]
-    work = [(one.row.digest, job) for one in some if first[one.row.digest] is one for job in one.work]
+    first = {one.key: one for one in reversed(some)}
+    given = {"rows": json.dumps([first[key].row for key in sorted(first)])}
+    work = [(one.key, job) for one in some if first[one.key] is one for job in one.work]
     now = max(one.now for one in some)
-    given = {"rows": json.dumps(rows)}
     jobs.enqueue_with(rows=_STORE, given=given, name="message_id", work=work, now=now, bell=jobs.ring_soon)
 
 
