@@ -51,7 +51,7 @@ class Arrival(NamedTuple):
 
 
 def arrive(asked: Asked, *, now: datetime) -> Arrival:
-    """Raises openings.Away."""
+    """Raises together.Away."""
     found = links.find(code=asked.code, address=asked.address, now=now)
     if found is None:
         return Arrival(None)

@@ -1,16 +1,5 @@
-"""打开: who looked at what a link leads to, written for good before the answer goes out.
+"""打开: who looked at what a link leads to, written for good before the answer goes out (retail.together)."""
 
-    request ─┐
-    request ─┼─▶ a batch ──one INSERT, one COMMIT, by the thread of one of them──▶ all of them are answered
-    request ─┘     those that come meanwhile are the next batch
-
-Waiting for the disk is what a single row costs; so those that come at once wait together (docs/adr/0021). The writer
-has no thread and no connection of its own, and nothing to lose when a process is forked or dies: a row is either
-committed and its request answered, or neither was promised.
-"""
-
-import os
-import threading
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,20 +8,14 @@ from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from retail import database, jobs
+from retail import database, jobs, together
 from retail.jobs import Work
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 KEPT = timedelta(days=400)  # as behaviour is
 MONTHS_AHEAD = 2
 MOST_SECONDS = 3600
-MOST_AT_ONCE = 500  # rows of one INSERT
-PATIENCE = 10.0  # seconds that a request waits for its row
 JOB = "share_opened"
-
-
-class Away(Exception):
-    """The row is not in the database; nothing was promised."""
 
 
 class Row(NamedTuple):
@@ -46,91 +29,9 @@ class Row(NamedTuple):
 
 
 # ── Together ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-class _Waiting:
-    """A request with its row. It is woken when its row was dealt with, or when it is to write for all who wait."""
-
-    __slots__ = ("error", "is_done", "leads", "row", "woken")
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.woken = threading.Event()
-        self.leads = self.is_done = False
-        self.error: BaseException | None = None
-
-
-class _Line:
-    """Who waits in this process, and whether one of them is writing."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.waiting: list[_Waiting] = []
-        self.is_led = False
-
-    def join(self, one: _Waiting) -> None:
-        """Who finds nobody writing writes."""
-        with self.lock:
-            self.waiting.append(one)
-            if not self.is_led:
-                self.is_led = one.leads = True
-
-    def leave(self, one: _Waiting) -> None:
-        """Wait no longer, unless it is just this one's turn."""
-        with self.lock:
-            if not one.leads and one in self.waiting:
-                self.waiting.remove(one)
-
-    def batch(self) -> list[_Waiting]:
-        with self.lock:
-            taken, self.waiting = self.waiting[:MOST_AT_ONCE], self.waiting[MOST_AT_ONCE:]
-            return taken
-
-    def hand_on(self) -> None:
-        """The first of those who wait by now writes next."""
-        with self.lock:
-            self.is_led = bool(self.waiting)
-            if self.is_led:
-                self.waiting[0].leads = True
-                self.waiting[0].woken.set()
-
-
-_line = _Line()
-
-
-def _start_anew() -> None:
-    """In a process that was forked: those who waited are threads of the other one."""
-    global _line
-    _line = _Line()
-
-
-os.register_at_fork(after_in_child=_start_anew)
-
-
 def write(*, row: Row) -> None:
-    """Return when the row is committed, together with those of other requests. Raises Away."""
-    one, line = _Waiting(row), _line
-    line.join(one)
-    if not one.leads and not one.woken.wait(PATIENCE):
-        line.leave(one)
-    if one.leads:
-        _write_for_all(line)
-    if not one.is_done:
-        raise Away("the opening was not written") from one.error
-
-
-def _write_for_all(line: _Line) -> None:
-    taken = line.batch()
-    error: BaseException | None = None
-    try:
-        _commit([one.row for one in taken])
-    except BaseException as raised:
-        error = raised
-        if not isinstance(raised, Exception):
-            raise
-    finally:
-        for one in taken:
-            one.is_done, one.error = error is None, error
-            one.woken.set()
-        line.hand_on()
+    """Return when the row is committed, together with those of other requests. Raises together.Away."""
+    _line.write(row)
 
 
 def _commit(rows: Sequence[Row], *, is_again: bool = False) -> None:
@@ -155,6 +56,9 @@ def _commit(rows: Sequence[Row], *, is_again: bool = False) -> None:
             raise
         line.close()
         _commit(rows, is_again=True)
+
+
+_line = together.Line(_commit)
 
 
 # ── Kept ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,9 +18,9 @@ from django.http.cookie import parse_cookie
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from clerks.materials import arrivals, openings
+from clerks.materials import arrivals
 from clerks.materials.arrivals import Arrival, Asked
-from retail import gate
+from retail import gate, together
 
 log = logging.getLogger("django.request")
 NOTHING = "daogou.nothing_here"  # in the environment of a request: its code was looked up, and is none
@@ -42,7 +42,7 @@ def with_links(pages: WSGIApplication) -> WSGIApplication:
             return pages(environ, start_response)
         try:
             reply = _cared_for(environ)
-        except (openings.Away, Error):
+        except (together.Away, Error):
             log.exception("A link was not followed: the database is away")
             reply = _away()
         finally:
@@ -71,7 +71,7 @@ def _cared_for(environ: WSGIEnvironment) -> Reply | None:
 
 
 def followed(environ: WSGIEnvironment) -> Reply | None:
-    """The answer to a browser that follows a link; None for what is to go the long way. Raises openings.Away."""
+    """The answer to a browser that follows a link; None for what is to go the long way. Raises together.Away."""
     address = _ADDRESS.fullmatch(environ["PATH_INFO"])
     if address is None or environ["REQUEST_METHOD"] != "GET":
         return None

@@ -9,7 +9,8 @@ several customers who scan within one second.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from retail import audit, jobs, logs, privacy
+from retail import audit, jobs, logs, privacy, together
 from retail.jobs import Work
 from retail.wecom.crypto import Refused
 from retail.wecom.models import App, Message
@@ -53,41 +54,80 @@ def digest(*, app: App, xml: bytes) -> bytes:
     return hashlib.sha256(f"{app.corp_id}|{app.agent_id}|".encode() + xml).digest()
 
 
-def store(*, app: App, xml: bytes, now: datetime) -> bool:
-    """Keep a message with its jobs, in one statement; False when it was here before.
+class _Stored(NamedTuple):
+    """A message as it is stored (it travels as JSON, its bytes spelled), and what is to be done about it."""
 
-    A WelcomeCode takes the fast lane besides. What cannot be read is kept, too, as failed.
+    key: str
+    row: dict[str, Any]
+    work: Sequence[Work]
+    now: datetime
+
+
+def store(*, app: App, xml: bytes, now: datetime) -> None:
+    """Keep a message with its jobs, unless it was here before; when this returns, they are there for good.
+
+    A WelcomeCode takes the fast lane besides. What cannot be read is kept, too, as failed. What was refused may have
+    been another's that was written together with it: so each is written once more by itself. Twice does no harm.
     """
+    one = _made(app, xml, now)
+    try:
+        _line.write(one)
+    except together.Away:
+        _commit([one])
+
+
+def _made(app: App, xml: bytes, now: datetime) -> _Stored:
     try:
         fields, error = parse(xml), ""
     except Refused:
         fields, error = {}, _("签名是对的，内容却不是企业微信的消息。")
-    subject = next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
     print_ = digest(app=app, xml=xml)
     row: dict[str, Any] = {
         "app": app.pk,
-        "digest": print_,
+        "digest": print_.hex(),
         "event": _text(fields, "Event") or _text(fields, "MsgType"),
         "change_type": _text(fields, "ChangeType"),
-        "shard": shard(corp_id=app.corp_id, subject=subject),
-        "sealed": privacy.sealed_in(Message(app_id=app.pk, digest=print_), "sealed", xml),
-        "now": now,
-        "state": Message.State.FAILED if error else Message.State.NEW,
+        "shard": shard(corp_id=app.corp_id, subject=_subject(fields)),
+        "sealed": privacy.seal(xml, place=_place(app, print_)).hex(),
+        "received_at": now.isoformat(),
         "error": error,
-        "ended_at": now if error else None,
     }
     work = [] if error else [Work(EVENT, {}, row["shard"])]
-    if all(_text(fields, name) for name in ("WelcomeCode", "UserID", "ExternalUserID")):
+    if _text(fields, "WelcomeCode") and _text(fields, "UserID") and _text(fields, "ExternalUserID"):
         work.append(Work(WELCOME, {}, queue=jobs.FAST))
-    return jobs.enqueue_with(row=_STORE, given=row, name="message_id", work=work, now=now, bell=jobs.ring_soon)
+    return _Stored(row["digest"], row, work, now)
+
+
+def _subject(fields: dict[str, Any]) -> str:
+    return next((str(fields[name]) for name in SUBJECTS if fields.get(name) not in (None, "", "sys")), "")
+
+
+def _place(app: App, print_: bytes) -> str:
+    return privacy.place_of(Message._meta.db_table, "sealed", [app.pk, print_])
+
+
+def _commit(some: Sequence[_Stored]) -> None:
+    """Of what was delivered twice at once the first is written.
+
+    The rows lie in the order of their digests: two processes with the same ones in another order would wait for each
+    other. The jobs are in the order in which their messages came.
+    """
+    first = {one.key: one for one in reversed(some)}
+    given = {"rows": json.dumps([first[key].row for key in sorted(first)])}
+    work = [(one.key, job) for one in some if first[one.key] is one for job in one.work]
+    now = max(one.now for one in some)
+    jobs.enqueue_with(rows=_STORE, given=given, name="message_id", work=work, now=now, bell=jobs.ring_soon)
 
 
 _STORE = """
 INSERT INTO wecom_message (app_id, digest, event, change_type, shard, sealed, received_at, state, error, ended_at)
-VALUES (%(app)s, %(digest)s, %(event)s, %(change_type)s, %(shard)s, %(sealed)s, %(now)s, %(state)s, %(error)s,
-    %(ended_at)s)
-ON CONFLICT (app_id, digest) DO NOTHING RETURNING id
+SELECT app, decode(digest, 'hex'), event, change_type, shard, decode(sealed, 'hex'), received_at,
+    CASE error WHEN '' THEN 'new' ELSE 'failed' END, error, CASE WHEN error <> '' THEN received_at END
+FROM jsonb_to_recordset(%(rows)s) AS (app bigint, digest text, event text, change_type text, shard text, sealed text,
+    received_at timestamptz, error text)
+ON CONFLICT (app_id, digest) DO NOTHING RETURNING id, encode(digest, 'hex') AS key
 """
+_line = together.Line(_commit)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 
 from retail.wecom import webhook
 from retail.wecom.webhook import Answer, Asked
@@ -34,7 +34,7 @@ def with_lane(pages: WSGIApplication) -> WSGIApplication:
             log.exception("A callback was not taken: %s", environ["PATH_INFO"])
             status, content = Answer(500)
         finally:
-            close_old_connections()
+            connections[DEFAULT_DB_ALIAS].close_if_unusable_or_obsolete()
         head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))]
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             head.append(("Allow", ", ".join(webhook.METHODS)))
@@ -45,8 +45,6 @@ def with_lane(pages: WSGIApplication) -> WSGIApplication:
 
 
 def _answered(environ: WSGIEnvironment, slug: str) -> Answer:
-    # What a server hands on is bytes in the guise of Latin-1.
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="replace"))
     body = b""
 
     def read(length: int) -> bytes:
@@ -54,9 +52,9 @@ def _answered(environ: WSGIEnvironment, slug: str) -> Answer:
         body = body or environ["wsgi.input"].read(length)  # once: it may be asked for again
         return body
 
+    query = _fields(environ.get("QUERY_STRING", ""))
     asked = Asked(environ["REQUEST_METHOD"], query, environ.get("CONTENT_LENGTH") or "", read)
-    close_old_connections()
-    line: Any = connection  # of which the stubs know little
+    line: Any = connections[DEFAULT_DB_ALIAS]  # of which the stubs know little
     is_old = line.connection is not None
     line.health_check_done = True
     try:
@@ -66,3 +64,10 @@ def _answered(environ: WSGIEnvironment, slug: str) -> Answer:
             raise
         line.close()  # it was gone, or has had its day
         return webhook.answer(asked, slug=slug)
+
+
+def _fields(query: str) -> dict[str, str]:
+    """What a server hands on is bytes in the guise of Latin-1. A message's are letters and digits, in no disguise."""
+    if "%" in query or "+" in query:
+        return dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+    return {name: value for name, _equals, value in (field.partition("=") for field in query.split("&"))}

@@ -44,6 +44,7 @@ def main() -> int:
         results = _run(given.names or NAMES, full=given.full)
         facts = _facts()
         _close()
+    embedded.remove(Path(_folder.name))  # of root the data lies elsewhere, and would stay
     if given.write:
         page.write(results, size="full size" if given.full else "quick size", facts=facts, names=NAMES)
     return 0 if all(verdict.is_met for verdicts in results.values() for verdict in verdicts) else 1

@@ -22,11 +22,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Min
 from django.utils import timezone
 
 from clerks.models import Greeting, Welcome
 from retail import logins
-from retail.jobs import FAST
+from retail.jobs import FAST, Job
 from retail.models import StaffAccount
 from retail.wecom.models import App
 from tests import factories, wecom_server
@@ -68,12 +69,15 @@ def welcomes(_shop: Shop, *, full: bool) -> Iterator[Verdict]:
         with way.turn():
             _come(simulator, PER_SECOND * seconds, PER_SECOND)
         rows = _outcomes(WARM + PER_SECOND * seconds, within=PATIENCE)
+        behind = _behind()
     took = sorted(row.took_ms for row in rows[WARM:] if row.took_ms is not None)
     states = dict(Counter(row.state for row in rows))
     median, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
     note = f"median {median:.0f} ms, p99 {p99:.0f} ms, slowest {took[-1]} ms; outcomes {states}"
     bell = broker.partition(":")[0]
-    yield Verdict("welcome sent, median of 2 s", median / MOST_MS, 1.0, [way], notes=[note, f"the bell: {bell}"])
+    yield Verdict(
+        "welcome sent, median of 2 s", median / MOST_MS, 1.0, [way], notes=[note, behind, f"the bell: {bell}"]
+    )
 
 
 def _broker(stack: ExitStack) -> str:
@@ -140,3 +144,11 @@ def _outcomes(count: int, *, within: float) -> list[Greeting]:
             return rows
         time.sleep(0.5)
     raise AssertionError(f"{len(rows)} of {count} greetings have begun, not all have ended.")
+
+
+def _behind() -> str:
+    """How far the common queue trails once everybody is greeted: it may, but by how much should be known."""
+    waiting = Job.objects.pending().exclude(queue=FAST)
+    count, oldest = waiting.count(), waiting.aggregate(oldest=Min("created_at"))["oldest"]
+    age = (timezone.now() - oldest).total_seconds() if oldest else 0
+    return f"the common queue then: {count:,} jobs pending, the oldest for {age:.0f} s"

@@ -21,12 +21,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from clerks import friends
-from clerks.materials import arrivals, dwell, landing, links, openings, viewers
+from clerks.materials import arrivals, dwell, landing, links, viewers
 from clerks.materials.arrivals import Asked
 from clerks.materials.links import Found
 from clerks.pages import lane
 from members import identity
-from retail import database, gate, org, scope, sso
+from retail import database, gate, org, scope, sso, together
 from retail.models import Brand, Staff
 from retail.wecom.models import App, apps_of
 
@@ -66,7 +66,7 @@ def link(request: HttpRequest, found: Found) -> HttpResponse:
     now = timezone.now()
     try:
         visitor = arrivals.note(_asked(request, found), found=found, now=now)
-    except openings.Away:
+    except together.Away:
         return HttpResponse(
             _("现在打不开，请过一会儿再点一次。"), status=503, content_type="text/plain; charset=utf-8"
         )
@@ -116,7 +116,7 @@ def _begun(asked: Asked, found: Found, now: datetime) -> tuple[UUID | None, dwel
         return visitor, begun
     try:
         visitor = arrivals.note(asked, found=found, now=now)
-    except openings.Away:
+    except together.Away:
         return None, None
     if visitor is None or asked.staff_id is not None:
         return visitor, None

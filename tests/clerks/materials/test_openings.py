@@ -17,7 +17,7 @@ from clerks.materials.openings import Row
 from clerks.pages import lane
 from members import identity
 from members.models import Member
-from retail import intake, jobs, retention, scope, shapes, tasks
+from retail import intake, jobs, retention, scope, shapes, tasks, together
 from retail.jobs import Job
 from retail.privacy import Known, keep
 from tests.clerks.materials.linking import asked, linked
@@ -62,7 +62,7 @@ def test_a_row_the_database_did_not_take_is_promised_to_nobody():
     openings.prepare(now=NOW)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE materials_opening ADD CONSTRAINT full_disk CHECK (share_id <> 7)")
-    with pytest.raises(openings.Away):
+    with pytest.raises(together.Away):
         openings.write(row=Row(NOW, 7))
     openings.write(row=Row(NOW, 8))  # the line goes on
     assert list(rows().values_list("share", flat=True)) == [8]
@@ -80,7 +80,7 @@ def test_a_connection_that_died_and_a_fork_cost_nothing():
     other.close()
     openings.write(row=Row(NOW, 2))
     connection.close()
-    openings._line.is_led = True  # as if a thread of this process were writing just now
+    openings._line._is_led = True  # as if a thread of this process were writing just now
     try:
         child = os.fork()
         if child == 0:
@@ -88,7 +88,7 @@ def test_a_connection_that_died_and_a_fork_cost_nothing():
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     finally:
-        openings._line.is_led = False
+        openings._line._is_led = False
     assert sorted(rows().values_list("share", flat=True)) == [1, 2, 3]
 
 

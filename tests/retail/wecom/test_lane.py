@@ -1,6 +1,9 @@
 """The short way in: the same answers as the address of the usual kind, and a dead connection costs no message."""
 
 import io
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -113,3 +116,48 @@ def test_what_cannot_be_written_is_a_5xx_and_leaves_nothing(app):
         cursor.execute("DROP TRIGGER full_disk ON retail_job; DROP FUNCTION refuse()")
     assert ask(delivery)[0] == "200 OK"
     assert (Message.objects.count(), Job.objects.count()) == (1, 2)
+
+
+# ── At once ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def at_once(sent: list[Callback]) -> list[str]:
+    """The answers to deliveries of which none was answered before all had come: somebody holds the table up."""
+
+    def deliver(one: Callback) -> str:
+        try:
+            return ask(one)[0]
+        finally:
+            connection.close()
+
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor, ThreadPoolExecutor(len(sent)) as pool:
+            cursor.execute("LOCK TABLE wecom_message")
+            answers = [pool.submit(deliver, one) for one in sent]
+            time.sleep(0.5)
+            assert not any(answer.done() for answer in answers)
+            other.commit()
+            return [answer.result() for answer in answers]
+    finally:
+        other.close()
+
+
+def test_those_who_come_at_once_share_a_commit_and_each_is_there_once_in_its_order(app):
+    sent = [wecom.callback(app, wecom.event(ADD, WelcomeCode=f"CODE{n // 2}")) for n in range(12)]
+    assert set(at_once(sent)) == {"200 OK"}
+    assert (Message.objects.count(), Job.objects.count()) == (6, 12)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM wecom_message")
+        assert cursor.fetchone()[0] < 6, "each had a commit of its own"
+    jobs_of = Counter(Job.objects.values_list("payload__message_id", flat=True))
+    assert jobs_of == dict.fromkeys(Message.objects.values_list("pk", flat=True), 2)
+
+
+def test_what_cannot_be_written_harms_nothing_that_came_with_it(app):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE wecom_message ADD CONSTRAINT no_room CHECK (change_type <> 'huge')")
+    sent = [wecom.callback(app, wecom.event(ADD, WelcomeCode=f"CODE{n}")) for n in range(5)]
+    sent.insert(2, wecom.callback(app, wecom.event(ADD, ChangeType="huge")))
+    answers = at_once(sent)
+    assert answers.pop(2) == "500 Internal Server Error" and set(answers) == {"200 OK"}
+    assert (Message.objects.count(), Job.objects.count()) == (5, 10)
