@@ -402,6 +402,10 @@ def _judgements(order: Order) -> list[_Judgement]:
     return judged
 
 
+def _numbered(version: int) -> str:
+    return _("第 %(number)s 版") % {"number": version}
+
+
 def _corrections(judged: Sequence[_Judgement]) -> list[str]:
     if len(judged) < 2:
         return []
@@ -409,11 +413,11 @@ def _corrections(judged: Sequence[_Judgement]) -> list[str]:
     told = []
     for before, after in pairwise(judged):
         at = f"{timezone.localtime(after.at, SHANGHAI):%Y-%m-%d %H:%M}"
-        values = {"at": at, "old": f"v{names[before.version_id]}", "new": f"v{names[after.version_id]}"}
+        values = {"at": at, "old": _numbered(names[before.version_id]), "new": _numbered(names[after.version_id])}
         if before.version_id == after.version_id:
-            said = _("%(at)s 订单或归因有更正，按同一版本 %(new)s 重算。") % values
+            said = _("%(at)s 订单或归因有更正，还按%(new)s重算。") % values
         else:
-            said = _("%(at)s 更正过：原来按 %(old)s 算，改按 %(new)s 重算。") % values
+            said = _("%(at)s 更正过：原来按%(old)s算，改按%(new)s重算。") % values
         if before.version_id != after.version_id and after.reason:
             said += _("原因：%(why)s。") % {"why": after.reason}
         if after.run is not None:

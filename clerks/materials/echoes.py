@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Max, Q, Sum, TextField
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast, Coalesce
 
 from clerks.materials.models import Opening, Share, ShareSale
@@ -48,7 +48,7 @@ class _Opened(NamedTuple):
 
 def page(*, post: Post, start: int, limit: int) -> Page:
     """The clerk's links, newest first, after `start` of them. Four statements."""
-    rows = Share._base_manager.filter(staff=post.staff_id).select_related("material").order_by("-made_at", "-pk")
+    rows = _shared(post).select_related("material").order_by("-made_at", "-pk")
     found = list(rows[start : start + limit + 1])
     shares = found[:limit]
     opened, sold = _opened(shares), _sold(shares)
@@ -58,6 +58,15 @@ def page(*, post: Post, start: int, limit: int) -> Page:
     names = _own_names(post, asked)
     echoes = [_echo(share, opened.get(share.pk, _Opened()), sold.get(share.pk, 0), names) for share in shares]
     return Page(echoes, len(found) > limit)
+
+
+def _shared(post: Post) -> QuerySet[Share]:
+    """Without what was only prepared: WeCom would have told that it was sent, and nobody came by it."""
+    told = Q(sent_at__isnull=False) | ~Q(via__in=[Share.Via.CHAT, Share.Via.MOMENTS])
+    came = Exists(Opening._base_manager.filter(share=OuterRef("pk"))) | Exists(
+        ShareSale._base_manager.filter(share=OuterRef("pk"))
+    )
+    return Share._base_manager.filter(told | came, staff=post.staff_id)
 
 
 def _echo(share: Share, opened: _Opened, sales: int, names: dict[int, str]) -> Echo:

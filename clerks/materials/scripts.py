@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from clerks.materials import library
 from clerks.materials.models import Material, MaterialVersion, Scene
@@ -28,6 +29,14 @@ from members.models import Coupon
 from retail.models import Post
 
 KNOWN = ("customer", "clerk", "store", "product", "coupon")
+# What a clerk reads and writes in their places.
+WORDS = {
+    "customer": gettext_lazy("顾客称呼"),
+    "clerk": gettext_lazy("我的名字"),
+    "store": gettext_lazy("门店"),
+    "product": gettext_lazy("商品"),
+    "coupon": gettext_lazy("优惠券"),
+}
 MOST_OWN = 50
 MOST_NAME, MOST_TEXT = 20, 500  # letters of a quick reply
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -104,6 +113,17 @@ def unknown(text: str) -> list[str]:
     return list(dict.fromkeys(name for name in _PLACEHOLDER.findall(text) if name not in KNOWN))
 
 
+def as_written(text: str) -> str:
+    """With the placeholders in the clerk's words: {顾客称呼} for {customer}."""
+    return _PLACEHOLDER.sub(lambda found: f"{{{WORDS.get(found[1], found[1])}}}", text)
+
+
+def as_kept(text: str) -> str:
+    """The other way round. What is no word of ours stays as it is."""
+    names = {str(word): name for name, word in WORDS.items()}
+    return _PLACEHOLDER.sub(lambda found: f"{{{names.get(found[1].strip(), found[1])}}}", text)
+
+
 def coupons(*, brand_id: int, member_ids: Collection[int], store_id: int | None, now: datetime) -> dict[int, str]:
     """Of each member the coupon that ends first: of this store's giving, or the house's. One statement."""
     rows = Coupon._base_manager.filter(
@@ -142,7 +162,7 @@ def own(*, post: Post, now: datetime) -> list[tuple[Material, str]]:
 def keep(*, post: Post, name: str, text: str, now: datetime, material: Material | None = None) -> Material:
     """Write a quick reply, or (`material`) write it anew; live at once. Raises Refused."""
     assert post.store is not None
-    name, text = " ".join(name.split()), text.strip()
+    name, text = " ".join(name.split()), as_kept(text.strip())
     _check(name, text)
     _alone(post.staff_id)
     if material is None:
@@ -167,7 +187,7 @@ def _check(name: str, text: str) -> None:
     if len(text) > MOST_TEXT:
         raise Refused(_("内容最多 %(most)s 个字，现在 %(size)s 个。") % {"most": MOST_TEXT, "size": len(text)})
     if strange := unknown(text):
-        known = _("、").join(f"{{{one}}}" for one in KNOWN)
+        known = _("、").join(f"{{{word}}}" for word in WORDS.values())
         raise Refused(_("不认识 {%(name)s}：只能写 %(known)s。") % {"name": strange[0], "known": known})
 
 

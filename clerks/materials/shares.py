@@ -2,9 +2,10 @@
 
 import secrets
 import string
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from clerks.materials.models import MaterialVersion, Share
 from retail.models import Post
@@ -52,6 +53,13 @@ def unsent(*, post: Post, now: datetime) -> QuerySet[Share]:
     """What the clerk has prepared of late, newest first: chosen on one page, to be sent from beside the chat."""
     rows = Share._base_manager.filter(staff=post.staff_id, store=post.store_id, sent_at=None)
     return rows.filter(made_at__gt=now - PREPARED).order_by("-made_at", "-pk")
+
+
+def had(*, post: Post, material_id: int, member_ids: Collection[int]) -> dict[int, datetime]:
+    """Which of these customers the clerk has sent this material to, and when last. One statement."""
+    rows = Share._base_manager.filter(staff=post.staff_id, material=material_id, member__in=member_ids)
+    last = rows.filter(sent_at__isnull=False).values("member").annotate(last=Max("sent_at"))
+    return dict(last.order_by().values_list("member", "last"))
 
 
 def sent(*, share: Share, now: datetime) -> None:

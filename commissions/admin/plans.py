@@ -43,7 +43,7 @@ class VersionInline(ScopedTabularInline):
 
     @display(description=_("版本"))
     def title(self, version: PlanVersion) -> SafeString:
-        return link("commissions_planversion_change", version.pk, f"v{version.number}")
+        return link("commissions_planversion_change", version.pk, _("第 %(number)s 版") % {"number": version.number})
 
 
 @admin.register(Plan)

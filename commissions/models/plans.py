@@ -122,7 +122,7 @@ class PlanVersion(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.plan} v{self.number}"
+        return _("%(name)s · 第 %(number)s 版") % {"name": self.plan, "number": self.number}
 
 
 def forfeit() -> str:

@@ -191,7 +191,11 @@ def test_after_a_correction_the_line_is_told_by_the_version_that_judged_it_last(
         ("旧规则", "开单", 270), ("旧规则", "店长", 30),
     ]  # fmt: skip
     (said,) = story.corrections
-    assert f"原来按 v{old.number} 算，改按 v{new.number} 重算" in said and "比例填错" in said and "2026-10-15" in said
+    assert (
+        f"原来按第 {old.number} 版算，改按第 {new.number} 版重算" in said
+        and "比例填错" in said
+        and "2026-10-15" in said
+    )
 
 
 def test_a_correction_says_from_what_to_what(shop):

@@ -200,7 +200,7 @@ class MaterialVersion(Scoped):
         ]
 
     def __str__(self) -> str:
-        return f"{self.material} v{self.number}"
+        return _("%(name)s · 第 %(number)s 版") % {"name": self.material, "number": self.number}
 
 
 class MaterialFile(Scoped):

@@ -62,11 +62,12 @@ def every(request: HttpRequest) -> HttpResponse:
 @in_store
 def beside(request: HttpRequest, *, member_id: int) -> HttpResponse:
     """A part of the page beside a chat: what was chosen for this customer, today's, or what is looked for."""
-    now, post, text = timezone.now(), request.post, request.GET.get("q", "")[: picks.MOST_SOUGHT]
+    now, post, wanted = timezone.now(), request.post, _wanted(request.GET)
     portrait = customers.shown(request, member_id)
-    context = {"portrait": portrait, "app": wecom.app_of(request), "text": text, "beside": True, "prepared": []}
-    if text.strip():
-        found = picks.page(post=post, wanted=picks.Wanted(text), start=0, limit=BESIDE, now=now)
+    context = {"portrait": portrait, "app": wecom.app_of(request), "wanted": wanted, "beside": True, "prepared": []}
+    context["scenes"] = Scene.choices
+    if wanted.is_narrow:
+        found = picks.page(post=post, wanted=wanted, start=0, limit=BESIDE, now=now)
         context |= {"picks": found.picks, "has_more": found.has_more}
     else:
         context |= {"picks": today(post, now)[:BESIDE], "prepared": _prepared(post, member_id, now)}
@@ -205,8 +206,11 @@ def choose(request: HttpRequest, *, material_id: int) -> HttpResponse:
     text = "".join(request.GET.get("q", "").split()).lower()[:64].replace("\x00", "")
     rows = book.named(post=post, text=text).filter(Q(is_friend=True, is_lost=False))
     found = list(book.shown(rows))
-    context = {"tab": "materials", "pick": pick, "text": text, "customers": found[: book.MOST_FOUND]}
-    return render(request, "clerks/materials/choose.html", context | {"is_cut": len(found) > book.MOST_FOUND})
+    listed = found[: book.MOST_FOUND]
+    had = shares.had(post=post, material_id=material_id, member_ids=[one.member_id for one in listed])
+    context = {"tab": "materials", "pick": pick, "text": text, "is_cut": len(found) > book.MOST_FOUND}
+    context["customers"] = [(one, had.get(one.member_id)) for one in listed]
+    return render(request, "clerks/materials/choose.html", context)
 
 
 @require_POST

@@ -3,12 +3,14 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from clerks.materials import scripts
 from clerks.materials.models import Material
 from clerks.pages.access import in_store
+from retail.models import Post
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,9 +60,17 @@ def _kept(request: HttpRequest, material: Material | None) -> HttpResponse:
 
 
 def _page(request: HttpRequest, material: Material | None = None, given: dict[str, str] | None = None) -> HttpResponse:
-    rows = scripts.own(post=request.post, now=timezone.now())
+    own = scripts.own(post=request.post, now=timezone.now())
+    rows = [(row, scripts.as_written(words)) for row, words in own]
     if given is None:
         text = next((words for row, words in rows if material and row.pk == material.pk), "")
         given = {"name": material.name if material else "", "text": text}
     context = {"tab": "materials", "rows": rows, "material": material, "given": given, "most": scripts.MOST_OWN}
+    context["places"] = _places(request.post)
     return render(request, "clerks/materials/replies.html", context, status=400 if "fault" in given else 200)
+
+
+def _places(post: Post) -> list[tuple[str, str]]:
+    """What can stand in a text, as a clerk writes it, with an example of what a customer reads there."""
+    said = scripts.Names(_("王女士"), post.staff.name, post.store.name, _("羊毛大衣"), _("满 300 减 50 券"))
+    return [(f"{{{word}}}", getattr(said, name)) for name, word in scripts.WORDS.items()]

@@ -114,8 +114,9 @@ def test_quick_replies_are_ones_own_live_at_once_and_limited(shop: World, post: 
     made = Material.objects.get()
     assert "天凉了" in phone.get(path).text and "天凉了" not in other.get(path).text
     assert {version.decided_by for version in made.versions.all()} == {None}
-    phone.post(f"{path}{made.pk}/", {"name": "换季", "text": "{customer}，降温了。"})
-    assert [row.number for row in made.versions.all()] == [2, 1] and "降温了" in phone.get(f"{path}{made.pk}/").text
+    phone.post(f"{path}{made.pk}/", {"name": "换季", "text": "{顾客称呼}，降温了。"})
+    assert [row.text for row in made.versions.all()] == ["{customer}，降温了。", "{customer}，天凉了。"]
+    assert "{顾客称呼}，降温了。" in phone.get(f"{path}{made.pk}/").text
     for name, text, said in (
         ("", "空", "名称和内容都要写"),
         ("长" * 21, "字", "名称最多 20 个字，现在 21 个"),
@@ -237,14 +238,22 @@ def test_beside_the_chat_one_tap_sends_a_link_that_is_told_of(
     share.refresh_from_db()
     assert share.sent_at == NOW and Touch.objects.get().purpose == "service"
     assert "刚才给这位顾客选的" not in phone.get(f"/m/materials/beside/{member.pk}/").text
-    assert "秋冬大衣" in phone.get(f"/m/materials/beside/{member.pk}/?q=qddy").text
+    assert f"{NOW:%-m月%-d日} 发过" in phone.get(f"/m/materials/{one.pk}/to/").text
+    beside = f"/m/materials/beside/{member.pk}/"
+    assert (
+        "秋冬大衣" in phone.get(f"{beside}?q=qddy").text
+        and "秋冬大衣" in phone.get(f"{beside}?scene={one.scene}").text
+    )
+    assert (
+        "还没有收藏" in phone.get(f"{beside}?favourites=1").text and phone.get(f"{beside}?scene=x").status_code == 404
+    )
 
 
 def test_elsewhere_the_chat_is_opened_with_the_words_at_hand(
     shop: World, post: Post, phone: Client, member: Member
 ) -> None:
     one = material(shop, "话术", kind="text", version={"text": "{customer}，您好"})
-    assert "王女士" in phone.get(f"/m/materials/{one.pk}/to/").text
+    assert "王女士" in (page := phone.get(f"/m/materials/{one.pk}/to/").text) and "发过" not in page
     assert "王女士" in phone.get(f"/m/materials/{one.pk}/to/?q=wns").text
     answer = send(phone, one, via="chat", to=member.pk, open="1").json()
     assert (answer["externalUserId"], answer["copy"]) == ("wm-1", "王女士，您好") and "message" not in answer
@@ -301,6 +310,8 @@ def test_my_shares_tell_who_looked_and_bought_and_no_stranger_by_name(
     version = MaterialVersion.objects.get(material=material(shop))
     for _ in range(count):
         made = shares.make(post=post, version=version, via="chat", member_id=member.pk, now=NOW)
+        shares.sent(share=made, now=NOW)
+    shares.make(post=post, version=version, via="moments", now=NOW)  # never sent: no share of anybody's
     browser = uuid4()
     for visitor, who, seconds in ((None, member, 20), (uuid4(), member, 5), (browser, None, 1), (browser, None, 1)):
         Opening.objects.create(at=NOW, share=made, visitor=visitor, member=who, seconds=seconds)
@@ -309,7 +320,7 @@ def test_my_shares_tell_who_looked_and_bought_and_no_stranger_by_name(
     phone, colleague = signed_in(shop.staff["A1"]), signed_in(shop.staff["M1"])
     with django_assert_num_queries(7):
         page = phone.get("/m/materials/shares/").text
-    assert page.count("发给王女士") == count and page.count("还没有人打开") == count - 1
+    assert page.count("发给王女士") == page.count("发出") == count and page.count("还没有人打开") == count - 1
     for words in (
         "打开 5 次",
         "看了 30 秒",
