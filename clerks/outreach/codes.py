@@ -28,6 +28,7 @@ from retail.wecom.errors import Misconfigured, Rejected, WeComError
 from retail.wecom.gateway import Gateway
 from retail.wecom.models import App, apps_of
 
+PICTURE_AGAIN = timedelta(hours=1)  # after which a picture that did not come is asked for again
 JOB = "contact_way"
 SEVERAL, BY_QR = 2, 2  # WeCom's type and scene
 GONE = 40058  # of a code that WeCom does not know (any more)
@@ -115,7 +116,10 @@ def _is_late(way: ContactWay, userids: list[str], now: datetime) -> bool:
     if userids != way.wanted:
         return True
     is_done = userids == way.applied and not way.trouble
-    return not is_done and (way.next_try_at is None or now >= way.next_try_at)
+    if is_done:
+        has_picture = way.qr_image is not None or not way.qr_code
+        return not has_picture and (way.applied_at is None or now >= way.applied_at + PICTURE_AGAIN)
+    return way.next_try_at is None or now >= way.next_try_at
 
 
 def of_staff(*, staff_id: int) -> list[ContactWay]:
@@ -193,6 +197,7 @@ def _set(way: ContactWay, app: App, userids: list[str], now: datetime) -> None:
         return
     way.applied, way.applied_at, way.began_at = userids, now, None
     _done(way, "config_id", "qr_code", "applied", "applied_at", "began_at")
+    picture(way=way)  # a page a customer opens asks WeCom for nothing
 
 
 def _done(way: ContactWay, *fields: str) -> None:

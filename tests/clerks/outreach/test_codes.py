@@ -45,6 +45,18 @@ def test_a_code_is_made_and_brings_its_state(wecom_corp: Corp) -> None:
     assert wecom_corp.friend().state_code == way.state_code
 
 
+def test_its_picture_is_here_before_anybody_looks_and_asked_for_again(wecom_corp: Corp, time_machine: Any) -> None:
+    """A customer's page shows it, and asks WeCom for nothing."""
+    way = code(wecom_corp, LI)
+    assert bytes(way.qr_image or b"").startswith(b"\x89PNG")
+    ContactWay.objects.update(qr_image=None)
+    assert tasks.refresh_contact_ways() == 0  # WeCom may be slow
+    time_machine.move_to(timezone.now() + codes.PICTURE_AGAIN)
+    assert tasks.refresh_contact_ways() == 1
+    wecom_corp.work()
+    assert ContactWay.objects.get().qr_image and tasks.refresh_contact_ways() == 0
+
+
 def test_shifts_decide_and_the_clock_moves_them(wecom_corp: Corp, time_machine: Any) -> None:
     way = code(wecom_corp, LI, WANG)
     way.shifts.filter(staff=wecom_corp.staff(LI)).update(starts=time(9), ends=time(15))
