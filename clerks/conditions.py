@@ -17,7 +17,8 @@ HEADING = gettext_lazy("导购和企业微信")
 
 # ── Whose customer ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _bound(said: Said, query: Query) -> Parts:
-    where = "b.member_id = m.member_id AND b.brand_id = m.brand_id AND b.ended_at IS NULL"
+    where = f"b.member_id = {query.membership('member_id')} AND b.brand_id = {query.membership('brand_id')}"
+    where += " AND b.ended_at IS NULL"
     value = f"(SELECT s.name FROM clerks_binding b JOIN retail_staff s ON s.id = b.staff_id WHERE {where})"
     if "staff" in said:
         where += f" AND b.staff_id = ANY({query.ids('staff', said['staff'])})"
@@ -41,7 +42,7 @@ FRIEND, LOST, NEVER = "friend", "lost", "never"
 def _friend(said: Said, query: Query) -> Parts:
     """With the corp of the brand: of anybody there, or of the clerks who were named."""
     state = Friend.State
-    where = f"f.member_id = m.member_id AND f.corp = {query.put(query.brand.corp)}"
+    where = f"f.member_id = {query.membership('member_id')} AND f.corp = {query.put(query.brand.corp)}"
     if "staff" in said:
         where += f" AND f.staff_id = ANY({query.ids('staff', said['staff'])})"
     is_friend = f"EXISTS (SELECT FROM clerks_friend f WHERE {where} AND f.state = '{state.FRIEND.value}')"
@@ -72,7 +73,7 @@ PURPOSES: dict[str, Words] = {
 def _contacted(said: Said, query: Query) -> Parts:
     """By anybody of the brand's corp."""
     purposes = list(said.get("purpose", PURPOSES))
-    where = f"t.member_id = m.member_id AND t.corp = {query.put(query.brand.corp)}"
+    where = f"t.member_id = {query.membership('member_id')} AND t.corp = {query.put(query.brand.corp)}"
     where += f" AND t.purpose = ANY({query.put(purposes, 'text[]')})"
     value = f"(SELECT max(t.at) FROM clerks_touch t WHERE {where})"
     some = f"EXISTS (SELECT FROM clerks_touch t WHERE {where}{query.within('t.at', said['within'])})"

@@ -70,7 +70,8 @@ joint AS MATERIALIZED (
 )"""
 _FACTS = f"""
 WITH RECURSIVE asked AS MATERIALIZED (
-    SELECT id, member_id, brand_id FROM members_membership WHERE id = ANY(%(ids)s::bigint[])
+    SELECT m.id, m.member_id, m.brand_id, m.first_purchase_at, m.last_purchase_at, who.merged_into_id
+    FROM members_membership m JOIN members_member who ON who.id = m.member_id WHERE m.id = ANY(%(ids)s::bigint[])
 ), bought AS MATERIALIZED (
     SELECT p.membership_id, p.order_id, p.paid_at, p.store_id
     FROM asked JOIN members_purchase p ON p.membership_id = asked.id
@@ -92,11 +93,15 @@ WITH RECURSIVE asked AS MATERIALIZED (
         coalesce(orders_30, 0) AS orders_30, coalesce(orders_90, 0) AS orders_90,
         coalesce(orders_180, 0) AS orders_180, coalesce(year_orders, 0) AS year_orders,
         coalesce(year_fen, 0) AS year_fen, first_at, last_at, last_store_id,
+        CASE WHEN merged_into_id IS NULL THEN brand_id END AS brand_id, first_purchase_at, last_purchase_at,
         {_TAG_IDS.format(membership="asked")} AS tag_ids
     FROM asked LEFT JOIN sums ON sums.membership_id = asked.id
 )
 """
-_LASTING = "orders, pieces, paid_fen, tag_fen, returned_fen, first_at, last_at, last_store_id, tag_ids"  # no windows
+_LASTING = (  # no windows
+    "orders, pieces, paid_fen, tag_fen, returned_fen, first_at, last_at, last_store_id,"
+    " brand_id, first_purchase_at, last_purchase_at, tag_ids"
+)
 _COLUMNS = f"{_LASTING}, orders_30, orders_90, orders_180, year_orders, year_fen"
 
 

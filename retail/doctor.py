@@ -420,14 +420,15 @@ def _references_point(_look: Look) -> Iterator[str]:
 def _dangling(model: type[models.Model], field: Any) -> Iterator[str]:
     names = {
         "table": model._meta.db_table,
+        "number": model._meta.pk.column or "id",  # none of one that is made of several
         "column": field.column,
         "other": field.related_model._meta.db_table,
         "key": field.target_field.column,
     }
     quoted = {name: connection.ops.quote_name(value) for name, value in names.items()}
     yield from _rows(
-        "SELECT format('{label} %s: {column} %s', t.id, t.{column}) FROM {table} t WHERE t.{column} IS NOT NULL"
-        " AND NOT EXISTS (SELECT 1 FROM {other} o WHERE o.{key} = t.{column}) ORDER BY t.id".format(
+        "SELECT format('{label} %s: {column} %s', t.{number}, t.{column}) FROM {table} t WHERE t.{column} IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM {other} o WHERE o.{key} = t.{column}) ORDER BY t.{number}".format(
             label=model._meta.label, **quoted
         )
     )

@@ -17,7 +17,8 @@ if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
     atexit.register(shutil.rmtree, os.environ["DAOGOU_TEST_VAR"], ignore_errors=True)
 # Each worker has a folder of its own: one that sweeps as if a month had gone by would sweep the files of the others.
 os.environ["DAOGOU_VAR"] = os.path.join(os.environ["DAOGOU_TEST_VAR"], os.environ.get("PYTEST_XDIST_WORKER", "main"))
-os.makedirs(os.environ["DAOGOU_VAR"] + "/static", exist_ok=True)  # whitenoise warns where there is none
+if not os.path.exists(os.environ["DAOGOU_VAR"]):
+    os.makedirs(os.environ["DAOGOU_VAR"] + "/static")  # whitenoise warns where there is none
 
 import django
 import pytest

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from members.models.people import Membership
-from retail.models import Store
+from retail.models import Brand, Store
 from retail.scope import Paths, Scoped
 
 
@@ -36,6 +36,20 @@ class Profile(Scoped):
     last_store = models.ForeignKey(
         Store, verbose_name=_("最近门店"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # As the membership has them, for whoever asks for these beside what is rolled up: one row of one table. The brand
+    # of a member who was merged into another is null; they are nobody of their own.
+    brand = models.ForeignKey(
+        Brand,
+        verbose_name=_("品牌"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    first_purchase_at = models.DateTimeField(_("首单付款"), null=True, blank=True)
+    last_purchase_at = models.DateTimeField(_("末单付款"), null=True, blank=True)
     tag_ids = ArrayField(models.IntegerField(), verbose_name=_("标签"), default=list, blank=True)
     refreshed_at = models.DateTimeField(_("更新"))  # when something of it last changed
 

@@ -22,14 +22,16 @@ Said = dict[str, Any]
 
 
 class Parts(NamedTuple):
-    """A condition in SQL, over `m` (the membership) and what the query was asked for besides.
+    """A condition in SQL, over what the query was asked for.
 
-    `where`: true for those who fit; `is_certain`: it is never null. `value`: what it was judged by, for the eye.
+    `where`: true for those who fit; `is_certain`: it is never null; `has_profile`: all who fit have one. `value`: what
+    it was judged by, for the eye.
     """
 
     where: str
     value: str = ""
     is_certain: bool = False
+    has_profile: bool = False
 
 
 def plain(value: Any) -> str:
@@ -98,8 +100,10 @@ def compared(**options: Any) -> Choice:
 
 def compare(value: str, said: Said, wanted: int, placeholder: str) -> Parts:
     """`value` may be null and then is 0; where 0 does not fit it stays bare, so that an index can find it."""
+    if said["is"] == LEAST and wanted > 0:
+        return Parts(f"{value} >= {placeholder}", value, has_profile=value.startswith("p."))
     if said["is"] == LEAST:
-        return Parts(f"{value} >= {placeholder}" if wanted > 0 else f"coalesce({value}, 0) >= {placeholder}", value)
+        return Parts(f"coalesce({value}, 0) >= {placeholder}", value)
     return Parts(f"coalesce({value}, 0) < {placeholder}", value)
 
 

@@ -21,9 +21,11 @@ def _tags(said: Said, query: Query) -> Parts:
     value = f"""(SELECT string_agg(t.name, U&'\\3001' ORDER BY t.name) FROM members_tag t
         WHERE t.id = ANY({held}) AND t.id = ANY({query.ids("tag", said["tag"])}))"""
     if said["is"] == ALL:
-        return Parts(_all(held, [query.names.ids("tag", [code]) for code in said["tag"]], query), value)
+        return Parts(
+            _all(held, [query.names.ids("tag", [code]) for code in said["tag"]], query), value, has_profile=True
+        )
     some = f"{held} && {query.put(query.names.ids('tag', said['tag']), 'int[]')}"
-    return Parts(some if said["is"] == ANY else f"({some}) IS NOT TRUE", value)
+    return Parts(some, value, has_profile=True) if said["is"] == ANY else Parts(f"({some}) IS NOT TRUE", value)
 
 
 def _all(held: str, wanted: list[list[int]], query: Query) -> str:
@@ -105,7 +107,7 @@ def _consent(said: Said, query: Query) -> Parts:
 
 def _stopped(said: Said, query: Query) -> Parts:
     """Somebody whom the corp of the brand is to leave alone, on any channel."""
-    some = f"""m.member_id IN (
+    some = f"""{query.membership("member_id")} IN (
         SELECT coalesce(gone.root, s.member_id)
         FROM members_stop s LEFT JOIN {_MERGED} gone ON gone.id = s.member_id
         WHERE s.lifted_at IS NULL AND s.corp = {query.put(query.brand.corp)}

@@ -1,8 +1,10 @@
 """A condition as one statement of SQL.
 
 What can be told from the membership and its profile, or by looking up one row, is asked first; the few whom that
-leaves are `near`. Only of those are orders, points or events gathered, once for all conditions that need them: whether
-by index or in one pass, the planner decides by how many are near.
+leaves are `near`. Where only somebody with a profile can fit, and the profile has all that is asked, profiles alone
+are read: to find the membership of each by its key would take most of the time. Only of those who are near are
+orders, points or events gathered, once for all conditions that need them: whether by index or in one pass, the planner
+decides by how many are near.
 
 Every text here and in the kinds is a constant; what somebody typed is a parameter.
 """
@@ -24,6 +26,14 @@ from members.segments.kinds import Parts
 from members.segments.names import Names
 from retail.models import Brand
 
+# What of a membership its profile has, too.
+_IN_PROFILE = {
+    "id": "membership_id",
+    "brand_id": "brand_id",
+    "first_purchase_at": "first_purchase_at",
+    "last_purchase_at": "last_purchase_at",
+}
+
 
 class Gathered(NamedTuple):
     name: str
@@ -37,8 +47,10 @@ class Query:
     brand: Brand
     now: datetime
     names: Names
+    begins_with_profile: bool = False  # who has none cannot fit
     params: dict[str, Any] = field(default_factory=dict)
     has_profile: bool = False
+    has_membership: bool = False
     gathered: dict[Hashable, Gathered] = field(default_factory=dict)
     bought_since: datetime | None = None
     bought_ever: bool = False
@@ -60,6 +72,13 @@ class Query:
         """A column of what is rolled up, null where nothing is known."""
         self.has_profile = True
         return f"p.{column}"
+
+    def membership(self, column: str) -> str:
+        """A column of the membership, read in the profile where the statement begins there and the profile has it."""
+        if self.begins_with_profile and column in _IN_PROFILE:
+            return self.profile(_IN_PROFILE[column])
+        self.has_membership = True
+        return f"m.{column}"
 
     def within(self, column: str, window: Within | None) -> str:
         """AND … that keeps what happened in a window; nothing for ever."""
@@ -91,6 +110,7 @@ class Query:
 class _Piece(NamedTuple):
     sql: str
     is_late: bool  # it looks at what is gathered
+    has_profile: bool = False  # so does everybody for whom it holds
 
 
 def _piece(part: Condition | Group, query: Query, negated: bool) -> list[_Piece]:
@@ -110,7 +130,7 @@ def _leaf(condition: Condition, query: Query, negated: bool) -> _Piece:
     parts = _parts(condition, query)
     where = f"NOT ({parts.where})" if parts.is_certain else f"({parts.where}) IS NOT TRUE"
     is_late = any(f"{table.name}." in parts.where for table in query.gathered.values())
-    return _Piece(where if negated else f"({parts.where})", is_late)
+    return _Piece(where if negated else f"({parts.where})", is_late, parts.has_profile and not negated)
 
 
 def _parts(condition: Condition, query: Query) -> Parts:
@@ -134,13 +154,19 @@ def members(tree: Group, *, brand: Brand, names: Names, now: datetime, rested_si
     """
     query = Query(brand, now, names)
     pieces = _piece(tree, query, False)
+    if any(piece.has_profile for piece in pieces):
+        beginning = Query(brand, now, names, begins_with_profile=True)
+        anew = _piece(tree, beginning, False)
+        if not beginning.has_membership:  # else the planner is to choose which of both it reads first
+            query, pieces = beginning, anew
     early = [*_standing(query), *(piece.sql for piece in pieces if not piece.is_late)]
     late = [piece.sql for piece in pieces if piece.is_late]
-    resting = f"m.last_purchase_at >= {query.put(rested_since)}" if rested_since else "false"
-    select = f"SELECT m.id, ({resting}) IS TRUE AS is_resting"
+    resting = f"{query.membership('last_purchase_at')} >= {query.put(rested_since)}" if rested_since else "false"
+    select = f"SELECT {query.membership('id')} AS id, ({resting}) IS TRUE AS is_resting"
     if not late:
         return Statement(f"{select} {_from(query)} WHERE {' AND '.join(early)}", query.params)
-    near = f"SELECT m.id, m.member_id {_from(query)} WHERE {' AND '.join(early)}"
+    near = f"SELECT {query.membership('id')} AS id, {query.membership('member_id')} AS member_id"
+    near = f"{near} {_from(query)} WHERE {' AND '.join(early)}"
     return Statement(f"{_with(query, near)} {select} {_near(query)} WHERE {' AND '.join(late)}", query.params)
 
 
@@ -163,11 +189,13 @@ def valued(tree: Group) -> list[Condition]:
 
 
 def _standing(query: Query) -> list[str]:
-    """Of the brand, of the scope in force, and still somebody of their own."""
-    standing = [
-        f"m.brand_id = {query.put(query.brand.pk)}",
-        "NOT EXISTS (SELECT FROM members_member gone WHERE gone.id = m.member_id AND gone.merged_into_id IS NOT NULL)",
-    ]
+    """Of the brand, of the scope in force, and still somebody of their own, as who has a brand in the profile is."""
+    standing = [f"{query.membership('brand_id')} = {query.put(query.brand.pk)}"]
+    if not query.begins_with_profile:
+        member = f"gone.id = {query.membership('member_id')}"
+        standing.append(
+            f"NOT EXISTS (SELECT FROM members_member gone WHERE {member} AND gone.merged_into_id IS NOT NULL)"
+        )
     mine = Membership.objects.order_by().values("pk")
     if mine.query.where:  # the scope narrows
         standing.append(_among(mine, query))
@@ -179,16 +207,19 @@ def _among(rows: QuerySet[Any], query: Query) -> str:
         sql, params = rows.query.sql_with_params()
     except EmptyResultSet:  # Django knows without asking that nobody can be seen
         return "false"
-    return f"m.id IN ({sql % tuple(query.put(value) for value in params)})"
+    return f"{query.membership('id')} IN ({sql % tuple(query.put(value) for value in params)})"
 
 
 def _from(query: Query) -> str:
+    if query.begins_with_profile:
+        membership = " JOIN members_membership m ON m.id = p.membership_id" if query.has_membership else ""
+        return f"FROM members_profile p{membership}"
     profile = " LEFT JOIN members_profile p ON p.membership_id = m.id" if query.has_profile else ""
     return f"FROM members_membership m{profile}"
 
 
 def _near(query: Query) -> str:
-    joins = "".join(f" LEFT JOIN {name} ON {name}.id = m.id" for name, _sql in query.gathered.values())
+    joins = "".join(f" LEFT JOIN {name} ON {name}.id = near.id" for name, _sql in query.gathered.values())
     profile = " LEFT JOIN members_profile p ON p.membership_id = m.id" if query.has_profile else ""
     return f"FROM near JOIN members_membership m ON m.id = near.id{profile}{joins}"
 

@@ -198,8 +198,9 @@ register(
 IN, NOT_IN, NEVER = "in", "not_in", "never"
 
 
-def _when_bought(column: str) -> Any:
+def _when_bought(name: str) -> Any:
     def parts(said: Said, query: Query) -> Parts:
+        column = query.membership(name)
         if said["is"] == NEVER:
             return Parts(f"{column} IS NULL", column, is_certain=True)
         inside = f"{column} IS NOT NULL{query.within(column, said['within'])}"
@@ -234,7 +235,7 @@ register(
         words=_sentence(
             gettext_lazy("最近一次购买在%(when)s"), gettext_lazy("%(when)s没有购买"), gettext_lazy("从来没买过")
         ),
-        parts=_when_bought("m.last_purchase_at"),
+        parts=_when_bought("last_purchase_at"),
         shown=day,
     ),
     Kind(
@@ -244,7 +245,7 @@ register(
         column=gettext_lazy("首购"),
         fields=_asked(gettext_lazy("首购"), gettext_lazy("不是首购"), gettext_lazy("从来没买过")),
         words=_sentence(gettext_lazy("首购在%(when)s"), gettext_lazy("首购不在%(when)s"), gettext_lazy("从来没买过")),
-        parts=_when_bought("m.first_purchase_at"),
+        parts=_when_bought("first_purchase_at"),
         shown=day,
     ),
 )

@@ -20,14 +20,15 @@ LEAST, BELOW, ONE_OF, NONE = "at_least", "below", "one_of", "none"
 
 
 def _tier(said: Said, query: Query) -> Parts:
-    name = "(SELECT t.name FROM members_tier t WHERE t.id = m.tier_id)"
+    tier = query.membership("tier_id")
+    name = f"(SELECT t.name FROM members_tier t WHERE t.id = {tier})"
     if said["is"] == NONE:
-        return Parts("m.tier_id IS NULL", name, is_certain=True)
+        return Parts(f"{tier} IS NULL", name, is_certain=True)
     if said["is"] == ONE_OF:
-        return Parts(f"m.tier_id = ANY({query.ids('tier', said['tier'])})", name)
+        return Parts(f"{tier} = ANY({query.ids('tier', said['tier'])})", name)
     reached = query.put(_reached(said, query), "bigint[]")
-    without = " OR m.tier_id IS NULL" if said["is"] == BELOW else ""
-    return Parts(f"m.tier_id = ANY({reached}){without}", name)
+    without = f" OR {tier} IS NULL" if said["is"] == BELOW else ""
+    return Parts(f"{tier} = ANY({reached}){without}", name)
 
 
 def _reached(said: Said, query: Query) -> list[int]:
@@ -50,7 +51,7 @@ def _tier_words(said: Said, names: Names) -> str:
 
 # ── Points ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _points(said: Said, query: Query) -> Parts:
-    return compare("m.points", said, said["count"], query.put(said["count"], "bigint"))
+    return compare(query.membership("points"), said, said["count"], query.put(said["count"], "bigint"))
 
 
 _NO_LOTS = [PointsEntry.Kind.BURN, PointsEntry.Kind.UNBURN, PointsEntry.Kind.EXPIRE, "deduct"]
@@ -60,7 +61,8 @@ def _expiring(said: Said, query: Query) -> Parts:
     """What is used comes off the lots that expire first: so of the balance, what no later lot covers."""
     last_day = query.today + timedelta(days=said["days"])
     later = query.gather(("lots", last_day), lambda: _lots_after(last_day, query))
-    value = f"greatest(0, m.points - greatest(0, coalesce({later}.points, 0)))"
+    points = query.membership("points")
+    value = f"greatest(0, {points} - greatest(0, coalesce({later}.points, 0)))"
     return Parts(f"{value} >= {query.put(said['count'], 'bigint')}", value, is_certain=True)
 
 
@@ -85,7 +87,7 @@ _COUPONS: dict[str, Words] = {
 
 def _coupon(said: Said, query: Query) -> Parts:
     state, now = Coupon.State, query.put(query.now)
-    where = "c.membership_id = m.id"
+    where = f"c.membership_id = {query.membership('id')}"
     if "coupon" in said:
         where += f" AND c.type_id = ANY({query.ids('coupon', said['coupon'])})"
     if said["is"] in (HELD, EXPIRING):
@@ -122,12 +124,13 @@ def _coupon_words(said: Said, names: Names) -> str:
 
 # ── Since when, by whom ──────────────────────────────────────────────────────────────────────────────────────────────
 def _registered(said: Said, query: Query) -> Parts:
-    where = f"true{query.within('m.registered_at', said.get('within'))}"
+    at = query.membership("registered_at")
+    where = f"true{query.within(at, said.get('within'))}"
     if "store" in said:
-        where += f" AND m.registered_store_id = ANY({query.ids('store', said['store'])})"
+        where += f" AND {query.membership('registered_store_id')} = ANY({query.ids('store', said['store'])})"
     if "staff" in said:
-        where += f" AND m.registered_by_id = ANY({query.ids('staff', said['staff'])})"
-    return Parts(where, "m.registered_at")
+        where += f" AND {query.membership('registered_by_id')} = ANY({query.ids('staff', said['staff'])})"
+    return Parts(where, at)
 
 
 def _registered_words(said: Said, names: Names) -> str:
@@ -146,8 +149,9 @@ def _birthday(said: Said, query: Query) -> Parts:
     this = query.today.month
     relative = {"this": this, "next": this % 12 + 1}
     months = query.put(sorted({relative.get(code) or int(code) for code in said["month"]}), "int[]")
-    born = f"b.id = m.member_id AND extract(month FROM b.born_on)::int = ANY({months})"
-    value = "(SELECT to_char(b.born_on, 'MM-DD') FROM members_member b WHERE b.id = m.member_id)"
+    theirs = f"b.id = {query.membership('member_id')}"
+    born = f"{theirs} AND extract(month FROM b.born_on)::int = ANY({months})"
+    value = f"(SELECT to_char(b.born_on, 'MM-DD') FROM members_member b WHERE {theirs})"
     return Parts(f"EXISTS (SELECT FROM members_member b WHERE {born})", value, is_certain=True)
 
 

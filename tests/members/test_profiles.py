@@ -73,12 +73,17 @@ def plain(membership_id, now):
         for name, days in {"orders_30": 30, "orders_90": 90, "orders_180": 180, "year_orders": 365}.items()
     }
     stores = [purchase.store_id for purchase in counted if purchase.store_id]
+    membership = Membership.objects.get(pk=membership_id)
+    bought = [purchase.paid_at for purchase in Purchase.objects.filter(membership=membership_id)]
     return said | {
         "orders": len(counted),
         "first_at": min(times, default=None),
         "last_at": max(times, default=None),
         "last_store_id": stores[-1] if stores else None,
-        "tag_ids": tags_of(Membership.objects.get(pk=membership_id)),
+        "brand_id": None if membership.member.merged_into_id else membership.brand_id,
+        "first_purchase_at": min(bought, default=None),
+        "last_purchase_at": max(bought, default=None),
+        "tag_ids": tags_of(membership),
     }
 
 

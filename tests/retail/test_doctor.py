@@ -323,7 +323,7 @@ def test_a_purchase_date_that_no_purchase_has(shop, field):
     shift = timedelta(days=-1 if field == "first_purchase_at" else 1)
     Membership.objects.update(**{field: Purchase.objects.get().paid_at + shift})
 
-    assert failing() == {"purchase_dates": 1}
+    assert failing() == {"purchase_dates": 1, "profiles_follow_the_facts": 1}
 
 
 def test_dates_of_somebody_who_never_bought(shop):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
+from clerks import oneid
 from members import segments
 from members.models import Member, Membership, Segment, SegmentMember, SegmentMove, Tier
 from retail import shapes
@@ -92,7 +93,7 @@ def test_whoever_was_merged_away_is_nobody_of_their_own(shop):
     rule, frozen = make(shop), make(shop, kind="frozen")
     for segment in (rule, frozen):
         assert segments.refresh(segment=segment, now=NOW).size == 2
-    Member.objects.filter(pk=dropped.member_id).update(merged_into=kept.member_id)
+    oneid.merge(keep=kept.member_id, drop=dropped.member_id, evidence={}, by=None, now=LATER)
     for segment in (rule, frozen):
         assert segments.refresh(segment=segment, now=LATER) == (1, 0, 1, 0)
 
