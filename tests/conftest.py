@@ -13,12 +13,9 @@ from typing import Any, Literal
 # configuration; so it is named here.
 os.environ |= {"DJANGO_SETTINGS_MODULE": "retail.settings", "DAOGOU_TESTING": "true"}
 if "DAOGOU_TEST_VAR" not in os.environ:  # the workers of xdist inherit it
-    os.environ["DAOGOU_TEST_VAR"] = tempfile.mkdtemp(prefix="daogou-test-")
-    atexit.register(shutil.rmtree, os.environ["DAOGOU_TEST_VAR"], ignore_errors=True)
-# Each worker has a folder of its own: one that sweeps as if a month had gone by would sweep the files of the others.
-os.environ["DAOGOU_VAR"] = os.path.join(os.environ["DAOGOU_TEST_VAR"], os.environ.get("PYTEST_XDIST_WORKER", "main"))
-if not os.path.exists(os.environ["DAOGOU_VAR"]):
-    os.makedirs(os.environ["DAOGOU_VAR"] + "/static")  # whitenoise warns where there is none
+    os.environ["DAOGOU_VAR"] = os.environ["DAOGOU_TEST_VAR"] = tempfile.mkdtemp(prefix="daogou-test-")
+    atexit.register(shutil.rmtree, os.environ["DAOGOU_VAR"], ignore_errors=True)
+    os.mkdir(os.environ["DAOGOU_VAR"] + "/static")  # whitenoise warns where there is none
 
 import django
 import pytest
