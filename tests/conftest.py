@@ -31,6 +31,18 @@ django.setup()  # for conftest files further down that import models
 PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "redis-server": ("redis-server",)}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Each worker has a folder of its own: one that sweeps as if a month had gone by would sweep files of the others.
+
+    Told to the process, since pytest-django reads the settings of a worker before this file.
+    """
+    for number, spec in enumerate(specs):
+        folder = Path(os.environ["DAOGOU_TEST_VAR"], f"worker{number}")
+        (folder / "static").mkdir(parents=True)
+        spec.env["DAOGOU_VAR"] = str(folder)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Start a throwaway PostgreSQL, unless one is named; the workers of xdist inherit its address.

@@ -101,6 +101,7 @@ def compared(**options: Any) -> Choice:
 def compare(value: str, said: Said, wanted: int, placeholder: str) -> Parts:
     """`value` may be null and then is 0; where 0 does not fit it stays bare, so that an index can find it."""
     if said["is"] == LEAST and wanted > 0:
+        # A column of the profile is null where there is none.
         return Parts(f"{value} >= {placeholder}", value, has_profile=value.startswith("p."))
     if said["is"] == LEAST:
         return Parts(f"coalesce({value}, 0) >= {placeholder}", value)

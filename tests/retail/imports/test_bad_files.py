@@ -10,7 +10,7 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from django.conf import settings
@@ -48,9 +48,7 @@ def shop(everything) -> World:
 
 
 @pytest.fixture
-def path(tmp_path: Path, settings: Any) -> Path:
-    """Noted in a folder of its own: a test beside this one that sweeps as if a month had gone by leaves it alone."""
-    settings.VAR_DIR = tmp_path / "var"
+def path(tmp_path: Path) -> Path:
     return tmp_path / "orders.csv"
 
 
