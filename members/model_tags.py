@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop as _
 
 from members import profiles
 from members.models import MemberTag, Profile, Stop, Tag
+from retail import database
 
 # Words are data, kept in the language of the shops; gettext only learns their English.
 ACTIVITY, VALUE, PRICE, SENSITIVITY = _("活跃度"), _("消费力"), _("价格带"), _("敏感度")
@@ -55,25 +56,30 @@ RULES = (
     Rule("coupon", SENSITIVITY, _("券敏感"), "n >= 3 AND coupons * 2 >= n", "'n', n, 'k', coupons"),
     Rule("points", SENSITIVITY, _("积分敏感"), "n >= 3 AND points * 10 >= n * 3", "'n', n, 'k', points"),
 )  # fmt: skip
-# The category, or the size of one kind, that most pieces of the last year were of; pieces that came back say nothing.
-CATEGORY_WHEN = "most >= 3 AND most * 10 >= total * 4"
-SIZE_WHEN = "most >= 2 AND most * 2 >= total"
+
+
+class Preference(NamedTuple):
+    """The category, or the size of one kind, that most pieces of the last year were of: at least so many, and so large
+    a share of all (SQL over `most` and `total`). Pieces that came back say nothing.
+    """
+
+    word: str
+    kind: str
+    least: int
+    share: str
+
+
+PREFERENCES = (
+    Preference("g.category", "1", least=3, share="most * 10 >= total * 4"),
+    Preference("g.size", "g.kind", least=2, share="most * 2 >= total"),
+)
 # The size stands at the end of the name or SKU: letters or one size for all (均码), a shoe's number, or
 # centimetres. Each is a kind of its own.
 SIZES = r"(?:^|[^0-9A-Za-z.])(XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL|\u5747\u7801|(?:3[3-9]|4[0-9])(?:\.5)?|1[4-9][05])$"
 SIZE_OF = "coalesce(substring(g.name FROM %(sizes)s), substring(g.sku FROM %(sizes)s))"
 SIZE_KIND = "CASE WHEN size ~ '^1' THEN 3 WHEN size ~ '^[34][0-9]' THEN 2 ELSE 1 END"
 
-# Which members: all, or some. What each bought in the last year, then in which categories and sizes.
-_BOUGHT = """
-CREATE TEMPORARY TABLE tags_bought ON COMMIT DROP AS
-SELECT p.membership_id, count(*) AS n,
-    count(*) FILTER (WHERE o.tag_fen > 0 AND o.paid_fen * 100 <= o.tag_fen * 70) AS low,
-    count(*) FILTER (WHERE o.coupons <> '{{}}') AS coupons,
-    count(*) FILTER (WHERE o.points_used > 0) AS points
-FROM members_purchase p JOIN retail_order o ON o.id = p.order_id
-WHERE p.paid_at >= %(since)s {some} GROUP BY 1
-"""
+# Which members: all, or some; what is known of each, and how they bought in the last year.
 _KNOWN = """
 CREATE TEMPORARY TABLE tags_known ON COMMIT DROP AS
 SELECT m.member_id, m.brand_id, m.id AS membership_id, p.orders, p.pieces, p.year_orders, p.year_fen,
@@ -82,23 +88,30 @@ SELECT m.member_id, m.brand_id, m.id AS membership_id, p.orders, p.pieces, p.yea
     %(today)s::date - (p.last_at AT TIME ZONE %(zone)s)::date AS age,
     coalesce(b.n, 0) AS n, coalesce(b.low, 0) AS low, coalesce(b.coupons, 0) AS coupons,
     coalesce(b.points, 0) AS points
-FROM members_profile p JOIN members_membership m ON m.id = p.membership_id
-LEFT JOIN tags_bought b ON b.membership_id = m.id
-WHERE p.orders > 0 {some} AND NOT EXISTS (
-    SELECT FROM members_stop s WHERE s.member_id = m.member_id AND s.purpose = %(profiling)s AND s.lifted_at IS NULL)
+FROM members_profile p JOIN members_membership m ON m.id = p.membership_id LEFT JOIN (
+    SELECT p.membership_id, count(*) AS n,
+        count(*) FILTER (WHERE o.tag_fen > 0 AND o.paid_fen * 100 <= o.tag_fen * 70) AS low,
+        count(*) FILTER (WHERE o.coupons <> '{{}}') AS coupons,
+        count(*) FILTER (WHERE o.points_used > 0) AS points
+    FROM members_purchase p JOIN retail_order o ON o.id = p.order_id
+    WHERE p.paid_at >= %(since)s {some} GROUP BY 1
+) b ON b.membership_id = m.id
+WHERE p.orders > 0 {some} AND m.member_id NOT IN (
+    SELECT s.member_id FROM members_stop s WHERE s.purpose = %(profiling)s AND s.lifted_at IS NULL)
 """
-# Every line with the words of its category and its size, in small numbers. OFFSET keeps the regular expressions to one
-# look at each product, and PostgreSQL free to share the work between processes.
-_PIECES = f"""
+_PIECES = """
 CREATE TEMPORARY TABLE tags_pieces ON COMMIT DROP AS
-SELECT p.membership_id, g.category, g.kind, g.size, l.qty AS pieces
-FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id JOIN (
-    SELECT g.id, c.id::integer AS category, s.id::integer AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
-    FROM retail_product g JOIN members_tag c ON c.kind = 'model' AND c.code = 'category:' || g.category_id
-    LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF} OFFSET 0
-) g ON g.id = l.product_id
-WHERE p.paid_at >= %(since)s {{some}} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
+SELECT p.membership_id, l.product_id, l.qty AS pieces
+FROM members_purchase p JOIN retail_orderline l ON l.order_id = p.order_id
+WHERE p.paid_at >= %(since)s {some} AND l.qty > 0 AND NOT l.is_gift AND NOT EXISTS (
     SELECT FROM retail_refund r WHERE r.order_id = l.order_id AND r.outer_line_id = l.outer_line_id)
+"""
+# Every product with the words of its category and its size, in small numbers.
+_PRODUCTS = f"""
+CREATE TEMPORARY TABLE tags_product ON COMMIT DROP AS
+SELECT g.id, c.id::integer AS category, s.id::integer AS size, {SIZE_KIND.replace("size", "s.name")} AS kind
+FROM retail_product g JOIN members_tag c ON c.kind = 'model' AND c.code = 'category:' || g.category_id
+LEFT JOIN members_tag s ON s.kind = 'model' AND s.code = 'size:' || {SIZE_OF}
 """
 _WORDS_OF_CATEGORIES = f"""
 INSERT INTO members_tag AS t (kind, code, group_name, name, corp, corp_tag_id, is_active)
@@ -113,22 +126,27 @@ ON CONFLICT DO NOTHING
 """
 
 
-def _most(word: str, kind: str, condition: str) -> str:
+def _most(preference: Preference) -> str:
     """What most pieces of a member are of, of each kind: one word, of two the one we knew first.
 
     Pieces and word are packed into one number, so that the greatest is found without sorting. They are counted as
-    integers: a sum of bigints is a numeric, which is slow to add.
+    integers: a sum of bigints is a numeric, which is slow to add. Of whom nothing reached enough no more is asked.
     """
+    word, kind, least, share = preference
+    pieces = f"tags_pieces p JOIN tags_product g ON g.id = p.product_id AND {word} IS NOT NULL"
     return f"""
 SELECT k.member_id, k.brand_id, t.id AS tag_id, jsonb_build_object('n', total, 'k', most) AS why FROM (
-    SELECT membership_id, total, ((best - 1) >> 32) + 1 AS most, (((best - 1) >> 32) + 1 << 32) - best AS word FROM (
-        SELECT membership_id, sum(pieces) AS total, max((pieces::bigint << 32) - word) AS best FROM (
+    SELECT b.membership_id, ((best - 1) >> 32) + 1 AS most, (((best - 1) >> 32) + 1 << 32) - best AS word,
+        sum(pieces) AS total
+    FROM (
+        SELECT membership_id, kind, max((pieces::bigint << 32) - word) AS best FROM (
             SELECT membership_id, {word} AS word, {kind} AS kind, sum(pieces)::integer AS pieces
-            FROM tags_pieces WHERE {word} IS NOT NULL GROUP BY 1, 2, 3
-        ) sums GROUP BY membership_id, kind
-    ) bests
+            FROM {pieces} GROUP BY 1, 2, 3 HAVING sum(pieces) >= {least}
+        ) sums GROUP BY 1, 2
+    ) b JOIN ({pieces}) ON p.membership_id = b.membership_id AND {kind} = b.kind
+    GROUP BY b.membership_id, b.kind, best
 ) packed JOIN tags_known k USING (membership_id) JOIN members_tag t ON t.id = word
-WHERE {condition} AND t.is_active
+WHERE {share} AND t.is_active
 """
 
 
@@ -151,6 +169,13 @@ _PUT_ON = """
 INSERT INTO members_membertag (member_id, brand_id, tag_id, source, why, as_of, since)
 SELECT member_id, brand_id, tag_id, 'model', why, %(today)s, %(now)s FROM tags_other WHERE id IS NULL
 """
+
+
+# How all members are read. Purchases, orders and their lines lie in the order in which they came, and are joined in
+# it: that takes half the time of hashing them, and no memory. What is compared afterwards lies in no order.
+_IN_ORDER = {"enable_nestloop": "off", "enable_hashjoin": "off", "parallel_tuple_cost": "0.005"}
+_HASHED = {"enable_nestloop": "off", "enable_mergejoin": "off"}
+_MEMORY = "128MB"
 
 
 class Changed(NamedTuple):
@@ -202,23 +227,22 @@ def _work_out(now: datetime, membership_ids: Collection[int] | None) -> tuple[Ch
     )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('computed tags'))")
-        cursor.execute("SET LOCAL work_mem = '128MB'")  # all members are hashed and sorted at once
         cursor.execute(_WORDS_OF_CATEGORIES)
         cursor.execute(_WORDS_OF_SIZES, given)
-        # Of everybody each table is read once, from end to end; left to itself the planner looks lines up by product.
-        cursor.execute(f"SET LOCAL enable_nestloop = {'on' if is_some else 'off'}")
-        for statement in (_BOUGHT, _KNOWN, _PIECES):
-            cursor.execute(statement.format(some=of_some), given)
-        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
-        cursor.execute(f"CREATE TEMPORARY TABLE tags_wanted ON COMMIT DROP AS {_wanted()}")
-        cursor.execute(_DIFFERENCES.format(some=theirs), given)
+        with database.planning(**({} if is_some else _IN_ORDER), work_mem=_MEMORY):
+            cursor.execute(_KNOWN.format(some=of_some), given)
+            cursor.execute(_PIECES.format(some=of_some), given)
+        cursor.execute(_PRODUCTS, given)
+        with database.planning(**({} if is_some else _HASHED), work_mem=_MEMORY):
+            cursor.execute(f"CREATE TEMPORARY TABLE tags_wanted ON COMMIT DROP AS {_wanted()}")
+            cursor.execute(_DIFFERENCES.format(some=theirs), given)
         counts = {}
         for name, statement in {"ended": _END, "explained": _EXPLAIN_ANEW, "put": _PUT_ON}.items():
             cursor.execute(statement, given)
             counts[name] = cursor.rowcount
         cursor.execute("SELECT DISTINCT member_id FROM tags_other WHERE id IS NULL OR NOT holds ORDER BY 1")
         member_ids = [member_id for (member_id,) in cursor.fetchall()]
-        cursor.execute("DROP TABLE tags_bought, tags_known, tags_pieces, tags_wanted, tags_other")
+        cursor.execute("DROP TABLE tags_known, tags_pieces, tags_product, tags_wanted, tags_other")
     return Changed(**counts), member_ids
 
 
@@ -231,8 +255,7 @@ def _wanted() -> str:
         for rule in RULES
         if words[rule.code].is_active
     ]
-    preferences = (_most("category", "1", CATEGORY_WHEN), _most("size", "kind", SIZE_WHEN))
-    return " UNION ALL ".join(f"({part})" for part in (*rules, *preferences))
+    return " UNION ALL ".join(f"({part})" for part in (*rules, *map(_most, PREFERENCES)))
 
 
 def _words() -> dict[str, Tag]:

@@ -82,11 +82,13 @@ WITH ladder AS MATERIALIZED (
     FROM unnest(%(tiers)s::bigint[], %(thresholds)s::bigint[]) AS step(id, threshold)
     JOIN members_tier t ON t.id = step.id
 ), counted AS (
-    SELECT m.id, m.tier_id, m.tier_until, m.tier_is_held, greatest(0, sum({each}))::bigint AS value
-    FROM members_membership m LEFT JOIN members_purchase p ON p.membership_id = m.id AND p.paid_at >= %(since)s
+    SELECT m.id, m.tier_id, m.tier_until, m.tier_is_held, greatest(0, bought.value)::bigint AS value
+    FROM members_membership m LEFT JOIN (
+        SELECT p.membership_id, sum({each}) AS value FROM members_purchase p
+        WHERE p.paid_at >= %(since)s {whose} GROUP BY 1
+    ) bought ON bought.membership_id = m.id
     WHERE m.brand_id = %(brand)s {which} AND NOT EXISTS (
         SELECT FROM members_member gone WHERE gone.id = m.member_id AND gone.merged_into_id IS NOT NULL)
-    GROUP BY m.id
 ), judged AS (
     SELECT counted.id, counted.value, counted.tier_id AS before_id, merited.id AS after_id, merited.threshold,
         coalesce(held.rank, -1) AS before, coalesce(merited.rank, -1) AS after,
@@ -101,11 +103,12 @@ WITH ladder AS MATERIALIZED (
     WHERE NOT is_protected AND (is_over OR after > before AND NOT is_held)
 )
 """
-_ALL, _THESE = "", "AND m.id = ANY(%(ids)s::bigint[])"
+_ALL, _THESE = ("", ""), ("AND m.id = ANY(%(ids)s::bigint[])", "AND p.membership_id = ANY(%(ids)s::bigint[])")
 
 
-def _judged(scheme: Scheme, which: str, rest: str) -> str:
-    return _JUDGED.format(each=_EACH[_Metric(scheme.metric)], which=which) + rest
+def _judged(scheme: Scheme, of: tuple[str, str], rest: str) -> str:
+    which, whose = of
+    return _JUDGED.format(each=_EACH[_Metric(scheme.metric)], which=which, whose=whose) + rest
 
 
 def review(*, membership_ids: Collection[int], now: datetime) -> int:
@@ -124,7 +127,8 @@ def nightly(*, now: datetime) -> int:
     """Look at everybody of every brand: dates that have come, and what a changed rule gives; how many changed."""
     count = 0
     for scheme in schemes():
-        ids = _due(scheme, now)
+        with transaction.atomic(), database.planning(work_mem="128MB"):  # everybody's sums are in memory at once
+            ids = _due(scheme, now)
         for start in range(0, len(ids), CHUNK):
             count += _change(scheme, ids[start : start + CHUNK], now, _Cause.RULE)
     return count

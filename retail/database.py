@@ -160,3 +160,12 @@ def planned_lightly(statement: str, given: Mapping[str, Any]) -> list[tuple[Any,
     Within a transaction of the caller's it lasts as that does.
     """
     return planned(statement, {**given, "is_alone": not connection.in_atomic_block})
+
+
+@contextmanager
+def planning(**settings: str) -> Iterator[None]:
+    """Let PostgreSQL plan by these settings until the block ends. Within a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(";".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
+        yield
+        cursor.execute(";".join(f"SET LOCAL {name} TO DEFAULT" for name in settings))

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -113,10 +113,20 @@ class SecondFactorMiddleware:
         return _to_page(request, f"{reverse('entrance:verify')}?{urlencode({'next': wanted})}")
 
 
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def everyday(view: View) -> View:
+    """A view that changes nothing on a page that may: it asks for no fresh proof."""
+    view.is_everyday = True  # type: ignore[attr-defined]
+    return view
+
+
 class FreshLoginMiddleware:
     """What is posted to a page of the admin is carried out only by somebody who has just shown who they are.
 
-    No page has to ask for that, and none can forget it; a page on which nothing grave can happen says `is_everyday`.
+    No page has to ask for that, and none can forget it; a page, or one view of it, on which nothing grave can happen
+    says `is_everyday`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -130,7 +140,8 @@ class FreshLoginMiddleware:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         # Whoever has no business in the admin is turned away by its pages.
         page = _page_behind(view) if request.method == "POST" and request.user.is_staff else None
-        is_grave = isinstance(page, ModelAdmin) and not getattr(page, "is_everyday", False)
+        is_everyday = getattr(view, "is_everyday", False) or getattr(page, "is_everyday", False)
+        is_grave = isinstance(page, ModelAdmin) and not is_everyday
         return _proof_wanted(request, timezone.now()) if is_grave else None
 
 

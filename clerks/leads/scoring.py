@@ -22,6 +22,7 @@ from django.utils import timezone
 from clerks.leads import features, reasons
 from clerks.leads.models import IntentModel, Score
 from members.models import Membership
+from retail import database
 from retail.models import Brand
 
 HORIZON = 30  # days; leads live a week, and a month of labels is what a shop of 500 customers can learn from
@@ -185,8 +186,7 @@ def past(*, brand_id: int, day: date, model: IntentModel | None) -> Iterator[Pas
 
 @contextmanager
 def all_at_once() -> Iterator[CursorWrapper]:
-    """A cursor with room for everybody of a brand, until the caller's transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL work_mem = '{_MEMORY}'")
-        cursor.execute("SET LOCAL cursor_tuple_fraction = 1")  # all rows are wanted, not the first of them soon
+    """A cursor with room for everybody of a brand, within the caller's transaction."""
+    # All rows are wanted, not the first of them soon.
+    with database.planning(work_mem=_MEMORY, cursor_tuple_fraction="1"), connection.cursor() as cursor:
         yield cursor

@@ -22,6 +22,7 @@ from commissions.forms import CaseForm, ShareFormSet, StepFormSet
 from commissions.models import Attainment, AttainmentStep, PlanCase, PlanVersion, Rule, Share
 from commissions.models.plans import Role
 from commissions.rule_form import RuleForm
+from retail import gate
 from retail.scoped_admin import Confirm, DecidingAdmin, PercentField, ScopedTabularInline, money, rate
 
 REMOVE = ActionDialog(
@@ -185,17 +186,14 @@ class RuleAdmin(_PartOfVersion):
         return format_html('<div data-address="{}?rule={}">{}</div>', address, rule.pk, shown)
 
     def get_urls(self) -> list[URLPattern]:
-        # Plain functions: what they are sent changes nothing, so nobody is asked for proof at every key.
-        def preview(request: HttpRequest) -> HttpResponse:
-            return self.preview_view(request)
-
         wrap = self.admin_site.admin_view
         return [
-            path("preview/", wrap(preview), name="commissions_rule_preview"),
+            path("preview/", wrap(self.preview_view), name="commissions_rule_preview"),
             path("values/", wrap(self.values_view), name="commissions_rule_values"),
             *super().get_urls(),
         ]
 
+    @gate.everyday
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """What the form as it stands would say, beside the other rules of its version; nothing of it is kept."""
         if not self.has_add_permission(request):

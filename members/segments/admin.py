@@ -21,7 +21,7 @@ from members.models import Segment, SegmentSize
 from members.segments import names
 from members.segments.forms import LONGEST, SegmentForm
 from members.segments.preview import Seen, seen
-from retail import scope
+from retail import gate, scope
 from retail.models import Brand
 from retail.scoped_admin import Badge, Confirm, DecidingAdmin, EstimatedPaginator, StrictJSON, moment
 
@@ -214,6 +214,7 @@ class SegmentAdmin(DecidingAdmin):
             *super().get_urls(),
         ]
 
+    @gate.everyday
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """The form as it stands: what it says, what is wrong and where, how many fit and some of them."""
         if not self.has_add_permission(request):

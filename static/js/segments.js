@@ -256,7 +256,8 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     found.setAttribute("aria-busy", "true");
     const answer = await fetch(box.dataset.preview, { method: "POST", body: new FormData(form), credentials: "same-origin" }).catch(() => null);
-    const told = answer?.ok ? await answer.json() : { sentence: words.offline, faults: [], html: "" };
+    const isTold = answer?.ok && answer.headers.get("Content-Type")?.startsWith("application/json"); // not a page to sign in
+    const told = isTold ? await answer.json() : { sentence: words.offline, faults: [], html: "" };
     if (turn !== asked) return;
     found.removeAttribute("aria-busy");
     box.querySelector("[data-sentence]").textContent = told.sentence;

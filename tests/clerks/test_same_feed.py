@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clerks import friends
 from clerks.friends import Listed, Reading
+from members import identity
 from members.models import Doubt, Identity, Membership, PointsRule, Purchase
 from retail import intake, privacy, shapes
 from retail.models import BuyerKey
@@ -98,6 +99,11 @@ def end() -> dict[str, Any]:
     for row in Identity.objects.filter(is_hearsay=False).select_related("key"):
         keys.setdefault(row.member_id, set()).add(named(row.key))
     persons = {member_id: frozenset(some) for member_id, some in keys.items()}
+
+    def now_of(member_id: int) -> frozenset[tuple[str, str]]:
+        """A question stays as it was asked; whoever answers it sees whom the two have become since."""
+        return persons[identity.persons([member_id])[member_id][0]]
+
     identities = Identity.objects.filter(is_hearsay=False).select_related("key")
     return {
         "persons": sorted(map(sorted, persons.values())),
@@ -111,7 +117,7 @@ def end() -> dict[str, Any]:
             for row in Membership.objects.filter(member__merged_into=None)
         ),
         "asked": groups(
-            [(persons[one.one_id], persons[one.other_id]) for one in Doubt.objects.filter(state=Doubt.State.OPEN)]
+            [(now_of(one.one_id), now_of(one.other_id)) for one in Doubt.objects.filter(state=Doubt.State.OPEN)]
         ),
     }
 

@@ -92,6 +92,7 @@ class Database:
         os.kill(postmaster, dice.choice([signal.SIGKILL, signal.SIGQUIT]))
         self.server.stop()
         self.server = self._start()
+        connection.close()  # that of this process is as dead as all others
 
     def remove(self) -> None:
         self.server.stop()

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow]
 LEASE = 10  # seconds; a process that starts again needs some of it
 SLACK = 3  # on a busy machine
 BACKLOG = 300  # jobs: a few seconds of a worker
-PAUSE = 0.6  # seconds between two calls of a till: a worker that is down half the time must keep up with them
+PAUSE = 1.2  # seconds between two calls of a till: a worker that is down half the time must keep up with them
 CORP = "ww0demo0retail0001"
 SEED = int(os.environ.get("DAOGOU_KILL_SEED") or random.randrange(10**9))
 TRIPS = ("claimed", "begun", "effect", "committed", "taken", "answered")
@@ -131,6 +131,9 @@ class Storm:
         self.kills: Counter[str] = Counter()
         self.last_kill = 0.0
         self.happened: list[str] = []
+        self._read = 0  # bytes of the page of attempts
+        self._attempts: dict[tuple[str, str], str] = {}  # kind and token → the last word about it
+        self._ended: Counter[str] = Counter()
 
     def blow(self, sizes: Sizes, tills: list[Till], caller: Caller) -> None:
         """Everything that is to happen happens while tills and WeCom are posting; then they come to an end."""
@@ -220,11 +223,10 @@ class Storm:
         And until not too many wait: a storm that never let a slow machine's worker catch up would end in a backlog
         that says how slow it is, and nothing of kills.
         """
-        before, known, deadline = self.ended(), sum(len(one.acknowledged) for one in tills), time.monotonic() + 20
+        ended, calls, deadline = self.ended("settle_order"), acknowledged(tills), time.monotonic() + 20
         while time.monotonic() < deadline:
-            ended, calls = self.ended(), [call for one in tills for call in tuple(one.acknowledged)]
-            waiting = sum(len(call.rows) for call in calls) - ended["settle_order"] - ended["settle_refund"]
-            if ended["settle_order"] > before["settle_order"] and len(calls) > known and waiting < BACKLOG:
+            is_at_work = self.ended("settle_order") > ended and acknowledged(tills) > calls
+            if is_at_work and Job.objects.pending().count() < BACKLOG:
                 return
             self._keep_for(0.03)
 
@@ -236,19 +238,24 @@ class Storm:
             self._keep_for(0.05)
         return time.monotonic() - self.last_kill
 
-    def lines(self) -> list[list[str]]:
-        return [line.split() for line in (self.live.folder / "attempts").read_text().splitlines()]
-
-    def ended(self) -> Counter[str]:
-        try:
-            return Counter(kind for what, kind, _ in self.lines() if what == "ended")
-        except FileNotFoundError:
-            return Counter()
+    def ended(self, kind: str) -> int:
+        self._follow()
+        return self._ended[kind]
 
     def cut_off(self) -> Counter[str]:
         """Attempts that began and never ended, of each kind of work: killed in the middle."""
-        tokens = {(kind, token): what for what, kind, token in self.lines()}  # the last word of each
-        return Counter(kind for (kind, _), what in tokens.items() if what == "begun")
+        self._follow()
+        return Counter(kind for (kind, _), word in self._attempts.items() if word == "begun")
+
+    def _follow(self) -> None:
+        """Read what was noted since the last time: a long storm fills a page that is long to read."""
+        with suppress(FileNotFoundError), (self.live.folder / "attempts").open("rb") as page:
+            page.seek(self._read)
+            new, newline, _ = page.read().rpartition(b"\n")
+            self._read += len(new) + len(newline)
+            for word, kind, token in map(str.split, new.decode().splitlines()):
+                self._attempts[kind, token] = word
+                self._ended[kind] += word == "ended"
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -257,6 +264,10 @@ class Storm:
         except BaseException as error:
             error.add_note("\n".join([*self.happened, self.live.said()]))
             raise
+
+
+def acknowledged(tills: list[Till]) -> int:
+    return sum(len(till.acknowledged) for till in tills)
 
 
 def guarded(work: Callable[[threading.Event], None], stop: threading.Event, failures: list[BaseException]) -> None:

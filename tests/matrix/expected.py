@@ -237,23 +237,37 @@ unmask          *        other POST    302 302 403  404 404 404  400 403 403
 unmask          *        other *       302 302 403  404 404 404  200 403 403
 admin:-rest     *        -     *       302 302 403  404 404 404  404 404 404
 admin:app_list  *        -     *       302 302 403  200 200 200  200 200 200
+admin:autocomplete *     -     OPTIONS 302 302 403 200 200 200  200 200 200
+admin:autocomplete *     -     CHANGE  302 302 403 405 405 405  405 405 405
 admin:autocomplete *     -     POST    302 302 403  405 405 405  405 405 405
 admin:autocomplete *     -     *       302 302 403  403 403 403  403 403 403
 admin:index     *        -     *       302 302 403  200 200 200  200 200 200
 admin:search    *        -     *       302 302 403  200 200 200  200 200 200
+admin:jsi18n    *        -     CHANGE 302 302 403  405 405 405  405 405 405
 admin:jsi18n    *        -     POST    302 302 403  405 405 405  405 405 405
 admin:jsi18n    *        -     *       302 302 403  200 200 200  200 200 200
+admin:login     *        -     PATCH  405 405 403  405 405 405  405 405 405
+admin:login     *        -     DELETE 405 405 403  405 405 405  405 405 405
+admin:login     *        -     PUT    200 200 403  200 200 200  200 200 200
+admin:login     *        -     HEAD   200 200 403  200 200 200  200 200 200
+admin:login     *        -     OPTIONS 200 200 403 200 200 200  200 200 200
 admin:login     *        -     POST    200 200 403  200 200 200  200 200 200
 admin:login     *        -     *       200 200 403  302 302 302  302 302 302
+admin:logout    *        -     OPTIONS 302 302 403 200 200 200  200 200 200
 admin:logout    *        -     POST    302 302 403  200 200 200  200 200 200
 admin:logout    *        -     *       302 302 403  405 405 405  405 405 405
+admin:password_change *  -     PATCH  302 302 403  405 405 405  405 405 405
+admin:password_change *  -     DELETE 302 302 403  405 405 405  405 405 405
 admin:password_change *  -     *       302 302 403  200 200 200  200 200 200
+admin:password_change_done * - CHANGE 302 302 403  405 405 405  405 405 405
 admin:password_change_done * - POST    302 302 403  405 405 405  405 405 405
 admin:password_change_done * - *       302 302 403  200 200 200  200 200 200
 admin:view_on_site *     -     *       302 302 403  404 404 404  404 404 404
 entrance:wecom  *        -     READ    302/404 302/404 403  302/404 302/404 302/404  302/404 302/404 302/404
 entrance:wecom_back *    -     READ    400 400 403  400 400 400  400 400 400
 entrance:wecom* *        -     *       405 405 403  405 405 405  405 405 405
+entrance:*      *        -     CHANGE 405 405 403  405 405 405  405 405 405
+entrance:*      *        -     OPTIONS 405 405 403 405 405 405  405 405 405
 entrance:verify *        -     *       302 302 403  302 302 302  302 302 302
 entrance:end_others *    -     POST    302 302 403  302 302 302  302 302 302
 entrance:safety *        -     POST    405 405 403  405 405 405  405 405 405
@@ -438,7 +452,7 @@ segment-detail  *        beside SAFE   200 200 200 200 403
 *-detail        *        *     *       403 403 403 403 405
 """
 
-METHODS = {"READ": {"GET", "HEAD"}, "SAFE": {"GET", "HEAD", "OPTIONS"}}
+METHODS = {"READ": {"GET", "HEAD"}, "SAFE": {"GET", "HEAD", "OPTIONS"}, "CHANGE": {"PUT", "PATCH", "DELETE"}}
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,9 @@ def test_who_wants_to_be_left_alone_is_not_offered_to_be_contacted(shop: World, 
     shop.brand.save()
     consent.stop(member=member, corp="ww1", by=None, now=NOW)
 
-    assert "不要再联系" in page(phone, member) and "data-chat" not in page(phone, member)
+    seen = page(phone, member)
+    assert "不要再联系" in seen and "data-chat" not in seen
+    assert "请顾客扫您的码" not in seen  # nor is the clerk told how to reach them
 
 
 def test_a_clerk_gives_a_coupon_from_their_quota(shop: World, phone: Client, member: Member):
