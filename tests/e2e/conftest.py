@@ -5,13 +5,14 @@ one that expects an error clears `faults` itself.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from pytest_django.live_server_helper import LiveServer
 
 FLAGS = [
@@ -47,6 +48,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails says what stood on its screens, since nobody was there to look."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if call.when == "call" and report.failed and browser:
+        frames = (frame for context in browser.contexts for page in context.pages for frame in page.frames)
+        for frame in frames:
+            report.sections.append((f"on the screen: {frame.url}", _read(frame)))
+    return report
+
+
+def _read(frame: Frame) -> str:
+    try:
+        return frame.locator("body").inner_text(timeout=1_000)
+    except PlaywrightError as error:  # it is being left just now
+        return str(error)
 
 
 def assert_fits(page: Page) -> None:

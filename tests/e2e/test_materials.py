@@ -80,6 +80,7 @@ def test_what_a_clerk_shares_is_opened_bought_and_paid_for(
     clerk.get_by_role("button", name="小鹿").click()
     clerk.get_by_role("button", name="侧边栏").click()
     inside = page.frame_locator("iframe")
+    expect(inside.get_by_role("heading", name="小鹿")).to_be_visible()
     inside.locator("#materials").scroll_into_view_if_needed()
     row = inside.locator("#materials .material").filter(has_text=NAME)
     row.get_by_role("button", name="发送").click()
