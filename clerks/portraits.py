@@ -178,6 +178,7 @@ class Portrait:
     contacted_at: datetime | None
     friend: str
     is_stopped: bool
+    is_offered: bool  # whether offers may be made to them
     wishes: list[str]
     identities: list[Known]
     latest: list[Bought]
@@ -371,6 +372,7 @@ def _portrait(reader: Reader, relation: Relation, said: Mapping[str, Any]) -> Po
         contacted_at=_time(said["contacted_at"]),
         friend=_friend(said["friends"] or ()),
         is_stopped=said["is_stopped"],
+        is_offered=not any(c == "" and p in ("", Stop.Purpose.MARKETING) for c, p in said["wishes"] or ()),
         wishes=[Stop(channel=channel, purpose=purpose).words for channel, purpose in said["wishes"] or ()],
         identities=[Known(str(BuyerKey.Type(kind).label), masked) for kind, masked in said["identities"] or ()][:MOST],
         latest=[_bought(*row) for row in said["latest"] or ()],

@@ -21,19 +21,23 @@ from retail import audit
 # ── Whether ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def allows(*, member_id: int, corp: str, channel: str, purpose: str) -> bool:
     """Whether nothing forbids it at this moment. To be asked right before anything is sent."""
-    fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
     person = identity.persons([member_id]).get(member_id, (member_id,))
-    return not Stop._base_manager.filter(fits, member__in=person, corp=corp, lifted_at=None).exists()
+    return not stops(corp=corp, channel=channel, purpose=purpose).filter(member__in=person).exists()
 
 
 def stopped(*, member_ids: Collection[int], corp: str, channel: str, purpose: str) -> set[int]:
     """Those of the members of whom `allows` would say no. Two statements."""
     persons = identity.persons(member_ids)
     numbers = {number for person in persons.values() for number in person} | set(member_ids)
-    fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
-    stops = Stop._base_manager.filter(fits, member__in=numbers, corp=corp, lifted_at=None)
-    said = set(stops.values_list("member_id", flat=True))
+    theirs = stops(corp=corp, channel=channel, purpose=purpose).filter(member__in=numbers)
+    said = set(theirs.values_list("member_id", flat=True))
     return {pk for pk in member_ids if not said.isdisjoint(persons.get(pk, (pk,)))}
+
+
+def stops(*, corp: str, channel: str = "", purpose: str) -> QuerySet[Stop]:
+    """All wishes in force that forbid this. Without a channel only what was said of all channels does."""
+    fits = Q(channel__in=["", channel]) & Q(purpose__in=["", purpose])
+    return Stop._base_manager.filter(fits, corp=corp, lifted_at=None)
 
 
 def unprofiled(*, member_ids: Collection[int]) -> set[int]:

@@ -14,9 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from members import consent
 from members.coupons import using
 from members.coupons.using import Change
-from members.models import Coupon, CouponIssue, CouponQuota, CouponSkip, CouponType, Identity, Membership
+from members.models import Coupon, CouponIssue, CouponQuota, CouponSkip, CouponType, Identity, Membership, Stop
 from retail import audit
 from retail.models import Post, Staff, Store, StoreGroup
 
@@ -37,6 +38,7 @@ _WHY = {
     _Reason.ENOUGH: gettext_lazy("这位顾客已经领满了这种券。"),
     _Reason.LIMIT: gettext_lazy("这种券已经发完了。"),
     _Reason.OVER: gettext_lazy("这种券现在不发放。"),
+    _Reason.STOPPED: gettext_lazy("这位顾客说过不要发优惠。TA 又想要的话，先在“联系意愿”里改回来。"),
 }
 
 
@@ -52,12 +54,14 @@ class Given(NamedTuple):
 def make(
     *, type: CouponType, membership_ids: Sequence[int], now: datetime, issue: CouponIssue | None = None, **giver: Any
 ) -> Given:
-    """Make a coupon for each of these members of its brand, within what the type allows, in the order given.
+    """Make a coupon for each of these members of its brand who wants offers, within what the type allows, in the
+    order given.
 
     Nobody else makes any of the type before our commit, so no limit is passed. giver: `issued_by` and `store`.
     """
     type = CouponType._base_manager.select_for_update(of=("self",)).get(pk=type.pk)
     skipped: dict[int, str] = dict.fromkeys(membership_ids, _Reason.OVER) if not is_given_now(type, now) else {}
+    skipped |= dict.fromkeys(_want_none(type, membership_ids) - skipped.keys(), _Reason.STOPPED)
     has = counts(type, membership_ids)
     room = float("inf") if type.limit is None else type.limit - type.issued
     made: list[Coupon] = []
@@ -73,6 +77,15 @@ def make(
             has[membership_id] += 1
     _keep(type, made, now)
     return Given(made, skipped)
+
+
+def _want_none(type: CouponType, membership_ids: Collection[int]) -> set[int]:
+    """Those who asked to be left alone with offers, by whatever channel."""
+    of = Membership._base_manager.filter(pk__in=membership_ids)
+    members = dict(of.values_list("pk", "member_id"))
+    corp, purpose = type.brand.corp, Stop.Purpose.MARKETING
+    stopped = consent.stopped(member_ids=members.values(), corp=corp, channel=Stop.Channel.ALL, purpose=purpose)
+    return {membership_id for membership_id, member_id in members.items() if member_id in stopped}
 
 
 def is_given_now(type: CouponType, now: datetime) -> bool:

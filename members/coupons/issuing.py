@@ -10,9 +10,10 @@ from django.db import transaction
 from django.db.models import Count, F
 from django.utils.translation import gettext as _
 
+from members import consent
 from members.coupons import giving
 from members.coupons.giving import Refused
-from members.models import Coupon, CouponIssue, CouponSkip, CouponType, Segment, SegmentMember
+from members.models import Coupon, CouponIssue, CouponSkip, CouponType, Segment, SegmentMember, Stop
 from retail import audit, jobs
 
 JOB = "coupon_issue"  # {"issue_id"}
@@ -23,28 +24,35 @@ _State = CouponIssue.State
 
 
 class Preview(NamedTuple):
-    """How many are in the segment, how many of them have enough already, and how many coupons are left (None: any)."""
+    """How many are in the segment, how many of them want no offers, how many others have enough already, and how many
+    coupons are left (None: any).
+    """
 
     members: int
+    stopped: int
     enough: int
     left: int | None
 
     @property
     def gets(self) -> int:
-        willing = self.members - self.enough
+        willing = self.members - self.stopped - self.enough
         return willing if self.left is None else min(willing, self.left)
 
 
 def preview(*, type: CouponType, segment: Segment) -> Preview:
-    """What issuing would come to now. Three statements."""
-    type = CouponType._base_manager.get(pk=type.pk)
+    """What issuing would come to now. Five statements."""
+    type = CouponType._base_manager.select_related("brand").get(pk=type.pk)
     there = SegmentMember._base_manager.filter(segment=segment)
-    has = Coupon._base_manager.filter(type=type, membership__in=there.values("membership")).exclude(
+    members = there.count()
+    stops = consent.stops(corp=type.brand.corp, purpose=Stop.Purpose.MARKETING)
+    willing = there.exclude(membership__member__in=stops.values("member"))
+    stopped = members - willing.count()
+    has = Coupon._base_manager.filter(type=type, membership__in=willing.values("membership")).exclude(
         state=Coupon.State.VOID
     )
     full = has.values("membership").annotate(has=Count("pk")).filter(has__gte=type.per_member)
     left = None if type.limit is None else max(0, type.limit - type.issued)
-    return Preview(there.count(), full.count(), left)
+    return Preview(members, stopped, full.count(), left)
 
 
 @transaction.atomic
@@ -56,7 +64,7 @@ def ask(*, type: CouponType, segment: Segment, by: Any, now: datetime) -> Coupon
         raise Refused(_("这种券现在不发放。"))
     seen = preview(type=type, segment=segment)
     if not seen.gets:
-        raise Refused(_("没有人能领到：人群是空的，或者都领满了，或者券发完了。"))
+        raise Refused(_("没有人能领到：人群是空的，或者都说过不要发优惠，或者都领满了，或者券发完了。"))
     issue = CouponIssue.objects.create(type=type, segment=segment, total=seen.members, asked_by=by, asked_at=now)
     audit.record(
         by=by, action="coupon.issue", target=issue, now=now, after={"type": type.code, "members": seen.members}

@@ -353,7 +353,7 @@ class Migration(migrations.Migration):
                     ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                     ('issue', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='skips', to='members.couponissue', verbose_name='批量发券')),
                     ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='members.membership', verbose_name='会员')),
-                    ('reason', models.CharField(choices=[('enough', '已领满'), ('limit', '总张数发完了'), ('over', '不在发放期')], max_length=8, verbose_name='原因')),
+                    ('reason', models.CharField(choices=[('enough', '已领满'), ('limit', '总张数发完了'), ('over', '不在发放期'), ('stopped', '说过不要发优惠')], max_length=8, verbose_name='原因')),
                 ],
                 options={
                     'verbose_name': '没发到券的会员',

@@ -178,6 +178,7 @@ class CouponSkip(Scoped):
         ENOUGH = "enough", _("已领满")
         LIMIT = "limit", _("总张数发完了")
         OVER = "over", _("不在发放期")
+        STOPPED = "stopped", _("说过不要发优惠")
 
     issue = models.ForeignKey(
         CouponIssue, verbose_name=_("批量发券"), on_delete=models.PROTECT, related_name="skips", db_index=False

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from commissions.models import ActionEvent
-from members import coupons
+from members import consent, coupons
 from members.coupons import Refused, ending, funnel, giving, issuing
 from members.models import Coupon, CouponIssue, CouponMove, CouponQuota, CouponSkip, CouponUse, Segment, SegmentMember
 from retail import intake, scope, shapes
@@ -268,6 +268,20 @@ def test_a_clerk_gives_what_the_quota_and_the_type_allow(shop):
     assert not coupons.givable(staff=anna, now=NOW)
 
 
+def test_who_wants_no_offers_is_given_none(shop):
+    type, anna = coupon_type(shop), shop.staff["anna"]
+    quota(type, anna)
+    ann, bea = member(shop, ANN), member(shop, BEA)
+    consent.stop(member=ann.member, corp=shop.brand.corp, purpose="marketing", by=None, now=NOW)
+    consent.stop(member=bea.member, corp=shop.brand.corp, channel="sms", by=None, now=NOW)  # a coupon is no message
+    with pytest.raises(Refused, match="不要发优惠"):
+        given(type, ann, anna)
+    given(type, bea, anna)
+    consent.lift(stop=ann.member.stops.get(), by=None, now=NOW)
+    given(type, ann, anna)
+    assert CouponQuota.objects.get().given == 2
+
+
 def test_nobody_gives_to_themselves_or_another_brands_customer(shop):
     type, anna = coupon_type(shop), shop.staff["anna"]
     quota(type, anna)
@@ -291,24 +305,28 @@ def test_those_that_can_still_be_used_come_first_soonest_to_end(shop):
 def test_a_segment_is_given_to_once_with_an_outcome_for_everybody(shop, monkeypatch):
     monkeypatch.setattr(issuing, "CHUNK", 2)
     type = coupon_type(shop, per_member=1, limit=4)
-    people = [member(shop, f"1390000000{n}") for n in range(6)]
+    people = [member(shop, f"1390000000{n}") for n in range(8)]
     has = issued(type, people[0])
+    for one, purpose in ((people[0], "profiling"), (people[6], ""), (people[7], "marketing")):
+        consent.stop(member=one.member, corp=shop.brand.corp, purpose=purpose, by=None, now=NOW)
     segment = Segment.objects.create(brand=shop.brand, name="老客", condition={}, created_at=NOW)
     SegmentMember.objects.bulk_create(SegmentMember(segment=segment, membership=one, entered_at=NOW) for one in people)
 
     seen = issuing.preview(type=type, segment=segment)
-    assert (seen.members, seen.enough, seen.left, seen.gets) == (6, 1, 3, 3)
+    assert (seen.members, seen.stopped, seen.enough, seen.left, seen.gets) == (8, 2, 1, 3, 3)
     issue = issuing.ask(type=type, segment=segment, by=None, now=NOW)
     for _n in range(2):
         issuing.work(issue_id=issue.pk, now=NOW)
     issue.refresh_from_db()
 
-    assert (issue.state, issue.issued, issue.skipped) == ("done", 3, 3)
+    assert (issue.state, issue.issued, issue.skipped) == ("done", 3, 5)
     assert set(issue.coupons.values_list("membership", flat=True)) == {one.pk for one in people[1:4]}
     assert [*CouponSkip.objects.order_by("membership").values_list("membership", "reason")] == [
         (people[0].pk, "enough"),
         (people[4].pk, "limit"),
         (people[5].pk, "limit"),
+        (people[6].pk, "stopped"),
+        (people[7].pk, "stopped"),
     ]
     assert states(*has) == ["issued"]
     with pytest.raises(Refused):

@@ -175,6 +175,13 @@ def test_a_clerk_gives_a_coupon_from_their_quota(shop: World, phone: Client, mem
     assert Coupon.objects.count() == 1
 
 
+def test_who_wants_no_offers_is_offered_no_coupon(shop: World, phone: Client, member: Member):
+    CouponQuota.objects.create(type=voucher(shop), staff=shop.staff["A1"], store=shop.store, limit=2)
+    consent.stop(member=member, corp=shop.brand.corp, purpose="marketing", by=None, now=NOW)
+    seen = page(phone, member)
+    assert "不能给 TA 发券" in seen and "还剩 2 张" not in seen
+
+
 def test_tags_are_put_on_and_taken_off_and_the_list_follows(shop: World, phone: Client, member: Member):
     vip = Tag.objects.create(brand=shop.brand, kind="company", code="vip", name="生日月")
     model = Tag.objects.create(brand=shop.brand, kind="model", code="value_high", name="高价值")
