@@ -63,7 +63,7 @@ def test_from_a_scan_to_the_commission_on_the_clerks_phone(
     # The customer scans the code on the counter, is greeted, and is the clerk's from now on.
     customer.get_by_role("button", name="扫一扫").click()
     customer.get_by_role("button", name="扫码").first.click()
-    expect(customer.get_by_text("李导购")).to_be_visible()  # it has happened, so there is a callback to wait for
+    expect(customer.get_by_role("button", name="返回")).to_be_visible()  # in their chat: the callback is on its way
     shop.server.control.settle()
     shop.work()
     expect(customer.locator(".bubble").first).to_contain_text(f"您好，我是{shop.shop.store.name}的员工{LI}")
