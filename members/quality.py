@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from members.matching import OWN
 from members.models import Identity, Member, Membership
+from retail import told
 
 KEPT = timedelta(minutes=5)
 DAYS = 30  # of sales
-OLDEST = 110  # years
 EARLY = timedelta(days=365)  # that somebody may have bought before they became a member
 
 
@@ -59,9 +59,8 @@ def _keyless(_now: datetime) -> QuerySet[Member]:
 
 def _unborn(now: datetime) -> QuerySet[Member]:
     """Nobody is born in the future, or lives that long."""
-    today = timezone.localtime(now).date()
-    oldest = today.replace(year=today.year - OLDEST, day=1)
-    return _living().filter(Q(born_on__gt=today) | Q(born_on__lt=oldest))
+    first, last = told.birthdays(now)
+    return _living().filter(Q(born_on__gt=last) | Q(born_on__lt=first))
 
 
 # What a mask tells of the number: of eleven digits and more the first three, of shorter ones only that they are. Those
@@ -136,10 +135,10 @@ WHERE o.paid_at >= %(since)s AND o.settled_at IS NOT NULL GROUP BY c.id, c.name 
 
 
 def _count(now: datetime) -> Report:
-    today = timezone.localtime(now).date()
+    oldest, today = told.birthdays(now)
     given: dict[str, Any] = {
         "today": today,
-        "oldest": today.replace(year=today.year - OLDEST, day=1),
+        "oldest": oldest,
         "own": list(OWN),
         "odd": ODD,
         "early": EARLY,

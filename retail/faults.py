@@ -65,6 +65,7 @@ _TABLE = [
     # Content
     _known(r"(?:'.*' )?appears twice.*", "repeated", _("写了两次")),
     _known(r"is negative, but qty is not.*", "negative_amount", _("金额是负数而件数不是：退钱请用退款接口")),
+    _known(r"must be a day from (?P<it>\S+) to (?P<last>\S+)", "out_of_range", _("要在 %(it)s 到 %(last)s 之间")),
     _known(r"must be from (?P<it>\d+) to before (?P<last>\d+)", "out_of_range", _("要从 %(it)s 年到 %(last)s 年之前")),
     _known(r"phone: must be a phone number.*", "bad_phone", _("手机号应是 5 到 20 位数字")),
     _known(
@@ -75,7 +76,7 @@ _TABLE = [
     _known(r"\w+: must be 1 to 128 characters.*", "bad_value", _("应是 1 到 128 个字符")),
     _known(r"Give exactly one of `fen`.*", "one_of", _("fen、cumulative_fen、qty 只能写一个，也必须写一个")),
     # Lists of members
-    _known(r"must be a day like .*", "bad_time", _("日期要写成 1986-05-04 这样")),
+    _known(r"must be a day like .*", "bad_date", _("日期要写成 1986-05-04 这样")),
     _known(r"must be a moment like .*", "bad_time", _("时间要写成 2025-03-01 14:30 这样")),
     _known(r"must be yes or no.*", "bad_choice", _("要写是或否")),
     _known(r"is empty", "missing", _("是空的")),
@@ -84,6 +85,23 @@ _TABLE = [
         r"has (?P<it>\d+) cells where the header has (?P<most>\d+).*", "invalid", _("有 %(it)s 格，表头是 %(most)s 格")
     ),
     _known(r"the file ends .*", "invalid", _("文件到这里断了，这一行可能不完整")),
+    _known(r"holds bytes that are not (?P<it>.*)", "invalid", _("有 %(it)s 里没有的乱码")),
+    _known(r"is empty: the first row .*", "missing", _("是空的，第一行要写列名")),
+    _known(r"unknown columns: (?P<it>.*); known are .*", "unknown_field", _("没有这些列：%(it)s")),
+    _known(r"missing columns: (?P<it>.*)", "missing", _("缺少这些列：%(it)s")),
+    _known(r"columns that appear twice: (?P<it>.*)", "repeated", _("这些列出现了两次：%(it)s")),
+    _known(r"no CSV after row (?P<it>\d+): .*", "invalid", _("第 %(it)s 行之后就不是 CSV 了")),
+    _known(r"no CSV: .*", "invalid", _("不是 CSV 文件")),
+    _known(r"is UTF-16; .*", "invalid", _("编码是 UTF-16，请另存为“CSV UTF-8”再上传")),
+    _known(r"neither UTF-8 nor GB18030; .*", "invalid", _("看不出文字编码，请另存为“CSV UTF-8”再上传")),
+    _known(r"is an old Excel file .*", "invalid", _("是旧版 Excel 文件（.xls），请另存为 .xlsx 或“CSV UTF-8”")),
+    _known(r"cannot be opened as an Excel file .*", "invalid", _("打不开，不是完整的 Excel 文件（.xlsx）")),
+    _known(r"is damaged, or no Excel file .*", "invalid", _("文件坏了，或者不是 Excel 文件（.xlsx）")),
+    _known(r"has no sheet: .*", "invalid", _("里面没有工作表，请确认是 Excel 文件（.xlsx）")),
+    _known(r"defines XML of its own.*", "invalid", _("里面有 Excel 文件不该有的内容")),
+    _known(r"(?:holds too many|holds more texts?|unpacks to more) .*", "too_large", _("内容太多，请分成几个文件")),
+    _known(r"has more than (?P<it>[\d,]+) columns", "too_large", _("列太多，最多 %(it)s 列")),
+    _known(r"has more than (?P<it>[\d,]+) rows: .*", "too_many_rows", _("行太多，一个文件最多 %(it)s 行，请分成几个")),
     # Shape
     _known(r"Object missing required field `(?P<it>.*)`", "missing", _("缺少字段 %(it)s")),
     _known(r"is nobody's of a product", "unknown_field", _("说商品的这一行不写买家")),
@@ -96,6 +114,7 @@ _TABLE = [
     _known(r"Expected `\w+` >= (?P<most>-?\d+)", "out_of_range", _("不能小于 %(most)s")),
     _known(r"Expected `\w+` matching regex.*", "bad_characters", _("含有不能用的字符")),
     _known(r"Expected `datetime` with a timezone.*", "no_timezone", _("时间要带时区，例如 2026-01-15T14:30:00+08:00")),
+    _known(r"Invalid RFC3339 encoded date", "bad_date", _("日期要写成 1986-05-04 这样")),
     _known(r"Invalid RFC3339.*", "bad_time", _("时间要写成 2026-01-15T14:30:00+08:00 这样")),
     _known(r"Expected `(?P<wanted>.*)`, got `(?P<it>.*)`", "bad_type", _("应是 %(wanted)s，收到的是 %(it)s")),
     _known(r"Invalid enum value '?(?P<it>.*?)'?", "bad_choice", _("没有这个选项：%(it)s")),
@@ -104,7 +123,16 @@ _TABLE = [
     _known(r"is nested too deeply", "too_deep", _("套得太深")),
     # The whole call
     _known(r"The body is not UTF-8: byte (?P<it>\d+)\.", "not_utf8", _("正文不是 UTF-8：第 %(it)s 个字节")),
-    _known(r"The body is not JSON: (?P<it>.*)", "not_json", _("正文不是 JSON：%(it)s")),
+    _known(
+        r"The body is not JSON: Input data was truncated, line (?P<line>\d+) column (?P<it>\d+)",
+        "not_json",
+        _("正文不是完整的 JSON：到第 %(line)s 行第 %(it)s 列就断了"),
+    ),
+    _known(
+        r"The body is not JSON: .*, line (?P<line>\d+) column (?P<it>\d+)",
+        "not_json",
+        _("正文不是 JSON：第 %(line)s 行第 %(it)s 列不对"),
+    ),
     _known(r"The body is nested too deeply\.", "too_deep", _("正文套得太深")),
     _known(r"The key '(?P<it>.*)' appears twice\.", "repeated", _("%(it)s 写了两次")),
     _known(r"(?P<it>\w+): give nothing else.*", "unknown_field", _("除了 %(it)s 不要写别的")),

@@ -6,14 +6,18 @@ its time says of somebody who asked to be forgotten since is not known again.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, TypeVar
+
+from django.utils import timezone
 
 from retail import catalog, orders, org, privacy, shapes
 from retail.models import Brand, Channel, Franchisee, Store
 from retail.orders import Fault
 
 _Thing = TypeVar("_Thing")
+
+OLDEST = 110  # years; nobody who buys is older
 
 
 # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,17 +120,7 @@ def members(
     `channel`: the caller's, which no row may contradict; an import has none, and its rows may name any. `brand`: whose
     members they become, where neither the store nor the channel says so.
     """
-    named = {row.channel for row in data if row.channel} if channel is None else set()
-    channels = {one.code: one for one in Channel._base_manager.filter(code__in=named).select_related("brand")}
-    look = _Look(
-        channel=channel,
-        channels=channels,
-        brand=brand,
-        stores=orders.stores({row.store_code for row in data if row.store_code}),
-        roster=org.roster(since=now, until=now, codes={row.clerk for row in data if row.clerk}),
-        companies=_companies({one.company for row in data for one in row.consents if one.company}),
-        now=now,
-    )
+    look = _look(channel, brand, data, now)
     read = [look.at(row) for row in data]
     good = [one for one in read if isinstance(one, ToldMember)]
     gone = _forgotten(one.keys for one in good)
@@ -140,6 +134,34 @@ def members(
         [Fault("buyer", "asked to be forgotten")] if isinstance(one, ToldMember) and not one.key_ids else one
         for one in read
     ]
+
+
+def birthdays(now: datetime) -> tuple[date, date]:
+    """The first and the last day on which somebody who buys today may have been born."""
+    today = timezone.localtime(now).date()
+    return today.replace(year=today.year - OLDEST, day=1), today
+
+
+def member_faults(
+    *, channel: Channel | None, brand: Brand | None, data: Sequence[shapes.Member], now: datetime
+) -> list[list[Fault]]:
+    """What is wrong with each row, as far as `members` would say; nothing is kept."""
+    look = _look(channel, brand, data, now)
+    return [found if isinstance(found := look.at(row), list) else [] for row in data]
+
+
+def _look(channel: Channel | None, brand: Brand | None, data: Sequence[shapes.Member], now: datetime) -> "_Look":
+    named = {row.channel for row in data if row.channel} if channel is None else set()
+    channels = {one.code: one for one in Channel._base_manager.filter(code__in=named).select_related("brand")}
+    return _Look(
+        channel=channel,
+        channels=channels,
+        brand=brand,
+        stores=orders.stores({row.store_code for row in data if row.store_code}),
+        roster=org.roster(since=now, until=now, codes={row.clerk for row in data if row.clerk}),
+        companies=_companies({one.company for row in data for one in row.consents if one.company}),
+        now=now,
+    )
 
 
 @dataclass(slots=True)
@@ -209,8 +231,9 @@ class _Look:
         faults = orders.time_faults("registered_at", row.registered_at)
         if row.registered_at is not None and row.registered_at > self.now:
             faults.append(Fault("registered_at", "has not come yet"))
-        if row.birthday is not None and not 1900 <= row.birthday.year <= self.now.year:
-            faults.append(Fault("birthday", f"must be from 1900 to before {self.now.year + 1}"))
+        first, last = birthdays(self.now)
+        if row.birthday is not None and not first <= row.birthday <= last:
+            faults.append(Fault("birthday", f"must be a day from {first} to {last}"))
         return faults
 
     def _consents(self, row: shapes.Member, faults: list[Fault]) -> list[ToldConsent]:

@@ -23,6 +23,7 @@ from clerks import oneid
 from clerks.models import Merge
 from members import doubts, identity, quality
 from members.models import Doubt, Identity, Member, Membership, Purchase, Stop
+from retail import told
 from retail.models import Order
 from retail.scoped_admin import Badge, DecidingAdmin, EstimatedPaginator, link, moment
 
@@ -206,7 +207,7 @@ def _checks(found: quality.Report) -> list[Check]:
         "odd_phone": (_("手机号不对"), _("不是 11 位手机号，也没有区号或国家码；港澳 8 位号码也在里面")),
         "nameless": (_("没有称呼"), _("加了企业微信或导入档案以后就有")),
         "no_birthday": (_("没有生日"), _("生日关怀用不上")),
-        "unborn": (_("生日不可能"), _("在将来，或者超过 %(years)s 岁") % {"years": quality.OLDEST}),
+        "unborn": (_("生日不可能"), _("在将来，或者超过 %(years)s 岁") % {"years": told.OLDEST}),
         "early": (_("购买早于入会一年以上"), _("入会时间导错了，或者认错了人")),
         "ahead": (_("入会时间在将来"), _("导入的时间不对")),
     }

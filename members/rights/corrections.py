@@ -4,12 +4,11 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from members import erasure, profiles
 from members.models import Identity, Member, Membership
-from retail import audit, privacy
+from retail import audit, privacy, told
 from retail.models import BuyerKey
 from retail.privacy import Known
 
@@ -41,8 +40,9 @@ def correct(
     said = [text for text in (name, phone) if text]
     if objection := erasure.tells_who(whole, reason, also=said):
         raise Refused(objection)
-    if born_on and born_on > timezone.localtime(now).date():
-        raise Refused(_("生日不能在将来。"))
+    first, last = told.birthdays(now)
+    if born_on and not first <= born_on <= last:
+        raise Refused(_("没有这样的生日：要在 %(first)s 到 %(last)s 之间。") % {"first": first, "last": last})
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     changed = [

@@ -126,9 +126,11 @@ class MemberImportAdmin(ScopedAdmin):
         """What the page shows of a list: its columns and first rows, how far it is, or what became of it."""
         counts = [(name, words, given.counts.get(name, 0)) for name, words in COUNTED.items()]
         found = {"given": given, "counts": counts, "may_act": self.has_add_permission(request), **_progress(given)}
+        refused = [] if given.is_at_work else members.why_refused(given)
+        found |= {"refused": refused[: members.SHOWN], "more_refused": len(refused) - members.SHOWN}
         if given.state in (_State.MAPPING, _State.CHECKED):
             try:
-                seen = members.look(given)
+                seen = members.look(given, now=timezone.now())
                 names = [("", _("不导入")), *((column.name, column.title) for column in member_rows.COLUMNS)]
                 found |= {"seen": seen, "names": names, "heads": list(zip(seen.header, seen.columns, strict=True))}
             except members.Unfit as unfit:

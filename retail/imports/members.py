@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from members.models import MemberImport
-from retail import audit, faults, intake, jobs, privacy, shapes
+from retail import audit, faults, intake, jobs, privacy, shapes, told
 from retail.imports import member_rows, table, workbook
 from retail.imports.table import Row, Table, TableError
 from retail.models import Brand
@@ -40,6 +41,7 @@ BATCH = 500
 SHOWN = 20
 SOURCE = "import"
 _State = MemberImport.State
+_FIELD = re.compile(r"[\w.\[\]]+")
 _CONFLICTS = ("belongs to several members", "is known by another unionid")
 
 
@@ -67,11 +69,15 @@ def give_in(*, name: str, content: bytes, brand: Brand, by: Any, now: datetime) 
             row.columns, row.total, row.is_cut = member_rows.guess(_heading(found)), total, found.is_cut
             row.content = privacy.sealed_in(row, "content", source.read_bytes())
     except TableError as error:
-        raise Unfit(_("这个文件读不了：%(why)s") % {"why": error}) from None
+        raise Unfit(_unreadable(error)) from None
     row.save()
     after = {"rows": total, "file": row.digest}
     audit.record(by=by, action="members.give_in", target=row, now=now, after=after)
     return row
+
+
+def _unreadable(error: TableError) -> str:
+    return _("这个文件读不了：%(why)s") % {"why": faults.told(str(error))[1]}
 
 
 def _digest(content: bytes) -> str:
@@ -96,7 +102,7 @@ def _heading(found: Table) -> list[str]:
 
 def _table(source: Path) -> Table:
     """With the columns it has, whatever they are called."""
-    return Table(source, columns=_first_row(source), required=())
+    return Table(source, columns=_first_row(source), required=(), may_end_openly=True)
 
 
 def _first_row(source: Path) -> list[str]:
@@ -128,14 +134,12 @@ class Seen(NamedTuple):
     left_out: str
 
 
-def look(given: MemberImport) -> Seen:
+def look(given: MemberImport, *, now: datetime) -> Seen:
     """The first rows by the columns as they are set. Raises Unfit."""
     with _opened(given) as found:
-        header = _heading(found)
-        rows = [
-            (row.number, _masked(given.columns, row), _trouble(given.columns, row))
-            for row in islice(found.rows(), SHOWN)
-        ]
+        header, first = _heading(found), list(islice(found.rows(), SHOWN))
+    troubles = _troubles(given, first, now)
+    rows = [(row.number, _masked(given.columns, row), said) for row, said in zip(first, troubles, strict=True)]
     left_out = [heading for heading, name in zip(header, given.columns, strict=True) if heading and not name]
     return Seen(header, given.columns, rows, member_rows.problems(given.columns), _("、").join(left_out))
 
@@ -144,10 +148,18 @@ def _masked(columns: Sequence[str], row: Row) -> list[str]:
     return [member_rows.masked(name, said) for name, said in zip(columns, row.cells, strict=True)]
 
 
-def _trouble(columns: Sequence[str], row: Row) -> str:
-    """What is wrong with a row, without what stands in it."""
-    read = _read(columns, row)
-    return _in_words(*(one.partition(", got ")[0] for one in read)) if isinstance(read, list) else ""
+def _troubles(given: MemberImport, rows: Sequence[Row], now: datetime) -> list[str]:
+    """What is wrong with each row, without what stands in it: as the dry run found it, or, before one, as far as can
+    be told without trying.
+    """
+    if given.state == _State.CHECKED:
+        found = dict(why_refused(given))
+        return [found.get(row.number, "") for row in rows]
+    read = [_read(given.columns, row) for row in rows]
+    good = [one for one in read if isinstance(one, shapes.Member)]
+    wrong = iter(told.member_faults(channel=None, brand=given.brand, data=good, now=now))
+    said = [one if isinstance(one, list) else [f"{it.field}: {it.message}" for it in next(wrong)] for one in read]
+    return [_in_words(*(one.partition(", got ")[0] for one in some)) for some in said]
 
 
 def _read(columns: Sequence[str], row: Row) -> shapes.Member | list[str]:
@@ -241,8 +253,10 @@ def work(
         _end(given, now())
     except TakenOver:
         log.warning("%s is worked on elsewhere, too: left to that.", given.pk)
-    except (Unfit, TableError) as trouble:
+    except Unfit as trouble:
         _fail(given, str(trouble), now())
+    except TableError as error:
+        _fail(given, _unreadable(error), now())
     except Exception:
         said = _("出错了，过一会儿会自动再试。")
         MemberImport._base_manager.filter(pk=given.pk).update(trouble=said)
@@ -290,8 +304,10 @@ def _in_words(*faults: str) -> str:
 def _one_in_words(said: str) -> str:
     """ "store_code: unknown store 'X'" as people read it, the column by its name."""
     name, colon, message = said.partition(": ")
-    if not colon or name.startswith("buyer"):
-        return faults.told(message or said)[1]
+    if name.startswith("buyer"):
+        return faults.told(message)[1]
+    if not colon or not _FIELD.fullmatch(name):
+        return faults.told(said)[1]
     title = member_rows.TITLES.get(name, name)
     return _("%(name)s：%(value)s") % {"name": title, "value": faults.told(message)[1]}
 
@@ -324,6 +340,11 @@ def _fail(given: MemberImport, trouble: str, now: datetime) -> None:
 def refused_rows(given: MemberImport) -> list[_Refused]:
     """The rows that were not taken, as they came, each with its number and the reason."""
     return msgspec.json.decode(privacy.opened(given, "refused") or b"[]", type=list[_Refused])
+
+
+def why_refused(given: MemberImport) -> list[tuple[int, str]]:
+    """Their numbers and reasons alone."""
+    return [(row.number, privacy.without_numbers(row.reason)) for row in refused_rows(given)]
 
 
 def refused_file(given: MemberImport) -> bytes:

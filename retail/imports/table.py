@@ -33,13 +33,17 @@ class Row(NamedTuple):
 class Table:
     """A CSV file whose columns are known. `digest` names its content.
 
-    After a first pass `is_cut` says that the file ends amid a row; that row then has a fault.
+    After a first pass `is_cut` says that the file ends amid a row; that row then has a fault. A last row without a
+    line break has one, too: the end of a number may be missing. With `may_end_openly` it has none while it has all
+    its cells.
     """
 
     is_cut = False
 
-    def __init__(self, path: Path, *, columns: Sequence[str], required: Sequence[str]) -> None:
-        self.path, self._order = path, columns
+    def __init__(
+        self, path: Path, *, columns: Sequence[str], required: Sequence[str], may_end_openly: bool = False
+    ) -> None:
+        self.path, self._order, self._may_end_openly = path, columns, may_end_openly
         self.digest = _digest(path)
         self._codec, self._is_damaged = _encoding(path)
         with self._open() as file:
@@ -98,10 +102,12 @@ class Table:
             try:
                 for number, cells in enumerate(csv.reader(end.watched(file)), start=1):
                     if number > 1 and any(cells):
-                        self.is_cut = self.is_cut or bool(end.fault)
+                        is_whole = self._may_end_openly and len(cells) == len(self.header)
+                        fault = "" if end.fault == _OPEN and is_whole else end.fault
+                        self.is_cut = self.is_cut or bool(fault)
                         if is_ours:
                             cells = [_unescaped(cell) for cell in cells]
-                        yield number, cells, end.fault
+                        yield number, cells, fault
             except csv.Error as error:
                 raise TableError(f"no CSV after row {number}: {error}") from None
 
@@ -122,6 +128,9 @@ class Table:
         return self.path.open(encoding=self._codec, errors="replace", newline="")
 
 
+_OPEN = "the file ends here without a line break: the row may be cut off"
+
+
 class _End:
     """Watches how the lines of a file end. Rows with a `fault` may lack what was to follow."""
 
@@ -130,7 +139,7 @@ class _End:
     def watched(self, lines: IO[str]) -> Iterator[str]:
         for line in lines:
             if line[-1] not in "\r\n":
-                self.fault = "the file ends here without a line break: the row may be cut off"
+                self.fault = _OPEN
             yield line
         # Only a row amid a quoted cell still asks for a line.
         self.fault = "the file ends inside a quoted cell that begins in this row"

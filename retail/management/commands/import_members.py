@@ -54,7 +54,7 @@ class Command(TablesCommand):
         self._say(file, given)
 
     def _say_columns(self, given: MemberImport) -> None:
-        seen = members.look(given)
+        seen = members.look(given, now=timezone.now())
         for heading, name in zip(seen.header, seen.columns, strict=True):
             self.stderr.write(f"  {heading} → {name or 'left out'}")
         if seen.problems:

@@ -225,6 +225,10 @@ def test_a_refused_call_has_a_code_and_one_language(shop, till):
         said = answer.json()
         return answer.status_code, said["code"], said["detail"].isascii()
 
+    cut = b'{"orders": [\n{"a": 1'
+    for language, words in (("zh-CN", "第 2 行第 8 列"), ("en", "line 2 column 8")):
+        answer = till.post("orders/", cut, **{"Accept-Language": language})
+        assert (answer.json()["code"], words in answer.json()["detail"]) == ("not_json", True)
     client, wrong = Client(), {"Authorization": "Bearer wrong"}
     for language, is_ascii in (("", False), ("zh-CN", False), ("en", True)):
         spoken = {"Accept-Language": language}

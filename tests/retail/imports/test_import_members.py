@@ -70,7 +70,7 @@ def sheet(*rows):
 def test_a_list_is_looked_over_tried_and_taken_once(shop):
     bad = f"abc,赵,1986/5/4,2025-03-01,{shop.store.code},,x"
     given = give_in(shop, text(*rows(shop), bad))
-    seen = members.look(given)
+    seen = members.look(given, now=NOW)
     assert (seen.problems, seen.left_out) == ([], "备注")
     assert seen.columns == ["phone", "name", "birthday", "registered_at", "store_code", "clerk", ""]
     assert seen.rows[0][1] == ["154****0000", "王**", "1986****", "2025-03-01 10:00", shop.store.code, "D0001", "x**"]
@@ -108,7 +108,7 @@ def test_all_that_is_wrong_with_a_row_is_said_at_once(shop):
     reasons = [row.reason for row in members.refused_rows(given)]
     assert all(name in reasons[0] for name in ("称呼：太长了，最多 64 个字符", "生日：", "入会时间："))
     assert all(word in reasons[1] for word in ("没有这样的手机号", "没有这家门店", "工号 nobody"))
-    assert members.look(given).rows[0][1][0] == "****34"  # not all of a short number
+    assert members.look(given, now=NOW).rows[0][1][0] == "****34"  # not all of a short number
 
 
 @pytest.mark.parametrize("content", [text(), b"\x00\x01\x02\x03" * 40])
@@ -199,6 +199,24 @@ def test_a_file_cut_in_the_middle_says_so_and_its_last_row_is_refused(shop):
     assert given.counts == {"new": 2, "bad": 1}
 
 
+def test_a_file_whose_last_line_is_not_ended_loses_nobody(shop):
+    """Hardly any editor ends it, and a row that is whole says all it has to."""
+    given = give_in(shop, text(*rows(shop, 3)).rstrip(b"\n"))
+    assert not given.is_cut
+    assert through(given, "check", "start").counts == {"new": 3}
+
+
+def test_what_is_wrong_with_a_row_is_said_beside_it_before_the_dry_run_and_after(shop):
+    birthdays = ("1902-01-01", "2099-01-01", "一九八六", "1986-05-04")
+    lines = [f"1540000{n:04},王{n},{day},,{shop.store.code},,x" for n, day in enumerate(birthdays)]
+    given = give_in(shop, text(*lines, "15400000009,王,,,NOWHERE,,x"))
+    wanted = ["生日：要在", "生日：要在", "生日：日期要写成", "", "没有这家门店：NOWHERE"]
+    for look in (given, through(given, "check")):
+        troubles = [trouble for *_row, trouble in members.look(look, now=NOW).rows]
+        assert [said in trouble if said else not trouble for said, trouble in zip(wanted, troubles, strict=True)]
+    assert [number for number, _why in members.why_refused(MemberImport.objects.get())] == [2, 3, 4, 6]
+
+
 # ── Bombs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def book(**parts):
     out = io.BytesIO()
@@ -214,15 +232,15 @@ def book(**parts):
 
 ROW = b'<row><c t="str"><v>15400001111</v></c></row>'
 BOMBS = {
-    "unpacks": book(xl__sharedStrings=b"<sst>" + b" " * 30_000_000 + b"</sst>"),
-    "XML of its own": book(xl__styles=b'<!DOCTYPE a [<!ENTITY b "ha">]><styleSheet>&b;</styleSheet>'),
-    "200 columns": book(xl__worksheets__sheet1=b'<worksheet><row><c r="ZZZZ1"><v>1</v></c></row></worksheet>'),
-    "damaged": book(xl__worksheets__sheet1=b"<worksheet><row>"),
-    "no sheet": book(xl___rels__workbook=b"<a/>").replace(b"worksheets", b"worksheetz"),
-    "cannot be opened": b"PK\x03\x04" + b"\0" * 300,
-    "old Excel": b"\xd0\xcf\x11\xe0" + b"\0" * 300,
-    "empty": b"",
-    "is UTF-16": "手机号\n154\n".encode("utf-16"),
+    "内容太多": book(xl__sharedStrings=b"<sst>" + b" " * 30_000_000 + b"</sst>"),
+    "不该有的内容": book(xl__styles=b'<!DOCTYPE a [<!ENTITY b "ha">]><styleSheet>&b;</styleSheet>'),
+    "最多 200 列": book(xl__worksheets__sheet1=b'<worksheet><row><c r="ZZZZ1"><v>1</v></c></row></worksheet>'),
+    "文件坏了": book(xl__worksheets__sheet1=b"<worksheet><row>"),
+    "没有工作表": book(xl___rels__workbook=b"<a/>").replace(b"worksheets", b"worksheetz"),
+    "打不开": b"PK\x03\x04" + b"\0" * 300,
+    "旧版 Excel": b"\xd0\xcf\x11\xe0" + b"\0" * 300,
+    "是空的": b"",
+    "UTF-16": "手机号\n154\n".encode("utf-16"),
 }
 
 
@@ -235,7 +253,7 @@ def test_bombs_are_refused_in_words(shop, said):
 
 def test_too_many_rows_or_bytes_are_refused(shop, monkeypatch):
     monkeypatch.setattr(workbook, "MOST_ROWS", 3)
-    with pytest.raises(members.Unfit, match="more than 3 rows"):
+    with pytest.raises(members.Unfit, match="最多 3 行"):
         give_in(shop, book(xl__worksheets__sheet1=b"<worksheet>" + ROW * 9 + b"</worksheet>"))
     monkeypatch.setattr(members, "MOST_BYTES", 20)
     with pytest.raises(members.Unfit, match="太大"):
@@ -259,7 +277,7 @@ def test_the_file_is_sealed_and_goes_after_a_week(shop):
     given = MemberImport.objects.get()
     assert (given.content, given.refused, given.counts) == (None, None, {"new": 3, "bad": 1})
     with pytest.raises(members.Unfit, match="已按期删除"):
-        members.look(given)
+        members.look(given, now=NOW)
 
 
 def test_who_asked_to_be_forgotten_is_refused_and_stays_so(shop):
