@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 PAGES = list(admin.site._registry)
 LOOKUPS = ("", "__exact", "__startswith", "__contains", "__regex", "__gte", "__in", "__isnull")
+SHORT = 2  # relations
 SECRETS = {
     BuyerKey: ("masked", "hmac", "cipher"),
     User: ("password", "is_superuser"),
@@ -52,9 +53,12 @@ def test_no_admin_list_answers_a_guess_about_a_hidden_value(worlds, size):
     for model in PAGES:
         page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         paths = sorted(set(paths_to_secrets(model)), key=len)
-        for path in paths if size == "full" else paths[:2]:
+        for number, path in enumerate(paths if size == "full" else paths[:2]):
             true, false = GUESSES.get(path.rpartition("__")[2], ("%", "x"))
-            for lookup in LOOKUPS:
+            # Whether a list may be asked by a path hangs on the path: of the long ones, tens of thousands, each is
+            # asked by one of the look-ups in turn.
+            is_short = path.count("__") <= SHORT
+            for lookup in LOOKUPS if is_short else LOOKUPS[number % len(LOOKUPS) :][:1]:
                 answers = [told(browser.ask("GET", page, {path + lookup: guess})) for guess in (true, false)]
                 asked += 2
                 if answers[0] != answers[1] or answers[0][0] == 200:

@@ -273,7 +273,8 @@ def test_a_clerk_of_another_brand_gets_nobody(shop, till):
 def test_bad_codes_are_named(shop, till):
     tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
     rows = [member(clerk="nobody"), member(tier="none"), member(store_code="none"), member(channel="else"),
-            member(birthday="1900-01-01"), member(birthday=tomorrow), member(birthday="04.05.1986"), member(buyer=[{"type": "phone", "value": "abc"}])]  # fmt: skip
+            member(birthday="1900-01-01"), member(birthday=tomorrow), member(birthday="04.05.1986"),
+            member(buyer=[{"type": "phone", "value": "abc"}])]  # fmt: skip
     assert codes(till.post("members/", {"members": rows})) == [
         "unknown_clerk", "unknown_tier", "unknown_store", "other_channel", "out_of_range", "out_of_range", "bad_date",
         "bad_phone",
