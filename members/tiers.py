@@ -5,6 +5,7 @@ refund changes nothing before that day, but shows what will happen on it (`stand
 hand alone and never lapses; a tier given by hand lapses on its date like any other.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -290,54 +291,78 @@ _RULE = f"SELECT {_columns(TierRule)} FROM members_tierrule WHERE brand_id = %s"
 
 # ── Trying a rule ────────────────────────────────────────────────────────────────────────────────────────────────────
 class Move(NamedTuple):
-    """So many members are in the one tier now and would be in the other."""
+    """So many members are in the one tier now, and would be in another: by the rule in force, and by the one tried."""
 
     before: Tier | None
+    anyway: Tier | None
     after: Tier | None
     members: int
 
 
 class Case(NamedTuple):
+    """Somebody of whom the tried rule thinks otherwise than the one in force; `value` by the metric of the tried."""
+
     membership: Membership
     before: Tier | None
+    anyway: Tier | None
     after: Tier | None
     value: int
 
 
 class Total(NamedTuple):
-    """How many members of a tier there are, and would be."""
+    """How many members of a tier there are, would be by the rule in force, and by the one tried."""
 
     tier: Tier | None
     now: int
+    anyway: int
     after: int
+
+
+class Turn(NamedTuple):
+    """How many would rise tonight, and how many fall when their date comes."""
+
+    rising: int
+    falling: int
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a scheme would make of everybody of a brand today. Who falls does so on their date, not at once."""
+    """What a scheme would make of everybody of a brand today, beside what the rule in force makes of them anyway."""
 
     moves: Sequence[Move]
     sample: Sequence[Case]
 
     @property
-    def rising(self) -> int:
-        return sum(move.members for move in self.moves if _rank(move.after) > _rank(move.before))
+    def anyway(self) -> Turn:
+        return self._turn((move.before, move.anyway, move.members) for move in self.moves)
 
     @property
-    def falling(self) -> int:
-        return sum(move.members for move in self.moves if _rank(move.after) < _rank(move.before))
+    def after(self) -> Turn:
+        return self._turn((move.before, move.after, move.members) for move in self.moves)
+
+    @property
+    def difference(self) -> Turn:
+        """How many would stand higher than by the rule in force, and how many lower."""
+        return self._turn((move.anyway, move.after, move.members) for move in self.moves)
+
+    @staticmethod
+    def _turn(steps: Iterable[tuple[Tier | None, Tier | None, int]]) -> Turn:
+        found = [(_rank(then) - _rank(was), members) for was, then, members in steps]
+        return Turn(sum(members for up, members in found if up > 0), sum(members for up, members in found if up < 0))
 
     @property
     def changes(self) -> list[Move]:
-        return [move for move in self.moves if move.before != move.after]
+        """What the tried rule does that would not happen anyway."""
+        return [move for move in self.moves if move.anyway != move.after]
 
     @property
     def totals(self) -> list[Total]:
-        tiers = {tier for move in self.moves for tier in (move.before, move.after)}
+        tiers = {tier for move in self.moves for tier in (move.before, move.anyway, move.after)}
         return [
             Total(
                 tier,
                 sum(move.members for move in self.moves if move.before == tier),
+                sum(move.members for move in self.moves if move.anyway == tier),
                 sum(move.members for move in self.moves if move.after == tier),
             )
             for tier in sorted(tiers, key=_rank)
@@ -352,23 +377,51 @@ SAMPLE = 20
 
 
 def try_out(*, scheme: Scheme, now: datetime) -> Trial:
-    """Nothing is written. Protected tiers stay. Two statements, however many members there are."""
-    tiers = {tier.pk: tier for tier in Tier._base_manager.filter(brand=scheme.brand_id)}
-    after = "CASE WHEN is_protected THEN before_id ELSE after_id END"
+    """Nothing is written. Protected tiers stay. A few statements, however many members there are."""
+    tiers, rule = _of_brand(scheme.brand_id)
+    present = Scheme.of(rule, tiers.values()) if rule else scheme
+    statement = _TRIED.format(
+        tried=_judged(scheme, _ALL, _STEPS), present=_judged(present, _ALL, _STEPS).replace("%(", "%(present_")
+    )
+    given = scheme.said(now) | {f"present_{name}": value for name, value in present.said(now).items()}
     with connection.cursor() as cursor:
-        counts = f"SELECT before_id, {after} AS then_id, count(*) FROM judged GROUP BY 1, 2"
-        cursor.execute(_judged(scheme, _ALL, counts), {**scheme.said(now)})
-        moves = [Move(tiers.get(before), tiers.get(then), count) for before, then, count in cursor.fetchall()]
-        cursor.execute(_judged(scheme, _ALL, _SAMPLED), {**scheme.said(now), "sample": SAMPLE})
-        rows = cursor.fetchall()
-    memberships = Membership.objects.select_related("member", "brand").in_bulk([row[0] for row in rows])
+        cursor.execute(statement, {**given, "sample": SAMPLE})
+        counts, rows = (json.loads(said or "[]") for said in cursor.fetchone())
+    moves = [Move(*(tiers.get(tier_id) for tier_id in steps), count) for *steps, count in counts]
+    memberships = Membership.objects.select_related("member", "brand").in_bulk([pk for pk, *_rest in rows])
     sample = [
-        Case(memberships[pk], tiers.get(before), tiers.get(then), value)
-        for pk, before, then, value in rows
+        Case(memberships[pk], *(tiers.get(tier_id) for tier_id in steps), value)
+        for pk, *steps, value in rows
         if pk in memberships
     ]
-    moves.sort(key=lambda move: (_rank(move.before), _rank(move.after)))
+    moves.sort(key=lambda move: (_rank(move.before), _rank(move.anyway), _rank(move.after)))
     return Trial(moves, sample)
+
+
+# Who is held where they are does not rise before their date.
+_STEPS = """
+SELECT judged.id, before_id, after, value, judged.threshold,
+    CASE WHEN is_protected OR is_held AND after > before THEN before_id ELSE after_id END AS then_id
+FROM judged
+"""
+# Everybody judged by both rules, once. Of those on whom the two differ the nearest to a threshold come first: of them
+# somebody will ask.
+_TRIED = """
+WITH compared AS MATERIALIZED (
+    SELECT tried.id, tried.before_id, present.then_id AS present_id, tried.then_id AS tried_id, tried.value,
+        abs(tried.value - CASE WHEN tried.after > present.after THEN tried.threshold
+            ELSE coalesce(lost.threshold, present.threshold, 0) END) AS distance
+    FROM ({tried}) tried JOIN ({present}) present USING (id)
+    LEFT JOIN unnest(%(tiers)s::bigint[], %(thresholds)s::bigint[]) AS lost(id, threshold) ON lost.id = present.then_id
+), counted AS (
+    SELECT before_id, present_id, tried_id, count(*) AS members FROM compared GROUP BY 1, 2, 3
+), sampled AS (
+    SELECT * FROM compared WHERE present_id IS DISTINCT FROM tried_id ORDER BY distance, id LIMIT %(sample)s
+)
+SELECT (SELECT jsonb_agg(jsonb_build_array(before_id, present_id, tried_id, members)) FROM counted), (
+    SELECT jsonb_agg(jsonb_build_array(id, before_id, present_id, tried_id, value) ORDER BY distance, id) FROM sampled
+)
+"""
 
 
 @transaction.atomic
@@ -388,12 +441,3 @@ def change(*, scheme: Scheme, by: Any, now: datetime) -> None:
 def _told(rule: TierRule, tiers: Sequence[Tier]) -> dict[str, str]:
     said = {name: str(getattr(rule, name)) for name in ("metric", "window_days", "keep_days")}
     return said | {tier.code: str(tier.threshold) for tier in tiers}
-
-
-# Those nearest to the threshold that lifts or drops them first: of them somebody will ask.
-_SAMPLED = """
-SELECT judged.id, before_id, after_id, value FROM judged LEFT JOIN ladder held ON held.id = before_id
-WHERE NOT is_protected AND before_id IS DISTINCT FROM after_id
-ORDER BY abs(value - CASE WHEN after > before THEN judged.threshold ELSE coalesce(held.threshold, 0) END), judged.id
-LIMIT %(sample)s
-"""

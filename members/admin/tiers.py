@@ -250,6 +250,7 @@ def _case(case: tiers.Case, metric: str) -> dict[str, Any]:
         "title": str(member),
         "url": reverse("admin:members_membership_change", args=[case.membership.pk]),
         "before": case.before,
+        "anyway": case.anyway,
         "after": case.after,
         "worth": as_worth(metric, case.value),
     }

@@ -161,19 +161,38 @@ def test_a_rule_is_tried_without_writing(crowd):
         trial = tiers.try_out(
             scheme=tiers.Scheme(crowd.brand.pk, scheme.metric, scheme.window_days, scheme.keep_days, wanted), now=NOW
         )
-    assert len(queries) == 4 and not any("UPDATE" in query["sql"] for query in queries)
-    assert [(move.before.code, move.after.code, move.members) for move in trial.moves] == [
-        ("basic", "basic", 1),
-        ("basic", "silver", 1),
-        ("silver", "silver", 1),
-        ("gold", "silver", 1),
-        ("gold", "gold", 1),
+    assert len(queries) == 2 and not any("UPDATE" in query["sql"] for query in queries)
+    assert [(move.before.code, move.anyway.code, move.after.code, move.members) for move in trial.moves] == [
+        ("basic", "basic", "basic", 1),
+        ("basic", "basic", "silver", 1),
+        ("silver", "silver", "silver", 1),
+        ("gold", "gold", "silver", 1),
+        ("gold", "gold", "gold", 1),
     ]
-    assert (trial.rising, trial.falling) == (1, 1)
-    assert {(case.before.code, case.after.code, case.value) for case in trial.sample} == {
-        ("basic", "silver", 50_000),
-        ("gold", "silver", 600_000),
-    }
+    assert trial.anyway == (0, 0) and trial.after == trial.difference == (1, 1)
+    assert [(case.before.code, case.anyway.code, case.after.code, case.value) for case in trial.sample] == [
+        ("basic", "basic", "silver", 50_000),
+        ("gold", "gold", "silver", 600_000),
+    ]
+
+
+def test_what_happens_anyway_is_told_from_what_another_rule_does(crowd):
+    """A rule that was changed and has not had its night yet: it lifts by itself whom the tried one lifts, too."""
+    silver, gold = Tier.objects.get(code="silver"), Tier.objects.get(code="gold")
+    Tier.objects.filter(pk=silver.pk).update(threshold=40_000)
+    (present,) = tiers.schemes()
+    held = Membership.objects.get(tier__code="basic", profile__year_fen=0)
+    tiers.give(membership=held, tier=silver, reason="老板的朋友", by=None, now=NOW, until=NOW + timedelta(days=9))
+    wanted = {**present.thresholds, gold.pk: 110_000}
+    trial = tiers.try_out(scheme=tiers.Scheme(crowd.brand.pk, present.metric, 180, 180, wanted), now=NOW)
+    assert trial.anyway == (1, 1)  # who spent 50,000 rises; who was given the tier for some days falls after them
+    assert (trial.after, trial.difference) == ((2, 1), (1, 0))
+    assert [(case.anyway.code, case.after.code) for case in trial.sample] == [("silver", "gold")]
+    assert [(total.tier.code, total.now, total.anyway, total.after) for total in trial.totals] == [
+        ("basic", 1, 1, 1),
+        ("silver", 2, 2, 1),
+        ("gold", 2, 2, 3),
+    ]
 
 
 def test_a_changed_rule_lets_rise_at_night_and_fall_on_the_date(crowd):

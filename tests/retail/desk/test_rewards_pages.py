@@ -157,7 +157,7 @@ def test_a_rule_is_tried_and_then_saved(counter, sign_in, django_assert_max_num_
     form = {"metric": "spend", "window_days": "365", "keep_days": "365", **wanted}
     with django_assert_max_num_queries(20):
         page = ops.get(path, **form)
-    assert [(move.before, move.after, move.members) for move in page.context["trial"].changes] == [(*ladder[:2], 1)]
+    assert [(move.anyway, move.after, move.members) for move in page.context["trial"].changes] == [(*ladder[:2], 1)]
     assert TierMove.objects.count() == 2 and Tier.objects.get(code="t1").threshold == 100_000
 
     assert ops.post(path, **form).status_code == 302
