@@ -687,7 +687,7 @@ def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     return {
         Doubt: Doubt.objects.create(one=member, other=like, found_at=NOW),
         Merge: Merge.objects.create(keep=member, drop=same, at=NOW),
-        Stop: Stop.objects.create(member=member, corp=mark, at=NOW),
+        Stop: Stop.objects.create(member=member, corp=mark, channel="sms", at=NOW),
         Tag: (word := _word(part, mark)),
         MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),
         Profile: Profile.objects.get(membership__member=member, membership__brand=part.world.brand),
