@@ -62,13 +62,18 @@ def note_taken(*, model: type[models.Model], rows: int, format: str, filter: str
     """Write down that somebody takes these rows away. Raises TwoNeeded when that is too much for one person."""
     if rows > MOST_ALONE:
         raise TwoNeeded(_("一次超过 %(most)s 行，要另一个人同意。") % {"most": MOST_ALONE})
-    with connection.cursor() as cursor:  # the same person in two windows counts one after the other
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('export', %s))", [by.pk])
+    _one_after_the_other(by)
     if taken_today(by=by, now=now) + rows > settings.EXPORT_ROWS_PER_DAY:
         words = _("今天一个人导出的合计会超过 %(most)s 行，要另一个人同意。")
         raise TwoNeeded(words % {"most": settings.EXPORT_ROWS_PER_DAY})
     after = {"rows": rows, "format": format, "filter": filter}
     audit.record(by=by, action="export", target=model, now=now, after=after)
+
+
+def _one_after_the_other(by: User) -> None:
+    """The same person in two windows, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('export', %s))", [by.pk])
 
 
 def taken_today(*, by: User, now: datetime) -> int:
@@ -100,14 +105,16 @@ def ask(
         raise Refused(_("最多导出 %(most)s 行，请先用筛选缩小范围。") % {"most": MOST})
     if not 2 <= len(reason.strip()) <= 200:
         raise Refused(_("请写明用来做什么，2 到 200 个字。"))
+    _one_after_the_other(by)
+    same = {"model": model._meta.label_lower, "format": format, "ids": list(ids), "asked_by": by}
+    waits = approvals.Approval.State.WAITING
+    if ExportFile._base_manager.filter(**same, approval__state=waits, approval__expires_at__gt=now).exists():
+        raise Refused(_("同样的导出您已经提交过，正在等另一个人同意。"))
     row = ExportFile._base_manager.create(
-        model=model._meta.label_lower,
-        format=format,
-        ids=list(ids),
+        **same,
         count=len(ids),
         filter=filter,
         reason=logs.struck(reason.strip()),
-        asked_by=by,
         post=post,
         asked_at=now,
     )

@@ -95,7 +95,8 @@ def test_two_persons_agree_and_only_the_asker_gets_the_file_for_a_day(shop, memb
     assert act(manager, page, reason=WHY).status_code == act(finance, page, reason=WHY).status_code == 403
     act(ops, page, reason=f"{NAME} 来信")
     assert not ExportFile.objects.exists(), "a reason that says who it is stays nowhere"
-    act(ops, page, reason=WHY)
+    for _twice in range(2):
+        act(ops, page, reason=WHY)
     approval = approvals.Approval.objects.get()
     assert act(finance, f"retail/approval/{approval.pk}/agree").status_code == 200
     jobs.run(ids=list(Job.objects.pending().values_list("pk", flat=True)), registry=tasks.REGISTRY)
@@ -146,7 +147,7 @@ def test_a_number_of_somebody_else_or_of_somebody_forgotten_is_refused(shop, mem
         with pytest.raises(corrections.Refused, match=match):
             corrections.correct(**said, phone=phone)
     for wrong in ({"phone": "1540000555"}, {"born_on": date(2090, 1, 1)}):
-        with pytest.raises(corrections.Refused, match=r"没有这样的手机号|不能在将来"):
+        with pytest.raises(corrections.Refused, match=r"没有这样的手机号|没有这样的生日"):
             corrections.correct(**said, **wrong)
     corrections.correct(**said, phone="15400005555", tail="4444")
     assert not list(book.otherwise(member_ids=[member.pk]))

@@ -163,7 +163,7 @@ def test_the_page_of_an_approval_says_what_became_of_it(shop, sales, sign_in):
 
 def test_who_may_no_longer_export_gets_nothing(shop, sales, sign_in):
     ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
-    row, other = asked(ops, sales), asked(ops, sales[:2] + sales[2:])
+    row, other = asked(ops, sales), asked(ops, sales, kind="export_xlsx")
     agree(finance, row)
     work()
     Permission.objects.get(codename="export_order").group_set.clear()
@@ -174,6 +174,15 @@ def test_who_may_no_longer_export_gets_nothing(shop, sales, sign_in):
     other = ExportFile._base_manager.select_related("approval").get(pk=other.pk)
     assert other.approval.state == "lapsed" and "权限" in other.approval.answer
     assert [one.target_id for one in acts("approval.lapse")] == [str(other.approval_id)]
+
+
+def test_the_same_is_not_asked_for_twice_while_it_waits(shop, sales, sign_in):
+    ops, finance = sign_in(shop, "hq_ops"), sign_in(shop, "hq_finance")
+    first = asked(ops, sales)
+    again = wanted(ops, sales, reason=WHY)
+    assert "已经提交过" in again.content.decode() and ExportFile._base_manager.count() == 1
+    agree(finance, first)
+    assert asked(ops, sales) != first
 
 
 def test_an_empty_list_says_whether_anything_was_looked_for(shop, sign_in):
