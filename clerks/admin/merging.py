@@ -19,10 +19,10 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
-from clerks import oneid
+from clerks import oneid, sides
 from clerks.models import Merge
-from members import doubts, identity, quality
-from members.models import Doubt, Identity, Member, Membership, Purchase, Stop
+from members import doubts, quality
+from members.models import Doubt, Member
 from retail import told
 from retail.models import Order
 from retail.scoped_admin import Badge, DecidingAdmin, EstimatedPaginator, link, moment
@@ -39,7 +39,6 @@ SOURCES: dict[str, str | Promise] = {
     "import": _("导入的一行里同时有这些标识"),
     "hand": _("有同事认为是同一个人"),
 }
-_LATEST = 5
 
 
 class Reason(BaseDialogForm):
@@ -82,31 +81,6 @@ UNDO = ActionDialog(
 
 
 # ── Side by side ─────────────────────────────────────────────────────────────────────────────────────────────────────
-class Side(NamedTuple):
-    """One of the two, as they are by now."""
-
-    title: str | Promise
-    member: Member
-    identities: list[Identity]
-    memberships: list[Membership]
-    orders: list[Purchase]
-    stops: int
-
-
-def _side(title: str | Promise, number: int) -> Side:
-    root = identity.persons([number])[number][0]
-    bought = Purchase.objects.filter(membership__member=root).select_related("order__channel", "order__store")
-    known = Identity.objects.filter(member=root).select_related("key", "channel")
-    return Side(
-        title,
-        Member.objects.get(pk=root),
-        list(known.order_by("is_hearsay", "seen_at", "pk")),
-        list(Membership.objects.filter(member=root).select_related("brand", "tier").order_by("brand")),
-        list(bought.order_by("-paid_at", "-pk")[:_LATEST]),
-        Stop.objects.filter(member=root, lifted_at=None).count(),
-    )
-
-
 @admin.register(Doubt)
 class DoubtAdmin(DecidingAdmin):
     refusals = (oneid.Refused,)
@@ -183,14 +157,26 @@ def _why(evidence: dict[str, Any]) -> str | Promise:
 
 
 def _both(row: Doubt) -> dict[str, Any]:
-    sides = [_side(_("会员一"), row.one_id), _side(_("会员二"), row.other_id)]
-    order_id = row.evidence.get("order")
-    return {
-        "sides": sides,
-        "is_one": sides[0].member == sides[1].member,
-        "shared": set(row.evidence.get("keys", [])),
-        "order": Order.objects.filter(pk=order_id).first() if order_id else None,
-    }
+    """The two as they are; where they were merged, as they were then."""
+    merge = Merge.objects.filter(evidence=row.evidence, at=row.decided_at, undone_at=None).first()
+    if row.state == Doubt.State.MERGED and merge is not None:
+        return _merged(merge)
+    shown = [sides.as_they_are(number=number) for number in (row.one_id, row.other_id)]
+    is_one = shown[0].member == shown[1].member
+    titles = (gettext("会员一"), gettext("会员二"))
+    return {"sides": list(zip(titles, shown, strict=True)), "is_one": is_one, **_evidence(row.evidence)}
+
+
+def _merged(merge: Merge) -> dict[str, Any]:
+    titles = (gettext("保留的"), gettext("并入的"))
+    shown = sides.as_they_were(merge=merge)
+    return {"sides": list(zip(titles, shown, strict=True)), "is_past": True, **_evidence(merge.evidence)}
+
+
+def _evidence(evidence: dict[str, Any]) -> dict[str, Any]:
+    order_id = evidence.get("order")
+    order = Order.objects.filter(pk=order_id).first() if order_id else None
+    return {"shared": set(evidence.get("keys", [])), "order": order}
 
 
 class Check(NamedTuple):
@@ -239,6 +225,7 @@ class MergeAdmin(DecidingAdmin):
     list_filter = (UndoneFilter, "at")
     ordering = ("-pk",)
     fields = ("kept", "dropped", "state_label", "because", "went", "merged", "who", "undone", "undone_by")
+    change_form_after_template = "admin/clerks/doubt/two.html"
     actions_detail = ("undo",)
     merged = moment("at", _("合并时间"))
     undone = moment("undone_at", _("撤销时间"))
@@ -273,6 +260,12 @@ class MergeAdmin(DecidingAdmin):
         moves = row.moves.exclude(table=Member._meta.db_table).order_by()
         counted = Counter(moves.values_list("table", flat=True))
         return gettext("、").join(f"{names.get(table, table)} {count}" for table, count in counted.items()) or "–"
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        row = self.get_object(request, object_id)
+        is_seen = row is not None and row.undone_at is None and self.has_view_permission(request, row)
+        context = _merged(row) if is_seen else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
 
     def has_undo_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.row(request, object_id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from clerks import friends, oneid
+from clerks import friends, oneid, sides
 from clerks.friends import Listed, Reading
 from clerks.models import Binding, Friend, Merge, Note, Touch
 from commissions.models import Entry
@@ -208,6 +208,17 @@ def standing() -> list[Any]:
     ]
 
 
+def seen(side: sides.Side) -> list[Any]:
+    """What a page shows of one of two."""
+    return [
+        side.born_on,
+        side.created_at,
+        [(one.key.masked, one.is_hearsay) for one in side.identities],
+        [(row.brand.code, row.tier and row.tier.code, row.registered_at) for row in side.memberships],
+        [row.order.outer_order_id for row in side.orders],
+    ]
+
+
 def ladder(shop: World) -> list[Tier]:
     TierRule.objects.create(brand=shop.brand, metric="spend", window_days=365, keep_days=180)
     steps = enumerate([("basic", 0), ("silver", 1_000_000), ("gold", 9_000_000)])
@@ -231,6 +242,24 @@ def history(member: int) -> list[Any]:
 
 
 class TestMerging:
+    def test_what_each_had_is_seen_later(self, shop: World, two: tuple[int, int]) -> None:
+        """Also after more was bought, the kept one was merged into a third, and a fourth into that one."""
+        _basic, _silver, gold = ladder(shop)
+        by_hand(two[1], gold, now=NOW - 4 * HOUR)
+        Member.objects.filter(pk=two[1]).update(born_on=NOW.date())
+        third, fourth = (whose(buy(shop, ("card", number), at=NOW - HOUR)) for number in ("C3", "C4"))
+
+        def shown(number: int) -> list[Any]:
+            return seen(sides.as_they_are(number=number))
+
+        merges, wanted = [], []
+        for n, (keep, drop) in enumerate([two, (third, two[0]), (third, fourth)]):
+            wanted.append([shown(keep), shown(drop)])
+            merges.append(merge((keep, drop), now=NOW + n * HOUR))
+            buy(shop, PHONE, at=NOW + n * HOUR + HOUR / 2)
+        for done, both in zip(merges, wanted, strict=True):
+            assert [seen(side) for side in sides.as_they_were(merge=done)] == both
+
     def test_parted_again_everything_is_as_it_was(self, shop: World, two: tuple[int, int]) -> None:
         gold = Tier.objects.create(brand=shop.brand, code="gold", name="金卡", rank=2)
         Membership.objects.filter(member=two[1]).update(tier=gold, tier_since=NOW)

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule
 
-from clerks import policies
+from clerks import oneid, policies
 from clerks.leads.models import Holdout, IntentModel, Lead, LeadPolicy, LeadRun, Score
 from clerks.materials import models as library
 from clerks.models import (
@@ -684,9 +684,11 @@ def _word(part: Part, mark: str) -> Tag:
 def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     mark = part.mark
     like, same = (Member.objects.create(created_at=NOW, name=f"{mark}影{n}") for n in range(2))
+    doubt = Doubt.objects.create(one=member, other=like, found_at=NOW)
+    merge = oneid.merge(keep=member.pk, drop=same.pk, evidence={}, by=None, now=NOW)
     return {
-        Doubt: Doubt.objects.create(one=member, other=like, found_at=NOW),
-        Merge: Merge.objects.create(keep=member, drop=same, at=NOW),
+        Doubt: doubt,
+        Merge: merge,
         Stop: Stop.objects.create(member=member, corp=mark, channel="sms", at=NOW),
         Tag: (word := _word(part, mark)),
         MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),

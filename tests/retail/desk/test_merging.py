@@ -83,7 +83,11 @@ def test_operations_merge_and_undo_with_a_reason(shop, doubt, sign_in):
         assert set(Purchase.objects.values_list("membership__member", flat=True)) == {doubt.one_id}
     shown = ops.get(f"/admin/clerks/merge/{done.pk}/change/").content.decode()
     assert "会员标识 1" in shown and "已合并" in shown
-    assert "现在已经是同一位会员" in ops.get(f"/admin/{page}/change/").content.decode()
+    for address in (f"/admin/{page}/change/", f"/admin/clerks/merge/{done.pk}/change/"):
+        seen = ops.get(address).content.decode()
+        kept, dropped = seen.partition("保留的<small>")[2].split("并入的<small>")
+        assert "TILL-1" in kept and "MINI-1" not in kept, "each still shows what it had"
+        assert "MINI-1" in dropped and "TILL-1" not in dropped and "unionid" in dropped
 
     press(ops, f"clerks/merge/{done.pk}", "undo", reason="弄错了")
     with scope.within(scope.EVERYTHING):
