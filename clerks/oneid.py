@@ -19,7 +19,7 @@ from clerks import binding, book, friends
 from clerks.leads.models import Lead
 from clerks.materials.models import Opening, Share, Visitor
 from clerks.models import HelpRequest, Merge, MergeMove, Note, Tie, Touch, TurnedAway
-from members import consent, doubts, erasure, identity, model_tags, moving, profiles, tiers
+from members import consent, doubts, erasure, identity, model_tags, moving, profiles, segments, tiers
 from members.matching import NUMBER
 from members.models import Doubt, Identity, Member, Membership, Stop
 from members.moving import Moved, Way
@@ -204,6 +204,7 @@ def _settle(keep: int, drop: int, now: datetime) -> None:
     ids = sorted(rows.values_list("pk", flat=True))
     profiles.refresh(membership_ids=ids, now=now)
     tiers.review(membership_ids=ids, now=now)
+    segments.bought(membership_ids=ids, now=now)
     if quiet := consent.unprofiled(member_ids=[keep, drop]):
         model_tags.drop(member_ids=quiet, now=now)
     book.refresh(member_ids=[keep, drop], now=now)

@@ -20,6 +20,9 @@ from members.models import (
     MemberTag,
     PointsRule,
     Purchase,
+    Segment,
+    SegmentMember,
+    SegmentMove,
     Tag,
     Tier,
     TierMove,
@@ -259,6 +262,19 @@ class TestMerging:
             buy(shop, PHONE, at=NOW + n * HOUR + HOUR / 2)
         for done, both in zip(merges, wanted, strict=True):
             assert [seen(side) for side in sides.as_they_were(merge=done)] == both
+
+    def test_whose_purchase_was_another_members_leaves_the_segment_of_those_who_rest(self, shop, two) -> None:
+        fields = {"brand": shop.brand, "condition": {}, "rest_days": 60, "created_at": NOW}
+        resting = Segment.objects.create(name="很久没来", **fields)
+        asleep = Membership.objects.get(member=two[0])
+        long_ago = NOW - 100 * 24 * HOUR
+        Purchase.objects.filter(membership=asleep).update(paid_at=long_ago)
+        Membership.objects.filter(pk=asleep.pk).update(first_purchase_at=long_ago, last_purchase_at=long_ago)
+        SegmentMember.objects.create(segment=resting, membership=asleep, entered_at=NOW)
+        merge(two)
+        assert not SegmentMember.objects.exists()
+        left = SegmentMove.objects.get()
+        assert (left.membership, left.is_entry) == (asleep, False)
 
     def test_parted_again_everything_is_as_it_was(self, shop: World, two: tuple[int, int]) -> None:
         gold = Tier.objects.create(brand=shop.brand, code="gold", name="金卡", rank=2)
