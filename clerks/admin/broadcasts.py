@@ -163,7 +163,7 @@ class BroadcastAdmin(DecidingAdmin):
 
     @display(description=gettext_lazy("谁写的"))
     def writer(self, row: Broadcast) -> str:
-        return str(getattr(row.by, "staff", None) or row.by or "–")
+        return str(row.by or "–")
 
     @display(description=gettext_lazy("内容"))
     def words(self, row: Broadcast) -> SafeString:

@@ -72,7 +72,7 @@ class MaterialUploadAdmin(ScopedAdmin):
 
     @display(description=_("谁上传"))
     def person(self, row: MaterialUpload) -> str:
-        return str(getattr(row.by, "staff", None) or row.by or "–")
+        return str(row.by or "–")
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return request.user.has_perm("materials.add_materialupload")

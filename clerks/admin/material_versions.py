@@ -93,11 +93,11 @@ class MaterialVersionAdmin(DecidingAdmin):
 
     @display(description=_("谁写的"))
     def writer(self, row: MaterialVersion) -> str:
-        return str(getattr(row.made_by, "staff", None) or row.made_by or "–")
+        return str(row.made_by or "–")
 
     @display(description=_("谁审核"))
     def decider(self, row: MaterialVersion) -> str:
-        return str(getattr(row.decided_by, "staff", None) or row.decided_by or "–")
+        return str(row.decided_by or "–")
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.row(request, object_id)

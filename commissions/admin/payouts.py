@@ -69,7 +69,7 @@ class PayoutBatchAdmin(Deciding):
         "paid",
         "reference",
     )
-    list_select_related = ("period__brand", "payer", "made_by", "paid_by", "voided_by")
+    list_select_related = ("period__brand", "payer", "made_by__staff", "paid_by__staff", "voided_by__staff")
     list_filter = ("period", "payer", "state")
     ordering = ("-pk",)
     actions_detail = ("mark_paid", "discard")

@@ -166,7 +166,7 @@ class PlanVersionAdmin(TriedOn):
     form = VersionForm
     refusals = (plans.PlanRefused, RunRefused)
     list_display = ("title", "status_label", "starts_at", "ends_at", "written_by", "approved_by")
-    list_select_related = ("plan", "written_by", "approved_by")
+    list_select_related = ("plan", "written_by__staff", "approved_by__staff")
     list_filter = ("plan", "status")
     readonly_fields = ("number", "status_label", "starts_at", "ends_at", "written_by", "approved_by", "approved_at")
     fieldsets = (

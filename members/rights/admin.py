@@ -153,6 +153,7 @@ class SuspectForm(BaseDialogForm):
         label=_("另一位的会员编号"),
         min_value=1,
         max_value=2**62,
+        error_messages={"max_value": _("没有这个编号的会员。")},
         help_text=_("在那一位的页面上，“编号”一栏。"),
         widget=_text(inputmode="numeric"),
     )

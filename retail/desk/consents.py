@@ -21,7 +21,6 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from retail import approvals
 from retail.approvals import Approval
 from retail.jobs import Job
-from retail.models import User
 from retail.scoped_admin import Badge, Confirm, ScopedAdmin, moment
 
 COLOURS = {"waiting": "warning", "approved": "success", "refused": "danger", "expired": "info", "lapsed": "info"}
@@ -97,11 +96,11 @@ class ApprovalAdmin(ScopedAdmin):
 
     @display(description=_("谁提出"))
     def asker(self, row: Approval) -> str:
-        return _person(row.asked_by)
+        return str(row.asked_by)
 
     @display(description=_("谁决定"))
     def decider(self, row: Approval) -> str:
-        return _person(row.decided_by) if row.decided_by else "–"
+        return str(row.decided_by or "–")
 
     @display(description=_("状态"), ordering="state", label=COLOURS)
     def state_label(self, row: Approval) -> Badge:
@@ -160,8 +159,3 @@ class ApprovalAdmin(ScopedAdmin):
         except approvals.Refused as refusal:
             messages.error(request, str(refusal))
         return HttpResponse(headers={"HX-Refresh": "true"})
-
-
-def _person(user: User) -> str:
-    """The person by name where the account has one."""
-    return str(user.staff) if hasattr(user, "staff") else user.get_username()

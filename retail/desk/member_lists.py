@@ -208,7 +208,7 @@ class MemberImportAdmin(ScopedAdmin):
 
     @display(description=_("谁上传"))
     def person(self, row: MemberImport) -> str:
-        return str(getattr(row.asked_by, "staff", None) or row.asked_by or _("系统"))
+        return str(row.asked_by or _("系统"))
 
 
 def _progress(given: MemberImport) -> dict[str, Any]:

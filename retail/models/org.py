@@ -23,6 +23,10 @@ class User(AbstractUser):
         verbose_name = _("账号")
         verbose_name_plural = _("账号")
 
+    def __str__(self) -> str:
+        """Who that is: the employee; of an account that is nobody's its name."""
+        return str(getattr(self, "staff", None) or self.get_username())
+
     def check_password(self, raw_password: str | None) -> bool:
         """Of a superuser without storing it hashed anew: whoever signs in is nobody yet, and the database refuses."""
         if self.is_superuser:
