@@ -387,11 +387,13 @@ def try_out(*, scheme: Scheme, now: datetime) -> Trial:
     with connection.cursor() as cursor:
         cursor.execute(statement, {**given, "sample": SAMPLE})
         counts, rows = (json.loads(said or "[]") for said in cursor.fetchone())
-    moves = [Move(*(tiers.get(tier_id) for tier_id in steps), count) for *steps, count in counts]
+    moves = [
+        Move(tiers.get(before), tiers.get(anyway), tiers.get(after), count) for before, anyway, after, count in counts
+    ]
     memberships = Membership.objects.select_related("member", "brand").in_bulk([pk for pk, *_rest in rows])
     sample = [
-        Case(memberships[pk], *(tiers.get(tier_id) for tier_id in steps), value)
-        for pk, *steps, value in rows
+        Case(memberships[pk], tiers.get(before), tiers.get(anyway), tiers.get(after), value)
+        for pk, before, anyway, after, value in rows
         if pk in memberships
     ]
     moves.sort(key=lambda move: (_rank(move.before), _rank(move.anyway), _rank(move.after)))

@@ -67,9 +67,8 @@ _TABLE = [
     _known(r"is negative, but qty is not.*", "negative_amount", _("金额是负数而件数不是：退钱请用退款接口")),
     _known(r"must be a day from (?P<it>\S+) to (?P<last>\S+)", "out_of_range", _("要在 %(it)s 到 %(last)s 之间")),
     _known(r"must be from (?P<it>\d+) to before (?P<last>\d+)", "out_of_range", _("要从 %(it)s 年到 %(last)s 年之前")),
-    _known(r"phone: must be a phone number.*", "bad_phone", _("手机号应是 5 到 20 位数字")),
     _known(
-        r"phone: is no number that anybody can have",
+        r"phone: (?:must be a phone number.*|is no number that anybody can have)",
         "bad_phone",
         _("没有这样的手机号：手机 11 位，固话带区号，境外以 + 开头"),
     ),

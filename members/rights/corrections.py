@@ -71,9 +71,10 @@ def _replace_number(member: Member, phone: str, tail: str, now: datetime) -> tup
     """
     try:
         known = privacy.normalised(Known(BuyerKey.Type.PHONE, "", phone))
+        is_possible = privacy.is_possible(known.value)
     except privacy.BadValue:
-        raise Refused(_("手机号应是 5 到 20 位数字。")) from None
-    if not privacy.is_possible(known.value):
+        is_possible = False
+    if not is_possible:
         raise Refused(_("没有这样的手机号：手机 11 位，固话带区号，境外以 + 开头。"))
     (key_id,) = privacy.keep([known]).values()
     owner = Identity._base_manager.filter(key=key_id).values_list("member_id", flat=True).first()

@@ -140,7 +140,7 @@ def test_a_number_of_somebody_else_or_of_somebody_forgotten_is_refused(shop, mem
         corrections.correct(**said, phone="15400008888")
     gone = privacy.keep([privacy.Known("phone", "", "15400006666")]).popitem()[1]
     privacy.erase(key_id=gone, by=None, reason=WHY, now=NOW)
-    for phone, match in (("15400006666", "要求过抹去"), ("abc", "5 到 20 位"), ("15400005555", "后四位")):
+    for phone, match in (("15400006666", "要求过抹去"), ("abc", "手机 11 位"), ("15400005555", "后四位")):
         if match == "后四位":
             second = privacy.keep([privacy.Known("phone", "", "15400004444")])
             Identity.objects.create(member=member, key_id=second.popitem()[1], source="x", seen_at=NOW)
