@@ -65,7 +65,7 @@ _TABLE = [
     # Content
     _known(r"(?:'.*' )?appears twice.*", "repeated", _("写了两次")),
     _known(r"is negative, but qty is not.*", "negative_amount", _("金额是负数而件数不是：退钱请用退款接口")),
-    _known(r"must be a day from (?P<it>\S+) to (?P<last>\S+)", "out_of_range", _("要在 %(it)s 到 %(last)s 之间")),
+    _known(r"must be a day of the last (?P<it>\d+) years", "out_of_range", _("要是最近 %(it)s 年里的一天")),
     _known(r"must be from (?P<it>\d+) to before (?P<last>\d+)", "out_of_range", _("要从 %(it)s 年到 %(last)s 年之前")),
     _known(
         r"phone: (?:must be a phone number.*|is no number that anybody can have)",

@@ -233,7 +233,7 @@ class _Look:
             faults.append(Fault("registered_at", "has not come yet"))
         first, last = birthdays(self.now)
         if row.birthday is not None and not first <= row.birthday <= last:
-            faults.append(Fault("birthday", f"must be a day from {first} to {last}"))
+            faults.append(Fault("birthday", f"must be a day of the last {OLDEST} years"))
         return faults
 
     def _consents(self, row: shapes.Member, faults: list[Fault]) -> list[ToldConsent]:

@@ -196,7 +196,12 @@ class MemberAdmin(ListsLiving, WithRights, UnmaskingAdmin):
     list_before_template = "admin/members/member/above.html"
     change_form_before_template = "admin/members/member/gone.html"
     inlines = (IdentityInline, MembershipInline, TagInline, StopInline, ConsentInline)
-    actions_detail = ("leave_alone", "correct", "take_out", "suspect", "erase")
+    # More than two beside 历史, and the bar has no room left for who that is.
+    actions_detail = [
+        "leave_alone",
+        "correct",
+        {"title": _("更多"), "icon": "more_horiz", "items": ["take_out", "suspect", "erase"]},
+    ]
 
     def rows_about(self, *, member_ids: Collection[int], key_ids: Collection[int]) -> set[int]:
         """Files of one person each: see retail.exports."""

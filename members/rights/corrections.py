@@ -42,7 +42,7 @@ def correct(
         raise Refused(objection)
     first, last = told.birthdays(now)
     if born_on and not first <= born_on <= last:
-        raise Refused(_("没有这样的生日：要在 %(first)s 到 %(last)s 之间。") % {"first": first, "last": last})
+        raise Refused(_("没有这样的生日：要是最近 %(years)s 年里的一天。") % {"years": told.OLDEST})
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     changed = [

@@ -210,7 +210,7 @@ def test_what_is_wrong_with_a_row_is_said_beside_it_before_the_dry_run_and_after
     birthdays = ("1902-01-01", "2099-01-01", "一九八六", "1986-05-04")
     lines = [f"1540000{n:04},王{n},{day},,{shop.store.code},,x" for n, day in enumerate(birthdays)]
     given = give_in(shop, text(*lines, "15400000009,王,,,NOWHERE,,x"))
-    wanted = ["生日：要在", "生日：要在", "生日：日期要写成", "", "没有这家门店：NOWHERE"]
+    wanted = ["生日：要是最近 110 年", "生日：要是最近 110 年", "生日：日期要写成", "", "没有这家门店：NOWHERE"]
     for look in (given, through(given, "check")):
         troubles = [trouble for *_row, trouble in members.look(look, now=NOW).rows]
         assert [said in trouble if said else not trouble for said, trouble in zip(wanted, troubles, strict=True)]
