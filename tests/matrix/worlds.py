@@ -400,6 +400,8 @@ def _sample(part: Part) -> None:
     part.rows |= _issued(part, membership)
     part.rows |= _given(part, membership, clerk)
     part.colleagues |= _given(part, membership, manager)
+    # Not before: who wants no contact is given no coupon.
+    part.rows[Stop] = Stop.objects.create(member=membership.member, corp=part.mark, at=NOW)
     of_manager = _settled(part, manager)
     part.colleagues |= {model: of_manager[model] for model in (Statement, Payout, Dispute, DisputeStep)}
     part.colleagues |= _outreach(part, membership.member, manager)
@@ -689,7 +691,6 @@ def _corp(part: Part, member: Member) -> dict[type[Model], Any]:
     return {
         Doubt: doubt,
         Merge: merge,
-        Stop: Stop.objects.create(member=member, corp=mark, channel="sms", at=NOW),
         Tag: (word := _word(part, mark)),
         MemberTag: MemberTag.objects.create(member=member, tag=word, source="manual", since=NOW),
         Profile: Profile.objects.get(membership__member=member, membership__brand=part.world.brand),
