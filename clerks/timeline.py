@@ -286,7 +286,8 @@ _SOURCES: Sequence[_Source] = (
     _Source(
         "coupon", "m.at", "m.id", "'state', m.state, 'name', t.name, 'clerk', w.name",
         "members_coupon x JOIN members_couponmove m ON m.coupon_id = x.id JOIN members_coupontype t"
-        f" ON t.id = x.type_id {_OF_STAFF} x.issued_by_id WHERE {_OF_MEMBERSHIP} AND {ours('x.store_id')}",
+        f" ON t.id = x.type_id AND m.state <> 'open' {_OF_STAFF} x.issued_by_id"  # a code that lay there is nobody's
+        f" WHERE {_OF_MEMBERSHIP} AND {ours('x.store_id')}",
         _coupon,
     ),
     _Source(

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from members import behaviour, tags
-from members.models import Identity, Member, PointsAdjustment, TierMove
+from members import behaviour, consent, tags
+from members.models import Identity, Member, Membership, PointsAdjustment, Stop, TierMove
 from retail import approvals, privacy
 from retail.models import BuyerKey, Employment, Staff
 
@@ -57,7 +57,7 @@ def ask(*, member: Member, by: Any, reason: str, now: datetime) -> approvals.App
     if objection := why_not(whole, now=now) or tells_who(whole, reason):
         raise approvals.Refused(objection)
     name = _("会员 %(number)s") % {"number": whole.member.pk}
-    gone = _("称呼、号码和企业微信消息抹去，不能恢复；订单和佣金保留，不再指向任何人")
+    gone = _("称呼、号码和企业微信消息抹去，不能恢复；订单和佣金保留，但看不出是谁的；所有品牌都不再联系")
     said = {"by": by, "needs": "members.erase_member", "reason": reason, "now": now, "after": {name: gone}}
     return approvals.ask(kind=KIND, target=whole.member, payload={}, **said)
 
@@ -90,12 +90,17 @@ def tells_who(whole: Person, reason: str, *, also: Sequence[str] = ()) -> str:
 def forget(*, whole: Person, by: Any, reason: str, now: datetime) -> int:
     """Take names, birthdays, every identity and what was written about them; how many identities.
 
-    What they did is nobody's from then on. Memberships, purchases, relations and what they allowed stay, unnamed.
+    What they did is nobody's from then on. Memberships, purchases, relations and what they allowed stay, unnamed; what
+    is left of them is left alone, by every brand.
     """
     theirs = {"membership__member__in": whole.member_ids}
     PointsAdjustment._base_manager.filter(**theirs).update(reason="")
     TierMove._base_manager.filter(**theirs).exclude(reason="").update(reason="")
     tags.forget(member_ids=whole.member_ids, now=now)
     Member._base_manager.filter(_SAID, pk__in=whole.member_ids).update(name="", born_on=None)
+    corps = set(Membership._base_manager.filter(member__in=whole.member_ids).values_list("brand__corp", flat=True))
+    for corp in sorted(corps):
+        consent.stop(member=whole.member, corp=corp, by=by, now=now, said=reason)
+    consent.stop(member=whole.member, corp="", purpose=Stop.Purpose.PROFILING, by=by, now=now, said=reason)
     behaviour.forget_about(member_ids=whole.member_ids, key_ids=whole.key_ids)
     return sum(privacy.erase(key_id=key_id, by=by, reason=reason, now=now) for key_id in whole.key_ids)

@@ -173,6 +173,7 @@ def _given_back(order: Order, back: Back) -> int:
 # ── By hand ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 KIND = "points.adjust"
 _ALONE_FOR = timedelta(days=30)
+_ONE_PRESS = timedelta(seconds=10)
 
 
 @transaction.atomic
@@ -185,19 +186,22 @@ def adjust(
     (`by` None) is the operator of the server. Raises approvals.Refused.
     """
     _lock([membership.pk])
-    row = Membership._base_manager.select_related("member").get(pk=membership.pk)
+    row = Membership._base_manager.select_related("member", "brand").get(pk=membership.pk)
     wrong = _why_not(points, expires_on, now) or by_hand.objection(membership=row, reason=reason, by=by)
     if wrong:
         raise approvals.Refused(wrong)
+    if by is not None and _is_second_press(row, points, reason, by, now):
+        raise approvals.Refused(_("刚刚已经记过一次同样的。要再记一次，请等几秒。"))
     if by is None or _moved_alone(row, by, now) + abs(points) <= settings.POINTS_ALONE:
         return _book(row, points, reason, expires_on, by, None, now)
+    whose = _("会员 %(number)s 的积分（%(brand)s）") % {"number": row.member_id, "brand": row.brand.name}
     told = {"points": points, "expires_on": expires_on.isoformat() if expires_on else None, "by": by.pk}
     return approvals.ask(
         kind=KIND,
         target=row,
         payload={**told, "reason": logs.struck(reason)},
-        before={_("积分"): str(row.points)},
-        after={_("积分"): _("%(balance)s（%(change)s）") % {"balance": row.points + points, "change": f"{points:+}"}},
+        before={whose: str(row.points)},
+        after={whose: _("%(balance)s（%(change)s）") % {"balance": row.points + points, "change": f"{points:+}"}},
         by=by,
         reason=reason,
         needs="members.add_pointsadjustment",
@@ -210,6 +214,12 @@ def bring_along(*, membership: Membership, points: int, now: datetime) -> Points
     """The balance somebody had elsewhere before they were told to us. Once each: `members.enrolment` sees to it."""
     _lock([membership.pk])
     return _book(membership, points, _("导入的期初积分"), None, None, None, now, is_opening=True)
+
+
+def _is_second_press(membership: Membership, points: int, reason: str, by: Any, now: datetime) -> bool:
+    """Who does just the same again so soon wondered whether it was done."""
+    lately = PointsAdjustment._base_manager.filter(membership=membership, by=by, at__gt=now - _ONE_PRESS)
+    return lately.filter(points=points, reason=logs.struck(reason)).exists()
 
 
 def _moved_alone(membership: Membership, by: Any, now: datetime) -> int:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from members import profiles, tag_words
 from members.models import Membership, MemberTag, Purchase, Tag
-from retail import audit, scope
+from retail import audit, privacy, scope
 from retail.models import Brand, Staff
 
 MOST_OWN = 50  # words of one clerk
@@ -99,6 +99,8 @@ def sound(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= 30:
         raise Refused(_("标签要写 1 到 30 个字。"))
+    if privacy.without_numbers(name) != name:
+        raise Refused(_("标签里不要写号码。"))
     return name
 
 

@@ -76,6 +76,8 @@ _TABLE = [
     _known(r"Give exactly one of `fen`.*", "one_of", _("fen、cumulative_fen、qty 只能写一个，也必须写一个")),
     # Lists of members
     _known(r"must be a day like .*", "bad_date", _("日期要写成 1986-05-04 这样")),
+    _known(r"is a day that no month has.*", "bad_date", _("没有这一天")),
+    _known(r"must be a whole number.*", "bad_type", _("要写整数，不要小数点和逗号")),
     _known(r"must be a moment like .*", "bad_time", _("时间要写成 2025-03-01 14:30 这样")),
     _known(r"must be yes or no.*", "bad_choice", _("要写是或否")),
     _known(r"is empty", "missing", _("是空的")),
@@ -116,6 +118,7 @@ _TABLE = [
     _known(r"Invalid RFC3339 encoded date", "bad_date", _("日期要写成 1986-05-04 这样")),
     _known(r"Invalid RFC3339.*", "bad_time", _("时间要写成 2026-01-15T14:30:00+08:00 这样")),
     _known(r"Expected `(?P<wanted>.*)`, got `(?P<it>.*)`", "bad_type", _("应是 %(wanted)s，收到的是 %(it)s")),
+    _known(r"Expected `(?P<wanted>[^`]*)`(?:, got .*)?", "bad_type", _("应是 %(wanted)s")),
     _known(r"Invalid enum value '?(?P<it>.*?)'?", "bad_choice", _("没有这个选项：%(it)s")),
     _known(r"is longer than (?P<most>\d+) bytes", "too_large", _("一行最多 %(most)s 字节")),
     _known(r"holds more than (?P<most>\d+) values", "too_large", _("一行最多 %(most)s 个值")),

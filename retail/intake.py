@@ -142,6 +142,8 @@ def _register(channel: Channel, row: shapes.Event, said: told.Told, now: datetim
         brand, code = Brand.objects.get(pk=said.brand_id), row.share_code or ""
         binding.on_registration(brand=brand, member_id=met.member_id, clerk=clerk, share_code=code, at=row.at, now=now)
     book.refresh(member_ids=[met.member_id], now=now)
+    if membership is not None:
+        keep_up(membership_ids=[membership.pk], now=now)
     return membership is not None
 
 

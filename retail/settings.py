@@ -344,6 +344,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("img/favicon.svg")},
     ],
     "STYLES": [lambda _request: static("css/desk.css")],
+    "SCRIPTS": [lambda _request: static("js/dialogs.js")],
     "SIDEBAR": {"navigation": "retail.desk.menu.groups"},
     "ACCOUNT": {"navigation": "retail.desk.menu.account"},
     "COLORS": {  # one calm green for everything that can be pressed

@@ -124,16 +124,18 @@ def members(
     read = [look.at(row) for row in data]
     good = [one for one in read if isinstance(one, ToldMember)]
     gone = _forgotten(one.keys for one in good)
-    for one in good:
-        one.is_forgotten = any(key in gone for key in one.keys)
-        one.keys = _not_told_again(one.keys, gone, one.data.registered_at)
+    refused = set()
+    for place, one in enumerate(read):
+        if isinstance(one, ToldMember):
+            one.is_forgotten = any(key in gone for key in one.keys)
+            # By one key of theirs the whole row speaks of who is to be forgotten, whatever it adds.
+            if len(_not_told_again(one.keys, gone, one.data.registered_at)) < len(one.keys):
+                refused.add(place)
+    good = [one for place, one in enumerate(read) if isinstance(one, ToldMember) and place not in refused]
     ids = privacy.keep(key for one in good for key in one.keys)
     for one in good:
         one.key_ids = _ids(one.keys, ids)
-    return [
-        [Fault("buyer", "asked to be forgotten")] if isinstance(one, ToldMember) and not one.key_ids else one
-        for one in read
-    ]
+    return [[Fault("buyer", "asked to be forgotten")] if place in refused else one for place, one in enumerate(read)]
 
 
 def birthdays(now: datetime) -> tuple[date, date]:

@@ -57,6 +57,16 @@ class Keeping(Reason):
         help_text=_("另一位的标识、购买、积分、券、标签、备注都归到这一位。合并以后可以撤销。"),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        doubt = Doubt.objects.select_related("one", "other").filter(pk=self.object_id).first()
+        if doubt is not None:
+            named = (("one", _("会员一"), doubt.one), ("other", _("会员二"), doubt.other))
+            self.fields["keep"].choices = [
+                (value, _("%(which)s · %(who)s · 编号 %(number)s") % {"which": which, "who": who, "number": who.pk})
+                for value, which, who in named
+            ]
+
 
 MERGE = ActionDialog(
     title=_("合并成一位会员？"),

@@ -20,7 +20,7 @@ RETURNING = timedelta(days=7)  # after something was given back: it is still bei
 
 # Why there is none, in words for a clerk and for headquarters.
 WORDS = {
-    "stopped": _("顾客说过不要打扰"),
+    "stopped": _("顾客说过不要推销"),
     "unprofiled": _("顾客不要个性化推荐"),
     "forgotten": _("顾客要求过抹去资料"),
     "lost": _("顾客删除了导购"),

@@ -132,7 +132,9 @@ class Why(BaseDialogForm):
 
 ERASE = ActionDialog(
     title=_("抹去这位会员？"),
-    description=_("另一个人同意后执行，不能恢复：称呼、号码和企业微信消息都没有了；订单和佣金保留，不再指向任何人。"),
+    description=_(
+        "另一个人同意后执行，不能恢复：称呼、号码和企业微信消息都没有了；订单和佣金保留，但看不出是谁的；所有品牌都不再联系。"
+    ),
     form_class=Why,
     form_submit_text=_("提交审批"),
 )

@@ -22,7 +22,7 @@ def ask(*, member: Member, by: User, post: Post | None, reason: str, now: dateti
         model=Member,
         ids=[member.pk],
         format=FORMAT,
-        filter="",
+        filter=name,
         words=words,
         by=by,
         post=post,

@@ -4,6 +4,7 @@ People name columns as they please: each of ours has the headings it is known by
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -48,6 +49,7 @@ COLUMNS = (
 NAMES = tuple(column.name for column in COLUMNS)
 TITLES = {column.name: column.title for column in COLUMNS}
 KEYS = NAMES[:5]
+_FREE = ("name", "tags")  # words, kept as they were typed
 _CONSENTS = {"consent_marketing": "marketing", "consent_profiling": "profiling"}
 
 
@@ -102,13 +104,17 @@ class BadRow(ValueError):
 def member(given: dict[str, str]) -> shapes.Member:
     """A row, by our names, as the feed would have told it. Raises BadRow."""
     faults: list[str] = []
+    # Numbers and codes may be typed in the wide letters of a Chinese keyboard.
+    given = {
+        name: said if name in _FREE else unicodedata.normalize("NFKC", said).strip() for name, said in given.items()
+    }
     content: dict[str, Any] = {
-        name: given[name] for name in ("channel", "name", "store_code", "clerk", "tier", "points") if given.get(name)
+        name: given[name] for name in ("channel", "name", "store_code", "clerk", "tier") if given.get(name)
     }
     content["buyer"] = [{"type": kind, "value": given[kind]} for kind in KEYS if given.get(kind)]
     if not content["buyer"]:
         raise BadRow(["phone: nothing in this row says who it is"])
-    for name, read in (("birthday", _day), ("registered_at", _moment)):
+    for name, read in (("birthday", _day), ("registered_at", _moment), ("points", _whole)):
         if given.get(name):
             with _noted(faults):
                 content[name] = read(name, given[name])
@@ -160,12 +166,19 @@ def _consents(given: dict[str, str], registered_at: str) -> Iterable[dict[str, A
 _DAY = re.compile(r"(\d{4})(?:(\d\d)(\d\d)|\D(\d{1,2})\D(\d{1,2}))(?:\D{1,2}(\d{1,2}:.*))?\D?")
 
 
+def _whole(name: str, said: str) -> str:
+    if not re.fullmatch(r"-?\d{1,18}", said):
+        raise cells.BadCell(f"{name}: must be a whole number, got {said!r}")
+    return said
+
+
 def _day(name: str, said: str) -> str:
     """A day however it is written; a time behind it is left out."""
     try:
         return _parts(said)[0].isoformat()
     except ValueError:
-        raise cells.BadCell(f"{name}: must be a day like 1986-05-04, got {said!r}") from None
+        wrong = "is a day that no month has" if _DAY.fullmatch(said) else "must be a day like 1986-05-04"
+        raise cells.BadCell(f"{name}: {wrong}, got {said!r}") from None
 
 
 def _moment(name: str, said: str) -> str:

@@ -41,6 +41,7 @@ BATCH = 500
 SHOWN = 20
 SOURCE = "import"
 _State = MemberImport.State
+_QUOTED = re.compile(r"'[^']*'")
 _FIELD = re.compile(r"[\w.\[\]]+")
 _CONFLICTS = ("belongs to several members", "is known by another unionid")
 
@@ -159,7 +160,13 @@ def _troubles(given: MemberImport, rows: Sequence[Row], now: datetime) -> list[s
     good = [one for one in read if isinstance(one, shapes.Member)]
     wrong = iter(told.member_faults(channel=None, brand=given.brand, data=good, now=now))
     said = [one if isinstance(one, list) else [f"{it.field}: {it.message}" for it in next(wrong)] for one in read]
-    return [_in_words(*(one.partition(", got ")[0] for one in some)) for some in said]
+    return [_shown(some) for some in said]
+
+
+def _shown(said: Sequence[str]) -> str:
+    """Faults in words for a page: what stood in the row is left out, and numbers in what a fault quotes are masked."""
+    bare = (one.partition(", got ")[0] for one in said)
+    return _in_words(*(_QUOTED.sub(lambda quoted: privacy.without_numbers(quoted[0]), one) for one in bare))
 
 
 def _read(columns: Sequence[str], row: Row) -> shapes.Member | list[str]:
@@ -232,9 +239,12 @@ class TakenOver(Exception):
 
 
 class _Refused(NamedTuple):
+    """A row that was not taken, and why; `shown`: the same without what stands in it."""
+
     number: int
     cells: tuple[str, ...]
     reason: str
+    shown: str = ""
 
 
 def work(
@@ -277,10 +287,10 @@ def _take(given: MemberImport, batch: Sequence[Row], now: datetime) -> MemberImp
             transaction.set_rollback(True)
     refused = []
     for one, said in zip(batch, read, strict=True):
-        status, reason = ("bad", _in_words(*said)) if isinstance(said, list) else _outcome(next(taken))
+        status, wrong = ("bad", said) if isinstance(said, list) else _outcome(next(taken))
         row.counts[status] = row.counts.get(status, 0) + 1
-        if reason:
-            refused.append(_Refused(one.number, one.cells, reason))
+        if wrong:
+            refused.append(_Refused(one.number, one.cells, _in_words(*wrong), _shown(wrong)))
     row.done, row.noted_at = row.done + len(batch), now
     if refused:
         _add(row, refused)
@@ -288,13 +298,12 @@ def _take(given: MemberImport, batch: Sequence[Row], now: datetime) -> MemberImp
     return row
 
 
-def _outcome(taken: Taken) -> tuple[str, str]:
+def _outcome(taken: Taken) -> tuple[str, list[str]]:
     """Under what a row is counted, and why it was not taken."""
     if taken.status != "rejected":
-        return {"created": "new", "corrected": "changed"}.get(taken.status, "known"), ""
-    reason = _in_words(*(f"{fault.field}: {fault.message}" for fault in taken.faults))
+        return {"created": "new", "corrected": "changed"}.get(taken.status, "known"), []
     is_conflict = any(fault.message.startswith(_CONFLICTS) for fault in taken.faults)
-    return "conflict" if is_conflict else "bad", reason
+    return "conflict" if is_conflict else "bad", [f"{fault.field}: {fault.message}" for fault in taken.faults]
 
 
 def _in_words(*faults: str) -> str:
@@ -344,7 +353,7 @@ def refused_rows(given: MemberImport) -> list[_Refused]:
 
 def why_refused(given: MemberImport) -> list[tuple[int, str]]:
     """Their numbers and reasons alone."""
-    return [(row.number, privacy.without_numbers(row.reason)) for row in refused_rows(given)]
+    return [(row.number, row.shown) for row in refused_rows(given)]
 
 
 def refused_file(given: MemberImport) -> bytes:

@@ -185,7 +185,7 @@ def test_nothing_of_the_person_is_left_in_any_table(shop, member):
     assert set(Event.objects.values_list("outer_event_id", "member")) == {("E1", None), ("E2", None)}
     assert list(Opening.objects.values_list("visitor", "member")) == [(None, None)] * 2
     assert not Share.objects.exclude(member=None).exists() and not Visitor.objects.exclude(member=None).exists()
-    assert (Consent.objects.count(), Stop.objects.count()) == (2, 1), "what they allowed stays, and that they said no"
+    assert (Consent.objects.count(), Stop.objects.count()) == (2, 3), "what they allowed stays; they are left alone"
     given = MemberImport.objects.get()
     assert (given.content, given.refused, given.counts) == (None, None, {"known": 1, "bad": 1})
     figure("P22", f"{len(MARKS)} sentinels of a member in all tables after the erasure: 0")
@@ -224,6 +224,12 @@ def test_files_are_emptied_in_which_the_person_stands_or_may_stand(shop, member,
     assert [notice.text for notice in Notice.objects.filter(staff=asker)] == [
         "有会员要求删除资料，这份文件已清空，请重新导出。"
     ] * 2
+
+
+def test_what_is_left_of_somebody_is_left_alone(shop, member):
+    erasure.erase(member=member, by=None, reason=WHY, now=NOW)
+    assert not consent.allows(member_id=member.pk, corp=shop.brand.corp, channel="wecom", purpose="service")
+    assert consent.unprofiled(member_ids=[member.pk]) == {member.pk}
 
 
 def test_what_is_told_again_of_the_past_is_not_known_again(shop, member):

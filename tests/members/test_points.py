@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from members import points
 from members.models import Membership, PointsEntry, PointsRule, Purchase, Tier
-from retail import bulk, intake, periodic, shapes, tasks
+from retail import approvals, bulk, intake, periodic, shapes, tasks
 from retail.models import Order
+from tests import factories
 from tests.factories import NOW, World, world
 
 TODAY = NOW.date()
@@ -257,6 +258,16 @@ def test_points_by_hand(shop):
     assert member().points == 120
     points.expire(now=NOW + timedelta(days=1))
     assert member().points == 100
+
+
+def test_the_same_pressed_twice_is_booked_once(shop):
+    buy(shop, 10_000)
+    boss, wish = factories.user(), {"membership": member(), "points": 50, "reason": "投诉补偿"}
+    points.adjust(**wish, by=boss, now=NOW)
+    with pytest.raises(approvals.Refused, match="刚刚"):
+        points.adjust(**wish, by=boss, now=NOW + timedelta(seconds=3))
+    points.adjust(**wish, by=boss, now=NOW + timedelta(minutes=1))
+    assert member().points == 200
 
 
 # ── Merging ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,12 @@ def test_the_whole_groups_word_counts_in_every_brand(shop):
     assert held == {shop.brand: [tag.pk], other.brand: sorted([tag.pk, mine.pk])}
 
 
+def test_no_word_holds_a_number(shop):
+    with pytest.raises(tags.Refused, match="号码"):
+        tags.own(staff=shop.staff["A1"], name="电话13900001112", now=NOW)
+    assert tags.own(staff=shop.staff["A1"], name="2026秋", now=NOW).name == "2026秋"
+
+
 def test_a_clerks_own_words_are_theirs_alone(shop, monkeypatch):
     monkeypatch.setattr(tags, "MOST_OWN", 2)
     (member,), mine, other = joined(shop, 1), shop.staff["A1"], shop.staff["A2"]

@@ -91,9 +91,9 @@ def test_who_said_stop_since_is_gone_from_the_list_at_once_and_their_page_says_w
     (lead,), browser = carted(scene), phone(scene)
     consent.stop(member=lead.member, corp=CORP, purpose="marketing", by=None, now=NOON)
     assert lead.member.name not in browser.get("/m/leads/").text
-    assert "今天不用找：顾客说过不要打扰" in browser.get(f"/m/customers/{lead.member_id}/").text
+    assert "今天不用找：顾客说过不要推销" in browser.get(f"/m/customers/{lead.member_id}/").text
     answer = browser.post(f"/m/leads/{lead.pk}/contact/")
-    assert (answer.status_code, answer.json()["said"]) == (409, "顾客说过不要打扰")
+    assert (answer.status_code, answer.json()["said"]) == (409, "顾客说过不要推销")
 
 
 def test_who_is_held_out_is_behind_no_address(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 from clerks import portraits, timeline
 from clerks.models import Customer, Note
 from members import consent, points, profiles
-from members.coupons import giving
+from members.coupons import claiming, giving
 from members.models import (
     Coupon,
     CouponQuota,
@@ -50,6 +50,13 @@ def voucher(shop: World, code: str = "v50", **fields: object) -> CouponType:
         "starts_at": NOW - timedelta(days=9),
     }
     return CouponType.objects.create(brand=shop.brand, **given, **fields)
+
+
+def test_a_code_the_customer_claimed_stands_in_their_story(shop: World, phone: Client, member: Member):
+    type, membership = voucher(shop, ends_at=NOW + timedelta(days=9)), Membership.objects.get()
+    giving.take_codes(type=type, codes=[giving.new_code()], by=None, now=NOW)
+    claiming.claim(code=Coupon.objects.get().code, membership=membership, by=None, now=NOW)
+    assert page(phone, member, "story/").count("发券") == 1
 
 
 def test_it_tells_tier_points_coupons_and_masked_identities(shop: World, phone: Client, member: Member):

@@ -257,6 +257,17 @@ def test_who_asked_to_be_forgotten_is_not_told_again(shop, till):
     assert set(Member.objects.values_list("name", flat=True)) == {""}
 
 
+def test_one_key_of_somebody_forgotten_bars_the_whole_row(shop, till):
+    privacy.erase(
+        key_id=privacy.keep([Known("phone", "", PHONE)]).popitem()[1], by=None, reason="本人要求", now=timezone.now()
+    )
+    card = {"type": "card", "value": "C-100009"}
+    undated = {name: value for name, value in member().items() if name != "registered_at"}
+    row = undated | {"buyer": [{"type": "phone", "value": PHONE}, card]}
+    assert codes(till.post("members/", {"members": [row]})) == ["forgotten"]
+    assert not Member.objects.exists() and not BuyerKey.objects.exclude(cipher=None).exists()
+
+
 def test_who_comes_back_after_being_forgotten_has_no_name(shop, till):
     key = privacy.keep([Known("phone", "", PHONE)])
     privacy.erase(key_id=next(iter(key.values())), by=None, reason="本人要求", now=timezone.now() - timedelta(days=9))

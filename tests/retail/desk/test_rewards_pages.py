@@ -125,7 +125,7 @@ def test_many_points_take_two_persons(counter, sign_in):
     adjust(ops, one, points="200")  # 1 100 within a month
     asked = approvals.Approval.objects.get()
     one.refresh_from_db()
-    assert (one.points, asked.after) == (1_800, {"积分": "2000（+200）"})
+    assert (one.points, asked.after) == (1_800, {f"会员 {one.member_id} 的积分（{one.brand.name}）": "2000（+200）"})
     now = timezone.now()
     with pytest.raises(approvals.Refused):
         approvals.decide(approval=asked, by=ops.user, is_approved=True, now=now)

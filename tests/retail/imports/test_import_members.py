@@ -207,14 +207,22 @@ def test_a_file_whose_last_line_is_not_ended_loses_nobody(shop):
 
 
 def test_what_is_wrong_with_a_row_is_said_beside_it_before_the_dry_run_and_after(shop):
-    birthdays = ("1902-01-01", "2099-01-01", "一九八六", "1986-05-04")
-    lines = [f"1540000{n:04},王{n},{day},,{shop.store.code},,x" for n, day in enumerate(birthdays)]
-    given = give_in(shop, text(*lines, "15400000009,王,,,NOWHERE,,x"))
-    wanted = ["生日：要是最近 110 年", "生日：要是最近 110 年", "生日：日期要写成", "", "没有这家门店：NOWHERE"]
+    birthdays = ("1902-01-01", "2099-01-01", "一九八六", "1986-02-30", "１９８６-05-04")
+    lines = [f"1540000{n:04},王{n},{day},,{shop.store.code},,1" for n, day in enumerate(birthdays)]
+    lines += ["15400000009,王,,,13900001111,,1", "１５４００００１２３４,王,,,,,1,200"]
+    given = give_in(shop, text(*lines, "15400000010,王,,,,,1.5", head=HEAD.replace("备注", "积分")))
+    wanted = [
+        "生日：要是最近 110 年里",
+        "生日：要是最近 110 年里",
+        "生日：日期要写成 1986-05-04 这样",
+        "生日：没有这一天",
+        "",
+    ]
+    wanted += ["没有这家门店：'139****1111'", "有 8 格，表头是 7 格", "积分：要写整数"]
     for look in (given, through(given, "check")):
         troubles = [trouble for *_row, trouble in members.look(look, now=NOW).rows]
         assert [said in trouble if said else not trouble for said, trouble in zip(wanted, troubles, strict=True)]
-    assert [number for number, _why in members.why_refused(MemberImport.objects.get())] == [2, 3, 4, 6]
+    assert [number for number, _why in members.why_refused(MemberImport.objects.get())] == [2, 3, 4, 5, 7, 8, 9]
 
 
 # ── Bombs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
