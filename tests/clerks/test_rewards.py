@@ -11,7 +11,7 @@ from clerks.friends import Listed, Move, Reading
 from clerks.models import Notice
 from commissions import actions
 from commissions.models import ActionEvent, Entry
-from members.models import Identity, Membership
+from members.models import Identity, Membership, Tier, TierRule
 from retail import intake, privacy, shapes, tasks
 from retail.jobs import Job
 from retail.models import StaffAccount
@@ -176,6 +176,13 @@ def test_who_is_recruited_is_paid_for_once(shop):
     joined = Membership.objects.get()
     assert (joined.registered_by, joined.registered_store) == (shop.staff["anna"], shop.store)
     assert owed(shop) == {"anna": 300, "bing": 0}
+
+
+def test_who_registers_has_the_first_tier_at_once(shop):
+    first = Tier.objects.create(brand=shop.brand, code="basic", name="普卡", rank=0, threshold=0)
+    TierRule.objects.create(brand=shop.brand)
+    register(shop)
+    assert Membership.objects.get().tier == first
 
 
 def test_who_bought_before_is_not_recruited(shop):
